@@ -1,0 +1,31 @@
+// Package appclient is the Go client of a RosterDB cluster: it reads and
+// writes objects, grouped under root objects, with exactly-once effect.
+//
+// A client is an ordinary XMPP client. It finds the data nodes in its roster
+// by their presence, fetches the ring document from any of them, and sends
+// each operation straight to the node that leads the root's partition.
+// Operations of many goroutines share stanzas; every method is safe for
+// concurrent use.
+//
+//	c, err := appclient.Dial(ctx, appclient.Config{JID: "app@example.org", Password: pw})
+//	…
+//	defer c.Close()
+//	cart := c.Root("cart/42")
+//	version, err := cart.Put(ctx, "item/1", []byte("two apples"))
+//	obj, err := cart.Get(ctx, "item/1")
+//
+// # How an operation ends
+//
+// Reads and writes are linearizable per root. A write that returns nil is
+// durable on a majority of the partition's disks. Its errors fall in three
+// kinds that call for different things, told apart by errors.Is:
+//
+//   - it was surely not applied: ErrUnavailable, ErrConflict, ErrInvalid,
+//     ErrTooLarge, ErrDenied;
+//   - it may or may not have been applied, and may yet be: ErrUnknownOutcome;
+//   - a read found nothing: ErrNotFound.
+//
+// The client retries by itself, under the operation's identity, until the
+// context ends; a retry never applies twice (design D7). So give each call a
+// context with a deadline.
+package appclient
