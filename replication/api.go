@@ -1,0 +1,124 @@
+package replication
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// Errors of Open, OpenDir and Reconcile. They come wrapped with what was tried
+// and what to do; compare with errors.Is.
+var (
+	// ErrForeignDir: the directory holds something else than a data directory, or
+	// files of another store.
+	ErrForeignDir = errors.New("not this node's data directory")
+	// ErrNewerFormat: the directory was written by a newer version.
+	ErrNewerFormat = errors.New("data directory has a newer format")
+	// ErrLocked: another process uses the directory.
+	ErrLocked = errors.New("data directory is in use")
+	// ErrStranger: the ring document has no member with this store's UUID. A wiped
+	// disk is a new member, never the old one (design D4).
+	ErrStranger = errors.New("store is not a member of the ring")
+	// ErrForeignCluster: the document is of another cluster.
+	ErrForeignCluster = errors.New("ring document of another cluster")
+	// ErrLostState: the directory once held replicas whose state is gone.
+	ErrLostState = errors.New("state of a replica is missing")
+	// ErrClosed: the node is closed or stopped by a fatal error.
+	ErrClosed = errors.New("replication node is closed")
+)
+
+// Transport carries batches to peers. The engine survives loss, duplication and
+// reordering; it is fastest where they are rare.
+type Transport interface {
+	// Send hands over a batch for a member. It never blocks and may drop. The
+	// batch belongs to the transport from then on.
+	Send(to uint64, batch []byte)
+	// MaxBatch is the size in bytes that travels well in one piece. A batch is
+	// larger only if a single Raft message is.
+	MaxBatch() int
+}
+
+// Config tells how a Node runs. Callbacks come from engine goroutines and must
+// not block nor call the Node's Close.
+type Config struct {
+	Dir       *Dir // opened by OpenDir; the Node does not close it
+	Transport Transport
+	Logger    *slog.Logger // nil: discard
+
+	// Tick is the unit of Raft's logical clock; 0: 50 ms. Elections start after
+	// 10 to 20 ticks without a leader, heartbeats go out each 2.
+	Tick time.Duration
+	// FlushEvery is the longest time applied changes stay out of the state file;
+	// 0: 500 ms. They are safe in the WAL meanwhile.
+	FlushEvery time.Duration
+	// DiskReserve is the number of free bytes below which proposals are refused
+	// with op.Full; 0: 64 MiB.
+	DiskReserve uint64
+	// MaxPending bounds the bytes of proposals not yet answered; above it they
+	// are refused with op.Unavailable; 0: 128 MiB.
+	MaxPending int64
+
+	// OnLeader tells that a group's leader as known here changed; 0: none.
+	OnLeader func(group uint32, leader uint64)
+	// OnRing tells of a newer ring document applied by the local replica of the
+	// meta group, or given to Reconcile. The node has already reconciled itself.
+	OnRing func(*ring.Document)
+	// OnFull tells that the disk became full (true) or has room again (false).
+	OnFull func(bool)
+	// OnFatal tells, once, of the error that stopped the node (an fsync error, a
+	// corrupt log). The node answers Unavailable from then on; restart it.
+	OnFatal func(error)
+}
+
+// Proposal is a command for a group's log. Done is called exactly once, from an
+// engine goroutine, and must not block: with the state machine's result after
+// commit and apply, or with Redirect, Unavailable or Full (surely not applied)
+// or Retry (leadership was lost under way; unknown). Redirect carries no JID:
+// see LeaderOf. Cmd belongs to the engine from then on.
+type Proposal struct {
+	Group uint32
+	Cmd   []byte
+	Done  func(op.WriteResult)
+}
+
+// ReadRequest is a linearizable read by ReadIndex. Done is called exactly once,
+// from an engine goroutine, and must not block.
+type ReadRequest struct {
+	Group uint32
+	Read  *op.Read
+	Done  func(op.ReadResult)
+}
+
+// Status is a snapshot of a Node for people and monitoring.
+type Status struct {
+	Member     uint64
+	Epoch      uint64 // of the newest known ring document; 0: none
+	Held       int    // groups this node has a replica of (meta included)
+	Led        int    // of these, groups it leads
+	Leaderless int    // held groups without a known leader
+	Awake      int    // held groups that tick; the others sleep
+	Lag        uint64 // entries known committed and not yet applied here, all groups
+	Full       bool
+	Fatal      string // what stopped the node; "" while it runs
+	DiskUsed   uint64 // bytes in the data directory (WAL and state)
+	DiskFree   uint64 // bytes free on its file system
+}
+
+// GroupStatus is one group as this replica sees it.
+type GroupStatus struct {
+	Group     uint32
+	Leader    uint64 // member id; 0: unknown
+	Term      uint64
+	Commit    uint64
+	Applied   uint64
+	Last      uint64 // last index of the log
+	Asleep    bool
+	Replicas  []uint64 // as the ring document has them; the first is preferred
+	Voters    []uint64
+	Learners  []uint64
+	Match     map[uint64]uint64 // on the leader: last index known on each replica
+	Snapshots int               // snapshots under way to followers
+}
