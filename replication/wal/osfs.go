@@ -1,0 +1,4 @@
+package wal
+
+// OSFS is the operating system's file system.
+type OSFS struct{ FS }
