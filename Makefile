@@ -1,0 +1,62 @@
+# RosterDB: targets for people and for continuous integration (.ci/run).
+# `make` alone lists them.
+
+GO     ?= go
+# Where the load generators xmppload and kvload live; `make bench` builds them.
+RULERS ?= ../shared/tools
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo smoke test unit race e2e mission bench lint fmt fuzz vuln clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build ringctl, xmppd and datanode into bin/
+	$(GO) build -o bin/ ./cli/...
+
+demo: ## start a cluster, load real data, kill a node, and look around (ctrl-C ends it)
+	@$(GO) run ./cli/ringctl demo
+
+smoke: ## the demo without staying; one JSON line at the end
+	@$(GO) run ./cli/ringctl demo --smoke -o json
+
+test: unit race e2e ## all tests: unit, race detector, processes; under 10 minutes on 2 cores
+
+# Packages whose tests start processes or print a table run in e2e and mission.
+PROCESS_TESTS := ./test/e2e/... ./test/mission/...
+# Where goroutines meet. The simulator is single-threaded by design: no race to find.
+RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/... ./test/cluster/...
+
+unit: ## tests within one process
+	$(GO) test $(filter-out $(PROCESS_TESTS),$(shell $(GO) list ./... | grep -v -e /test/e2e -e /test/mission))
+
+race: ## tests of the concurrent packages under the race detector
+	$(GO) test -race $(RACE)
+
+e2e: ## tests over real processes
+	$(GO) test ./test/e2e/...
+
+mission: ## one line a capability: works, or todo
+	@$(GO) test -count=1 -run TestMission ./test/mission -report
+
+bench: ## measure xmppd and the store with the rulers in RULERS
+	@RULERS=$(RULERS) ./test/bench/run.sh
+
+lint: ## gofumpt, vet, staticcheck
+	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt-clean (make fmt):"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fmt: ## format all Go files
+	$(GO) tool gofumpt -w .
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@GO=$(GO) FUZZTIME=$(FUZZTIME) ./test/fuzz.sh
+
+vuln: ## look for known vulnerabilities, where the database can be reached
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+clean: ## remove what build has made
+	rm -rf bin

@@ -1,0 +1,100 @@
+// Package command holds ringctl's commands, one file each. A command is a
+// function that returns its *cli.Command, an options struct filled from the
+// flags, and a run function that knows nothing of flags.
+package command
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+const description = `RosterDB is a sharded, replicated object store whose cluster is an XMPP roster.
+ringctl starts, watches and changes such clusters.
+
+See it work, with nothing to set up:
+   ringctl demo
+
+A cluster to develop against, and what it is doing:
+   ringctl dev up --dir /tmp/ring
+   export ROSTERDB_DEV=/tmp/ring/cluster.json
+   ringctl status --watch
+   ringctl where cart/42
+   ringctl dev down --dir /tmp/ring
+
+A cluster that exists is reached with --jid, --password-file, --addr and --ca;
+the account must be one of its operators.`
+
+// Run executes a command line (args[0] is the program) and returns its exit
+// code. Output goes to env.Stdout, errors as one line to env.Stderr. When ctx
+// ends, everything that was started is stopped before Run returns.
+func Run(ctx context.Context, env Env, args []string) int {
+	err := newApp(env).RunContext(ctx, args)
+	code, show := exitCode(err)
+	if show {
+		fmt.Fprintln(env.Stderr, "ringctl:", err)
+	}
+	return code
+}
+
+func newApp(env Env) *cli.App {
+	usage := func(_ *cli.Context, err error, _ bool) error {
+		return usageErrorf("%w; see `ringctl --help`", err)
+	}
+	app := &cli.App{
+		Name:                      "ringctl",
+		Usage:                     "start, watch and change RosterDB clusters",
+		Description:               description,
+		CustomAppHelpTemplate:     cli.AppHelpTemplate + exitCodesHelp + "\n",
+		Writer:                    env.Stdout,
+		ErrWriter:                 env.Stderr,
+		ExitErrHandler:            func(*cli.Context, error) {}, // Run decides
+		OnUsageError:              usage,
+		EnableBashCompletion:      true,
+		DisableSliceFlagSeparator: true,
+		Commands: []*cli.Command{
+			demoCommand(env),
+			devCommand(env),
+			statusCommand(env),
+			whereCommand(env),
+			bootstrapCommand(env),
+			xmppdCommand(),
+			datanodeCommand(),
+		},
+		Action: unknownCommand,
+	}
+	setUsage(app.Commands, usage)
+	return app
+}
+
+func setUsage(commands []*cli.Command, usage cli.OnUsageErrorFunc) {
+	for _, c := range commands {
+		c.OnUsageError = usage
+		setUsage(c.Subcommands, usage)
+	}
+}
+
+// unknownCommand is the action where only a subcommand makes sense.
+func unknownCommand(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usageErrorf("no command %q; see `%s --help`", c.Args().First(), c.App.Name)
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
+// wantArgs checks the number of arguments. Flags stand before them.
+func wantArgs(c *cli.Context, names ...string) error {
+	if c.NArg() == len(names) {
+		return nil
+	}
+	for _, a := range c.Args().Slice() {
+		if len(a) > 1 && a[0] == '-' {
+			return usageErrorf("%s: flag %s comes after an argument; put flags first", c.Command.Name, a)
+		}
+	}
+	if len(names) == 0 {
+		return usageErrorf("%s takes no argument, and got %q", c.Command.Name, c.Args().First())
+	}
+	return usageErrorf("%s wants %d argument(s) %v, and got %d; see `ringctl %s --help`", c.Command.Name, len(names), names, c.NArg(), c.Command.Name)
+}

@@ -1,0 +1,51 @@
+package command
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/urfave/cli/v2"
+)
+
+func devDownCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name:  "down",
+		Usage: "stop the cluster of a directory",
+		Description: `Stops the processes that dev up has started there: SIGTERM first, SIGKILL for
+one that does not end in time. A recorded process id is believed only if that
+process's arguments name the directory. Data stays, and dev up starts the
+cluster again with it, unless --delete is given.
+
+   ringctl dev down --dir /tmp/ring --delete`,
+		Flags: []cli.Flag{
+			dirFlag(),
+			&cli.BoolFlag{Name: "delete", Usage: "remove the directory with all data afterwards"},
+		},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c); err != nil {
+				return err
+			}
+			dir, err := dirOf(c)
+			if err != nil {
+				return err
+			}
+			return devDown(env, dir, c.Bool("delete"))
+		},
+	}
+}
+
+func devDown(env Env, dir string, remove bool) error {
+	if err := devcluster.Down(dir); err != nil {
+		return err
+	}
+	if !remove {
+		fmt.Fprintln(env.Stdout, "stopped; its data is kept in", dir)
+		return nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove the cluster's directory: %w", err)
+	}
+	fmt.Fprintln(env.Stdout, "stopped, and removed", dir)
+	return nil
+}

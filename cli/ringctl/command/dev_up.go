@@ -1,0 +1,120 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/urfave/cli/v2"
+)
+
+type devUpOptions struct {
+	cluster devcluster.Options
+	output  format
+}
+
+func devUpCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name:  "up",
+		Usage: "start a cluster, wait until it is healthy, and say how to reach it",
+		Description: `Starts the processes, waits until every data node is available and every
+partition has a leader, prints how to reach the cluster, and leaves it running.
+In a directory of a cluster that was stopped it starts that one, with its data.
+
+The JSON (also kept in DIR/cluster.json) names the domain, the certificate
+authority, the processes with their addresses and data directories, and four
+accounts: app and operator for the store, user1 and user2 for chat clients.
+
+   ringctl dev up --dir /tmp/ring -o json | jq -r .accounts.app.password
+   ringctl dev up --dir /tmp/load --insecure-plaintext --registration open`,
+		Flags: []cli.Flag{
+			dirFlag(),
+			&cli.IntFlag{Name: "nodes", Value: 3, Usage: "`NUMBER` of data nodes"},
+			&cli.IntFlag{Name: "servers", Value: 1, Usage: "`NUMBER` of XMPP servers; only 1 for now"},
+			&cli.StringFlag{Name: "domain", Value: "localhost", Usage: "XMPP `DOMAIN`"},
+			&cli.IntFlag{Name: "partitions", Usage: "`NUMBER` of partitions of a new cluster (default: 271)"},
+			&cli.IntFlag{Name: "replicas", Usage: "copies of each partition (default: 3, or the number of nodes if less)"},
+			&cli.IntFlag{Name: "base-port", Usage: "first `PORT` used (default: free ones are chosen)"},
+			&cli.StringFlag{Name: "registration", Value: "closed", Usage: "open or closed: may anybody make an account (XEP-0077)"},
+			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "take logins without TLS, and let the data nodes do without; for measurements"},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "longest `TIME` until it is healthy"},
+			outputFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			o, err := devUpOptionsOf(c)
+			if err != nil {
+				return err
+			}
+			return devUp(c.Context, env, o)
+		},
+	}
+}
+
+func devUpOptionsOf(c *cli.Context) (o devUpOptions, err error) {
+	if err := wantArgs(c); err != nil {
+		return o, err
+	}
+	if o.output, err = outputOf(c); err != nil {
+		return o, err
+	}
+	dir, err := dirOf(c)
+	if err != nil {
+		return o, err
+	}
+	o.cluster = devcluster.Options{
+		Dir:               dir,
+		Domain:            c.String("domain"),
+		Servers:           c.Int("servers"),
+		Nodes:             c.Int("nodes"),
+		Partitions:        c.Int("partitions"),
+		Replicas:          c.Int("replicas"),
+		BasePort:          c.Int("base-port"),
+		InsecurePlaintext: c.Bool("insecure-plaintext"),
+		StartTimeout:      c.Duration("timeout"),
+	}
+	switch r := c.String("registration"); r {
+	case "open":
+		o.cluster.OpenRegistration = true
+	case "closed":
+	default:
+		return o, usageErrorf("registration %q; choose open or closed", r)
+	}
+	return o, nil
+}
+
+func devUp(ctx context.Context, env Env, o devUpOptions) error {
+	o.cluster.Progress = func(step string) { fmt.Fprintln(env.Stderr, step) }
+	c, err := devcluster.Start(ctx, o.cluster)
+	if err != nil {
+		return err
+	}
+	defer c.Detach()
+	info := c.Info()
+	if o.output == formatJSON {
+		return writeJSON(env.Stdout, info)
+	}
+	printCluster(env, &info)
+	app, user := info.Accounts["app"], info.Accounts["user1"]
+	fmt.Fprintf(env.Stdout, `
+export ROSTERDB_DEV=%[1]s
+
+ringctl status            what the nodes say
+ringctl where KEY         where a root object lives
+ringctl dev down --dir %[2]s
+
+applications log in as %[3]s, chat clients as %[4]s; passwords are in %[1]s
+`, c.File(), o.cluster.Dir, app.JID, user.JID)
+	return nil
+}
+
+func printCluster(env Env, info *devcluster.Info) {
+	t := newTable(env.Stdout, "process", "pid", "addresses, or JID and data")
+	for _, s := range info.Servers {
+		t.AppendRow([]any{s.ID, s.PID, fmt.Sprintf("XMPP %s (STARTTLS), %s (TLS); HTTP %s", s.C2S, s.TLS, s.HTTP)})
+	}
+	for _, n := range info.Nodes {
+		t.AppendRow([]any{n.ID, n.PID, n.JID + "  " + n.Data})
+	}
+	t.Render()
+}

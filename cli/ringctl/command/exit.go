@@ -1,0 +1,76 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/urfave/cli/v2"
+)
+
+// Exit codes. They are documented in docs/ringctl.md and in `ringctl --help`;
+// scripts rely on them.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1   // what was asked for could not be done
+	ExitUsage       = 2   // wrong flag or argument
+	ExitUnreachable = 3   // the cluster cannot be reached, or refuses the login
+	ExitDegraded    = 4   // it runs, but a node is down or a partition has no leader
+	ExitInterrupted = 130 // ctrl-C, as shells have it
+)
+
+const exitCodesHelp = `
+EXIT CODES:
+   0    done; for status: everything is healthy
+   1    could not be done; the message says why and what to do
+   2    wrong flag or argument
+   3    the cluster cannot be reached, or refuses the login
+   4    the cluster is degraded: a node is down or a partition has no leader
+   130  interrupted`
+
+// codeError gives an error an exit code other than ExitFailed.
+type codeError struct {
+	code int
+	err  error
+}
+
+func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Unwrap() error { return e.err }
+
+func usageErrorf(format string, args ...any) error {
+	return &codeError{ExitUsage, fmt.Errorf(format, args...)}
+}
+
+// unreachable marks what went wrong on the way to the cluster.
+func unreachable(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &codeError{ExitUnreachable, err}
+}
+
+// errDegraded is told by the output already; it only sets the exit code.
+var errDegraded = &codeError{ExitDegraded, errors.New("degraded")}
+
+// exitCode says what code an error of a command ends the program with, and
+// whether its text is still to be shown.
+func exitCode(err error) (code int, show bool) {
+	var coded *codeError
+	var coder cli.ExitCoder
+	switch {
+	case err == nil:
+		return ExitOK, false
+	case errors.Is(err, errDegraded):
+		return ExitDegraded, false
+	case errors.As(err, &coded):
+		return coded.code, true
+	case errors.As(err, &coder): // a command of xmppd or datanode
+		return coder.ExitCode(), coder.Error() != ""
+	case errors.Is(err, xmppconn.ErrAuth), errors.Is(err, xmppconn.ErrPolicy):
+		return ExitUnreachable, true
+	case errors.Is(err, context.Canceled):
+		return ExitInterrupted, false
+	}
+	return ExitFailed, true
+}

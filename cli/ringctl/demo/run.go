@@ -1,0 +1,274 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/rosterdb/appclient"
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+)
+
+// smokeLimit ends a smoke run that would take longer than it promises.
+const smokeLimit = 58 * time.Second
+
+// Options say how the demo runs.
+type Options struct {
+	Nodes int // data nodes; default 5
+	// Smoke loads the Go sources without tests, and does not stay.
+	Smoke    bool
+	Out      io.Writer // for people
+	Terminal bool      // Out is one
+	Getenv   func(string) string
+	Binary   string // default: the running executable
+}
+
+// Run does the tour. The report is complete when err is nil, and says whether
+// everything held; then, unless Smoke is set, Run stays until ctx ends. Nothing
+// is left when it returns: neither processes nor files.
+func Run(ctx context.Context, o Options) (r *Report, err error) {
+	if o.Nodes == 0 {
+		o.Nodes = 5
+	}
+	if o.Smoke {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, smokeLimit)
+		defer cancel()
+	}
+	endWithParent()
+	dir, err := os.MkdirTemp("", "rosterdb-demo-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the demo: %w", err)
+	}
+	defer func() {
+		if rm := os.RemoveAll(dir); rm != nil {
+			err = errors.Join(err, fmt.Errorf("remove the demo's files: %w", rm))
+		}
+	}()
+	t := &tour{o: o, report: &Report{Nodes: o.Nodes}}
+	set, err := findDataset(ctx, o.Getenv, selection{skipTests: o.Smoke})
+	if err != nil {
+		return nil, err
+	}
+	t.set = set
+	t.say("The data: %s: %d packages, %d files, %.1f MiB.", set.Title, len(set.Packages), set.Files, mib(set.Bytes))
+	if err := t.startCluster(ctx, dir); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.cluster.Close()) }()
+	if err := t.steps(ctx); err != nil {
+		return nil, err
+	}
+	t.report.OK = len(t.report.Problems) == 0
+	fmt.Fprintln(o.Out)
+	t.report.print(o.Out)
+	if !o.Smoke {
+		t.whatNext(dir)
+		<-ctx.Done()
+		fmt.Fprintln(o.Out, "\nStopping the cluster and removing its files.")
+	}
+	return t.report, nil
+}
+
+// tour is a run of the demo.
+type tour struct {
+	o       Options
+	set     *Dataset
+	cluster *devcluster.Cluster
+	report  *Report
+
+	writer, reader *appclient.Client
+	loaded         *manifest
+	victim         string // the data node that was killed
+}
+
+func (t *tour) say(format string, args ...any) {
+	fmt.Fprintf(t.o.Out, format+"\n", args...)
+}
+
+func (t *tour) startCluster(ctx context.Context, dir string) error {
+	t.say("Starting an XMPP domain and %d data nodes as processes on loopback, with TLS and SCRAM-SHA-256.", t.o.Nodes)
+	begin := time.Now()
+	c, err := devcluster.Start(ctx, devcluster.Options{
+		Dir: dir, Binary: t.o.Binary, Nodes: t.o.Nodes, DieWithParent: true,
+		Progress: func(step string) { t.say("  %s", step) },
+	})
+	if err != nil {
+		return err
+	}
+	t.cluster = c
+	t.report.row("cluster healthy after", "%.1f s: %d data nodes available in the roster, all partitions led", time.Since(begin).Seconds(), t.o.Nodes)
+	return nil
+}
+
+// steps runs the steps in order. A step that finds something wrong notes it in
+// the report; an error means that the demo cannot go on.
+func (t *tour) steps(ctx context.Context) (err error) {
+	if t.writer, err = t.dial(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.writer.Close()) }()
+	if t.reader, err = t.dial(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.reader.Close()) }()
+	for _, step := range []func(context.Context) error{t.load, t.readBack, t.followReferences, t.killInStream} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tour) dial(ctx context.Context) (*appclient.Client, error) {
+	cfg, err := appclient.FromDev(t.cluster.File())
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	c, err := appclient.Dial(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("log in as an application: %w", err)
+	}
+	return c, nil
+}
+
+func (t *tour) load(ctx context.Context) error {
+	t.say("Loading: one root object a package, its files under it, its imports as weak references.")
+	p := newProgress(t.o.Out, t.o.Terminal, "writing", t.set.Bytes)
+	m, err := load(ctx, t.writer, t.set, p)
+	if err != nil {
+		return err
+	}
+	d := p.finish()
+	t.loaded = m
+	t.report.Objects = len(m.objects)
+	t.report.Acknowledged = len(m.objects)
+	t.report.row("loaded, three copies each", "%d objects, %.1f MiB in %.1f s: %.0f objects/s, %.1f MiB/s",
+		len(m.objects), mib(t.set.Bytes), d.Seconds(), perSecond(len(m.objects), d), mib(t.set.Bytes)/d.Seconds())
+	return nil
+}
+
+func (t *tour) readBack(ctx context.Context) error {
+	t.say("Reading everything back through a second application client, comparing bytes.")
+	p := newProgress(t.o.Out, t.o.Terminal, "reading", t.set.Bytes)
+	wrong, err := readBack(ctx, t.reader, t.loaded, p)
+	if err != nil {
+		return err
+	}
+	d := p.finish()
+	if wrong > 0 {
+		t.report.Lost += wrong
+		t.report.problem("%d of %d objects were not read back with equal bytes", wrong, len(t.loaded.objects))
+	}
+	t.report.ReadsPerS = perSecond(len(t.loaded.objects), d)
+	t.report.row("read back, linearizable", "%d objects in %.1f s: %.0f/s, %.1f MiB/s; %d differ", len(t.loaded.objects), d.Seconds(), t.report.ReadsPerS, mib(t.set.Bytes)/d.Seconds(), wrong)
+	return nil
+}
+
+func (t *tour) followReferences(ctx context.Context) error {
+	t.say("Following references from %s to a package that imports nothing:", chainStart)
+	hops, err := follow(ctx, t.reader, chainStart)
+	if err != nil {
+		t.report.problem("%v", err)
+		return ctx.Err()
+	}
+	t.say("  %s", chainText(hops))
+	nodes := map[string]bool{}
+	for _, h := range hops {
+		nodes[h.leader] = true
+	}
+	t.report.row("references followed", "%d from %s to %s, answered by %d data nodes", len(hops)-1, hops[0].root, hops[len(hops)-1].root, len(nodes))
+	return nil
+}
+
+func (t *tour) killInStream(ctx context.Context) error {
+	jid, ledBefore := chooseVictim(t.writer)
+	id := nodeName(jid)
+	t.victim = id
+	t.say("Writing with %d writers, and killing %s (SIGKILL) in the middle.", streamWriters, id)
+	r, err := stream(ctx, t.writer, ledBefore, func() error { return t.cluster.Kill(id) })
+	if err != nil {
+		return err
+	}
+	p := newProgress(io.Discard, false, "", 0)
+	lost, err := readBack(ctx, t.reader, r.manifest(), p)
+	if err != nil {
+		return err
+	}
+	missing, err := listAll(ctx, t.reader, t.loaded)
+	if err != nil {
+		return err
+	}
+	t.judge(r, id, lost, missing)
+	return nil
+}
+
+// judge puts the outcome of the stream into the report.
+func (t *tour) judge(r *streamResult, victim string, lost, missing int) {
+	rep := t.report
+	rep.Acknowledged += len(r.acks)
+	rep.Lost += lost + missing
+	rep.Errors += len(r.errs)
+	rep.WritesPerS = perSecond(len(r.acks), r.elapsed)
+	rep.LongestGapMS = millis(r.longestGap)
+	rep.row("writes while "+victim+" was killed", "%d acknowledged in %.1f s: %.0f/s; %d errors", len(r.acks), r.elapsed.Seconds(), rep.WritesPerS, len(r.errs))
+	rep.row("taken over from "+victim, "%d writes went to the new leaders of its partitions", r.moved)
+	rep.row("longest gap of any writer", "%.0f ms between two acknowledgements", rep.LongestGapMS)
+	rep.row("acknowledged writes missing", "%d of %d", rep.Lost, rep.Acknowledged)
+	if lost > 0 {
+		rep.problem("%d acknowledged writes of the stream are missing after the kill", lost)
+	}
+	if missing > 0 {
+		rep.problem("%d of the loaded objects are missing after the kill", missing)
+	}
+	if len(r.errs) > 0 {
+		rep.problem("%d writes failed, the first: %v", len(r.errs), r.errs[0])
+	}
+	if len(r.acks) < streamWrites {
+		rep.problem("only %d of %d writes were acknowledged in %s", len(r.acks), streamWrites, streamLimit)
+	}
+	if r.moved == 0 {
+		rep.problem("no write to a partition of %s was acknowledged after the kill", victim)
+	}
+}
+
+// whatNext prints what a visitor can do now.
+func (t *tour) whatNext(dir string) {
+	info := t.cluster.Info()
+	self := t.o.Binary
+	if self == "" {
+		self = "ringctl"
+		if exe, err := os.Executable(); err == nil && !strings.Contains(exe, "go-build") {
+			self = exe
+		} else if err == nil {
+			self = "go run ./cli/ringctl"
+		}
+	}
+	op, user1, user2 := info.Accounts["operator"], info.Accounts["user1"], info.Accounts["user2"]
+	t.say(`
+The cluster stays until you press ctrl-C. In another terminal:
+
+  export ROSTERDB_DEV=%[1]s
+  %[2]s status --watch                   # one node is down; it is listed
+  %[2]s where net/http                   # partition, leader, replicas
+  %[2]s dev restart --dir %[3]s %[4]s    # the killed one comes back with its disk
+  kill -9 %[5]d                          # the XMPP server; restart x1 brings it back
+
+With any chat client: server 127.0.0.1, port %[6]s, STARTTLS, authority %[7]s
+  %[8]s  password %[9]s   sees the data nodes and their health in its roster
+  %[10]s  password %[11]s
+  %[12]s  password %[13]s
+`, t.cluster.File(), self, dir, t.victim, info.Servers[0].PID,
+		port(info.Servers[0].C2S), info.CA, op.JID, op.Password, user1.JID, user1.Password, user2.JID, user2.Password)
+}
+
+func port(addr string) string {
+	_, p, _ := strings.Cut(addr, ":")
+	return p
+}

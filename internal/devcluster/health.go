@@ -1,0 +1,189 @@
+package devcluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// pollEvery is the pause between two looks at something that starts.
+const pollEvery = 25 * time.Millisecond
+
+// awaitHTTP waits until the URL answers 200, or the process ends.
+func awaitHTTP(ctx context.Context, p *process, url string) error {
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	err := poll(ctx, pollEvery, func() (bool, error) {
+		if p.exited() {
+			return false, p.diedError()
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return false, fmt.Errorf("health check: %w", err)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return false, nil // not listening yet
+		}
+		return res.StatusCode == http.StatusOK, res.Body.Close()
+	})
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s does not answer on %s: %w; the end of %s:\n%s", p.id, url, err, p.log, tail(p.log, 12))
+	}
+	return err
+}
+
+// Config returns the settings to log in as one of the accounts.
+func (i *Info) Config(account string) (xmppconn.Config, error) {
+	a, ok := i.Accounts[account]
+	if !ok {
+		return xmppconn.Config{}, fmt.Errorf("the cluster description has no account %q", account)
+	}
+	cfg := xmppconn.Config{JID: a.JID, Password: a.Password, InsecurePlaintext: i.InsecurePlaintext}
+	for _, s := range i.Servers {
+		cfg.Addrs = append(cfg.Addrs, s.C2S)
+	}
+	if i.InsecurePlaintext {
+		return cfg, nil
+	}
+	pem, err := os.ReadFile(i.CA)
+	if err != nil {
+		return cfg, fmt.Errorf("read the cluster's certificate authority: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return cfg, fmt.Errorf("%s holds no certificate", i.CA)
+	}
+	cfg.TLS = &tls.Config{RootCAs: roots, ServerName: i.Domain, MinVersion: tls.VersionTLS12}
+	return cfg, nil
+}
+
+// bootstrap makes the store out of the data nodes, or finds that it is one
+// already, and waits until it is healthy.
+func (c *Cluster) bootstrap(ctx context.Context) error {
+	op, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	c.opts.Progress("waiting until the roster shows all data nodes available")
+	if err := c.await(ctx, func() (bool, string) { return c.allOnline(op) }); err != nil {
+		return err
+	}
+	c.opts.Progress("making the ring")
+	jids := make([]string, 0, len(c.info.Nodes))
+	for _, n := range c.info.Nodes {
+		jids = append(jids, n.JID)
+	}
+	doc, err := op.Bootstrap(ctx, jids, admin.BootstrapOptions{Partitions: c.opts.Partitions, Replicas: c.opts.replicas()})
+	if err != nil {
+		return fmt.Errorf("bootstrap the store: %w%s", err, c.logTails())
+	}
+	c.opts.Progress(fmt.Sprintf("waiting until all %d partitions have a leader", doc.Partitions))
+	return c.await(ctx, func() (bool, string) { return led(op, doc) })
+}
+
+func (c *Cluster) connect(ctx context.Context) (*admin.Client, error) {
+	cfg, err := c.info.Config(operatorAccount)
+	if err != nil {
+		return nil, err
+	}
+	op, err := admin.Connect(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("log in as operator: %w%s", err, c.logTails())
+	}
+	return op, nil
+}
+
+// WaitHealthy waits until every data node is available and every partition has
+// a leader.
+func (c *Cluster) WaitHealthy(ctx context.Context) error {
+	op, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	doc, err := op.Ring(ctx)
+	if err != nil {
+		return fmt.Errorf("fetch the ring: %w", err)
+	}
+	return c.await(ctx, func() (bool, string) {
+		if ok, what := c.allOnline(op); !ok {
+			return false, what
+		}
+		return led(op, doc)
+	})
+}
+
+// await polls a condition; it fails early when a process ends, and says at the
+// end of ctx what was still missing.
+func (c *Cluster) await(ctx context.Context, ready func() (ok bool, missing string)) error {
+	missing := ""
+	err := poll(ctx, pollEvery, func() (ok bool, err error) {
+		if p := c.ended(); p != nil {
+			return false, p.diedError()
+		}
+		ok, missing = ready()
+		return ok, nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("the cluster did not get healthy: %s: %w%s", missing, err, c.logTails())
+	}
+	return err
+}
+
+// ended returns a process that should run and does not.
+func (c *Cluster) ended() *process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.procs {
+		if p.exited() {
+			return p
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) allOnline(op *admin.Client) (bool, string) {
+	var waiting []string
+	views := op.Nodes()
+	for _, n := range c.info.Nodes {
+		i := slices.IndexFunc(views, func(v admin.NodeView) bool { return v.JID == n.JID })
+		if i < 0 || !views[i].Online {
+			waiting = append(waiting, n.ID)
+		}
+	}
+	return len(waiting) == 0, "not available in the roster: " + strings.Join(waiting, ", ")
+}
+
+// led says whether the leaders that the nodes announce add up to all partitions
+// and the group of the ring itself.
+func led(op *admin.Client, doc *ring.Document) (bool, string) {
+	sum := 0
+	for _, v := range op.Nodes() {
+		if v.Online {
+			sum += v.Health.Led
+		}
+	}
+	return sum >= doc.Partitions, fmt.Sprintf("%d of %d partitions have a leader", sum, doc.Partitions)
+}
+
+// logTails shows the last lines of every log, for errors that no single process
+// is to blame for.
+func (c *Cluster) logTails() string {
+	var b strings.Builder
+	for _, id := range c.info.ids() {
+		fmt.Fprintf(&b, "\nthe end of %s:\n%s", c.files.log(id), tail(c.files.log(id), 4))
+	}
+	return b.String()
+}

@@ -1,0 +1,85 @@
+package devcluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Bounds of a development cluster.
+const (
+	MaxNodes = 32 // data nodes
+	// startAttempts is how often chosen ports may turn out to be taken meanwhile.
+	startAttempts = 3
+)
+
+// Options say what cluster to start. The zero value of every field but Dir is a
+// sensible default.
+type Options struct {
+	Dir    string // where everything is kept; made if absent
+	Binary string // executable carrying `xmppd` and `datanode`; default os.Executable()
+
+	Domain            string // default "localhost"
+	Servers           int    // default 1, the only number possible until servers form clusters
+	Nodes             int    // data nodes; default 3
+	Partitions        int    // default ring.DefaultPartitions
+	Replicas          int    // default ring.DefaultReplicas, or fewer when there are fewer nodes
+	BasePort          int    // first of the ports used; 0: free ones are chosen
+	InsecurePlaintext bool   // logins without TLS; for measurements
+	OpenRegistration  bool   // in-band registration (XEP-0077)
+
+	// DieWithParent ties the processes to this one: when it dies, however it
+	// dies, the kernel kills them (Linux; elsewhere only Close does).
+	DieWithParent bool
+
+	StartTimeout time.Duration // until healthy; default 60 s
+	StopTimeout  time.Duration // from SIGTERM to SIGKILL, each process; default 5 s
+
+	// Progress is told each step of the start in words; may be nil.
+	Progress func(step string)
+}
+
+// withDefaults fills in what is unset and says what cannot be.
+func (o Options) withDefaults() (Options, error) {
+	if o.Dir == "" {
+		return o, errors.New("no directory for the cluster; name one with --dir DIR")
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return o, fmt.Errorf("directory %q: %w", o.Dir, err)
+	}
+	o.Dir = dir
+	if o.Binary == "" {
+		if o.Binary, err = os.Executable(); err != nil {
+			return o, fmt.Errorf("find the running executable: %w", err)
+		}
+	}
+	setDefault(&o.Domain, "localhost")
+	setDefault(&o.Servers, 1)
+	setDefault(&o.Nodes, 3)
+	setDefault(&o.StartTimeout, 60*time.Second)
+	setDefault(&o.StopTimeout, 5*time.Second)
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	switch {
+	case o.Servers != 1:
+		return o, fmt.Errorf("%d servers: a cluster has one XMPP server for now; use --servers 1", o.Servers)
+	case o.Nodes < 1 || o.Nodes > MaxNodes:
+		return o, fmt.Errorf("%d data nodes: choose 1 to %d", o.Nodes, MaxNodes)
+	case o.Replicas < 0 || o.Replicas > o.Nodes:
+		return o, fmt.Errorf("%d replicas on %d data nodes: each replica needs a node of its own", o.Replicas, o.Nodes)
+	case o.BasePort != 0 && (o.BasePort < 1 || o.BasePort+portsPerServer*o.Servers > 65536):
+		return o, fmt.Errorf("base port %d: choose 1 to %d", o.BasePort, 65536-portsPerServer*o.Servers)
+	}
+	return o, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var unset T
+	if *field == unset {
+		*field = value
+	}
+}
