@@ -1,7 +1,21 @@
 package wal
 
-// MemFS is a file system in memory that can crash. Safe for concurrent use.
-type MemFS struct{ FS }
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"sync"
+	"syscall"
+)
+
+const sectorSize = 512
+
+// ErrCrashed is the error of a file that was open when its MemFS crashed.
+var ErrCrashed = errors.New("file system crashed")
 
 // Op names an operation of MemFS for the Inject hook.
 type Op uint8
@@ -17,19 +31,350 @@ const (
 	OpSyncDir
 )
 
-// NewMemFS returns an empty file system without a limit of room.
-func NewMemFS() *MemFS { return &MemFS{} }
+// MemFS is a file system in memory that can crash. It is deterministic: the
+// same calls and seeds give the same bytes. Safe for concurrent use.
+type MemFS struct {
+	mu       sync.Mutex
+	epoch    int // counts crashes; older open files are unusable
+	files    map[string]*memInode
+	undo     []memChange // unsynced changes of directories, in order
+	capacity int64
+	hook     func(op Op, name string) error
+}
 
-// Crash forgets what was not synced: each unsynced write is lost, kept, or torn
-// at 512-byte sectors, and a tail of the unsynced directory changes is undone,
-// as the seed decides. Open files become unusable.
-func (m *MemFS) Crash(seed uint64) { panic("unfinished") }
+// memInode is a file's contents; writes lists what Sync has not covered yet.
+type memInode struct {
+	data    []byte
+	durable []byte
+	writes  []memWrite
+}
+
+type memWrite struct {
+	off, end int64
+	data     []byte // nil: zeros
+}
+
+// memChange remembers what a name meant before an unsynced change.
+type memChange struct {
+	name string
+	old  *memInode
+	// joined: undone together with the change before it, as a rename is atomic.
+	joined bool
+}
+
+var _ FS = (*MemFS)(nil)
+
+// NewMemFS returns an empty file system without a limit of room.
+func NewMemFS() *MemFS { return &MemFS{files: make(map[string]*memInode)} }
 
 // SetCapacity limits the bytes of all files; beyond it operations fail with
 // syscall.ENOSPC. 0: no limit.
-func (m *MemFS) SetCapacity(bytes int64) { panic("unfinished") }
+func (m *MemFS) SetCapacity(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = bytes
+}
+
+// Used is the size of all files in bytes.
+func (m *MemFS) Used() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used()
+}
+
+func (m *MemFS) used() int64 {
+	var n int64
+	for _, f := range m.files {
+		n += int64(len(f.data))
+	}
+	return n
+}
 
 // Inject sets a hook that is called before each operation that changes
 // something; an error from it is the operation's result and the operation does
-// nothing. nil removes the hook.
-func (m *MemFS) Inject(hook func(op Op, name string) error) { panic("unfinished") }
+// nothing. The hook must not call the MemFS. nil removes it.
+func (m *MemFS) Inject(hook func(op Op, name string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hook = hook
+}
+
+// Crash forgets what was not synced: each unsynced write is lost, kept, or torn
+// at 512-byte sectors, and a tail of the unsynced directory changes is undone,
+// as the seed decides. Open files become unusable; the hook is removed.
+func (m *MemFS) Crash(seed uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rng := rand.New(rand.NewPCG(seed, 0x57414c))
+	m.epoch++
+	m.hook = nil
+	keep := rng.IntN(len(m.undo) + 1)
+	for keep > 0 && keep < len(m.undo) && m.undo[keep].joined {
+		keep--
+	}
+	for i := len(m.undo) - 1; i >= keep; i-- {
+		c := m.undo[i]
+		if c.old == nil {
+			delete(m.files, c.name)
+		} else {
+			m.files[c.name] = c.old
+		}
+	}
+	m.undo = nil
+	names := make([]string, 0, len(m.files))
+	for name := range m.files {
+		names = append(names, name)
+	}
+	slices.Sort(names) // the order in which rng is asked must not vary
+	for _, name := range names {
+		m.files[name].crash(rng)
+	}
+}
+
+// crash brings the file back to what was synced, and adds some of the unsynced
+// writes: none, all, the first ones with the next one torn, or whatever sectors
+// happened to reach the disk.
+func (f *memInode) crash(rng *rand.Rand) {
+	after := f.durable
+	switch mode, n := rng.IntN(4), len(f.writes); {
+	case mode == 0 || n == 0:
+	case mode == 1:
+		for _, w := range f.writes {
+			after = w.apply(after, w.off, w.end)
+		}
+	case mode == 2:
+		k := rng.IntN(n)
+		for _, w := range f.writes[:k] {
+			after = w.apply(after, w.off, w.end)
+		}
+		after = f.writes[k].tear(after, rng)
+	default:
+		for _, w := range f.writes {
+			after = w.tear(after, rng)
+		}
+	}
+	f.data, f.durable, f.writes = after, slices.Clone(after), nil
+}
+
+// tear applies some sectors of the write.
+func (w *memWrite) tear(data []byte, rng *rand.Rand) []byte {
+	for s := w.off - w.off%sectorSize; s < w.end; s += sectorSize {
+		if rng.IntN(2) == 0 {
+			data = w.apply(data, max(s, w.off), min(s+sectorSize, w.end))
+		}
+	}
+	return data
+}
+
+// apply copies the bytes of the write that lie in off..end.
+func (w *memWrite) apply(data []byte, off, end int64) []byte {
+	if more := end - int64(len(data)); more > 0 {
+		data = append(data, make([]byte, more)...)
+	}
+	if w.data == nil {
+		clear(data[off:end])
+	} else {
+		copy(data[off:end], w.data[off-w.off:])
+	}
+	return data
+}
+
+// do runs an operation under the lock, after the hook.
+func (m *MemFS) do(op Op, name string, fn func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.hook != nil {
+		if err := m.hook(op, name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return fn()
+}
+
+// MkdirAll implements FS. Directories are only prefixes of names here.
+func (m *MemFS) MkdirAll(string) error { return nil }
+
+// List implements FS.
+func (m *MemFS) List(dir string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for name := range m.files {
+		if path.Dir(name) == path.Clean(dir) {
+			names = append(names, path.Base(name))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Create implements FS.
+func (m *MemFS) Create(name string) (File, error) {
+	f := &memFile{fs: m, name: name, inode: &memInode{}}
+	err := m.do(OpCreate, name, func() error {
+		f.epoch = m.epoch
+		m.set(name, f.inode, false)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// set changes what a name means and remembers how to undo it.
+func (m *MemFS) set(name string, f *memInode, joined bool) {
+	m.undo = append(m.undo, memChange{name: name, old: m.files[name], joined: joined})
+	if f == nil {
+		delete(m.files, name)
+	} else {
+		m.files[name] = f
+	}
+}
+
+// Open implements FS.
+func (m *MemFS) Open(name string) (File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.files[name]
+	if f == nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return &memFile{fs: m, name: name, inode: f, epoch: m.epoch}, nil
+}
+
+// Rename implements FS.
+func (m *MemFS) Rename(oldname, newname string) error {
+	return m.do(OpRename, oldname, func() error {
+		f := m.files[oldname]
+		if f == nil {
+			return &fs.PathError{Op: "rename", Path: oldname, Err: fs.ErrNotExist}
+		}
+		m.set(newname, f, false)
+		m.set(oldname, nil, true)
+		return nil
+	})
+}
+
+// Remove implements FS.
+func (m *MemFS) Remove(name string) error {
+	return m.do(OpRemove, name, func() error {
+		if m.files[name] == nil {
+			return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+		}
+		m.set(name, nil, false)
+		return nil
+	})
+}
+
+// SyncDir implements FS.
+func (m *MemFS) SyncDir(dir string) error {
+	return m.do(OpSyncDir, dir, func() error {
+		m.undo = slices.DeleteFunc(m.undo, func(c memChange) bool { return path.Dir(c.name) == path.Clean(dir) })
+		return nil
+	})
+}
+
+// memFile is an open file of a MemFS.
+type memFile struct {
+	fs    *MemFS
+	name  string
+	inode *memInode
+	epoch int
+}
+
+func (f *memFile) alive() error {
+	if f.epoch != f.fs.epoch {
+		return fmt.Errorf("%s: %w", f.name, ErrCrashed)
+	}
+	return nil
+}
+
+func (f *memFile) do(op Op, fn func() error) error {
+	return f.fs.do(op, f.name, func() error {
+		if err := f.alive(); err != nil {
+			return err
+		}
+		return fn()
+	})
+}
+
+func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if err := f.alive(); err != nil {
+		return 0, err
+	}
+	if off >= int64(len(f.inode.data)) {
+		return 0, io.EOF
+	}
+	n := copy(p, f.inode.data[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
+	err := f.do(OpWrite, func() error {
+		if err := f.grow(off + int64(len(p))); err != nil {
+			return err
+		}
+		copy(f.inode.data[off:], p)
+		f.inode.writes = append(f.inode.writes, memWrite{off, off + int64(len(p)), slices.Clone(p)})
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (f *memFile) grow(size int64) error {
+	more := size - int64(len(f.inode.data))
+	if more <= 0 {
+		return nil
+	}
+	if c := f.fs.capacity; c > 0 && f.fs.used()+more > c {
+		return fmt.Errorf("%s: %w", f.name, syscall.ENOSPC)
+	}
+	f.inode.data = append(f.inode.data, make([]byte, more)...)
+	return nil
+}
+
+func (f *memFile) Allocate(size int64) error {
+	return f.do(OpAllocate, func() error {
+		from := int64(len(f.inode.data))
+		if err := f.grow(size); err != nil {
+			return err
+		}
+		if from < size {
+			f.inode.writes = append(f.inode.writes, memWrite{off: from, end: size})
+		}
+		return nil
+	})
+}
+
+func (f *memFile) Size() (int64, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	return int64(len(f.inode.data)), f.alive()
+}
+
+func (f *memFile) Sync() error {
+	return f.do(OpSync, func() error {
+		n := f.inode
+		if d := len(n.data) - len(n.durable); d > 0 {
+			n.durable = append(n.durable, make([]byte, d)...)
+		}
+		for _, w := range n.writes {
+			copy(n.durable[w.off:w.end], n.data[w.off:w.end])
+		}
+		n.writes = n.writes[:0]
+		return nil
+	})
+}
+
+func (f *memFile) Datasync() error { return f.Sync() }
+
+func (f *memFile) Close() error { return nil }
