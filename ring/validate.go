@@ -10,7 +10,9 @@ import (
 
 // Bounds of a document that Validate holds.
 const (
-	maxPartitions = 1 << 16
+	// A document with a running change must fit into one stanza (256 KiB on
+	// ejabberd and Prosody, RFC 6120 asks for 10 kB at least).
+	maxPartitions = 1 << 13
 	maxReplicas   = 7
 	maxMembers    = 4096
 	maxWeight     = 1000

@@ -1,0 +1,130 @@
+// Package adminxml is the codec of the administration IQs between ringctl and a
+// data node (docs/protocol.md, "Administration"), shared by both sides.
+//
+// Each command is one element in the namespace urn:rosterdb:admin:1, named for
+// the command, with its argument as text; the answer is an element of the same
+// name with JSON as text.
+package adminxml
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+)
+
+// NS is the namespace of the administration IQs.
+const NS = "urn:rosterdb:admin:1"
+
+// The commands.
+const (
+	CmdIdentity  = "identity"  // get: an Identity
+	CmdBootstrap = "bootstrap" // set, with an encoded ring document: an Identity
+	CmdStatus    = "status"    // get, optionally with "groups": a NodeStatus
+	CmdWhere     = "where"     // get, with the name of a root: a Where
+)
+
+// WithGroups is the argument of CmdStatus that asks for every group.
+const WithGroups = "groups"
+
+// Identity is who a data node is.
+type Identity struct {
+	JID     string `json:"jid"`               // full JID as bound
+	Store   string `json:"store"`             // UUID of the data directory
+	Cluster string `json:"cluster,omitempty"` // UUID; empty while in none
+	Member  uint64 `json:"member,omitempty"`  // Raft node id; 0 while in none
+	Epoch   uint64 `json:"epoch,omitempty"`   // of the newest ring document known; 0: none
+	Format  int    `json:"format"`            // of the ring documents it reads
+	Zone    string `json:"zone,omitempty"`
+	State   string `json:"state"`   // as in presence: ok, full, joining, stranger, stopping
+	Version string `json:"version"` // of the program
+}
+
+// NodeStatus is a data node in detail.
+type NodeStatus struct {
+	Identity
+	Held       int     `json:"held"` // partitions with a replica here
+	Led        int     `json:"led"`  // of these, led from here
+	Leaderless int     `json:"leaderless"`
+	Awake      int     `json:"awake"`      // held groups that tick
+	Lag        uint64  `json:"lag"`        // entries committed and not yet applied here
+	Full       bool    `json:"full"`       // refuses writes for want of space
+	DiskUsed   uint64  `json:"disk_used"`  // bytes in the data directory
+	DiskFree   uint64  `json:"disk_free"`  // bytes free on its file system
+	Reserve    uint64  `json:"reserve"`    // bytes that are kept free
+	Clients    int     `json:"clients"`    // that have written or read lately
+	InFlight   int64   `json:"in_flight"`  // operations not answered yet
+	Load       float64 `json:"load"`       // operations a second lately
+	Operations uint64  `json:"operations"` // since the start
+	UptimeMS   int64   `json:"uptime_ms"`
+	Groups     []Group `json:"groups,omitempty"`
+}
+
+// Group is one Raft group as its replica on the node sees it.
+type Group struct {
+	Group    uint32            `json:"group"` // partition, or 4294967295 for the ring's own
+	Leader   uint64            `json:"leader,omitempty"`
+	Term     uint64            `json:"term"`
+	Commit   uint64            `json:"commit"`
+	Applied  uint64            `json:"applied"`
+	Last     uint64            `json:"last"`
+	Asleep   bool              `json:"asleep,omitempty"`
+	Replicas []uint64          `json:"replicas"`
+	Voters   []uint64          `json:"voters"`
+	Learners []uint64          `json:"learners,omitempty"`
+	Match    map[uint64]uint64 `json:"match,omitempty"`
+}
+
+// Where is where a root lives. JIDs are full.
+type Where struct {
+	Partition uint32   `json:"partition"`
+	Leader    string   `json:"leader,omitempty"` // empty: none known
+	Replicas  []string `json:"replicas"`         // the preferred leader first
+	Epoch     uint64   `json:"epoch"`
+}
+
+// Append appends the element of a command or of its answer.
+func Append(dst []byte, command, text string) []byte {
+	dst = append(dst, '<')
+	dst = append(dst, command...)
+	dst = stanza.AppendAttr(dst, "xmlns", NS)
+	if text == "" {
+		return append(dst, "/>"...)
+	}
+	dst = append(dst, '>')
+	dst = stanza.AppendEscaped(dst, text)
+	dst = append(dst, "</"...)
+	dst = append(dst, command...)
+	return append(dst, '>')
+}
+
+var errNotAdmin = errors.New("no administration element")
+
+// Parse reads what Append wrote.
+func Parse(el []byte) (command, text string, err error) {
+	p := stanza.Parse(el)
+	if p.Next() != stanza.Start || string(p.NS()) != NS {
+		return "", "", errNotAdmin
+	}
+	command = string(p.Name())
+	text, err = content(&p)
+	if err != nil {
+		return "", "", fmt.Errorf("%s: %w", command, err)
+	}
+	return command, text, nil
+}
+
+// content is the text of the element just started, which has no children.
+func content(p *stanza.Parser) (string, error) {
+	var text []byte
+	for {
+		switch p.Next() {
+		case stanza.Text:
+			text = append(text, p.Text()...)
+		case stanza.Start:
+			return "", fmt.Errorf("unexpected child <%s/>", p.Name())
+		case stanza.End, stanza.EOF:
+			return string(text), nil
+		}
+	}
+}

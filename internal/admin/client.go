@@ -1,0 +1,264 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// Errors of the package.
+var (
+	// ErrNoRing: no data node that answers knows a ring; bootstrap the cluster.
+	ErrNoRing = errors.New("there is no ring yet; bootstrap the cluster")
+	// ErrNoNode: no data node is online.
+	ErrNoNode = errors.New("no data node is available in the roster")
+)
+
+// The answers of data nodes.
+type (
+	// Identity is who a data node is.
+	Identity = adminxml.Identity
+	// NodeStatus is a data node in detail.
+	NodeStatus = adminxml.NodeStatus
+	// Where is where a root lives.
+	Where = adminxml.Where
+)
+
+// askTimeout is the longest that one node may take for one answer.
+const askTimeout = 5 * time.Second
+
+// Client is an operator's connection. It is safe for concurrent use and stays
+// logged in until Close.
+type Client struct {
+	nodes *nodes
+	iqs   xmppconn.IQs
+
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the stream is over for good
+	err    error         // why; read after ended
+
+	mu   sync.Mutex
+	conn *xmppconn.Conn // nil while down
+	up   chan struct{}  // closed at the first login
+}
+
+// Connect logs in and returns when the presence of the contacts known to the
+// server has arrived. ctx bounds that only. Errors: xmppconn.ErrAuth and
+// ErrPolicy, or ctx's with the last failure.
+func Connect(ctx context.Context, cfg xmppconn.Config) (*Client, error) {
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c := &Client{nodes: newNodes(), cancel: cancel, ended: make(chan struct{}), up: make(chan struct{})}
+	var last error
+	var lastMu sync.Mutex
+	cfg.OnRetry = func(err error, _ time.Duration) {
+		lastMu.Lock()
+		last = err
+		lastMu.Unlock()
+	}
+	go func() {
+		defer close(c.ended)
+		c.err = xmppconn.Run(run, cfg, handler{c})
+	}()
+	select {
+	case <-c.up:
+	case <-c.ended:
+		cancel()
+		return nil, c.err
+	case <-ctx.Done():
+		c.Close()
+		lastMu.Lock()
+		defer lastMu.Unlock()
+		return nil, errors.Join(context.Cause(ctx), last)
+	}
+	if err := c.settle(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close logs out and waits until the stream has ended.
+func (c *Client) Close() {
+	c.cancel()
+	<-c.ended
+}
+
+// settle waits for the roster and the presence that the server sends at login:
+// a server handles one client's stanzas in order, so that the answer to an IQ
+// sent behind the initial presence comes behind what that brought about.
+func (c *Client) settle(ctx context.Context) error {
+	el, err := c.do(ctx, "", "get", []byte(`<query xmlns='jabber:iq:roster'/>`))
+	if err != nil {
+		return fmt.Errorf("fetch the roster: %w", err)
+	}
+	c.nodes.roster(el)
+	return nil
+}
+
+// Nodes lists the data nodes known, by JID: members of the ring once Ring was
+// called, contacts of the roster group "Data nodes", and whoever announced
+// health in presence.
+func (c *Client) Nodes() []NodeView { return c.nodes.list() }
+
+// do sends an IQ on the stream of now. "" is the own account.
+func (c *Client) do(ctx context.Context, to, typ string, payload []byte) ([]byte, error) {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn == nil {
+		return nil, xmppconn.ErrClosed
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, fmt.Errorf("no answer within %v", askTimeout))
+	defer cancel()
+	return c.iqs.Do(ctx, conn, to, typ, payload)
+}
+
+// ask runs a command on a node and decodes its JSON answer.
+func (c *Client) ask(ctx context.Context, jid, typ, command, arg string, answer any) error {
+	el, err := c.do(ctx, jid, typ, adminxml.Append(nil, command, arg))
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", command, jid, err)
+	}
+	_, text, err := adminxml.Parse(el)
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", command, jid, err)
+	}
+	if err := json.Unmarshal([]byte(text), answer); err != nil {
+		return fmt.Errorf("%s of %s: %w", command, jid, err)
+	}
+	return nil
+}
+
+// Identity asks a data node (full JID) who it is.
+func (c *Client) Identity(ctx context.Context, jid string) (*Identity, error) {
+	var id Identity
+	if err := c.ask(ctx, jid, "get", adminxml.CmdIdentity, "", &id); err != nil {
+		return nil, err
+	}
+	return &id, nil
+}
+
+// Status asks a data node for its details, without single groups.
+func (c *Client) Status(ctx context.Context, jid string) (*NodeStatus, error) {
+	var s NodeStatus
+	if err := c.ask(ctx, jid, "get", adminxml.CmdStatus, "", &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Groups asks a data node for its details with every group it holds.
+func (c *Client) Groups(ctx context.Context, jid string) (*NodeStatus, error) {
+	var s NodeStatus
+	if err := c.ask(ctx, jid, "get", adminxml.CmdStatus, adminxml.WithGroups, &s); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Ring fetches the newest ring document that the nodes online know. Errors:
+// ErrNoNode, ErrNoRing, or the last node's.
+func (c *Client) Ring(ctx context.Context) (*ring.Document, error) {
+	var last error
+	for _, v := range c.nodes.newestFirst() {
+		doc, err := c.ringOf(ctx, v.JID)
+		switch {
+		case err == nil:
+			c.nodes.members(doc)
+			return doc, nil
+		case isCondition(err, "item-not-found"):
+			last = ErrNoRing
+		default:
+			last = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if last == nil {
+		last = ErrNoNode
+	}
+	return nil, last
+}
+
+// Where asks which nodes hold a root, and which of them leads. A replica is
+// asked, for it knows the leader.
+func (c *Client) Where(ctx context.Context, root string) (*Where, error) {
+	doc, err := c.Ring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := doc.Partition(root)
+	w := &Where{Partition: p, Epoch: doc.Epoch}
+	for _, m := range doc.ReplicasOf(p) {
+		w.Replicas = append(w.Replicas, m.JID)
+	}
+	var last error
+	for _, jid := range w.Replicas {
+		if !c.nodes.online(jid) {
+			continue
+		}
+		var told Where
+		if last = c.ask(ctx, jid, "get", adminxml.CmdWhere, root, &told); last == nil && told.Leader != "" {
+			w.Leader = told.Leader
+			return w, nil
+		}
+	}
+	return w, last
+}
+
+func isCondition(err error, condition string) bool {
+	var e *xmppconn.StanzaError
+	return errors.As(err, &e) && e.Condition == condition
+}
+
+// handler is the Client as xmppconn sees it.
+type handler struct{ *Client }
+
+// Up implements xmppconn.Handler. The priority keeps messages to the bare JID
+// away (RFC 6121 section 4.7.2.3).
+func (h handler) Up(conn *xmppconn.Conn) {
+	h.mu.Lock()
+	h.conn = conn
+	h.mu.Unlock()
+	// The roster that settle asks for may come on a later stream; an error here
+	// ends in Down.
+	_ = conn.Send([]byte(`<presence><priority>-1</priority></presence>`))
+	select {
+	case <-h.up:
+	default:
+		close(h.up)
+	}
+}
+
+// Stanza implements xmppconn.Handler.
+func (h handler) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
+	if h.iqs.Handle(st) {
+		return true
+	}
+	if st.Kind == stanza.Presence {
+		h.nodes.presence(st)
+		return true
+	}
+	return false
+}
+
+// Idle implements xmppconn.Handler.
+func (h handler) Idle(*xmppconn.Conn) {}
+
+// Down implements xmppconn.Handler.
+func (h handler) Down(error) {
+	h.mu.Lock()
+	h.conn = nil
+	h.mu.Unlock()
+	h.iqs.Down()
+	h.nodes.allDown()
+}

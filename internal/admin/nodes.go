@@ -1,0 +1,197 @@
+package admin
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// rosterGroup is the roster group whose contacts are data nodes, and
+// nodeResource the resource they bind.
+const (
+	rosterGroup  = "Data nodes"
+	nodeResource = "store"
+)
+
+// NodeView is a data node as presence shows it.
+type NodeView struct {
+	JID    string // full
+	Online bool
+	Show   string      // away, xa, dnd, chat or empty (RFC 6121 section 4.7.2.1)
+	Text   string      // the status text
+	Health wire.Health // the last one announced; zero while none was
+	Member uint64      // id in the ring; 0: not known to be a member
+	Seen   time.Time   // of the last presence; zero: never
+}
+
+// nodes collects what is known of data nodes.
+type nodes struct {
+	mu    sync.Mutex
+	byJID map[string]*NodeView
+}
+
+func newNodes() *nodes { return &nodes{byJID: make(map[string]*NodeView)} }
+
+// at returns the view of a full JID, made if new. n.mu is held.
+func (n *nodes) at(jid string) *NodeView {
+	v := n.byJID[jid]
+	if v == nil {
+		v = &NodeView{JID: jid}
+		n.byJID[jid] = v
+	}
+	return v
+}
+
+func (n *nodes) list() []NodeView {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]NodeView, 0, len(n.byJID))
+	for _, v := range n.byJID {
+		out = append(out, *v)
+	}
+	slices.SortFunc(out, func(a, b NodeView) int { return cmp.Compare(a.JID, b.JID) })
+	return out
+}
+
+// newestFirst lists the nodes online, those with the newest ring first.
+func (n *nodes) newestFirst() []NodeView {
+	out := slices.DeleteFunc(n.list(), func(v NodeView) bool { return !v.Online })
+	slices.SortStableFunc(out, func(a, b NodeView) int { return cmp.Compare(b.Health.Epoch, a.Health.Epoch) })
+	return out
+}
+
+func (n *nodes) online(jid string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	v := n.byJID[jid]
+	return v != nil && v.Online
+}
+
+// members notes the members of a ring document.
+func (n *nodes) members(doc *ring.Document) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, v := range n.byJID {
+		v.Member = 0
+	}
+	for _, m := range doc.Members {
+		n.at(m.JID).Member = m.ID
+	}
+}
+
+func (n *nodes) allDown() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, v := range n.byJID {
+		v.Online = false
+	}
+}
+
+// presence takes one presence stanza.
+func (n *nodes) presence(st *stanza.Stanza) {
+	from, err := stanza.ParseJID(st.AttrString(st.From))
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch string(st.Get(st.Type.Value)) {
+	case "":
+		n.available(from, st)
+	case "unavailable", "error":
+		for jid, v := range n.byJID {
+			// From a bare JID it is for all its resources.
+			if jid == from.String() || (from.IsBare() && strings.HasPrefix(jid, from.String()+"/")) {
+				v.Online, v.Seen = false, time.Now()
+			}
+		}
+	}
+}
+
+func (n *nodes) available(from stanza.JID, st *stanza.Stanza) {
+	var show, text string
+	var health *wire.Health
+	p := stanza.Parse(st.Raw)
+	p.Next()
+	for {
+		ev := p.Next()
+		if ev == stanza.EOF {
+			break
+		}
+		if ev != stanza.Start {
+			continue
+		}
+		el := p.Element()
+		if h, err := wire.ParseHealth(el); err == nil {
+			health = h
+			continue
+		}
+		name, content := leaf(el)
+		switch name {
+		case "show":
+			show = content
+		case "status":
+			text = content
+		}
+	}
+	if health == nil {
+		return // a contact, not a data node
+	}
+	v := n.at(from.String())
+	v.Online, v.Show, v.Text, v.Health, v.Seen = true, show, text, *health, time.Now()
+}
+
+// leaf returns the name and the text of an element.
+func leaf(el []byte) (name, text string) {
+	p := stanza.Parse(el)
+	if p.Next() != stanza.Start {
+		return "", ""
+	}
+	name = string(p.Name())
+	for {
+		switch p.Next() {
+		case stanza.Text:
+			text += string(p.Text())
+		case stanza.EOF:
+			return name, text
+		}
+	}
+}
+
+// roster notes the contacts of a roster (RFC 6121 section 2.1) that are in the
+// data nodes' group, so that one that never came online is listed as down.
+func (n *nodes) roster(el []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := stanza.Parse(el)
+	bare, inGroup, group := "", false, ""
+	for {
+		switch p.Next() {
+		case stanza.EOF:
+			return
+		case stanza.Start:
+			switch string(p.Name()) {
+			case "item":
+				jid, _ := p.Attr("jid")
+				bare = string(jid)
+			case "group":
+				inGroup, group = true, ""
+			}
+		case stanza.Text:
+			if inGroup {
+				group += string(p.Text())
+			}
+		case stanza.End:
+			if inGroup && group == rosterGroup && bare != "" {
+				n.at(bare + "/" + nodeResource)
+			}
+			inGroup = false
+		}
+	}
+}
