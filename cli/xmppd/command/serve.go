@@ -1,0 +1,105 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+)
+
+func serve() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "run the server until it is told to end (SIGINT, SIGTERM)",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "config", Usage: "TOML `FILE` with the same settings; flags win over it"},
+			&cli.StringFlag{Name: "domain", Usage: "the `DOMAIN` to serve"},
+			&cli.StringFlag{Name: "data", Usage: "`DIR` of accounts and rosters"},
+			&cli.StringFlag{Name: "listen-c2s", Usage: "`HOST:PORT` for clients that use STARTTLS"},
+			&cli.StringFlag{Name: "listen-tls", Usage: "`HOST:PORT` for clients that use TLS from the first byte"},
+			&cli.StringFlag{Name: "listen-http", Usage: "`HOST:PORT` for /healthz and /metrics"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "certificate chain, a PEM `FILE`"},
+			&cli.StringFlag{Name: "tls-key", Usage: "private key, a PEM `FILE`"},
+			&cli.StringFlag{Name: "registration", Usage: "may strangers make accounts: `open|closed`"},
+			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "allow login without TLS; only with loopback listeners"},
+			&cli.StringFlag{Name: "log-level", Usage: "`debug|info|warn|error`"},
+			&cli.StringFlag{Name: "log-format", Usage: "`text|json`"},
+		},
+		Action: func(c *cli.Context) error {
+			cfg, err := configOf(c)
+			if err != nil {
+				return err
+			}
+			log, err := logger(c.App.ErrWriter, &cfg)
+			if err != nil {
+				return err
+			}
+			return run(c.Context, cfg, log)
+		},
+	}
+}
+
+// configOf composes defaults, file and flags, later ones winning.
+func configOf(c *cli.Context) (xmppd.Config, error) {
+	cfg := xmppd.Defaults()
+	if path := c.String("config"); path != "" {
+		if err := cfg.ReadFile(path); err != nil {
+			return cfg, err
+		}
+	}
+	if c.Args().Present() {
+		return cfg, fmt.Errorf("serve takes no arguments, only flags; %q is neither", c.Args().First())
+	}
+	for name, to := range map[string]*string{
+		"domain": &cfg.Domain, "data": &cfg.Data, "listen-c2s": &cfg.ListenC2S,
+		"listen-tls": &cfg.ListenTLS, "listen-http": &cfg.ListenHTTP,
+		"tls-cert": &cfg.TLSCert, "tls-key": &cfg.TLSKey, "registration": &cfg.Registration,
+		"log-level": &cfg.LogLevel, "log-format": &cfg.LogFormat,
+	} {
+		if c.IsSet(name) {
+			*to = c.String(name)
+		}
+	}
+	if c.IsSet("insecure-plaintext") {
+		cfg.InsecurePlaintext = c.Bool("insecure-plaintext")
+	}
+	return cfg, nil
+}
+
+func logger(w io.Writer, cfg *xmppd.Config) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+		return nil, fmt.Errorf("log level is debug, info, warn or error, not %q", cfg.LogLevel)
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, opt)), nil
+}
+
+func run(ctx context.Context, cfg xmppd.Config, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	s, err := xmppd.Start(ctx, cfg, xmppd.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+		log.Info("shutting down")
+	case failed = <-s.Failed():
+	}
+	stop() // a second signal ends the process at once
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return failed
+}

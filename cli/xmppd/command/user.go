@@ -1,0 +1,157 @@
+package command
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+)
+
+func user() *cli.Command {
+	return &cli.Command{
+		Name:  "user",
+		Usage: "manage accounts, whether the server runs or not",
+		Subcommands: []*cli.Command{
+			userAdd(), userPasswd(), userDelete(), userList(),
+		},
+	}
+}
+
+func dataFlags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "data", Usage: "`DIR` of the server", Value: xmppd.Defaults().Data},
+		&cli.StringFlag{Name: "domain", Usage: "the server's `DOMAIN`; needed only for a new directory"},
+	}, more...)
+}
+
+func passwordFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "password", Usage: "the `PASSWORD`; others can see it in the list of processes"},
+		&cli.StringFlag{Name: "password-file", Usage: "`FILE` whose first line is the password; - or nothing: standard input"},
+	}
+}
+
+// password reads the password from where the flags say.
+func password(c *cli.Context) (string, error) {
+	if c.IsSet("password") {
+		return c.String("password"), nil
+	}
+	var in io.Reader = c.App.Reader
+	if path := c.String("password-file"); path != "" && path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", fmt.Errorf("read password: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	line, err := bufio.NewReader(in).ReadString('\n')
+	line = strings.TrimRight(line, "\r\n")
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read password: %w", err)
+	}
+	if line == "" {
+		return "", errors.New("no password: give --password-file FILE, or a line on standard input")
+	}
+	return line, nil
+}
+
+// withUsers runs f on the accounts that the flags name.
+func withUsers(c *cli.Context, f func(xmppd.Users) error) error {
+	users, err := xmppd.OpenUsers(c.String("data"), c.String("domain"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(users), users.Close())
+}
+
+// oneName returns the only argument.
+func oneName(c *cli.Context) (string, error) {
+	if c.NArg() != 1 {
+		return "", fmt.Errorf("give one NAME (flags come before it); got %d arguments", c.NArg())
+	}
+	return c.Args().First(), nil
+}
+
+func userAdd() *cli.Command {
+	return &cli.Command{
+		Name: "add", Usage: "make an account", ArgsUsage: "NAME",
+		Flags: dataFlags(append(passwordFlags(),
+			&cli.StringFlag{Name: "group", Usage: "shared `GROUP`: members of such groups see one another without asking"})...),
+		Action: func(c *cli.Context) error {
+			name, err := oneName(c)
+			if err != nil {
+				return err
+			}
+			pw, err := password(c)
+			if err != nil {
+				return err
+			}
+			return withUsers(c, func(u xmppd.Users) error { return u.Add(c.Context, name, pw, c.String("group")) })
+		},
+	}
+}
+
+func userPasswd() *cli.Command {
+	return &cli.Command{
+		Name: "passwd", Usage: "change an account's password", ArgsUsage: "NAME",
+		Flags: dataFlags(passwordFlags()...),
+		Action: func(c *cli.Context) error {
+			name, err := oneName(c)
+			if err != nil {
+				return err
+			}
+			pw, err := password(c)
+			if err != nil {
+				return err
+			}
+			return withUsers(c, func(u xmppd.Users) error { return u.SetPassword(c.Context, name, pw) })
+		},
+	}
+}
+
+func userDelete() *cli.Command {
+	return &cli.Command{
+		Name: "delete", Usage: "remove an account with its roster", ArgsUsage: "NAME",
+		Flags: dataFlags(),
+		Action: func(c *cli.Context) error {
+			name, err := oneName(c)
+			if err != nil {
+				return err
+			}
+			return withUsers(c, func(u xmppd.Users) error { return u.Delete(c.Context, name) })
+		},
+	}
+}
+
+func userList() *cli.Command {
+	return &cli.Command{
+		Name: "list", Usage: "list accounts with their groups",
+		Flags: dataFlags(&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`table|json`", Value: "table"}),
+		Action: func(c *cli.Context) error {
+			return withUsers(c, func(u xmppd.Users) error {
+				users, err := u.List(c.Context)
+				if err != nil {
+					return err
+				}
+				if c.String("output") == "json" {
+					return json.NewEncoder(c.App.Writer).Encode(users)
+				}
+				w := tabwriter.NewWriter(c.App.Writer, 0, 4, 2, ' ', 0)
+				_, _ = fmt.Fprintln(w, "NAME\tGROUP")
+				for _, a := range users {
+					_, _ = fmt.Fprintf(w, "%s\t%s\n", a.Name, a.Group)
+				}
+				return w.Flush()
+			})
+		},
+	}
+}

@@ -1,0 +1,112 @@
+package xmppd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+)
+
+// Watcher hears of accounts that come and go while the server runs.
+type Watcher interface {
+	AccountAdded(ctx context.Context, name, group string)
+	AccountRemoved(ctx context.Context, name string)
+}
+
+// Accounts manages accounts: it prepares names (RFC 7622) and derives keys, which are all that is
+// stored of a password. Safe for concurrent use.
+type Accounts struct {
+	Store  account.Store
+	Domain string
+	Watch  Watcher // nil when no server runs
+}
+
+// Prepare checks a localpart and returns it as it is stored. account.ErrInvalid.
+func (a *Accounts) Prepare(name string) (string, error) {
+	j, err := stanza.ParseJID(name + "@" + a.Domain)
+	if err != nil || j.Local == "" || j.Domain != a.Domain || j.Resource != "" {
+		return "", fmt.Errorf("%w: %q can't be the name of an account", account.ErrInvalid, name)
+	}
+	return j.Local, nil
+}
+
+// Add makes an account. account.ErrExists, account.ErrInvalid.
+func (a *Accounts) Add(ctx context.Context, name, password, group string) error {
+	name, err := a.Prepare(name)
+	if err != nil {
+		return err
+	}
+	if len(group) > 200 || strings.ContainsAny(group, "\x00\n\r\t") {
+		return fmt.Errorf("%w: %q can't be the name of a group", account.ErrInvalid, group)
+	}
+	if _, err := a.Store.Account(ctx, name); err == nil {
+		return fmt.Errorf("create account %q: %w", name, account.ErrExists) // before deriving keys
+	}
+	acc := &account.Account{Name: name, Group: group, Created: time.Now().UTC()}
+	if acc.SHA256, acc.SHA1, err = account.Derive(password, account.DefaultIterations); err != nil {
+		return err
+	}
+	if err := a.Store.Create(ctx, acc); err != nil {
+		return err
+	}
+	if a.Watch != nil {
+		a.Watch.AccountAdded(ctx, name, group)
+	}
+	return nil
+}
+
+// SetPassword changes a password. Sessions go on. account.ErrNotFound, account.ErrInvalid.
+func (a *Accounts) SetPassword(ctx context.Context, name, password string) error {
+	name, err := a.Prepare(name)
+	if err != nil {
+		return err
+	}
+	sha256Keys, sha1Keys, err := account.Derive(password, account.DefaultIterations)
+	if err != nil {
+		return err
+	}
+	return a.Store.SetKeys(ctx, name, sha256Keys, sha1Keys)
+}
+
+// Delete removes an account with its roster and ends its sessions. account.ErrNotFound.
+func (a *Accounts) Delete(ctx context.Context, name string) error {
+	name, err := a.Prepare(name)
+	if err != nil {
+		return err
+	}
+	if err := a.Store.Delete(ctx, name); err != nil {
+		return err
+	}
+	if a.Watch != nil {
+		a.Watch.AccountRemoved(ctx, name)
+	}
+	return nil
+}
+
+// makeAccounts makes the accounts of the configuration that don't exist yet.
+func (s *Server) makeAccounts(ctx context.Context) error {
+	for _, c := range s.cfg.Accounts {
+		name, err := s.accounts.Prepare(c.Name)
+		if err != nil {
+			return fmt.Errorf("configured account: %w", err)
+		}
+		if _, err := s.store.Account(ctx, name); err == nil {
+			continue
+		}
+		pw, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("password_file of account %q: %w", name, err)
+		}
+		err = s.accounts.Add(ctx, name, strings.TrimRight(string(pw), "\r\n"), c.Group)
+		if err != nil && !errors.Is(err, account.ErrExists) {
+			return err
+		}
+		s.log.Info("account made", "name", name, "group", c.Group)
+	}
+	return nil
+}

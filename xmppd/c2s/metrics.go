@@ -1,0 +1,48 @@
+package c2s
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics of the streams. They count whether or not somebody collects them.
+type metrics struct {
+	logins, authFailed, refused, overflows prometheus.Counter
+	streamErrors                           *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help})
+	}
+	m := &metrics{
+		logins:     counter("logins_total", "Streams that have bound a resource."),
+		authFailed: counter("auth_failures_total", "Failed attempts to authenticate."),
+		refused:    counter("connections_refused_total", "Connections closed because there were too many."),
+		overflows:  counter("overflows_total", "Sessions ended because their client did not read."),
+		streamErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "xmppd", Name: "stream_errors_total", Help: "Streams ended with an error, by condition.",
+		}, []string{"condition"}),
+	}
+	if reg == nil {
+		return m
+	}
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "xmppd", Name: name, Help: help}, f)
+	}
+	counts := s.cfg.Router.Counts()
+	total := func(name, help string, f func() uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help},
+			func() float64 { return float64(f()) })
+	}
+	reg.MustRegister(m.logins, m.authFailed, m.refused, m.overflows, m.streamErrors,
+		gauge("sessions", "Bound resources.", func() float64 { return float64(s.cfg.Table.Count()) }),
+		gauge("connections", "Open client connections.", func() float64 {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return float64(s.open)
+		}),
+		total("stanzas_routed_total", "Stanzas queued for a session.", counts.Routed.Load),
+		total("iqs_answered_total", "Requests answered by the server.", counts.Answered.Load),
+		total("stanzas_bounced_total", "Stanzas returned as errors.", counts.Bounced.Load),
+		total("stanzas_dropped_total", "Undeliverable stanzas that may not be answered.", counts.Lost.Load),
+	)
+	return m
+}

@@ -1,0 +1,275 @@
+package c2s
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// PreAuth answers IQs of clients that have not logged in (registration, XEP-0077).
+type PreAuth interface {
+	// StreamFeature is announced before login.
+	StreamFeature() []byte
+	// Answer returns the whole reply to an IQ; ok is false for one that needs a login.
+	Answer(ctx context.Context, st *stanza.Stanza, addr string) (reply []byte, ok bool)
+}
+
+// Faults are bugs that tests plant, to see that a test would notice them.
+type Faults struct {
+	TrustHeaderFrom bool // don't compare the stream header's "from" with the user
+}
+
+// Config is what a Server needs. Zero values of the limits stand for the defaults given.
+type Config struct {
+	Domain string
+	TLS    *tls.Config // nil: no TLS at all
+	// InsecurePlaintext allows login, PLAIN included, without TLS.
+	InsecurePlaintext bool
+
+	Auth    Authenticator
+	PreAuth PreAuth // nil: nothing before login
+	Table   *session.Table
+	Router  *router.Router
+	// Ended takes back the presence of a session; it may be called more than once for one.
+	Ended func(context.Context, *session.Session)
+
+	Limits         stanza.Limits
+	MaxQueue       int           // bytes that wait for one slow client; 0: 4 MiB
+	MaxConnections int           // 0: 100,000
+	Negotiation    time.Duration // from accepting a connection to a bound resource; 0: 30 s
+	NegotiationMax int           // bytes a client may send until then; 0: 64 KiB
+
+	Log        *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	Faults     Faults
+}
+
+// Server serves the client-to-server streams of a domain.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	chunks  session.Pool
+	small   sync.Pool       // *[]byte of readSize
+	large   sync.Pool       // *[]byte that hold the longest stanza
+	sealed  sync.Pool       // *[]byte of taps
+	ctx     context.Context //nolint:containedctx // of streams: ends when Close has given up waiting
+	cancel  context.CancelFunc
+
+	mu        sync.Mutex
+	closing   bool
+	listeners []net.Listener
+	conns     map[net.Conn]struct{} // being negotiated
+	open      int                   // connections
+	wg        sync.WaitGroup
+}
+
+// New makes a server. It serves the listeners that are given to Serve, until Close.
+func New(cfg Config) *Server {
+	cfg.MaxQueue = orDefault(cfg.MaxQueue, 4<<20)
+	cfg.MaxConnections = orDefault(cfg.MaxConnections, 100_000)
+	cfg.NegotiationMax = orDefault(cfg.NegotiationMax, 64<<10)
+	cfg.Limits.MaxStanza = orDefault(cfg.Limits.MaxStanza, 256<<10)
+	if cfg.Negotiation == 0 {
+		cfg.Negotiation = 30 * time.Second
+	}
+	s := &Server{cfg: cfg, log: cfg.Log, conns: make(map[net.Conn]struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.metrics = newMetrics(cfg.Registerer, s)
+	return s
+}
+
+func orDefault(n, d int) int {
+	if n == 0 {
+		return d
+	}
+	return n
+}
+
+// Serve accepts connections until Close. With direct, TLS begins with the first byte (XEP-0368).
+func (s *Server) Serve(l net.Listener, direct bool) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return net.ErrClosed
+	}
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	var delay time.Duration
+	for {
+		conn, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			// Usually no file descriptors are left: wait for some to come back.
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			s.log.Warn("can't accept connections", "listener", l.Addr(), "error", err, "retry", delay)
+			if !s.sleep(delay) {
+				return nil
+			}
+			continue
+		}
+		delay = 0
+		if !s.admit(conn, direct) {
+			_ = conn.Close()
+		}
+	}
+}
+
+func (s *Server) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// admit starts the negotiation of a connection, if there is room for one more.
+func (s *Server) admit(conn net.Conn, direct bool) bool {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return false
+	}
+	if s.open >= s.cfg.MaxConnections {
+		s.mu.Unlock()
+		s.metrics.refused.Inc()
+		return false
+	}
+	s.open++
+	s.conns[conn] = struct{}{}
+	s.wg.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.wg.Done()
+		s.negotiate(conn, direct)
+	}()
+	return true
+}
+
+// negotiate brings a connection to a bound stream, which goes on in a goroutine of its own: its
+// stack is small, while that of the negotiation has grown.
+func (s *Server) negotiate(conn net.Conn, direct bool) {
+	setUserTimeout(conn)
+	_ = conn.SetDeadline(time.Now().Add(s.cfg.Negotiation))
+	n := &negotiation{srv: s, conn: conn, tcp: conn}
+	n.src = source{conn: conn, budget: s.cfg.NegotiationMax}
+	var err error
+	if direct {
+		err = n.handshake(s.ctx)
+	}
+	if err == nil {
+		err = n.negotiate(s.ctx, direct)
+	}
+	closing := s.forget(conn)
+	if err != nil {
+		if closing {
+			err = errShutdown
+		}
+		s.log.Debug("stream not established", "peer", addrOf(conn), "reason", err)
+		if n.fail(err) {
+			linger(conn)
+		}
+		_ = conn.Close()
+		s.closed()
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	s.metrics.logins.Inc()
+	n.bound.keep(n.src.rest())
+	if closing {
+		n.bound.sess.Out.Fail(errShutdown)
+	}
+	bound := n.bound
+	run := func() {
+		bound.serve(s.ctx)
+		s.closed()
+	}
+	if !s.spawn(run) {
+		run()
+	}
+}
+
+// errShutdown is what clients are told when the server ends (RFC 6120 section 4.9.3.20).
+var errShutdown = &router.StreamError{Condition: "system-shutdown"}
+
+// forget takes a connection off the list of those being negotiated.
+func (s *Server) forget(conn net.Conn) (closing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, conn)
+	return s.closing
+}
+
+func (s *Server) closed() {
+	s.mu.Lock()
+	s.open--
+	s.mu.Unlock()
+}
+
+// spawn runs f on a goroutine that Close waits for. The caller must be one that Close waits for,
+// too, or hold a session.
+func (s *Server) spawn(f func()) bool {
+	s.wg.Go(f)
+	return true
+}
+
+// Close stops accepting, tells every client that the server ends, and waits for their streams to
+// end: a few seconds at most, also for clients that don't react.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	var errs []error
+	for _, l := range s.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, fmt.Errorf("close listener: %w", err))
+		}
+	}
+	for c := range s.conns {
+		_ = c.SetDeadline(time.Unix(1, 0))
+	}
+	s.mu.Unlock()
+	s.cfg.Table.Each(func(sess *session.Session) bool {
+		sess.Out.Fail(errShutdown)
+		return true
+	})
+	s.wg.Wait()
+	s.cancel()
+	return errors.Join(errs...)
+}
+
+// getBuf lends a read buffer of at least n bytes.
+func (s *Server) getBuf(n int) *[]byte {
+	pool, size := &s.small, readSize
+	if n > readSize {
+		pool, size = &s.large, s.cfg.Limits.MaxStanza+readSize
+	}
+	if b, ok := pool.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, max(n, size))
+	return &b
+}
+
+func (s *Server) putBuf(b *[]byte) {
+	if cap(*b) <= readSize {
+		s.small.Put(b)
+	} else {
+		s.large.Put(b)
+	}
+}

@@ -1,0 +1,105 @@
+package c2s
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+)
+
+// tap stands between TLS and the connection. Once held it keeps what TLS writes instead of writing
+// it, so that the sealed bytes can be written without waiting.
+type tap struct {
+	net.Conn
+	pool *sync.Pool // of *[]byte
+	mu   sync.Mutex
+	held bool
+	out  *[]byte
+}
+
+func (t *tap) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.held {
+		return t.Conn.Write(p)
+	}
+	if t.out == nil {
+		t.out, _ = t.pool.Get().(*[]byte)
+		if t.out == nil {
+			t.out = new([]byte)
+		}
+	}
+	*t.out = append(*t.out, p...)
+	return len(p), nil
+}
+
+// hold begins to keep what is written.
+func (t *tap) hold() {
+	t.mu.Lock()
+	t.held = true
+	t.mu.Unlock()
+}
+
+// take returns what was kept; nil if nothing was.
+func (t *tap) take() *[]byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := t.out
+	t.out = nil
+	return out
+}
+
+// sealPiece bounds how much text is sealed at once, and so how much is in doubt when the connection
+// breaks: a piece counts as written when all of its records are with the kernel.
+const sealPiece = 64 << 10
+
+// tlsWire is a wire through TLS.
+type tlsWire struct {
+	wire   wire
+	tls    *tls.Conn
+	tap    *tap
+	text   []byte  // being written
+	sealed int     // bytes of text that went through TLS
+	sent   int     // bytes of text whose records are with the kernel
+	buf    *[]byte // records being written
+}
+
+// TryWrite implements session.Transport.
+func (w *tlsWire) TryWrite(p []byte) (int, bool, error) {
+	w.text, w.sealed, w.sent = p, 0, 0
+	return w.step(false)
+}
+
+// Finish implements session.Transport.
+func (w *tlsWire) Finish() (int, error) {
+	n, _, err := w.step(true)
+	return n, err
+}
+
+// Abort implements session.Transport.
+func (w *tlsWire) Abort() { w.wire.Abort() }
+
+func (w *tlsWire) step(wait bool) (int, bool, error) {
+	for {
+		if w.buf != nil {
+			pending, err := w.wire.push(wait)
+			if pending || err != nil {
+				return w.sent, pending, err
+			}
+			*w.buf = (*w.buf)[:0]
+			w.tap.pool.Put(w.buf)
+			w.buf = nil
+			w.sent = w.sealed
+		}
+		if w.sealed == len(w.text) {
+			w.text = nil
+			return w.sent, false, nil
+		}
+		piece := w.text[w.sealed:min(len(w.text), w.sealed+sealPiece)]
+		if _, err := w.tls.Write(piece); err != nil {
+			return w.sent, false, err
+		}
+		w.sealed += len(piece)
+		w.buf = w.tap.take()
+		w.wire.p, w.wire.n = *w.buf, 0
+	}
+}

@@ -1,0 +1,165 @@
+package xmppd
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+)
+
+// Config is the configuration of a server; the TOML file has the same keys. Defaults makes one.
+type Config struct {
+	Domain string `toml:"domain"`
+	Data   string `toml:"data"` // directory
+
+	ListenC2S  string `toml:"listen_c2s"`  // host:port; plain, then STARTTLS. Empty: off
+	ListenTLS  string `toml:"listen_tls"`  // host:port; TLS from the first byte. Empty: off
+	ListenHTTP string `toml:"listen_http"` // host:port; /healthz and /metrics. Empty: off
+
+	TLSCert           string `toml:"tls_cert"` // PEM file; empty: a self-signed one in Data
+	TLSKey            string `toml:"tls_key"`
+	InsecurePlaintext bool   `toml:"insecure_plaintext"` // login without TLS; loopback only
+	Registration      string `toml:"registration"`       // open or closed
+
+	LogLevel  string `toml:"log_level"`  // debug, info, warn, error
+	LogFormat string `toml:"log_format"` // text or json
+
+	Modules  ModulesConfig   `toml:"modules"`
+	Limits   LimitsConfig    `toml:"limits"`
+	Accounts []AccountConfig `toml:"account"`
+}
+
+// ModulesConfig switches extensions off.
+type ModulesConfig struct {
+	Disable []string `toml:"disable"` // names as in docs/xmppd.md
+}
+
+// LimitsConfig bounds what a client can cost. Zero stands for the default.
+type LimitsConfig struct {
+	StanzaBytes        int `toml:"stanza_bytes"`        // 262144
+	Depth              int `toml:"depth"`               // of elements in a stanza: 128
+	QueueBytes         int `toml:"queue_bytes"`         // waiting for a slow client: 4194304
+	Connections        int `toml:"connections"`         // 100000
+	NegotiationSeconds int `toml:"negotiation_seconds"` // until a resource is bound: 30
+	RosterItems        int `toml:"roster_items"`        // 2000
+	DirectedPresence   int `toml:"directed_presence"`   // recipients a session: 500
+}
+
+// AccountConfig is an account that the server makes when it starts, if it doesn't exist yet.
+type AccountConfig struct {
+	Name         string `toml:"name"`
+	Group        string `toml:"group"`
+	PasswordFile string `toml:"password_file"`
+}
+
+// Defaults is the configuration without file and flags.
+func Defaults() Config {
+	return Config{
+		Data: "xmppd-data", ListenC2S: ":5222", ListenTLS: ":5223",
+		Registration: "closed", LogLevel: "info", LogFormat: "text",
+	}
+}
+
+// ReadFile reads a TOML file over the present values. A key that is not known is an error that
+// names key, file and line.
+func (c *Config) ReadFile(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	meta, err := toml.Decode(string(text), c)
+	var pe toml.ParseError
+	if errors.As(err, &pe) {
+		return fmt.Errorf("%s:%d: %s", path, pe.Position.Line, pe.Message)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, key := range meta.Undecoded() {
+		return fmt.Errorf("%s:%d: unknown key %q; docs/xmppd.md lists the keys", path, lineOf(string(text), key), key)
+	}
+	return nil
+}
+
+// lineOf finds the line of a key in a TOML text that has parsed; 1 if it is nowhere to be seen.
+func lineOf(text string, key toml.Key) int {
+	table, last := strings.Join(key[:len(key)-1], "."), key[len(key)-1]
+	inTable := table == ""
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			name := strings.Trim(line[:max(strings.LastIndex(line, "]"), 0)], "[ ]")
+			if name == key.String() {
+				return i + 1
+			}
+			inTable = name == table
+			continue
+		}
+		name, _, ok := strings.Cut(line, "=")
+		if ok && (strings.Trim(strings.TrimSpace(name), `"'`) == last && inTable || strings.TrimSpace(name) == key.String()) {
+			return i + 1
+		}
+	}
+	return 1
+}
+
+// Check reports the first thing in the configuration that can't work.
+func (c *Config) Check() error {
+	j, err := stanza.ParseJID(c.Domain)
+	switch {
+	case c.Domain == "":
+		return errors.New("no domain: give --domain or the key domain")
+	case err != nil || j.Local != "" || j.Resource != "":
+		return fmt.Errorf("domain %q is not a domain", c.Domain)
+	case c.Data == "":
+		return errors.New("no data directory: give --data or the key data")
+	case c.ListenC2S == "" && c.ListenTLS == "":
+		return errors.New("no listener for clients: give --listen-c2s or --listen-tls")
+	case c.Registration != "open" && c.Registration != "closed":
+		return fmt.Errorf("registration is open or closed, not %q", c.Registration)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key belong together")
+	case c.LogFormat != "text" && c.LogFormat != "json":
+		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
+	}
+	c.Domain = j.Domain
+	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence} {
+		if l < 0 {
+			return errors.New("a limit can't be negative")
+		}
+	}
+	if n := c.Limits.StanzaBytes; n != 0 && n < 10_000 {
+		return fmt.Errorf("limits.stanza_bytes is %d; RFC 6120 section 13.12 wants 10000 at least", n)
+	}
+	if c.InsecurePlaintext {
+		for _, addr := range []string{c.ListenC2S, c.ListenTLS} {
+			if addr != "" && !loopback(addr) {
+				return fmt.Errorf("--insecure-plaintext sends passwords in the clear, so it works on loopback addresses only; %q is none: listen on 127.0.0.1 or leave the flag away", addr)
+			}
+		}
+	}
+	return nil
+}
+
+// loopback reports whether an address to listen on can only be reached from this machine.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) negotiation() time.Duration {
+	return time.Duration(c.Limits.NegotiationSeconds) * time.Second
+}

@@ -1,0 +1,114 @@
+package im
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// shared is one state of the shared groups; immutable.
+type shared struct {
+	members []account.Member // in the order of names
+	group   map[string]string
+}
+
+func (s *shared) both(a, b string) bool {
+	if a == b {
+		return false
+	}
+	_, okA := s.group[a]
+	_, okB := s.group[b]
+	return okA && okB
+}
+
+// groups is the present state, and the lock of those that change it.
+type groups struct {
+	mu  sync.Mutex
+	now atomic.Pointer[shared]
+}
+
+func (g *groups) load() *shared { return g.now.Load() }
+
+func (g *groups) set(members []account.Member) {
+	s := &shared{members: members, group: make(map[string]string, len(members))}
+	for _, m := range members {
+		s.group[m.Name] = m.Group
+	}
+	g.now.Store(s)
+}
+
+// AccountAdded tells the service of an account made while the server runs: members of shared
+// groups that are on line get it into their rosters.
+func (s *Service) AccountAdded(ctx context.Context, name, group string) {
+	if group == "" {
+		return
+	}
+	s.groups.mu.Lock()
+	old := s.groups.load()
+	members := slices.Clone(old.members)
+	i, found := slices.BinarySearchFunc(members, name, func(m account.Member, n string) int { return strings.Compare(m.Name, n) })
+	if found {
+		members[i].Group = group
+	} else {
+		members = slices.Insert(members, i, account.Member{Name: name, Group: group})
+	}
+	s.groups.set(members)
+	s.groups.mu.Unlock()
+	item := s.sharedItem(account.Member{Name: name, Group: group})
+	s.pushToMembers(name, func(dst []byte) []byte { return appendItem(dst, &item) })
+}
+
+// AccountRemoved ends the sessions of an account that was deleted while the server runs, and takes
+// it out of the rosters of shared groups.
+func (s *Service) AccountRemoved(ctx context.Context, name string) {
+	bare := s.bare(name)
+	if u := s.table.User(bare); u != nil {
+		for _, sess := range u.Sessions() {
+			s.SessionEnded(ctx, sess)
+			sess.Out.Fail(fmt.Errorf("account %s was deleted", bare))
+		}
+	}
+	s.groups.mu.Lock()
+	old := s.groups.load()
+	_, was := old.group[name]
+	if was {
+		s.groups.set(slices.DeleteFunc(slices.Clone(old.members), func(m account.Member) bool { return m.Name == name }))
+	}
+	s.groups.mu.Unlock()
+	if was {
+		s.pushToMembers(name, func(dst []byte) []byte { return appendRemoved(dst, bare) })
+	}
+}
+
+// pushToMembers sends a roster push to all members of shared groups but one.
+func (s *Service) pushToMembers(except string, item func([]byte) []byte) {
+	var b session.Batch
+	for _, m := range s.groups.load().members {
+		if m.Name == except {
+			continue
+		}
+		s.forget(s.bare(m.Name))
+		s.push(s.bare(m.Name), item, &b)
+	}
+	b.Flush()
+}
+
+// sharedItem is how a member of a shared group appears in the others' rosters.
+func (s *Service) sharedItem(m account.Member) account.Item {
+	return account.Item{
+		Contact: s.bare(m.Name), Name: m.Name, Groups: []string{m.Group},
+		Subscription: account.SubBoth, Listed: true,
+	}
+}
+
+// isShared reports whether two bare JIDs are contacts through shared groups.
+func (s *Service) isShared(a, b stanza.JID) bool {
+	return a.Domain == s.domain && b.Domain == s.domain && s.groups.load().both(a.Local, b.Local)
+}

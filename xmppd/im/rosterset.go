@@ -1,0 +1,142 @@
+package im
+
+import (
+	"context"
+	"slices"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// Bounds of RFC 6121 section 2.3.3 that are left to the server.
+const (
+	maxNameLen   = 1023 // bytes of an item's or group's name
+	maxGroupsPer = 50
+)
+
+// change is what a roster set asks for.
+type change struct {
+	contact stanza.JID
+	name    string
+	groups  []string
+	remove  bool
+}
+
+func parseSet(iq *module.IQ) (*change, error) {
+	p := stanza.Parse(iq.Payload())
+	c, items := new(change), 0
+	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
+		if ev != stanza.Start {
+			continue
+		}
+		switch {
+		case p.Depth() == 2 && string(p.Name()) == "item":
+			items++
+			raw, _ := p.Attr("jid")
+			j, err := stanza.ParseJID(string(raw))
+			if err != nil {
+				return nil, module.BadRequest("the item's jid is not a JID")
+			}
+			c.contact = j.Bare()
+			name, _ := p.Attr("name")
+			c.name = string(name)
+			sub, _ := p.Attr("subscription")
+			c.remove = string(sub) == "remove"
+		case p.Depth() == 3 && string(p.Name()) == "group":
+			name := string(p.Content())
+			if name == "" {
+				return nil, &module.Error{Type: "modify", Condition: "not-acceptable", Text: "a group without a name"}
+			}
+			c.groups = append(c.groups, name)
+		}
+	}
+	if items != 1 {
+		return nil, module.BadRequest("a roster set has exactly one item")
+	}
+	return c, c.check()
+}
+
+// check applies the error cases of RFC 6121 section 2.3.3.
+func (c *change) check() error {
+	slices.Sort(c.groups)
+	if len(c.groups) != len(slices.Compact(slices.Clone(c.groups))) {
+		return module.BadRequest("a group is given twice")
+	}
+	tooLong := len(c.name) > maxNameLen || len(c.groups) > maxGroupsPer
+	for _, g := range c.groups {
+		tooLong = tooLong || len(g) > maxNameLen
+	}
+	if tooLong {
+		return &module.Error{Type: "modify", Condition: "not-acceptable", Text: "a name is too long, or there are too many groups"}
+	}
+	return nil
+}
+
+func (s *Service) rosterSet(ctx context.Context, iq *module.IQ) error {
+	c, err := parseSet(iq)
+	if err != nil {
+		return err
+	}
+	owner := iq.From.Bare()
+	if c.contact == owner {
+		return module.NotAllowed("the account itself can't be in its roster")
+	}
+	if s.isShared(owner, c.contact) {
+		return module.NotAllowed("this contact comes from a shared group; the server's operator decides about it")
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	var b session.Batch
+	defer b.Flush()
+	if c.remove {
+		return s.removeItem(ctx, owner, c.contact, &b)
+	}
+	items, err := s.store.Roster(ctx, owner.Local)
+	if err != nil {
+		return err
+	}
+	if len(items) >= s.limits.RosterItems && !slices.ContainsFunc(items, func(i account.Item) bool { return i.Contact == c.contact.String() }) {
+		return &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the roster is full"}
+	}
+	var now account.Item
+	err = s.store.UpdateItem(ctx, owner.Local, c.contact.String(), func(it *account.Item) bool {
+		it.Name, it.Groups, it.Listed = c.name, c.groups, true
+		now = *it
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	s.pushItem(owner.String(), &now, &b)
+	return nil
+}
+
+// removeItem takes a contact out of a roster and ends the subscriptions of both directions
+// (RFC 6121 section 2.5).
+func (s *Service) removeItem(ctx context.Context, owner, contact stanza.JID, b *session.Batch) error {
+	it, err := s.store.Item(ctx, owner.Local, contact.String())
+	if err != nil {
+		return err
+	}
+	if !it.Listed {
+		return &module.Error{Type: "cancel", Condition: "item-not-found"}
+	}
+	if it.To() || it.Ask {
+		s.subscription(ctx, owner, contact, unsubscribe, nil, b)
+	}
+	if it.From() {
+		s.subscription(ctx, owner, contact, unsubscribed, nil, b)
+	}
+	err = s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
+		*it = account.Item{Contact: it.Contact, Subscription: account.SubNone, Request: it.Request}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	s.forget(owner.String())
+	s.push(owner.String(), func(dst []byte) []byte { return appendRemoved(dst, contact.String()) }, b)
+	return nil
+}

@@ -1,0 +1,138 @@
+// Package register is in-band registration (XEP-0077, version 2.4): new accounts before login where
+// the server allows it, change of password and removal of the account afterwards.
+package register
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+)
+
+// NS is the namespace of the payload.
+const NS = "jabber:iq:register"
+
+// Accounts is what registration needs of the server's accounts.
+type Accounts interface {
+	Add(ctx context.Context, name, password, group string) error
+	SetPassword(ctx context.Context, name, password string) error
+	Delete(ctx context.Context, name string) error
+}
+
+// Module handles registration.
+type Module struct {
+	Accounts Accounts
+	Domain   string
+	Open     bool // strangers may make accounts
+}
+
+// Info implements module.Module.
+func (*Module) Info() module.Info {
+	return module.Info{Name: "register", Spec: "XEP-0077", Version: "2.4", Title: "In-Band Registration"}
+}
+
+// Features implements module.Module.
+func (*Module) Features() []string { return []string{NS} }
+
+// Routes implements module.Module: what a user who has logged in may do.
+func (m *Module) Routes() []module.Route {
+	return []module.Route{{NS: NS, Scope: module.ToServer | module.ToAccount, Handle: m.handle}}
+}
+
+// request is the content of a query.
+type request struct {
+	username, password string
+	remove             bool
+}
+
+func parse(payload []byte) request {
+	var r request
+	p := stanza.Parse(payload)
+	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
+		if ev != stanza.Start || p.Depth() != 2 {
+			continue
+		}
+		switch string(p.Name()) {
+		case "username":
+			r.username = string(p.Content())
+		case "password":
+			r.password = string(p.Content())
+		case "remove":
+			r.remove = true
+		}
+	}
+	return r
+}
+
+func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
+	if iq.Target.Local != "" && !iq.Own() {
+		return nil, module.Forbidden("an account belongs to its user")
+	}
+	if !iq.Set {
+		out := append([]byte("<query xmlns='"+NS+"'><registered/><username>"), stanza.AppendEscaped(nil, iq.From.Local)...)
+		return append(out, "</username><password/></query>"...), nil
+	}
+	r := parse(iq.Payload())
+	switch {
+	case r.remove:
+		return nil, m.Accounts.Delete(ctx, iq.From.Local)
+	case r.username != iq.From.Local:
+		return nil, module.NotAllowed("only the own password can be changed")
+	case r.password == "":
+		return nil, module.BadRequest("no password given")
+	}
+	return nil, asStanzaError(m.Accounts.SetPassword(ctx, r.username, r.password))
+}
+
+// StreamFeature implements c2s.PreAuth.
+func (m *Module) StreamFeature() []byte {
+	if !m.Open {
+		return nil
+	}
+	return []byte("<register xmlns='http://jabber.org/features/iq-register'/>")
+}
+
+// Answer implements c2s.PreAuth: registration of a stranger.
+func (m *Module) Answer(ctx context.Context, st *stanza.Stanza, _ string) ([]byte, bool) {
+	if string(st.Get(st.ChildNS)) != NS || st.ID.Whole.End == 0 {
+		return nil, false
+	}
+	var payload []byte
+	err := error(module.BadRequest("this is no request"))
+	switch {
+	case !m.Open:
+		err = module.NotAllowed("accounts are made by the server's operator")
+	case st.IsType("get"):
+		payload, err = []byte("<query xmlns='"+NS+"'><instructions>Choose a user name and a password.</instructions><username/><password/></query>"), nil
+	case st.IsType("set"):
+		err = m.create(ctx, parse(st.Get(st.Child)))
+	}
+	if err == nil {
+		return stanza.AppendIQResult(nil, st, payload), true
+	}
+	var se *module.Error
+	if !errors.As(err, &se) {
+		se = &module.Error{Type: "wait", Condition: "internal-server-error"}
+	}
+	return stanza.AppendError(nil, st, m.Domain, se.Type, se.Condition, se.Text), true
+}
+
+func (m *Module) create(ctx context.Context, r request) error {
+	if r.username == "" || r.password == "" {
+		return &module.Error{Type: "modify", Condition: "not-acceptable", Text: "user name and password are needed"}
+	}
+	return asStanzaError(m.Accounts.Add(ctx, r.username, r.password, ""))
+}
+
+// asStanzaError translates errors of accounts (XEP-0077 section 3.1).
+func asStanzaError(err error) error {
+	switch {
+	case errors.Is(err, account.ErrExists):
+		return &module.Error{Type: "cancel", Condition: "conflict", Text: "the name is taken"}
+	case errors.Is(err, account.ErrInvalid):
+		return &module.Error{Type: "modify", Condition: "not-acceptable", Text: err.Error()}
+	}
+	return err
+}

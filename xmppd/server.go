@@ -1,0 +1,247 @@
+package xmppd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/c2s"
+	"github.com/rosterdb/rosterdb/xmppd/im"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
+	"github.com/rosterdb/rosterdb/xmppd/modules/ping"
+	"github.com/rosterdb/rosterdb/xmppd/modules/register"
+	"github.com/rosterdb/rosterdb/xmppd/modules/version"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// Version is the version of the server's software, as XEP-0092 tells it.
+const Version = "0.1.0"
+
+// Options are what a server gets besides its configuration.
+type Options struct {
+	Log      *slog.Logger         // required
+	Registry *prometheus.Registry // nil: a new one
+}
+
+// Server is a running server.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *account.Bolt
+	accounts *Accounts
+	c2s      *c2s.Server
+	registry *prometheus.Registry
+
+	c2sListener, tlsListener, httpListener, adminListener net.Listener
+	https                                                 []*http.Server
+	wg                                                    sync.WaitGroup
+	fatal                                                 chan error
+}
+
+// Start opens the data directory and the listeners, and serves until Close. When it returns,
+// clients can connect.
+func Start(ctx context.Context, cfg Config, opt Options) (*Server, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: opt.Log, registry: opt.Registry, fatal: make(chan error, 4)}
+	if s.registry == nil {
+		s.registry = prometheus.NewRegistry()
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context) error {
+	var err error
+	if s.store, err = account.Open(s.cfg.Data, s.cfg.Domain); err != nil {
+		return err
+	}
+	tlsConfig, err := s.tlsConfig()
+	if err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	table := session.NewTable()
+	r := router.New(s.cfg.Domain, table, s.log)
+	ims, err := im.New(ctx, s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.log)
+	if err != nil {
+		return err
+	}
+	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain, Watch: ims}
+	if err := s.makeAccounts(ctx); err != nil {
+		return err
+	}
+	r.SetPresence(ims)
+	preAuth, err := s.addModules(r, ims)
+	if err != nil {
+		return err
+	}
+	s.c2s = c2s.New(c2s.Config{
+		Domain: s.cfg.Domain, TLS: tlsConfig, InsecurePlaintext: s.cfg.InsecurePlaintext,
+		Auth: c2s.StoreAuth{Store: s.store}, PreAuth: preAuth,
+		Table: table, Router: r, Ended: ims.SessionEnded,
+		Limits:         stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
+		MaxQueue:       s.cfg.Limits.QueueBytes,
+		MaxConnections: s.cfg.Limits.Connections,
+		Negotiation:    s.cfg.negotiation(),
+		Log:            s.log, Registerer: s.registry,
+	})
+	s.serve()
+	return nil
+}
+
+// addModules lists the extensions: this is the one place that knows them.
+func (s *Server) addModules(r *router.Router, ims *im.Service) (c2s.PreAuth, error) {
+	reg := &register.Module{Accounts: s.accounts, Domain: s.cfg.Domain, Open: s.cfg.Registration == "open"}
+	all := []module.Module{
+		ims,
+		ping.Module{},
+		version.Module{Name: "RosterDB xmppd", Version: Version},
+		reg,
+	}
+	var on []module.Module
+	disabled := slices.Clone(s.cfg.Modules.Disable)
+	for _, m := range append(all, &disco.Module{}) {
+		name := m.Info().Name
+		if i := slices.Index(disabled, name); i >= 0 && name != "roster" {
+			disabled = slices.Delete(disabled, i, i+1)
+			continue
+		}
+		if d, ok := m.(*disco.Module); ok {
+			d.Modules, d.Domain = on, s.cfg.Domain
+		}
+		on = append(on, m)
+		if err := r.Add(m); err != nil {
+			return nil, err
+		}
+	}
+	if len(disabled) > 0 {
+		return nil, fmt.Errorf("modules.disable: there is no module %q that can be switched off; docs/xmppd.md lists them", disabled[0])
+	}
+	if !slices.ContainsFunc(on, func(m module.Module) bool { return m == module.Module(reg) }) {
+		return nil, nil
+	}
+	return reg, nil
+}
+
+// listen opens all listeners before anything is served, so that a port in use is known at once.
+func (s *Server) listen() error {
+	for _, l := range []struct {
+		addr, flag string
+		to         *net.Listener
+	}{
+		{s.cfg.ListenC2S, "--listen-c2s", &s.c2sListener},
+		{s.cfg.ListenTLS, "--listen-tls", &s.tlsListener},
+		{s.cfg.ListenHTTP, "--listen-http", &s.httpListener},
+	} {
+		if l.addr == "" {
+			continue
+		}
+		var err error
+		*l.to, err = net.Listen("tcp", l.addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%s: the address is in use: stop the program that listens there, or give %s another port", l.addr, l.flag)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", l.flag, l.addr, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) serve() {
+	s.serveC2S(s.c2sListener, false)
+	s.serveC2S(s.tlsListener, true)
+	if s.httpListener != nil {
+		s.serveHTTP(s.httpListener, s.publicHandler())
+	}
+	if l := s.listenAdmin(); l != nil {
+		s.adminListener = l
+		s.serveHTTP(l, s.adminHandler())
+	}
+}
+
+func (s *Server) serveC2S(l net.Listener, direct bool) {
+	if l == nil {
+		return
+	}
+	s.log.Info("listening for clients", "addr", l.Addr().String(), "tls", direct)
+	s.wg.Go(func() {
+		if err := s.c2s.Serve(l, direct); err != nil {
+			s.fatal <- err
+		}
+	})
+}
+
+// Addrs tells where the server listens; empty for a listener that is off.
+func (s *Server) Addrs() (c2s, tls, http string) {
+	addr := func(l net.Listener) string {
+		if l == nil {
+			return ""
+		}
+		return l.Addr().String()
+	}
+	return addr(s.c2sListener), addr(s.tlsListener), addr(s.httpListener)
+}
+
+// Accounts manages the server's accounts while it runs.
+func (s *Server) Accounts() *Accounts { return s.accounts }
+
+// Failed delivers the error that makes a running server useless.
+func (s *Server) Failed() <-chan error { return s.fatal }
+
+// Close tells clients to come back later, ends their streams, and releases the data directory.
+func (s *Server) Close() error {
+	var errs []error
+	if s.c2s != nil {
+		errs = append(errs, s.c2s.Close())
+	}
+	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.adminListener} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, fmt.Errorf("close listener: %w", err))
+			}
+		}
+	}
+	for _, h := range s.https {
+		errs = append(errs, h.Close())
+	}
+	s.wg.Wait()
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// tlsConfig is nil where nothing needs TLS.
+func (s *Server) tlsConfig() (*tls.Config, error) {
+	cert, err := s.certificate()
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"xmpp-client"}, // XEP-0368
+		// Records are written in bursts; small ones would only cost system calls and headers.
+		DynamicRecordSizingDisabled: true,
+	}, nil
+}

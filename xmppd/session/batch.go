@@ -1,0 +1,28 @@
+package session
+
+// Batch notes which outboxes one goroutine owes a flush. A reader handles all the stanzas of one
+// read with one Batch and flushes at the end, so that each destination is written once.
+// A Batch belongs to one goroutine.
+type Batch struct {
+	dirty []*Outbox
+}
+
+// Send appends a stanza, given in up to four pieces (nil where fewer), to the queue of a session.
+// The bytes are copied. It reports false if the session takes nothing more: the stanza is then
+// undelivered.
+func (b *Batch) Send(s *Session, p0, p1, p2, p3 []byte) bool {
+	ok, owe := s.Out.put(p0, p1, p2, p3)
+	if owe {
+		b.dirty = append(b.dirty, &s.Out)
+	}
+	return ok
+}
+
+// Flush pays what is owed. It doesn't wait for slow receivers.
+func (b *Batch) Flush() {
+	for i, o := range b.dirty {
+		o.Flush()
+		b.dirty[i] = nil
+	}
+	b.dirty = b.dirty[:0]
+}

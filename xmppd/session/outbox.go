@@ -1,0 +1,243 @@
+package session
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// Transport writes the bytes of one stream. Its methods are called by one goroutine at a time,
+// Abort excepted.
+type Transport interface {
+	// TryWrite hands p to the network without waiting for the peer. n bytes are known to be with
+	// the kernel; pending says that the rest is kept by the transport, in which case p must stay
+	// untouched until Finish has returned.
+	TryWrite(p []byte) (n int, pending bool, err error)
+	// Finish waits until the p of a pending TryWrite is written, and returns how many bytes of it
+	// are, those of TryWrite included.
+	Finish() (n int, err error)
+	// Abort makes a Finish under way, all later writes, and the reader of the stream return soon.
+	Abort()
+}
+
+// Errors that end an Outbox.
+var (
+	// ErrOverflow: the peer reads more slowly than stanzas come in for it.
+	ErrOverflow = errors.New("peer does not read: queue is full")
+	// ErrClosed: the stream has ended.
+	ErrClosed = errors.New("stream is closed")
+)
+
+// A chunk is a run of whole stanzas. Chunks are pooled: a session without output holds none.
+type chunk struct{ b []byte }
+
+const (
+	chunkSize = 4 << 10  // first size
+	chunkKeep = 64 << 10 // larger ones are left to the garbage collector
+)
+
+// Pool lends the chunks of outboxes. One pool serves a whole server.
+type Pool struct{ p sync.Pool }
+
+func (p *Pool) get() *chunk {
+	if c, ok := p.p.Get().(*chunk); ok {
+		return c
+	}
+	return &chunk{b: make([]byte, 0, chunkSize)}
+}
+
+func (p *Pool) put(c *chunk) {
+	if cap(c.b) <= chunkKeep {
+		c.b = c.b[:0]
+		p.p.Put(c)
+	}
+}
+
+// Outbox is the bounded queue of bytes that wait to be written to one stream.
+//
+// Senders append whole stanzas and never wait. Whoever makes an empty queue non-empty owes it a
+// Flush (a Batch keeps that account), which writes all that has come together since, in one system
+// call when the kernel takes it. If the kernel does not, a goroutine of the outbox waits in the
+// sender's stead.
+type Outbox struct {
+	pool  *Pool
+	t     Transport
+	limit int               // bytes waiting, the chunk being written included
+	spawn func(func()) bool // starts a goroutine that the server waits for; false while it closes
+
+	mu      sync.Mutex
+	idle    sync.Cond // signalled when writing turns false
+	q       *chunk    // waiting
+	w       *chunk    // being written
+	off     int       // bytes of w that are written
+	owed    bool      // somebody owes a Flush
+	writing bool
+	closed  bool  // nothing more is taken in
+	reason  error // why it was closed by somebody else than its reader
+	err     error // first failure of the transport
+}
+
+// Init prepares an outbox. limit is in bytes; spawn must run its argument on a new goroutine that
+// the owner waits for, or report false.
+func (o *Outbox) Init(pool *Pool, t Transport, limit int, spawn func(func()) bool) {
+	o.pool, o.t, o.limit, o.spawn = pool, t, limit, spawn
+	o.idle.L = &o.mu
+}
+
+// put appends a stanza given in up to four pieces. ok is false if it was not taken in; owe is true
+// if the caller now owes a Flush.
+func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return false, false
+	}
+	c := o.q
+	if c == nil {
+		c = o.pool.get()
+		o.q = c
+	}
+	waiting := len(c.b) + len(p0) + len(p1) + len(p2) + len(p3)
+	if o.w != nil {
+		waiting += len(o.w.b) - o.off
+	}
+	// A single stanza larger than the limit is let through when nothing else waits.
+	if waiting > o.limit && (len(c.b) > 0 || o.w != nil) {
+		o.closed, o.reason = true, ErrOverflow
+		o.mu.Unlock()
+		o.t.Abort()
+		return false, false
+	}
+	c.b = append(append(append(append(c.b, p0...), p1...), p2...), p3...)
+	owe = !o.owed
+	o.owed = true
+	o.mu.Unlock()
+	return true, owe
+}
+
+// Flush writes what waits. It returns without having written everything if another goroutine is
+// writing (that one goes on until the queue is empty) or if the kernel's buffer is full.
+func (o *Outbox) Flush() {
+	o.mu.Lock()
+	o.owed = false
+	if o.writing || o.q == nil {
+		o.mu.Unlock()
+		return
+	}
+	o.writing = true
+	o.write()
+}
+
+// write empties the queue. It is called with mu held and writing set, and returns without mu.
+func (o *Outbox) write() {
+	for o.q != nil && o.err == nil {
+		o.w, o.q, o.off = o.q, nil, 0
+		o.owed = false
+		w := o.w
+		o.mu.Unlock()
+		n, pending, err := o.t.TryWrite(w.b)
+		o.mu.Lock()
+		o.off = n
+		if err == nil && pending {
+			if o.spawn(o.finish) {
+				o.mu.Unlock()
+				return
+			}
+			err = ErrClosed
+		}
+		o.written(err)
+	}
+	o.writing = false
+	o.idle.Broadcast()
+	o.mu.Unlock()
+}
+
+// finish waits for the network, then carries on with what has come together meanwhile.
+func (o *Outbox) finish() {
+	n, err := o.t.Finish()
+	o.mu.Lock()
+	o.off = n
+	o.written(err)
+	o.write()
+}
+
+func (o *Outbox) written(err error) {
+	if err != nil {
+		if o.err == nil {
+			o.err = err
+		}
+		o.closed = true
+		return
+	}
+	o.pool.put(o.w)
+	o.w, o.off = nil, 0
+}
+
+// Finish takes in the last bytes of the stream and waits until everything is written or the time
+// is over; it reports whether all of it was. Nothing else is taken in from then on.
+func (o *Outbox) Finish(last []byte, wait time.Duration) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.q == nil {
+		o.q = o.pool.get()
+	}
+	o.q.b = append(o.q.b, last...)
+	if !o.writing && o.err == nil {
+		o.writing = true
+		o.write()
+		o.mu.Lock()
+	}
+	if o.writing {
+		t := time.AfterFunc(wait, o.t.Abort)
+		for o.writing {
+			o.idle.Wait()
+		}
+		t.Stop()
+	}
+	return o.q == nil && o.w == nil
+}
+
+// Fail refuses everything from now on, and ends the stream: the goroutine that reads it finds out
+// and cleans up. Reason will return err, if it is the first one.
+func (o *Outbox) Fail(err error) {
+	o.mu.Lock()
+	o.closed = true
+	if o.reason == nil {
+		o.reason = err
+	}
+	o.mu.Unlock()
+	o.t.Abort()
+}
+
+// Reason tells why the stream was ended by Fail or by ErrOverflow, or what writing to it has
+// failed with; nil while nothing of it has happened.
+func (o *Outbox) Reason() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.reason != nil {
+		return o.reason
+	}
+	return o.err
+}
+
+// Close ends the outbox and returns what was not written: runs of whole stanzas, with the number
+// of bytes at the beginning of the first that the kernel had taken. The transport must have been
+// aborted, or be idle.
+func (o *Outbox) Close() (left [][]byte, written int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	for o.writing {
+		o.idle.Wait()
+	}
+	if o.w != nil {
+		left, written = append(left, o.w.b), o.off
+		o.w = nil
+	}
+	if o.q != nil {
+		left = append(left, o.q.b)
+		o.q = nil
+	}
+	return left, written
+}

@@ -1,0 +1,193 @@
+package session
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+const shards = 64 // power of two
+
+// Contacts is what presence needs of an account's roster; immutable once published.
+type Contacts struct {
+	From []string // bare JIDs subscribed to the account's presence
+	To   []string // bare JIDs whose presence the account is subscribed to
+}
+
+// User is the entry of an account that has sessions.
+type User struct {
+	Bare     string
+	sessions atomic.Pointer[[]*Session] // copied on write
+
+	mu       sync.Mutex
+	contacts *Contacts // nil: not loaded
+}
+
+// Sessions returns the sessions of the account. The slice must not be changed.
+func (u *User) Sessions() []*Session {
+	if p := u.sessions.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Contacts returns what load has returned since the last Forget, calling it if need be. It must
+// not call back into the User.
+func (u *User) Contacts(load func() (*Contacts, error)) (*Contacts, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.contacts != nil {
+		return u.contacts, nil
+	}
+	c, err := load()
+	if err == nil {
+		u.contacts = c
+	}
+	return c, err
+}
+
+// Forget drops the loaded contacts. It is called after the roster has changed in the store: what
+// was loaded before the change is dropped, what is loaded later sees it.
+func (u *User) Forget() {
+	u.mu.Lock()
+	u.contacts = nil
+	u.mu.Unlock()
+}
+
+type userShard struct {
+	mu sync.RWMutex
+	m  map[string]*User
+}
+
+type fullShard struct {
+	mu sync.RWMutex
+	m  map[string]*Session
+}
+
+// Table finds sessions by full JID and users by bare JID. It is safe for concurrent use.
+// A lock of full is only ever taken inside one of users, never the other way round.
+type Table struct {
+	seed  maphash.Seed
+	users [shards]userShard
+	full  [shards]fullShard
+	count atomic.Int64
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	t := &Table{seed: maphash.MakeSeed()}
+	for i := range shards {
+		t.users[i].m = make(map[string]*User)
+		t.full[i].m = make(map[string]*Session)
+	}
+	return t
+}
+
+// Lookup finds a session by the bytes of its full JID, without allocation. The bytes must be in
+// the prepared form of RFC 7622; others are not found.
+func (t *Table) Lookup(full []byte) *Session {
+	sh := &t.full[maphash.Bytes(t.seed, full)%shards]
+	sh.mu.RLock()
+	s := sh.m[string(full)]
+	sh.mu.RUnlock()
+	return s
+}
+
+// Get finds a session by its full JID.
+func (t *Table) Get(full string) *Session {
+	sh := &t.full[maphash.String(t.seed, full)%shards]
+	sh.mu.RLock()
+	s := sh.m[full]
+	sh.mu.RUnlock()
+	return s
+}
+
+func (t *Table) userShard(bare string) *userShard {
+	return &t.users[maphash.String(t.seed, bare)%shards]
+}
+
+// User finds the entry of a bare JID; nil if it has no session.
+func (t *Table) User(bare string) *User {
+	sh := t.userShard(bare)
+	sh.mu.RLock()
+	u := sh.m[bare]
+	sh.mu.RUnlock()
+	return u
+}
+
+// Count is the number of sessions.
+func (t *Table) Count() int { return int(t.count.Load()) }
+
+// Bind lists a session. If its full JID is taken the new session replaces the old one, which is
+// returned: the caller ends it (RFC 6120 section 7.7.2.2: the newest wins).
+func (t *Table) Bind(s *Session) (old *Session) {
+	sh := t.userShard(s.Bare)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.m[s.Bare]
+	if u == nil {
+		u = &User{Bare: s.Bare}
+		sh.m[s.Bare] = u
+	}
+	s.user = u
+	list := slices.Clone(u.Sessions())
+	if i := slices.IndexFunc(list, func(x *Session) bool { return x.Full == s.Full }); i >= 0 {
+		old = list[i]
+		list[i] = s
+	} else {
+		list = append(list, s)
+		t.count.Add(1)
+	}
+	u.sessions.Store(&list)
+	fs := &t.full[maphash.String(t.seed, s.Full)%shards]
+	fs.mu.Lock()
+	fs.m[s.Full] = s
+	fs.mu.Unlock()
+	return old
+}
+
+// Unbind removes a session. It reports false if it was not listed, or had been replaced.
+func (t *Table) Unbind(s *Session) bool {
+	sh := t.userShard(s.Bare)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u := sh.m[s.Bare]
+	if u == nil {
+		return false
+	}
+	i := slices.Index(u.Sessions(), s)
+	if i < 0 {
+		return false
+	}
+	list := slices.Delete(slices.Clone(u.Sessions()), i, i+1)
+	u.sessions.Store(&list)
+	if len(list) == 0 {
+		delete(sh.m, s.Bare)
+	}
+	fs := &t.full[maphash.String(t.seed, s.Full)%shards]
+	fs.mu.Lock()
+	delete(fs.m, s.Full)
+	fs.mu.Unlock()
+	t.count.Add(-1)
+	return true
+}
+
+// Each calls f for every session that was bound when the call began and still is, in no order,
+// until f returns false. No lock is held while f runs.
+func (t *Table) Each(f func(*Session) bool) {
+	for i := range t.full {
+		sh := &t.full[i]
+		sh.mu.RLock()
+		list := make([]*Session, 0, len(sh.m))
+		for _, s := range sh.m {
+			list = append(list, s)
+		}
+		sh.mu.RUnlock()
+		for _, s := range list {
+			if !f(s) {
+				return
+			}
+		}
+	}
+}

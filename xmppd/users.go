@@ -1,0 +1,114 @@
+package xmppd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"github.com/rosterdb/rosterdb/xmppd/account"
+)
+
+// Users manages the accounts of a data directory, whether a server has it open or not.
+type Users interface {
+	Add(ctx context.Context, name, password, group string) error
+	SetPassword(ctx context.Context, name, password string) error
+	Delete(ctx context.Context, name string) error
+	List(ctx context.Context) ([]UserInfo, error)
+	Close() error
+}
+
+// OpenUsers opens the accounts of a data directory: directly, or through the server that runs on
+// it. domain may be empty if the directory has been used before.
+func OpenUsers(data, domain string) (Users, error) {
+	store, err := account.Open(data, domain)
+	if err == nil {
+		d, err := store.Domain()
+		if err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+		return &localUsers{Accounts{Store: store, Domain: d}}, nil
+	}
+	if !errors.Is(err, account.ErrLocked) {
+		return nil, err
+	}
+	r := newRemoteUsers(filepath.Join(data, adminSocket))
+	if _, listErr := r.List(context.Background()); listErr != nil {
+		return nil, errors.Join(fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, listErr), r.Close())
+	}
+	return r, nil
+}
+
+// localUsers works on the files.
+type localUsers struct{ Accounts }
+
+func (l *localUsers) List(ctx context.Context) ([]UserInfo, error) { return listUsers(ctx, l.Store) }
+func (l *localUsers) Close() error                                 { return l.Store.Close() }
+
+// remoteUsers asks the running server.
+type remoteUsers struct{ client *http.Client }
+
+func newRemoteUsers(socket string) *remoteUsers {
+	var d net.Dialer
+	return &remoteUsers{client: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
+	}}}
+}
+
+func (r *remoteUsers) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://xmppd"+path, body)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the running server: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("read the running server's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return decodeError(resp.Status, answer)
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("read the running server's answer: %w", err)
+	}
+	return nil
+}
+
+func (r *remoteUsers) Add(ctx context.Context, name, password, group string) error {
+	return r.call(ctx, http.MethodPost, "/users/add", userRequest{Name: name, Password: password, Group: group}, new(struct{}))
+}
+
+func (r *remoteUsers) SetPassword(ctx context.Context, name, password string) error {
+	return r.call(ctx, http.MethodPost, "/users/passwd", userRequest{Name: name, Password: password}, new(struct{}))
+}
+
+func (r *remoteUsers) Delete(ctx context.Context, name string) error {
+	return r.call(ctx, http.MethodPost, "/users/delete", userRequest{Name: name}, new(struct{}))
+}
+
+func (r *remoteUsers) List(ctx context.Context) (users []UserInfo, err error) {
+	err = r.call(ctx, http.MethodGet, "/users", nil, &users)
+	return users, err
+}
+
+func (r *remoteUsers) Close() error {
+	r.client.CloseIdleConnections()
+	return nil
+}
