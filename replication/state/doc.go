@@ -1,3 +1,53 @@
-// Package state is the replicated state machine of a partition and the bbolt
-// file that keeps it.
+// Package state is the replicated state machine of the store's partitions and
+// the bbolt file that keeps it (design D2, D6, D7).
+//
+// A [Store] is one file per data node with all its partitions inside. The
+// engine feeds each [Partition] the committed entries of its Raft group; what
+// they change lives in memory until [Store.Flush] writes all of it in one
+// transaction, together with each partition's applied position. After a crash
+// the state is therefore exactly that of Durable, and the entries behind it
+// come again from the write-ahead log.
+//
+// # What determines the state
+//
+// Only the entries do: no clock, no random number, no order of a map. Log time
+// is the highest time that a leader has put into a command. The result of an
+// entry is the same on every replica and at every replay.
+//
+// A write names a session and a sequence. In this order:
+//
+//   - unknown or expired session: SessionExpired
+//   - sequence 0, or a floor above the sequence: Invalid
+//   - the session's floor rises to the write's; answers below it are dropped
+//   - sequence below the floor: Unknown, not executed
+//   - sequence more than op.MaxWindow above the floor: Unknown, not executed
+//   - sequence answered before: the same answer
+//   - malformed: Invalid, with nothing recorded, since it is so at any time
+//   - a condition fails: Conflict, recorded. Items tell the version that each
+//     object has, and Conflict for those whose condition failed
+//   - otherwise the root's revision grows by one and becomes the version of the
+//     objects put. A delete of nothing is NotFound in its item, no failure
+//
+// # The file
+//
+//	bucket "meta"         "format" -> version, 4 bytes big endian
+//	bucket "p"+id         id: 4 bytes big endian, one bucket a partition
+//	  "position"          index, term, log time, length and bytes of the ConfState
+//	  "ring"              epoch, document; only in the meta partition
+//	  bucket "objects"    root NUL path -> version, length and bytes of the
+//	                      references, value
+//	  bucket "roots"      root -> revision; stays when all objects are deleted
+//	  bucket "sessions"   id, 8 bytes big endian -> owner, time of use, floor,
+//	                      recorded answers
+//
+// Numbers in values are uvarints. Every value begins with the CRC32C of its key
+// and what follows, and is checked whenever it is read.
+//
+// # Two generations
+//
+// Apply fills the active overlay. Flush makes it the flushing overlay, which
+// nobody changes any more, and gives Apply a new one; so Apply never waits for
+// the disk. A reader looks into the active overlay, the flushing one, then
+// bbolt. If the disk is full the flushing overlay stays, and the next Flush
+// adds the active one to it and tries again.
 package state

@@ -1,50 +1,161 @@
 package state
 
-import "github.com/rosterdb/rosterdb/internal/op"
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
 
 // Partition is the state machine of one partition. Apply, SetConf and Restore:
 // one caller at a time. Everything else is safe for concurrent use.
-type Partition struct{}
+type Partition struct {
+	store *Store
+	id    uint32
+	key   []byte // bucket
 
-// ID is the partition's number.
-func (p *Partition) ID() uint32 { panic("unfinished") }
-
-// Applied is the position of the newest applied entry.
-func (p *Partition) Applied() (index, term uint64) { panic("unfinished") }
-
-// Durable is the index up to which the state is on disk.
-func (p *Partition) Durable() uint64 { panic("unfinished") }
-
-// Conf is the opaque Raft ConfState in force at the applied position.
-func (p *Partition) Conf() []byte { panic("unfinished") }
-
-// SetConf applies a configuration entry.
-func (p *Partition) SetConf(index, term uint64, conf []byte) { panic("unfinished") }
-
-// Apply applies the entry's command and returns its result. An entry at or
-// below the applied position changes nothing. cmd is kept until it is flushed
-// and must not be changed; empty cmd is Raft's no-op entry.
-func (p *Partition) Apply(index, term uint64, cmd []byte) op.WriteResult { panic("unfinished") }
-
-// Read answers from everything applied. Values in the result may be shared and
-// must not be changed.
-func (p *Partition) Read(r *op.Read) op.ReadResult { panic("unfinished") }
-
-// SessionOwner is the bare JID that opened the session.
-func (p *Partition) SessionOwner(s op.Session) (bareJID string, ok bool) { panic("unfinished") }
-
-// Ring is the ring document and its epoch; 0 where there is none.
-func (p *Partition) Ring() (doc []byte, epoch uint64) { panic("unfinished") }
-
-// Snapshot encodes the whole state at the applied position.
-func (p *Partition) Snapshot() (index, term uint64, conf, data []byte, err error) {
-	panic("unfinished")
+	mu       sync.RWMutex
+	pos      position
+	ring     ringDoc
+	sessions sessions
+	active   *overlay
+	flushing *overlay // nil: nothing is being flushed
+	ringNew  bool     // the ring changed since the last rotation
+	durable  uint64
+	cmd      command // decoded into again and again
+	keybuf   []byte
 }
 
-// Restore replaces the state by a snapshot; durable when it returns. On an
-// error the partition is unchanged. Errors: ErrCorrupt, ErrNewerFormat, ErrFull.
-func (p *Partition) Restore(index, term uint64, conf, data []byte) error { panic("unfinished") }
+// load reads positions and sessions from bbolt.
+func (p *Partition) load(tx *bbolt.Tx) error {
+	p.pos, p.ring, p.durable = position{}, ringDoc{}, 0
+	p.sessions = sessions{byID: make(map[op.Session]*session)}
+	p.active, p.flushing, p.ringNew = newOverlay(), nil, false
+	b := tx.Bucket(p.key)
+	if b == nil {
+		return nil
+	}
+	if err := p.loadPosition(b); err != nil {
+		return err
+	}
+	table := b.Bucket(sessionsBucket)
+	if table == nil {
+		return nil
+	}
+	return table.ForEach(func(key, rec []byte) error {
+		if len(key) != 8 {
+			return fmt.Errorf("%w: session key %q", ErrCorrupt, key)
+		}
+		payload, err := unseal(key, rec)
+		if err != nil {
+			return err
+		}
+		s, err := decodeSession(op.Session(binary.BigEndian.Uint64(key)), payload)
+		if err != nil {
+			return err
+		}
+		p.sessions.byID[s.id] = s
+		return nil
+	})
+}
 
-// Digest is a hash over the logical content, equal on replicas at the same
-// applied position. It reads everything: for tests and the simulator.
-func (p *Partition) Digest() uint64 { panic("unfinished") }
+func (p *Partition) loadPosition(b *bbolt.Bucket) error {
+	payload, err := unseal(positionKey, b.Get(positionKey))
+	if err != nil {
+		return err
+	}
+	if p.pos, err = decodePosition(payload); err != nil {
+		return err
+	}
+	p.durable = p.pos.index
+	rec := b.Get(ringKey)
+	if rec == nil {
+		return nil
+	}
+	if payload, err = unseal(ringKey, rec); err != nil {
+		return err
+	}
+	d := decoder{b: payload}
+	p.ring = ringDoc{epoch: d.uvarint(), doc: slices.Clone(d.b)}
+	if d.bad {
+		return fmt.Errorf("%w: ring document: %w", ErrCorrupt, errMalformed)
+	}
+	return nil
+}
+
+func (pos *position) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, pos.index)
+	dst = binary.AppendUvarint(dst, pos.term)
+	dst = binary.AppendUvarint(dst, uint64(pos.logTime))
+	return appendBytes(dst, pos.conf)
+}
+
+func decodePosition(p []byte) (position, error) {
+	d := decoder{b: p}
+	pos := position{index: d.uvarint(), term: d.uvarint(), logTime: int64(d.uvarint()), conf: slices.Clone(d.bytes())}
+	if err := d.end(); err != nil {
+		return position{}, fmt.Errorf("%w: position: %w", ErrCorrupt, err)
+	}
+	return pos, nil
+}
+
+func (r *ringDoc) append(dst []byte) []byte {
+	return append(binary.AppendUvarint(dst, r.epoch), r.doc...)
+}
+
+// ID is the partition's number.
+func (p *Partition) ID() uint32 { return p.id }
+
+// Applied is the position of the newest applied entry.
+func (p *Partition) Applied() (index, term uint64) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.pos.index, p.pos.term
+}
+
+// Durable is the index up to which the state is on disk.
+func (p *Partition) Durable() uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.durable
+}
+
+// Conf is the opaque Raft ConfState in force at the applied position. It must
+// not be changed.
+func (p *Partition) Conf() []byte {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.pos.conf
+}
+
+// SetConf applies a configuration entry. conf is kept.
+func (p *Partition) SetConf(index, term uint64, conf []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if index > p.pos.index {
+		p.pos.index, p.pos.term, p.pos.conf = index, term, conf
+	}
+}
+
+// SessionOwner is the bare JID that opened the session.
+func (p *Partition) SessionOwner(id op.Session) (bareJID string, ok bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	s := p.sessions.byID[id]
+	if s == nil {
+		return "", false
+	}
+	return s.owner, true
+}
+
+// Ring is the ring document and its epoch; 0 where there is none. It must not
+// be changed.
+func (p *Partition) Ring() (doc []byte, epoch uint64) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.ring.doc, p.ring.epoch
+}

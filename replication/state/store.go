@@ -1,72 +1,212 @@
 package state
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
-// Errors of the store. Test with errors.Is.
+const storeFormat = 1
+
+// Names of buckets and keys: see the package documentation.
 var (
-	// ErrFull: the disk is full. Nothing is lost; Flush can be called again.
-	ErrFull = errors.New("no room for the state")
-	// ErrCorrupt: a stored record or a snapshot does not match its checksum.
-	ErrCorrupt = errors.New("state is damaged")
-	// ErrNewerFormat: written by a newer version of the program.
-	ErrNewerFormat = errors.New("state has a newer format")
-	// ErrLocked: another process has the file open.
-	ErrLocked = errors.New("state is in use by another process")
-	// ErrClosed: the store was closed.
-	ErrClosed = errors.New("state is closed")
+	metaBucket     = []byte("meta")
+	objectsBucket  = []byte("objects")
+	rootsBucket    = []byte("roots")
+	sessionsBucket = []byte("sessions")
+	formatKey      = []byte("format")
+	positionKey    = []byte("position")
+	ringKey        = []byte("ring")
 )
 
-// Options of a Store. MaxSessions, SessionTTL and SessionGrace decide what the
-// replicated state becomes: they must be equal on all replicas.
-type Options struct {
-	MaxSessions  int           // sessions a partition; 0 is 4096
-	SessionTTL   time.Duration // log time without use until a session expires; 0 is 24 h
-	SessionGrace time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
-	MaxReadBytes int           // most bytes of a value, or of a page, in one Read; 0 is 128 KiB
-	NoSync       bool          // don't fsync: for simulators only
-	// OnFatal is called at most once, from the goroutine that noticed, when a
-	// stored record that Apply needs is damaged: this replica must stop.
-	// Until then Apply answers Unavailable and the applied position stands still.
-	OnFatal func(error)
-	Faults  Faults
+// Store is the state of all partitions of a node in one bbolt file. Safe for
+// concurrent use.
+type Store struct {
+	db   *bbolt.DB
+	path string
+	opt  Options
+
+	flushing sync.Mutex   // one Flush or Restore at a time
+	dirty    atomic.Int64 // bytes not flushed
+
+	mu         sync.Mutex
+	partitions map[uint32]*Partition
+	err        error // why the store is dead
+	closed     bool
 }
 
-// Faults seed defects, for tests that show that a checker finds them.
-type Faults struct {
-	AppliedOutsideTx   bool // the applied position is committed before the data
-	NoDedupe           bool // a repeated operation is executed again
-	ConflictUnrecorded bool // a failed condition is not recorded
-	SnapshotNoSessions bool // a snapshot lacks the dedupe table
-	FloorIgnored       bool // a retry below the floor is executed
+// OpenStore opens or creates the file. Errors: ErrNewerFormat, ErrLocked,
+// ErrCorrupt, ErrFull.
+func OpenStore(path string, opt Options) (*Store, error) {
+	opt.setDefaults()
+	_, statErr := os.Stat(path)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: time.Second,
+		// The free list is rebuilt on open rather than written with each flush.
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+		NoSync:         opt.NoSync,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, openError(err))
+	}
+	s := &Store{db: db, path: path, opt: opt, partitions: make(map[uint32]*Partition)}
+	err = s.checkFormat()
+	if err == nil && errors.Is(statErr, os.ErrNotExist) && !opt.NoSync {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		db.Close() // the first error tells more
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return s, nil
 }
 
-// Store is the state of all partitions of a node in one bbolt file.
-type Store struct{}
+func openError(err error) error {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return fmt.Errorf("%w: stop it first", ErrLocked)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return fmt.Errorf("%w: %w: replace this node, its replicas have the data", ErrCorrupt, err)
+	}
+	return diskError(err)
+}
 
-// OpenStore opens or creates the file. Errors: ErrNewerFormat, ErrLocked, ErrCorrupt.
-func OpenStore(path string, opt Options) (*Store, error) { panic("unfinished") }
+// checkFormat reads the format version, or writes it into a new file.
+func (s *Store) checkFormat() error {
+	var format []byte
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		if b := tx.Bucket(metaBucket); b != nil {
+			format = slices.Clone(b.Get(formatKey))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case format == nil:
+		return diskError(s.db.Update(func(tx *bbolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists(metaBucket)
+			if err != nil {
+				return err
+			}
+			return b.Put(formatKey, binary.BigEndian.AppendUint32(nil, storeFormat))
+		}))
+	case len(format) != 4:
+		return fmt.Errorf("%w: format version is unreadable", ErrCorrupt)
+	}
+	if v := binary.BigEndian.Uint32(format); v != storeFormat {
+		return fmt.Errorf("%w: version %d, this program knows %d: run the newer program", ErrNewerFormat, v, storeFormat)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// partitionKey names a partition's bucket.
+func partitionKey(id uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{'p'}, id)
+}
 
 // Partition returns the partition, loading what is stored of it; an unknown one
-// is empty. The same id gives the same *Partition.
-func (s *Store) Partition(id uint32) (*Partition, error) { panic("unfinished") }
+// is empty. The same id gives the same *Partition. Errors: ErrCorrupt, ErrClosed.
+func (s *Store) Partition(id uint32) (*Partition, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if p := s.partitions[id]; p != nil {
+		return p, nil
+	}
+	p := &Partition{store: s, id: id, key: partitionKey(id)}
+	if err := s.db.View(p.load); err != nil {
+		return nil, fmt.Errorf("load partition %d of %s: %w", id, s.path, err)
+	}
+	s.partitions[id] = p
+	return p, nil
+}
 
 // Partitions lists the ids of the stored or opened partitions, ascending.
-func (s *Store) Partitions() []uint32 { panic("unfinished") }
-
-// Flush makes everything applied so far durable, in one transaction. Safe
-// concurrently with Apply and Read. After ErrFull it can be repeated; after any
-// other error the store is dead and every Flush returns that error.
-func (s *Store) Flush() error { panic("unfinished") }
+func (s *Store) Partitions() ([]uint32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	var ids []uint32
+	for id := range s.partitions {
+		ids = append(ids, id)
+	}
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
+			if len(name) == 5 && name[0] == 'p' {
+				ids = append(ids, binary.BigEndian.Uint32(name[1:]))
+			}
+			return nil
+		})
+	})
+	slices.Sort(ids)
+	return slices.Compact(ids), err
+}
 
 // Dirty is how many bytes, about, wait for Flush.
-func (s *Store) Dirty() int64 { panic("unfinished") }
+func (s *Store) Dirty() int64 { return s.dirty.Load() }
 
 // Err returns why the store is dead, or nil.
-func (s *Store) Err() error { panic("unfinished") }
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// fail makes the store dead; the first error stays.
+func (s *Store) fail(err error) error {
+	s.mu.Lock()
+	first := s.err == nil
+	if first {
+		s.err = err
+	}
+	err = s.err
+	s.mu.Unlock()
+	if first && s.opt.OnFatal != nil {
+		s.opt.OnFatal(err)
+	}
+	return err
+}
 
 // Close closes the file without flushing: what was not flushed is lost, as in a
-// crash. Call Flush first for a clean end.
-func (s *Store) Close() error { panic("unfinished") }
+// crash. Call Flush first for a clean end. It waits for a running Flush.
+func (s *Store) Close() error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close %s: %w", s.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"syscall"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// Flush makes everything applied before the call durable, in one transaction.
+// Safe concurrently with Apply and Read, which it holds up only while it takes
+// the changes over. After ErrFull it can be repeated; after any other error the
+// store is dead and every Flush returns that error.
+func (s *Store) Flush() error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	parts, err := s.rotate()
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	if err := s.db.Update(func(tx *bbolt.Tx) error { return s.commit(tx, parts) }); err != nil {
+		err = diskError(fmt.Errorf("flush %s: %w", s.path, err))
+		if errors.Is(err, ErrFull) {
+			return err
+		}
+		return s.fail(fmt.Errorf("%w: %w: restart the node once the disk is sound", ErrFailed, err))
+	}
+	for _, p := range parts {
+		p.flushed()
+	}
+	return nil
+}
+
+// diskError marks want of room.
+func diskError(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: make room on the disk: %w", ErrFull, err)
+	}
+	return err
+}
+
+// rotate takes the changes of all partitions over, by partition id.
+func (s *Store) rotate() ([]*Partition, error) {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.partitions))
+	err := s.err
+	if s.closed {
+		err = ErrClosed
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(p *Partition) bool { return !p.rotate() })
+	slices.SortFunc(all, func(a, b *Partition) int { return int(int64(a.id) - int64(b.id)) })
+	return all, nil
+}
+
+// rotate begins a new generation; it tells whether there is anything to flush.
+func (p *Partition) rotate() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pos.index == p.durable && p.flushing == nil {
+		return false
+	}
+	old := p.active
+	old.position = p.pos
+	old.sessions = p.sessions.rotate()
+	if p.ringNew {
+		old.ring, p.ringNew = &ringDoc{epoch: p.ring.epoch, doc: p.ring.doc}, false
+	}
+	if p.flushing == nil {
+		p.flushing = old
+	} else {
+		p.flushing.merge(old)
+	}
+	p.active = newOverlay()
+	return true
+}
+
+// rotate encodes the sessions that changed.
+func (t *sessions) rotate() map[op.Session][]byte {
+	if len(t.dirty) == 0 && len(t.dropped) == 0 {
+		return nil
+	}
+	records := make(map[op.Session][]byte, len(t.dirty)+len(t.dropped))
+	for _, s := range t.dirty {
+		s.dirty = false
+		records[s.id] = seal(sessionKey(s.id), s.append(make([]byte, 4)))
+	}
+	for _, id := range t.dropped {
+		records[id] = nil
+	}
+	t.dirty, t.dropped = t.dirty[:0], t.dropped[:0]
+	return records
+}
+
+func sessionKey(id op.Session) []byte { return binary.BigEndian.AppendUint64(nil, uint64(id)) }
+
+// flushed forgets the generation that is in bbolt now.
+func (p *Partition) flushed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.durable = p.flushing.position.index
+	if p.flushing.delayed && p.store.opt.Faults.AppliedOutsideTx {
+		return
+	}
+	p.store.dirty.Add(-p.flushing.bytes)
+	p.flushing = nil
+}
+
+// commit writes the generations. Nobody changes them, so it needs no lock.
+func (s *Store) commit(tx *bbolt.Tx, parts []*Partition) error {
+	var w writer
+	for _, p := range parts {
+		b, err := tx.CreateBucketIfNotExists(p.key)
+		if err != nil {
+			return err
+		}
+		g := p.flushing
+		if err := w.put(b, positionKey, g.position.append(w.record(64+len(g.position.conf)))); err != nil {
+			return err
+		}
+		if s.opt.Faults.AppliedOutsideTx {
+			if g.delayed = !g.delayed; g.delayed {
+				continue
+			}
+		}
+		if err := w.overlay(b, g); err != nil {
+			return fmt.Errorf("partition %d: %w", p.id, err)
+		}
+	}
+	if s.opt.failFlush != nil {
+		return s.opt.failFlush()
+	}
+	return nil
+}
+
+// writer puts records into bbolt. bbolt keeps the slices until the commit, so
+// records lie in chunks that are not used again.
+type writer struct{ chunk []byte }
+
+// record returns an empty record with room for size bytes of payload.
+func (w *writer) record(size int) []byte {
+	size += 4
+	if cap(w.chunk)-len(w.chunk) < size {
+		w.chunk = make([]byte, 0, max(size, 256<<10))
+	}
+	n := len(w.chunk)
+	w.chunk = w.chunk[:n+size]
+	return w.chunk[n : n+4 : n+size]
+}
+
+func (w *writer) put(b *bbolt.Bucket, key, rec []byte) error {
+	return b.Put(key, seal(key, rec))
+}
+
+// overlay writes a generation in the order of its keys.
+func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
+	if g.ring != nil {
+		if err := w.put(b, ringKey, g.ring.append(w.record(16+len(g.ring.doc)))); err != nil {
+			return err
+		}
+	}
+	if err := w.objects(b, g); err != nil {
+		return err
+	}
+	roots, err := b.CreateBucketIfNotExists(rootsBucket)
+	if err != nil {
+		return err
+	}
+	for _, root := range slices.Sorted(maps.Keys(g.roots)) {
+		rec := binary.AppendUvarint(w.record(binary.MaxVarintLen64), g.roots[root].revision)
+		if err := w.put(roots, []byte(root), rec); err != nil {
+			return err
+		}
+	}
+	table, err := b.CreateBucketIfNotExists(sessionsBucket)
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(g.sessions)) {
+		if rec := g.sessions[id]; rec == nil {
+			err = table.Delete(sessionKey(id))
+		} else {
+			err = table.Put(sessionKey(id), rec)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) objects(b *bbolt.Bucket, g *overlay) error {
+	objects, err := b.CreateBucketIfNotExists(objectsBucket)
+	if err != nil {
+		return err
+	}
+	for _, k := range slices.Sorted(maps.Keys(g.objects)) {
+		o := g.objects[k]
+		key := []byte(k)
+		if o.deleted {
+			err = objects.Delete(key)
+		} else {
+			err = w.put(objects, key, appendObject(w.record(24+len(o.refs)+len(o.value)), &o))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

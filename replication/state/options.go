@@ -1,0 +1,64 @@
+package state
+
+import (
+	"errors"
+	"time"
+)
+
+// Errors of the store. Test with errors.Is.
+var (
+	// ErrFull: the disk is full. Nothing is lost; Flush can be called again.
+	ErrFull = errors.New("no room for the state")
+	// ErrCorrupt: a stored record or a snapshot does not match its checksum.
+	ErrCorrupt = errors.New("state is damaged")
+	// ErrNewerFormat: written by a newer version of the program.
+	ErrNewerFormat = errors.New("state has a newer format")
+	// ErrLocked: another process has the file open.
+	ErrLocked = errors.New("state is in use by another process")
+	// ErrFailed: a write or sync failed earlier; what is on disk is unknown.
+	ErrFailed = errors.New("state has failed")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("state is closed")
+)
+
+// Options of a Store. MaxSessions, SessionTTL and SessionGrace decide what the
+// replicated state becomes: they must be equal on all replicas.
+type Options struct {
+	MaxSessions  int           // sessions a partition; 0 is 4096
+	SessionTTL   time.Duration // log time without use until a session expires; 0 is 24 h
+	SessionGrace time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
+	MaxReadBytes int           // most bytes of a value, or of a page, in one Read; 0 is 128 KiB
+	NoSync       bool          // don't fsync: for simulators only
+	// OnFatal is called at most once, inside Apply or Flush, when this replica
+	// must stop: a stored record that Apply needs is damaged, an entry is
+	// missing, or a flush failed for another reason than room. It must not call
+	// the store. Err tells the same afterwards.
+	OnFatal func(error)
+	Faults  Faults
+
+	failFlush func() error // tests: called inside the transaction
+}
+
+// Faults seed defects, for tests that show that a checker finds them.
+type Faults struct {
+	AppliedOutsideTx   bool // the applied position is committed before the data
+	NoDedupe           bool // a repeated operation is executed again
+	ConflictUnrecorded bool // a failed condition is not recorded
+	SnapshotNoSessions bool // a snapshot lacks the dedupe table
+	FloorIgnored       bool // a retry below the floor is executed
+}
+
+func (o *Options) setDefaults() {
+	if o.MaxSessions <= 0 {
+		o.MaxSessions = 4096
+	}
+	if o.SessionTTL <= 0 {
+		o.SessionTTL = 24 * time.Hour
+	}
+	if o.SessionGrace <= 0 {
+		o.SessionGrace = time.Minute
+	}
+	if o.MaxReadBytes <= 0 {
+		o.MaxReadBytes = 128 << 10
+	}
+}

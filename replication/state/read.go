@@ -1,0 +1,250 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// Read answers from everything applied so far: a Get with at most
+// Options.MaxReadBytes of the value from Offset on, a List with at most Limit
+// objects and about that many bytes of paths and references. A damaged record
+// is answered Unavailable, so that the client asks another replica later. What
+// the result holds may be shared and must not be changed.
+func (p *Partition) Read(r *op.Read) op.ReadResult {
+	var res op.ReadResult
+	var err error
+	switch r.Kind {
+	case op.Get:
+		res, err = p.get(r)
+	case op.List:
+		res, err = p.list(r)
+	default:
+		return op.ReadResult{Code: op.Invalid, Text: fmt.Sprintf("unknown kind of read %d", r.Kind)}
+	}
+	if err != nil {
+		return op.ReadResult{Code: op.Unavailable, Text: err.Error()}
+	}
+	return res
+}
+
+func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
+	var buf [256]byte
+	key := appendKey(buf[:0], r.Root, r.Path)
+	p.mu.RLock()
+	o, ok := p.overlaid(key)
+	revision, known := p.overlaidRevision(key[:len(r.Root)])
+	var tx *bbolt.Tx
+	if !ok || !known {
+		// Begun under the lock, the transaction and the overlays are one picture.
+		var err error
+		if tx, err = p.store.db.Begin(false); err != nil {
+			p.mu.RUnlock()
+			return op.ReadResult{}, fmt.Errorf("read state: %w", err)
+		}
+	}
+	p.mu.RUnlock()
+	if tx == nil {
+		return p.answer(r, &o, ok, revision, false), nil
+	}
+	defer tx.Rollback()
+	stored := false
+	if b := tx.Bucket(p.key); b != nil {
+		var err error
+		if !known {
+			if revision, err = storedRevision(b.Bucket(rootsBucket), key[:len(r.Root)]); err != nil {
+				return op.ReadResult{}, err
+			}
+		}
+		if !ok {
+			if o, ok, err = storedObject(b.Bucket(objectsBucket), key); err != nil {
+				return op.ReadResult{}, err
+			}
+			stored = ok
+		}
+	}
+	return p.answer(r, &o, ok, revision, stored), nil
+}
+
+// overlaid finds a changed or deleted object. The lock is held.
+func (p *Partition) overlaid(key []byte) (object, bool) {
+	if o, ok := p.active.object(key); ok {
+		return o, true
+	}
+	return p.flushing.object(key)
+}
+
+func (p *Partition) overlaidRevision(root []byte) (uint64, bool) {
+	if r, ok := p.active.revision(root); ok {
+		return r, true
+	}
+	return p.flushing.revision(root)
+}
+
+// answer builds the result of a Get; copied says that the value must be,
+// because it lies in bbolt's memory.
+func (p *Partition) answer(r *op.Read, o *object, found bool, revision uint64, copied bool) op.ReadResult {
+	if !found || o.deleted {
+		code, text := op.NotFound, ""
+		if r.Version != 0 {
+			code, text = op.Conflict, "the object was deleted meanwhile; read it from the beginning"
+		}
+		return op.ReadResult{Code: code, Revision: revision, Text: text}
+	}
+	if r.Version != 0 && r.Version != o.version {
+		return op.ReadResult{Code: op.Conflict, Revision: revision, Text: "the object has changed meanwhile; read it from the beginning"}
+	}
+	value := o.value[min(r.Offset, uint64(len(o.value))):]
+	value = value[:min(len(value), p.store.opt.MaxReadBytes)]
+	if copied {
+		value = bytes.Clone(value)
+	}
+	return op.ReadResult{Code: op.OK, Revision: revision, Objects: []op.Object{{
+		Path:    r.Path,
+		Version: o.version,
+		Size:    uint64(len(o.value)),
+		Value:   value,
+		Refs:    decodeRefs(o.refs),
+	}}}
+}
+
+// changed is an object of an overlay.
+type changed struct {
+	key string
+	object
+}
+
+// page collects the answer to a List.
+type page struct {
+	root  int // length of the root's name
+	limit int
+	room  int // bytes left
+	res   op.ReadResult
+}
+
+// add appends an object; it is false when the page is full.
+func (g *page) add(key []byte, o *object) bool {
+	size := len(key) - g.root + len(o.refs)
+	if len(g.res.Objects) == g.limit || len(g.res.Objects) > 0 && size > g.room {
+		g.res.More = true
+		return false
+	}
+	g.room -= size
+	g.res.Objects = append(g.res.Objects, op.Object{
+		Path:    string(key[g.root+1:]),
+		Version: o.version,
+		Size:    uint64(len(o.value)),
+		Refs:    decodeRefs(o.refs),
+	})
+	return true
+}
+
+func (p *Partition) list(r *op.Read) (op.ReadResult, error) {
+	root := []byte(r.Root)
+	prefix := appendKey(nil, r.Root, r.Prefix)
+	after := "" // no key is empty
+	if !r.FromStart {
+		after = string(appendKey(nil, r.Root, r.After))
+	}
+	p.mu.RLock()
+	over := p.changes(r.Root, string(prefix), after)
+	revision, known := p.overlaidRevision(root)
+	tx, err := p.store.db.Begin(false)
+	p.mu.RUnlock()
+	if err != nil {
+		return op.ReadResult{}, fmt.Errorf("read state: %w", err)
+	}
+	defer tx.Rollback()
+	limit := r.Limit
+	if limit <= 0 || limit > op.MaxListPage {
+		limit = op.MaxListPage
+	}
+	g := page{root: len(root), limit: limit, room: p.store.opt.MaxReadBytes}
+	g.res.Code = op.OK
+	b := tx.Bucket(p.key)
+	if b != nil && !known {
+		if revision, err = storedRevision(b.Bucket(rootsBucket), root); err != nil {
+			return op.ReadResult{}, err
+		}
+	}
+	g.res.Revision = revision
+	var objects *bbolt.Bucket
+	if b != nil {
+		objects = b.Bucket(objectsBucket)
+	}
+	err = merge(objects, over, prefix, []byte(after), g.add)
+	return g.res, err
+}
+
+// changes lists the root's changed objects in the range, by key. The lock is held.
+func (p *Partition) changes(root, prefix, after string) []changed {
+	var list []changed
+	for _, gen := range []*overlay{p.active, p.flushing} {
+		if gen == nil || gen.roots[root] == nil {
+			continue
+		}
+		for _, key := range gen.roots[root].keys {
+			if strings.HasPrefix(key, prefix) && key > after {
+				list = append(list, changed{key, gen.objects[key]})
+			}
+		}
+	}
+	return newest(list)
+}
+
+// newest sorts by key and keeps the first of equal ones.
+func newest(list []changed) []changed {
+	slices.SortStableFunc(list, func(a, b changed) int { return strings.Compare(a.key, b.key) })
+	return slices.CompactFunc(list, func(a, b changed) bool { return a.key == b.key })
+}
+
+// merge visits the objects whose keys begin with prefix and lie above after, in
+// order: those in bbolt as changed by over. It ends when visit is false.
+func merge(objects *bbolt.Bucket, over []changed, prefix, after []byte, visit func(key []byte, o *object) bool) error {
+	var c *bbolt.Cursor
+	var key, rec []byte
+	if objects != nil {
+		c = objects.Cursor()
+		start := prefix
+		if bytes.Compare(after, prefix) > 0 {
+			start = after
+		}
+		if key, rec = c.Seek(start); bytes.Equal(key, after) && key != nil {
+			key, rec = c.Next()
+		}
+	}
+	for {
+		inRange := key != nil && bytes.HasPrefix(key, prefix)
+		switch {
+		case len(over) > 0 && (!inRange || over[0].key <= string(key)):
+			o := over[0]
+			over = over[1:]
+			if inRange && o.key == string(key) {
+				key, rec = c.Next()
+			}
+			if !o.deleted && !visit([]byte(o.key), &o.object) {
+				return nil
+			}
+		case inRange:
+			payload, err := unseal(key, rec)
+			if err != nil {
+				return err
+			}
+			o, err := decodeObject(payload)
+			if err != nil {
+				return err
+			}
+			if !visit(key, &o) {
+				return nil
+			}
+			key, rec = c.Next()
+		default:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// session is one client's dedupe table in one partition (design D7; Ongaro's
+// thesis, section 6.3).
+type session struct {
+	id      op.Session
+	owner   string
+	used    int64 // log time of the last use
+	floor   uint64
+	results []result // by seq, none below floor
+	dirty   bool     // changed since the last rotation
+}
+
+// result is a recorded answer.
+type result struct {
+	seq      uint64
+	code     op.Code
+	revision uint64
+	items    []op.Item // never changed: shared with answers
+}
+
+func (r *result) answer() op.WriteResult {
+	return op.WriteResult{Code: r.code, Revision: r.revision, Items: r.items}
+}
+
+// find returns where seq is or belongs.
+func (s *session) find(seq uint64) (int, bool) {
+	// Nearly always a new highest one.
+	if n := len(s.results); n == 0 || s.results[n-1].seq < seq {
+		return n, false
+	}
+	return slices.BinarySearchFunc(s.results, seq, func(r result, seq uint64) int {
+		switch {
+		case r.seq < seq:
+			return -1
+		case r.seq > seq:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (s *session) record(r result) {
+	i, found := s.find(r.seq)
+	if found {
+		s.results[i] = r
+		return
+	}
+	s.results = slices.Insert(s.results, i, r)
+}
+
+// raise lifts the floor and drops the answers below it.
+func (s *session) raise(floor uint64) {
+	if floor <= s.floor {
+		return
+	}
+	s.floor = floor
+	i, _ := s.find(floor)
+	s.results = slices.Delete(s.results, 0, i)
+}
+
+// append encodes the session without its id.
+func (s *session) append(dst []byte) []byte {
+	dst = appendString(dst, s.owner)
+	dst = binary.AppendUvarint(dst, uint64(s.used))
+	dst = binary.AppendUvarint(dst, s.floor)
+	dst = binary.AppendUvarint(dst, uint64(len(s.results)))
+	for i := range s.results {
+		r := &s.results[i]
+		dst = binary.AppendUvarint(dst, r.seq)
+		dst = append(dst, byte(r.code))
+		dst = binary.AppendUvarint(dst, r.revision)
+		dst = binary.AppendUvarint(dst, uint64(len(r.items)))
+		for _, it := range r.items {
+			dst = binary.AppendUvarint(append(dst, byte(it.Code)), it.Version)
+		}
+	}
+	return dst
+}
+
+func decodeSession(id op.Session, p []byte) (*session, error) {
+	d := decoder{b: p}
+	s := &session{id: id, owner: string(d.bytes()), used: int64(d.uvarint()), floor: d.uvarint()}
+	if n := d.count(4); n > 0 {
+		s.results = make([]result, n)
+	}
+	for i := range s.results {
+		r := &s.results[i]
+		*r = result{seq: d.uvarint(), code: op.Code(d.byte()), revision: d.uvarint()}
+		if n := d.count(2); n > 0 {
+			r.items = make([]op.Item, n)
+		}
+		for k := range r.items {
+			r.items[k] = op.Item{Code: op.Code(d.byte()), Version: d.uvarint()}
+		}
+	}
+	if err := d.end(); err != nil {
+		return nil, fmt.Errorf("%w: session %d: %w", ErrCorrupt, id, err)
+	}
+	return s, nil
+}
+
+// sessions is a partition's table of sessions. Everything in it depends on the
+// log alone: on the entries' order and on log time.
+type sessions struct {
+	byID    map[op.Session]*session
+	dirty   []*session
+	dropped []op.Session // since the last rotation
+	// oldest is at or below the time of use of every session, so that expiry
+	// looks at them only when there may be something to do.
+	oldest int64
+}
+
+func (t *sessions) touch(s *session, now int64) {
+	s.used = now
+	t.oldest = min(t.oldest, now)
+	if !s.dirty {
+		s.dirty = true
+		t.dirty = append(t.dirty, s)
+	}
+}
+
+func (t *sessions) drop(s *session) {
+	delete(t.byID, s.id)
+	t.dropped = append(t.dropped, s.id)
+}
+
+// expire drops the sessions not used since before.
+func (t *sessions) expire(before int64) {
+	if t.oldest >= before {
+		return
+	}
+	oldest := int64(1<<63 - 1)
+	for _, s := range t.byID {
+		if s.used < before {
+			t.drop(s)
+		} else {
+			oldest = min(oldest, s.used)
+		}
+	}
+	t.oldest = oldest
+}
+
+// leastRecent is the session unused for longest, the lowest id if several are.
+func (t *sessions) leastRecent() *session {
+	var found *session
+	for _, s := range t.byID {
+		if found == nil || s.used < found.used || s.used == found.used && s.id < found.id {
+			found = s
+		}
+	}
+	return found
+}
+
+// sorted lists the sessions by id.
+func (t *sessions) sorted() []*session {
+	list := make([]*session, 0, len(t.byID))
+	for _, s := range t.byID {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *session) int {
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	return list
+}

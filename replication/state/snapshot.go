@@ -1,0 +1,348 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// A snapshot is a magic number, a format version and frames. A frame is its
+// length and checksum (4 bytes each, little endian), a kind and content. Each
+// checksum goes on from that of the frame before, so that none can be missing
+// or in another's place. Objects, roots and sessions are spread over as many
+// frames as they need, about frameSize bytes each.
+const (
+	snapshotFormat = 1
+	frameSize      = 64 << 10
+	frameHeader    = 9
+)
+
+var snapshotMagic = [8]byte{'R', 'D', 'B', 'S', 'N', 'A', 'P', '\n'}
+
+const (
+	frameHead     = iota + 1 // partition, position
+	frameRing                // epoch and document
+	frameSessions            // id (8 bytes) and session, each with its length
+	frameRoots               // name and revision
+	frameObjects             // key and object, each with its length
+	frameEnd                 // number of sessions, roots and objects
+)
+
+// Snapshot encodes the whole state at the applied position, dedupe table
+// included. Apply goes on meanwhile.
+func (p *Partition) Snapshot() (index, term uint64, conf, data []byte, err error) {
+	v, err := p.picture()
+	if err != nil {
+		return 0, 0, nil, nil, err
+	}
+	defer v.close()
+	w := newSnapshotWriter()
+	w.frame(frameHead, v.pos.append(binary.AppendUvarint(nil, uint64(p.id))))
+	w.frame(frameRing, v.ring.append(nil))
+	var counts [3]uint64
+	if !p.store.opt.Faults.SnapshotNoSessions {
+		for _, s := range v.sessions {
+			w.item(frameSessions, appendBytes(w.scratch(), s))
+			counts[0]++
+		}
+	}
+	err = v.eachRoot(func(root []byte, revision uint64) {
+		w.item(frameRoots, binary.AppendUvarint(appendBytes(w.scratch(), root), revision))
+		counts[1]++
+	})
+	if err == nil {
+		err = v.eachObject(func(key []byte, o *object) {
+			w.object(key, o)
+			counts[2]++
+		})
+	}
+	if err != nil {
+		return 0, 0, nil, nil, fmt.Errorf("snapshot of partition %d: %w", p.id, err)
+	}
+	w.end()
+	var end []byte
+	for _, n := range counts {
+		end = binary.AppendUvarint(end, n)
+	}
+	w.frame(frameEnd, end)
+	return v.pos.index, v.pos.term, v.pos.conf, w.out, nil
+}
+
+// snapshotWriter builds frames.
+type snapshotWriter struct {
+	out  []byte
+	open int    // offset of the frame being filled; 0: none
+	sum  uint32 // of the frame before
+	tmp  []byte
+}
+
+func newSnapshotWriter() *snapshotWriter {
+	out := append([]byte(nil), snapshotMagic[:]...)
+	return &snapshotWriter{out: binary.LittleEndian.AppendUint32(out, snapshotFormat)}
+}
+
+func (w *snapshotWriter) scratch() []byte { return w.tmp[:0] }
+
+// frame appends a frame of its own.
+func (w *snapshotWriter) frame(kind byte, content []byte) {
+	w.end()
+	w.begin(kind)
+	w.out = append(w.out, content...)
+	w.end()
+}
+
+func (w *snapshotWriter) begin(kind byte) {
+	w.open = len(w.out)
+	w.out = append(w.out, 0, 0, 0, 0, 0, 0, 0, 0, kind)
+}
+
+func (w *snapshotWriter) end() {
+	if w.open == 0 {
+		return
+	}
+	f := w.out[w.open:]
+	binary.LittleEndian.PutUint32(f, uint32(len(f)))
+	w.sum = crc32.Update(w.sum, castagnoli, f[8:])
+	binary.LittleEndian.PutUint32(f[4:], w.sum)
+	w.open = 0
+}
+
+// item appends to the open frame, or to a new one where kind or size demand it.
+func (w *snapshotWriter) item(kind byte, item []byte) {
+	w.tmp = item
+	w.room(kind, len(item))
+	w.out = append(w.out, item...)
+}
+
+func (w *snapshotWriter) room(kind byte, size int) {
+	if w.open != 0 && (w.out[w.open+8] != kind || len(w.out)-w.open+size > frameSize) {
+		w.end()
+	}
+	if w.open == 0 {
+		w.begin(kind)
+	}
+}
+
+func (w *snapshotWriter) object(key []byte, o *object) {
+	w.tmp = appendObject(w.tmp[:0], o)
+	w.room(frameObjects, len(key)+len(w.tmp))
+	w.out = appendBytes(appendBytes(w.out, key), w.tmp)
+}
+
+// Restore replaces the state by a snapshot taken at that position; conf is the
+// configuration that goes with it. It is durable when Restore returns. On an
+// error the partition is unchanged. Errors: ErrCorrupt, ErrNewerFormat,
+// ErrFull; any other leaves the store dead.
+func (p *Partition) Restore(index, term uint64, conf, data []byte) error {
+	s := p.store
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if index < p.pos.index {
+		return fmt.Errorf("restore partition %d: snapshot at %d is older than the state at %d", p.id, index, p.pos.index)
+	}
+	frames, err := readFrames(data)
+	if err != nil {
+		return fmt.Errorf("restore partition %d: %w", p.id, err)
+	}
+	r := restorer{p: p, pos: position{index: index, term: term, conf: conf}}
+	err = s.db.Update(func(tx *bbolt.Tx) error { return r.run(tx, frames) })
+	if err == nil {
+		s.dirty.Add(-p.unflushed())
+		err = s.db.View(p.load)
+	} else if r.bad {
+		return fmt.Errorf("restore partition %d: %w", p.id, err)
+	}
+	if err = diskError(err); err != nil && !errors.Is(err, ErrFull) {
+		return s.fail(fmt.Errorf("%w: restore partition %d: %w", ErrFailed, p.id, err))
+	}
+	return err
+}
+
+func (p *Partition) unflushed() int64 {
+	n := p.active.bytes
+	if p.flushing != nil {
+		n += p.flushing.bytes
+	}
+	return n
+}
+
+// frame is one frame of a snapshot.
+type frame struct {
+	kind    byte
+	content []byte
+}
+
+// readFrames checks the snapshot's format and checksums.
+func readFrames(data []byte) ([]frame, error) {
+	const head = len(snapshotMagic) + 4
+	if len(data) < head || [8]byte(data[:8]) != snapshotMagic {
+		return nil, fmt.Errorf("%w: not a snapshot", ErrCorrupt)
+	}
+	if v := binary.LittleEndian.Uint32(data[8:]); v != snapshotFormat {
+		return nil, fmt.Errorf("%w: snapshot version %d, this program knows %d: run the newer program", ErrNewerFormat, v, snapshotFormat)
+	}
+	var frames []frame
+	var sum uint32
+	for off := head; off < len(data); {
+		rest := data[off:]
+		if len(rest) < frameHeader {
+			return nil, fmt.Errorf("%w: snapshot is cut short at offset %d", ErrCorrupt, off)
+		}
+		n := binary.LittleEndian.Uint32(rest)
+		if n < frameHeader || uint64(n) > uint64(len(rest)) {
+			return nil, fmt.Errorf("%w: snapshot frame at offset %d has a wrong length", ErrCorrupt, off)
+		}
+		sum = crc32.Update(sum, castagnoli, rest[8:n])
+		if binary.LittleEndian.Uint32(rest[4:]) != sum {
+			return nil, fmt.Errorf("%w: snapshot frame at offset %d does not match its checksum", ErrCorrupt, off)
+		}
+		frames = append(frames, frame{rest[8], rest[frameHeader:n]})
+		off += int(n)
+	}
+	if len(frames) < 2 || frames[0].kind != frameHead || frames[len(frames)-1].kind != frameEnd {
+		return nil, fmt.Errorf("%w: snapshot lacks its head or its end", ErrCorrupt)
+	}
+	return frames, nil
+}
+
+// restorer writes a snapshot's content into bbolt.
+type restorer struct {
+	p      *Partition
+	pos    position
+	w      writer
+	counts [3]uint64
+	bad    bool // the snapshot is wrong, not the disk
+
+	b, sessions, roots, objects *bbolt.Bucket
+}
+
+func (r *restorer) run(tx *bbolt.Tx, frames []frame) error {
+	if err := r.buckets(tx); err != nil {
+		return err
+	}
+	for _, f := range frames {
+		d := decoder{b: f.content}
+		if err := r.frame(f.kind, &d); err != nil {
+			return err
+		}
+		if err := d.end(); err != nil {
+			return r.wrong(fmt.Errorf("frame of kind %d: %w", f.kind, err))
+		}
+	}
+	return nil
+}
+
+func (r *restorer) wrong(err error) error {
+	r.bad = true
+	return fmt.Errorf("%w: snapshot: %w", ErrCorrupt, err)
+}
+
+// buckets empties the partition's bucket.
+func (r *restorer) buckets(tx *bbolt.Tx) (err error) {
+	if tx.Bucket(r.p.key) != nil {
+		if err := tx.DeleteBucket(r.p.key); err != nil {
+			return err
+		}
+	}
+	if r.b, err = tx.CreateBucket(r.p.key); err != nil {
+		return err
+	}
+	for _, sub := range []struct {
+		to   **bbolt.Bucket
+		name []byte
+	}{{&r.sessions, sessionsBucket}, {&r.roots, rootsBucket}, {&r.objects, objectsBucket}} {
+		if *sub.to, err = r.b.CreateBucket(sub.name); err != nil {
+			return err
+		}
+		(*sub.to).FillPercent = 0.9 // keys come in order
+	}
+	return nil
+}
+
+func (r *restorer) frame(kind byte, d *decoder) error {
+	switch kind {
+	case frameHead:
+		return r.head(d)
+	case frameRing:
+		rest := d.b
+		d.uvarint()
+		d.b = nil
+		return r.w.put(r.b, ringKey, append(r.w.record(len(rest)), rest...))
+	case frameSessions:
+		return r.each(d, 0, r.session)
+	case frameRoots:
+		return r.each(d, 1, r.root)
+	case frameObjects:
+		return r.each(d, 2, r.object)
+	case frameEnd:
+		if got := [3]uint64{d.uvarint(), d.uvarint(), d.uvarint()}; got != r.counts {
+			return r.wrong(fmt.Errorf("it should hold %v sessions, roots and objects, not %v", got, r.counts))
+		}
+		return nil
+	}
+	return r.wrong(fmt.Errorf("unknown frame kind %d", kind))
+}
+
+func (r *restorer) each(d *decoder, count int, item func(*decoder) error) error {
+	for len(d.b) > 0 {
+		if err := item(d); err != nil {
+			return err
+		}
+		r.counts[count]++
+	}
+	return nil
+}
+
+func (r *restorer) head(d *decoder) error {
+	id := d.uvarint()
+	pos, err := decodePosition(d.b)
+	d.b = nil
+	switch {
+	case err != nil || d.bad:
+		return r.wrong(errMalformed)
+	case id != uint64(r.p.id):
+		return r.wrong(fmt.Errorf("it is of partition %d", id))
+	case pos.index != r.pos.index || pos.term != r.pos.term:
+		return r.wrong(fmt.Errorf("it is at entry %d of term %d, not %d of term %d", pos.index, pos.term, r.pos.index, r.pos.term))
+	}
+	r.pos.logTime = pos.logTime
+	return r.w.put(r.b, positionKey, r.pos.append(r.w.record(64+len(r.pos.conf))))
+}
+
+func (r *restorer) session(d *decoder) error {
+	p := d.bytes()
+	if len(p) < 8 {
+		return r.wrong(errMalformed)
+	}
+	if _, err := decodeSession(op.Session(binary.BigEndian.Uint64(p)), p[8:]); err != nil {
+		return r.wrong(err)
+	}
+	return r.w.put(r.sessions, p[:8], append(r.w.record(len(p)-8), p[8:]...))
+}
+
+func (r *restorer) root(d *decoder) error {
+	root := d.bytes()
+	revision := d.uvarint()
+	if d.bad || len(root) == 0 || len(root) > op.MaxRoot {
+		return r.wrong(errMalformed)
+	}
+	return r.w.put(r.roots, root, binary.AppendUvarint(r.w.record(binary.MaxVarintLen64), revision))
+}
+
+func (r *restorer) object(d *decoder) error {
+	key, payload := d.bytes(), d.bytes()
+	if _, err := decodeObject(payload); err != nil || len(key) == 0 || len(key) > op.MaxRoot+1+op.MaxPath {
+		return r.wrong(errMalformed)
+	}
+	return r.w.put(r.objects, key, append(r.w.record(len(payload)), payload...))
+}
