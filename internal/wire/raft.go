@@ -1,0 +1,36 @@
+package wire
+
+import (
+	"encoding/base64"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+)
+
+// AppendRaft appends a batch of Raft messages of the member from, whose data
+// directory is store.
+func AppendRaft(dst []byte, from uint64, store string, batch []byte) []byte {
+	dst = append(dst, "<raft xmlns='"+NSRaft+"'"...)
+	dst = appendUint(dst, "from", from)
+	dst = append(stanza.AppendAttr(dst, "store", store), '>')
+	dst = base64.StdEncoding.AppendEncode(dst, batch)
+	return append(dst, "</raft>"...)
+}
+
+// ParseRaft is the reverse of AppendRaft. batch is a copy.
+func ParseRaft(el []byte) (from uint64, store string, batch []byte, err error) {
+	p := stanza.Parse(el)
+	if err := begin(&p, "raft"); err != nil {
+		return 0, "", nil, err
+	}
+	f := fields{p: &p}
+	from, store = f.num("from", true), f.str("store")
+	if f.bad != "" {
+		return 0, "", nil, badPayload("%s", f.bad)
+	}
+	text := p.Content()
+	batch, err = base64.StdEncoding.AppendDecode(make([]byte, 0, base64.StdEncoding.DecodedLen(len(text))), text)
+	if err != nil {
+		return 0, "", nil, badPayload("raft batch is not base64: %v", err)
+	}
+	return from, store, batch, nil
+}

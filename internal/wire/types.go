@@ -1,0 +1,78 @@
+package wire
+
+import "github.com/rosterdb/rosterdb/internal/op"
+
+// Open asks for a session in a partition.
+type Open struct {
+	Tag       uint64
+	Partition uint32
+	Bad       string // what is wrong with it; answer Invalid
+}
+
+// Write is a write on its way.
+type Write struct {
+	Tag       uint64 // names the operation in the answer; unique within a client's connection
+	Partition uint32
+	op.Write
+	Bad string
+}
+
+// Read is a read on its way.
+type Read struct {
+	Tag       uint64
+	Partition uint32
+	op.Read
+	Bad string
+}
+
+// Request is what one <ops/> element carries.
+type Request struct {
+	Epoch  uint64 // of the ring that the client used
+	Opens  []Open
+	Writes []Write
+	Reads  []Read
+}
+
+// WriteReply answers an Open or a Write.
+type WriteReply struct {
+	Tag uint64
+	op.WriteResult
+}
+
+// ReadReply answers a Read.
+type ReadReply struct {
+	Tag uint64
+	op.ReadResult
+}
+
+// Response is what one <results/> element carries.
+type Response struct {
+	Epoch  uint64 // of the ring that the node has
+	Writes []WriteReply
+	Reads  []ReadReply
+}
+
+// codeNames are the names of the codes on the wire.
+var codeNames = [...]string{
+	op.OK: "ok", op.NotFound: "not-found", op.Conflict: "conflict", op.Redirect: "redirect",
+	op.Retry: "retry", op.Unavailable: "unavailable", op.Full: "full", op.Unknown: "unknown",
+	op.SessionExpired: "session-expired", op.Invalid: "invalid", op.TooLarge: "too-large", op.Denied: "denied",
+}
+
+// codeOf returns the code of a name. A name of a later version of the protocol is
+// Unknown: whatever it says, nothing may be concluded from it.
+func codeOf(name []byte) op.Code {
+	for c, n := range codeNames {
+		if n != "" && n == string(name) {
+			return op.Code(c)
+		}
+	}
+	return op.Unknown
+}
+
+func codeName(c op.Code) string {
+	if int(c) < len(codeNames) && codeNames[c] != "" {
+		return codeNames[c]
+	}
+	return codeNames[op.Unknown]
+}
