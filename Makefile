@@ -42,7 +42,7 @@ mission: ## one line a capability: works, or todo
 	@$(GO) test -count=1 -run TestMission ./test/mission -report
 
 bench: ## measure xmppd and the store with the rulers in RULERS
-	@RULERS=$(RULERS) ./test/bench/run.sh
+	@$(GO) run ./test/bench -rulers $(RULERS)
 
 lint: ## gofumpt, vet, staticcheck
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt-clean (make fmt):"; echo "$$out"; exit 1; }

@@ -70,7 +70,7 @@ func (i *Info) Config(account string) (xmppconn.Config, error) {
 
 // bootstrap makes the store out of the data nodes, or finds that it is one
 // already, and waits until it is healthy.
-func (c *Cluster) bootstrap(ctx context.Context) error {
+func (c *Cluster) bootstrap(ctx context.Context, opt admin.BootstrapOptions) error {
 	op, err := c.connect(ctx)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (c *Cluster) bootstrap(ctx context.Context) error {
 	for _, n := range c.info.Nodes {
 		jids = append(jids, n.JID)
 	}
-	doc, err := op.Bootstrap(ctx, jids, admin.BootstrapOptions{Partitions: c.opts.Partitions, Replicas: c.opts.replicas()})
+	doc, err := op.Bootstrap(ctx, jids, opt)
 	if err != nil {
 		return fmt.Errorf("bootstrap the store: %w%s", err, c.logTails())
 	}

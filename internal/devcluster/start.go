@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -39,7 +40,11 @@ func (c *Cluster) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.bootstrap(ctx); err != nil {
+	opt := admin.BootstrapOptions{}
+	if !again {
+		opt = admin.BootstrapOptions{Partitions: c.opts.Partitions, Replicas: c.opts.replicas()}
+	}
+	if err := c.bootstrap(ctx, opt); err != nil {
 		return err
 	}
 	return c.info.save(c.files.info())

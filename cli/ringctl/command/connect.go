@@ -1,0 +1,110 @@
+package command
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/urfave/cli/v2"
+)
+
+// connection says which cluster a command talks to, and as whom.
+type connection struct {
+	xmpp    xmppconn.Config
+	timeout time.Duration
+}
+
+const connectionHelp = `
+Which cluster: --dev names the JSON of a development cluster (default: the file
+named by ROSTERDB_DEV); or --jid and --password-file (or ROSTERDB_PASSWORD) of an
+operator, with --addr and --ca where DNS and the system's authorities don't do.`
+
+func connectionFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "dev", Usage: "`FILE` with the JSON of ringctl dev up", EnvVars: []string{"ROSTERDB_DEV"}},
+		&cli.StringFlag{Name: "jid", Usage: "operator's `JID`, as operator@example.org"},
+		&cli.StringFlag{Name: "password-file", Usage: "`FILE` that holds the operator's password"},
+		&cli.StringSliceFlag{Name: "addr", Usage: "`HOST:PORT` of an XMPP server; may be repeated"},
+		&cli.StringFlag{Name: "ca", Usage: "PEM `FILE` of the authority that signed the server's certificate"},
+		&cli.BoolFlag{Name: "direct-tls", Usage: "TLS from the first byte (XEP-0368) instead of STARTTLS"},
+		&cli.BoolFlag{Name: "insecure-plaintext", Usage: "no TLS; loopback only"},
+		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "longest `TIME` to wait for the cluster"},
+	}
+}
+
+func connectionOf(c *cli.Context, env Env) (connection, error) {
+	conn := connection{timeout: c.Duration("timeout")}
+	if c.String("jid") == "" {
+		file := c.String("dev")
+		if file == "" {
+			return conn, usageErrorf("which cluster? name it with --dev FILE (or ROSTERDB_DEV), or with --jid and --password-file")
+		}
+		info, err := devcluster.Load(file)
+		if err != nil {
+			return conn, unreachable(err)
+		}
+		conn.xmpp, err = info.Config("operator")
+		return conn, err
+	}
+	conn.xmpp = xmppconn.Config{
+		JID:               c.String("jid"),
+		Addrs:             c.StringSlice("addr"),
+		DirectTLS:         c.Bool("direct-tls"),
+		InsecurePlaintext: c.Bool("insecure-plaintext"),
+	}
+	var err error
+	if conn.xmpp.Password, err = passwordOf(c.String("password-file"), env); err != nil {
+		return conn, err
+	}
+	if ca := c.String("ca"); ca != "" {
+		conn.xmpp.TLS, err = trust(ca)
+	}
+	return conn, err
+}
+
+// passwordOf reads the operator's password. It is no flag: command lines can be
+// read by every user of the machine.
+func passwordOf(file string, env Env) (string, error) {
+	if file == "" {
+		if p := env.Getenv("ROSTERDB_PASSWORD"); p != "" {
+			return p, nil
+		}
+		return "", usageErrorf("no password; name a file that holds it with --password-file, or set ROSTERDB_PASSWORD")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
+func trust(file string) (*tls.Config, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, usageErrorf("%s holds no certificate in PEM form", file)
+	}
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
+}
+
+// withOperator logs in, runs do, and logs out.
+func withOperator(ctx context.Context, conn connection, do func(context.Context, *admin.Client) error) error {
+	login, cancel := context.WithTimeout(ctx, conn.timeout)
+	defer cancel()
+	op, err := admin.Connect(login, conn.xmpp)
+	if err != nil {
+		return unreachable(fmt.Errorf("log in as %s: %w", conn.xmpp.JID, err))
+	}
+	defer op.Close()
+	return do(ctx, op)
+}

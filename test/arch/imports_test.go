@@ -1,0 +1,138 @@
+// Package arch holds the rules of the house: who may import whom, how large a
+// file may grow, and that no package has hidden state.
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/rosterdb/rosterdb/"
+
+// pkg is what `go list` says of a package, paths below the module.
+type pkg struct {
+	ImportPath   string
+	Dir          string
+	GoFiles      []string
+	TestGoFiles  []string
+	XTestGoFiles []string
+	Imports      []string
+}
+
+func (p pkg) path() string { return strings.TrimPrefix(p.ImportPath, module) }
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,TestGoFiles,XTestGoFiles,Imports", module+"...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatalf("go list: %v", err)
+	}
+	var list []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); err == io.EOF {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// rule says which packages of the module a package may import: each entry is a
+// package, or with "/..." everything below it too.
+type rule struct {
+	of      string
+	allowed []string
+}
+
+// rules are the ones of ARCHITECTURE.md; the first that fits counts. Internal
+// packages are named one by one, so that the planes cannot meet there.
+func rules() []rule {
+	return []rule{
+		{"ring", nil},
+		{"internal/op", nil},
+		{"internal/stanza", nil},
+		{"internal/clock", nil},
+		{"internal/wire", []string{"internal/op", "internal/stanza", "ring"}},
+		{"internal/xmppconn", []string{"internal/stanza"}},
+		{"internal/admin/...", []string{"internal/admin/...", "internal/stanza", "internal/wire", "internal/xmppconn", "ring"}},
+		{"internal/devcluster", []string{"internal/admin", "internal/xmppconn", "ring"}},
+		{"replication/wal/...", []string{"replication/wal/..."}},
+		{"replication/state", []string{"internal/op", "ring"}},
+		{"replication/...", []string{"replication/...", "internal/op", "internal/clock", "ring"}},
+		{"datanode/...", []string{"datanode/...", "internal/admin/adminxml", "replication/...", "ring", "internal/op", "internal/stanza", "internal/wire", "internal/xmppconn", "internal/clock"}},
+		{"appclient/...", []string{"appclient/...", "ring", "internal/op", "internal/stanza", "internal/wire", "internal/xmppconn", "internal/clock"}},
+		{"xmppd/modules/...", []string{"xmppd/module", "internal/stanza"}},
+		{"xmppd/...", []string{"xmppd/...", "internal/stanza", "internal/clock", "ring", "replication/..."}},
+		{"examples/...", []string{"appclient"}},
+		{"cli/...", []string{"..."}}, // the mains wire
+		{"test/...", []string{"..."}},
+	}
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range packages(t) {
+		i := slices.IndexFunc(rules(), func(r rule) bool { return covers(r.of, p.path()) })
+		if i < 0 {
+			t.Errorf("%s: no import rule covers it; add one here and in ARCHITECTURE.md", p.path())
+			continue
+		}
+		r := rules()[i]
+		seen[r.of] = true
+		for _, imp := range p.Imports {
+			target, ours := strings.CutPrefix(imp, module)
+			if ours && !slices.ContainsFunc(r.allowed, func(a string) bool { return covers(a, target) }) {
+				t.Errorf("%s imports %s; it may import only %v", p.path(), target, r.allowed)
+			}
+		}
+	}
+}
+
+// covers says whether a pattern of the rules fits a package.
+func covers(pattern, p string) bool {
+	base, tree := strings.CutSuffix(pattern, "...")
+	if !tree {
+		return pattern == p
+	}
+	base = strings.TrimSuffix(base, "/")
+	return base == "" || p == base || strings.HasPrefix(p, base+"/")
+}
+
+// TestRulesBite: a test of rules that lets everything pass proves nothing.
+func TestRulesBite(t *testing.T) {
+	for _, c := range []struct {
+		pattern, p string
+		want       bool
+	}{
+		{"ring", "ring", true},
+		{"ring", "ringctl", false},
+		{"replication/...", "replication", true},
+		{"replication/...", "replication/wal", true},
+		{"replication/...", "replicationx", false},
+		{"...", "anything/at/all", true},
+	} {
+		if got := covers(c.pattern, c.p); got != c.want {
+			t.Errorf("covers(%q, %q) = %v", c.pattern, c.p, got)
+		}
+	}
+	for _, r := range rules() {
+		switch path.Dir(r.of) {
+		case "datanode", "appclient":
+			if slices.ContainsFunc(r.allowed, func(a string) bool { return covers(a, "xmppd") || covers(a, "xmppd/c2s") }) {
+				t.Errorf("%s may import xmppd: the planes meet", r.of)
+			}
+		}
+	}
+}

@@ -1,0 +1,154 @@
+// Command bench measures this machine's RosterDB with the load generators
+// xmppload and kvload ("the rulers", kept outside of this repository) against a
+// fresh development cluster, and prints tables with the medians of its passes.
+//
+//	make bench RULERS=../shared/tools
+//
+// Nothing else should run on the machine meanwhile; the CPU time of the servers
+// an operation is the figure that other load disturbs least.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+)
+
+type options struct {
+	rulers string
+	passes int
+	only   string
+	quick  bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.rulers, "rulers", "../shared/tools", "directory with the sources of xmppload and kvload")
+	flag.IntVar(&o.passes, "passes", 3, "passes; the tables show medians")
+	flag.StringVar(&o.only, "only", "", "xmpp or kv: measure only that")
+	flag.BoolVar(&o.quick, "quick", false, "short runs, to see that everything works")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp("", "rosterdb-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := &bench{o: o, dir: dir}
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	if o.only != "kv" {
+		if err := b.withCluster(ctx, "xmpp", b.xmpp); err != nil {
+			return err
+		}
+	}
+	if o.only != "xmpp" {
+		if err := b.withCluster(ctx, "kv", b.kv); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type bench struct {
+	o       options
+	dir     string
+	ringctl string
+	cluster *devcluster.Cluster
+}
+
+func (b *bench) bin(name string) string { return filepath.Join(b.dir, name) }
+
+// build compiles the rulers, which are modules of their own, and our parts.
+func (b *bench) build(ctx context.Context) error {
+	for _, ruler := range []string{"xmppload", "kvload"} {
+		src := filepath.Join(b.o.rulers, ruler)
+		if _, err := os.Stat(filepath.Join(src, "go.mod")); err != nil {
+			return fmt.Errorf("the load generator %s is not in %s; name the directory that holds it with RULERS=DIR: %w", ruler, src, err)
+		}
+		if err := goBuild(ctx, src, b.bin(ruler), "."); err != nil {
+			return err
+		}
+	}
+	b.ringctl = b.bin("ringctl")
+	if err := goBuild(ctx, ".", b.ringctl, "github.com/rosterdb/rosterdb/cli/ringctl"); err != nil {
+		return err
+	}
+	return goBuild(ctx, ".", b.bin("kvchild"), "github.com/rosterdb/rosterdb/test/bench/kvchild")
+}
+
+func goBuild(ctx context.Context, dir, output, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", output, pkg)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s in %s: %w\n%s", pkg, dir, err, out)
+	}
+	return nil
+}
+
+// withCluster runs measurements against a fresh cluster.
+func (b *bench) withCluster(ctx context.Context, name string, measure func(context.Context) error) (err error) {
+	b.cluster, err = devcluster.Start(ctx, devcluster.Options{
+		Dir: filepath.Join(b.dir, name), Binary: b.ringctl, Nodes: 3,
+		InsecurePlaintext: true, OpenRegistration: true, DieWithParent: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.cluster.Close()) }()
+	return measure(ctx)
+}
+
+// load runs a ruler and returns the JSON lines it prints.
+func (b *bench) load(ctx context.Context, ruler string, args ...string) ([]sample, error) {
+	cmd := exec.CommandContext(ctx, b.bin(ruler), args...)
+	cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+b.cluster.File())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w\n%s", ruler, strings.Join(args, " "), err, out)
+	}
+	return parse(out)
+}
+
+func pidList(pids ...int) string {
+	s := make([]string, len(pids))
+	for i, p := range pids {
+		s[i] = strconv.Itoa(p)
+	}
+	return strings.Join(s, ",")
+}
+
+// machine says what the figures were measured on.
+func machine() string {
+	model := "unknown processor"
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+				model = strings.TrimSpace(v)
+				break
+			}
+		}
+	}
+	return model
+}

@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// exitCode runs a program that has to end with a certain code:
+//
+//	exitcode 2 ringctl nonsense
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode CODE PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// field reads a value out of a JSON file into an environment variable, by a
+// path with dots; numbers are indexes:
+//
+//	field PID c1/cluster.json nodes.0.pid
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: field VARIABLE FILE PATH")
+	}
+	b, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	var v any
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.UseNumber()
+	ts.Check(d.Decode(&v))
+	for _, key := range strings.Split(args[2], ".") {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			ts.Check(err)
+			if i >= len(in) {
+				ts.Fatalf("%s has %d elements, no index %d", args[2], len(in), i)
+			}
+			v = in[i]
+		default:
+			ts.Fatalf("nothing at %s", args[2])
+		}
+	}
+	switch v := v.(type) {
+	case string:
+		ts.Setenv(args[0], v)
+	case json.Number:
+		ts.Setenv(args[0], v.String())
+	default:
+		ts.Fatalf("%s is no string and no number: %v", args[2], v)
+	}
+}

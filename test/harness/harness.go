@@ -1,0 +1,119 @@
+// Package harness gives tests over real processes what they share: a ringctl
+// built once, clusters that are gone when the test is, and clients.
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/appclient"
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+)
+
+// startTimeout is generous: tests share the machine with other tests.
+const startTimeout = 60 * time.Second
+
+// Build compiles ringctl into a temporary directory, for TestMain. Call remove
+// when the tests are through.
+func Build() (binary string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "ringctl-test-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make a directory for the binary: %w", err)
+	}
+	remove = func() { _ = os.RemoveAll(dir) } // the system empties it at last
+	binary = filepath.Join(dir, "ringctl")
+	out, err := exec.Command("go", "build", "-o", binary, "github.com/rosterdb/rosterdb/cli/ringctl").CombinedOutput()
+	if err != nil {
+		remove()
+		return "", nil, fmt.Errorf("build ringctl: %w\n%s", err, out)
+	}
+	return binary, remove, nil
+}
+
+// Start starts a cluster for one test. It ends with the test, or with the test
+// process however that ends.
+func Start(t testing.TB, o devcluster.Options) *devcluster.Cluster {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = filepath.Join(t.TempDir(), "cluster")
+	}
+	o.DieWithParent = true
+	o.StartTimeout = startTimeout
+	c, err := devcluster.Start(t.Context(), o)
+	if err != nil {
+		t.Fatalf("start a cluster: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("stop the cluster: %v", err)
+		}
+		if t.Failed() {
+			logs(t, c)
+		}
+	})
+	return c
+}
+
+// logs shows what the processes of a failed test have written last.
+func logs(t testing.TB, c *devcluster.Cluster) {
+	info := c.Info()
+	ids := []string{}
+	for _, s := range info.Servers {
+		ids = append(ids, s.ID)
+	}
+	for _, n := range info.Nodes {
+		ids = append(ids, n.ID)
+	}
+	for _, id := range ids {
+		b, err := os.ReadFile(c.Log(id))
+		if err != nil {
+			continue
+		}
+		const most = 2000
+		if len(b) > most {
+			b = b[len(b)-most:]
+		}
+		t.Logf("end of the log of %s:\n%s", id, b)
+	}
+}
+
+// Dial logs an application client in; it is closed with the test.
+func Dial(t testing.TB, c *devcluster.Cluster, change func(*appclient.Config)) *appclient.Client {
+	t.Helper()
+	cfg, err := appclient.FromDev(c.File())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	client, err := appclient.Dial(ctx, cfg)
+	if err != nil {
+		t.Fatalf("log in as an application: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Errorf("close the client: %v", err)
+		}
+	})
+	return client
+}
+
+// Eventually polls a condition; the test fails when it does not hold in time.
+func Eventually(t testing.TB, within time.Duration, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond) // the pause of a poll
+	}
+}
