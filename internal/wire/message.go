@@ -1,0 +1,67 @@
+package wire
+
+import (
+	"strconv"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+)
+
+const noStore = "<no-store xmlns='" + NSHints + "'/>"
+
+// AppendMessage appends a message of the data plane: never stored, and with
+// receipt set asking for one (XEP-0184).
+func AppendMessage(dst []byte, to, id string, receipt bool, payload ...[]byte) []byte {
+	dst = append(dst, "<message type='normal'"...)
+	dst = appendOpt(dst, "id", id)
+	dst = append(stanza.AppendAttr(dst, "to", to), '>')
+	for _, p := range payload {
+		dst = append(dst, p...)
+	}
+	if receipt {
+		dst = append(dst, "<request xmlns='"+NSReceipts+"'/>"...)
+	}
+	return append(dst, noStore+"</message>"...)
+}
+
+// AppendAnswer appends the message that answers requests: a receipt for each
+// request that is complete with it, then the results.
+func AppendAnswer(dst []byte, to string, receivedIDs []string, payload []byte) []byte {
+	dst = append(dst, "<message type='normal'"...)
+	dst = append(stanza.AppendAttr(dst, "to", to), '>')
+	dst = append(dst, payload...)
+	for _, id := range receivedIDs {
+		dst = stanza.AppendAttr(append(dst, "<received xmlns='"+NSReceipts+"'"...), "id", id)
+		dst = append(dst, "/>"...)
+	}
+	return append(dst, noStore+"</message>"...)
+}
+
+// AppendIQ appends an IQ; typ is get, set or result.
+func AppendIQ(dst []byte, to, id, typ string, payload []byte) []byte {
+	dst = stanza.AppendAttr(append(dst, "<iq"...), "type", typ)
+	dst = stanza.AppendAttr(dst, "id", id)
+	dst = append(appendOpt(dst, "to", to), '>')
+	return append(append(dst, payload...), "</iq>"...)
+}
+
+// AppendRing appends the <ring/> element. A query has no doc and the epoch that
+// the asker has; an answer has the encoded document, or none when the asker's is
+// as new.
+func AppendRing(dst []byte, epoch uint64, doc []byte) []byte {
+	dst = append(dst, "<ring xmlns='"+NS+"' epoch='"...)
+	dst = append(strconv.AppendUint(dst, epoch, 10), "'>"...)
+	return append(stanza.AppendEscaped(dst, doc), "</ring>"...)
+}
+
+// ParseRing takes in a <ring/> element. doc is a copy, nil when there is none.
+func ParseRing(el []byte) (epoch uint64, doc []byte, err error) {
+	p := stanza.Parse(el)
+	if err := begin(&p, "ring"); err != nil {
+		return 0, nil, err
+	}
+	f := fields{p: &p}
+	if epoch = f.num("epoch", true); f.bad != "" {
+		return 0, nil, badPayload("%s", f.bad)
+	}
+	return epoch, append([]byte(nil), p.Content()...), nil
+}
