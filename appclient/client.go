@@ -2,50 +2,136 @@ package appclient
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"log/slog"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
-// Config says who logs in where.
-type Config struct {
-	JID      string   // bare JID of the application's account
-	Password string   //
-	Addrs    []string // XMPP servers as host:port; empty: SRV records of the JID's domain
+// Client is a connection to a cluster. Safe for concurrent use.
+type Client struct {
+	cfg    Config
+	engine *engine
+	roster roster
+	out    outgoing        // the writer goroutine's
+	parts  *wire.Assembler // the reading goroutine's
 
-	// RootCAs verify the server's certificate; nil uses the system's.
-	RootCAs *x509.CertPool
-	// TLS, when set, is used instead of RootCAs, for client certificates and the like.
-	TLS               *tls.Config
-	DirectTLS         bool // TLS from the first byte; else STARTTLS
-	InsecurePlaintext bool // no TLS; loopback only
+	iqs    xmppconn.IQs
+	conn   atomic.Pointer[xmppconn.Conn] // nil while there is no stream
+	stale  chan struct{}                 // one token: a newer ring is wanted
+	ready  chan struct{}                 // closed once the store can be used
+	once   sync.Once                     // closes ready
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
 
-	Resource string       // empty: a random one, so that many clients share an account
-	Logger   *slog.Logger // nil: nothing is logged
-
-	// TryTimeout is how long one try of an operation waits for its answer
-	// before the next candidate is asked; 0: 1 s.
-	TryTimeout time.Duration
-	// MaxStanza is the server's limit on a stanza in bytes; larger requests are
-	// sent in parts. 0: 256 KiB.
-	MaxStanza int
+	mu      sync.Mutex
+	trouble error // what kept the client from being ready, for people
 }
 
-// FromDev reads the JSON that `ringctl dev up -o json` printed, and returns the
-// configuration of its application account.
-func FromDev(file string) (Config, error) { return Config{}, ErrUnavailable }
-
-// Client is a connection to a cluster. Safe for concurrent use.
-type Client struct{}
-
 // Dial logs in, finds the data nodes, fetches the ring and returns when the
-// store can be used. The error of a context that ended says what was missing.
-func Dial(ctx context.Context, cfg Config) (*Client, error) { return nil, ErrUnavailable }
+// store can be used. When ctx ends first the error says what was missing. A
+// login that is refused ends Dial at once.
+func Dial(ctx context.Context, cfg Config) (*Client, error) {
+	return dial(ctx, cfg, faults{})
+}
+
+func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
+	cfg = cfg.withDefaults()
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(2*op.MaxBatch, 64)}
+	busy := make(chan struct{}, 1)
+	c.engine = newEngine(&cfg, c.wake, notifier(busy), notifier(c.stale))
+	c.engine.faults = f
+
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c.cancel = cancel
+	ended := make(chan error, 1)
+	c.wg.Go(func() { ended <- c.run(life) })
+	c.wg.Go(func() { c.engine.sweeper(life, busy) })
+	c.wg.Go(func() { c.keepRing(life) })
+
+	select {
+	case <-c.ready:
+		return c, nil
+	case err := <-ended:
+		c.Close() //nolint:errcheck // never fails
+		return nil, fmt.Errorf("dial %s: %w", cfg.JID, err)
+	case <-ctx.Done():
+		err := c.notReady(context.Cause(ctx))
+		c.Close() //nolint:errcheck // never fails
+		return nil, fmt.Errorf("dial %s: %w", cfg.JID, err)
+	}
+}
+
+// notifier returns a function that leaves a token in ch if there is none.
+func notifier(ch chan struct{}) func() {
+	return func() {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run keeps the stream up until life ends or the server refuses for good.
+func (c *Client) run(life context.Context) error {
+	stream := c.cfg.stream()
+	stream.OnRetry = func(err error, _ time.Duration) { c.note(err) }
+	err := xmppconn.Run(life, stream, handler{c})
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		c.engine.shut(err)
+	}
+	return err
+}
+
+func (c *Client) note(err error) {
+	c.mu.Lock()
+	c.trouble = err
+	c.mu.Unlock()
+}
+
+// notReady says what was missing when Dial's context ended.
+func (c *Client) notReady(cause error) error {
+	c.mu.Lock()
+	trouble := c.trouble
+	c.mu.Unlock()
+	conn := c.conn.Load()
+	switch nodes := c.engine.ringSources(); {
+	case conn == nil && trouble != nil:
+		return fmt.Errorf("%w: not logged in: %w (%w)", ErrUnavailable, trouble, cause)
+	case conn == nil:
+		return fmt.Errorf("%w: not logged in to any of %s (%w)", ErrUnavailable, strings.Join(c.cfg.Addrs, ", "), cause)
+	case len(nodes) == 0:
+		return fmt.Errorf("%w: no data node in the roster of %s is available; is the account in a group with the data nodes, and do they run? (%w)", ErrUnavailable, c.cfg.JID, cause)
+	case trouble != nil:
+		return fmt.Errorf("%w: no ring from %s: %w (%w)", ErrUnavailable, strings.Join(nodes, ", "), trouble, cause)
+	default:
+		return fmt.Errorf("%w: no member of the ring is available (%w)", ErrUnavailable, cause)
+	}
+}
+
+// wake asks the writer to collect what is to be sent.
+func (c *Client) wake() {
+	if conn := c.conn.Load(); conn != nil {
+		conn.Flush()
+	}
+}
 
 // Close ends the client and waits for its goroutines. Operations under way end
-// with ErrUnavailable or ErrUnknownOutcome.
-func (c *Client) Close() error { return nil }
+// with ErrClosed, or ErrUnknownOutcome if they may have been applied. It always
+// returns nil.
+func (c *Client) Close() error {
+	c.engine.shut(ErrClosed)
+	c.cancel()
+	c.wg.Wait()
+	return nil
+}
 
 // Root returns the root object of that name. It is not looked up.
 func (c *Client) Root(name string) Root { return Root{c: c, name: name} }
@@ -64,19 +150,61 @@ type Placement struct {
 	Replicas  []string // full JIDs, the preferred leader first
 }
 
-// Where computes a root's placement from the ring the client knows.
-func (c *Client) Where(root string) Placement { return Placement{} }
+// Where computes a root's placement from the ring that the client knows.
+func (c *Client) Where(root string) Placement {
+	e := c.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.parts[e.doc.Partition(root)]
+	w := Placement{Epoch: e.doc.Epoch, Partition: p.id}
+	for _, n := range p.replicas {
+		w.Replicas = append(w.Replicas, n.jid)
+	}
+	if n := p.candidate(nil, e.now()); n != nil {
+		w.Leader = n.jid
+	}
+	return w
+}
 
 // Stats counts what the client did since Dial.
 type Stats struct {
-	Epoch      uint64
+	Epoch      uint64 // of the ring that the client knows
 	Nodes      int    // data nodes available now
+	Operations uint64
+	Stanzas    uint64 // sent with operations
 	Retries    uint64 // tries beyond the first
 	Redirects  uint64
-	Stanzas    uint64 // sent with operations
-	Operations uint64
 	Logins     uint64
 }
 
 // Stats returns the counters.
-func (c *Client) Stats() Stats { return Stats{} }
+func (c *Client) Stats() Stats {
+	e := c.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.stats
+	for _, n := range e.nodes {
+		if n.online {
+			s.Nodes++
+		}
+	}
+	return s
+}
+
+// checkReady lets Dial return once there is a ring and somebody to ask.
+func (c *Client) checkReady() {
+	e := c.engine
+	e.mu.Lock()
+	ok := false
+	if e.doc != nil {
+		for _, m := range e.doc.Members {
+			ok = ok || e.node(m.JID).usable(e.now())
+		}
+	}
+	e.mu.Unlock()
+	if ok {
+		c.once.Do(func() { close(c.ready) })
+	}
+}
+
+var errNoRing = errors.New("the answer holds no ring document")

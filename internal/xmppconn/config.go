@@ -83,6 +83,15 @@ type Handler interface {
 	Down(err error)
 }
 
+// Filler is a Handler that bundles by itself. Before each write the writer's
+// goroutine lets it append stanzas to the batch, so that what gathers during
+// one write leaves in the next, without a queue between. Conn.Flush asks for
+// it. Fill must not block, and appends nothing when there is nothing to send.
+type Filler interface {
+	Handler
+	Fill(c *Conn, b []byte) []byte
+}
+
 // withDefaults checks cfg and fills in what is zero.
 func (cfg Config) withDefaults() (Config, stanza.JID, error) {
 	j, err := stanza.ParseJID(cfg.JID)

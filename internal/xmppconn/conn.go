@@ -3,54 +3,272 @@ package xmppconn
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
-var errSkeleton = errors.New("not written yet")
+const (
+	readBuffer  = 64 << 10 // bytes; grows to the largest stanza and shrinks again
+	keepBuffer  = 1 << 20  // bytes; larger buffers are left to the collector
+	closeWait   = time.Second
+	streamClose = "</stream:stream>"
+)
+
+var errDead = errors.New("the server is silent and does not answer pings")
 
 // Conn is one logged-in stream. It lives from Handler.Up to Handler.Down.
 type Conn struct {
-	jid string
+	jid  stanza.JID
+	full string
+	cfg  *Config
+	nc   *byteConn
+
+	filler Filler // nil: the Handler does not bundle
+
+	reads atomic.Uint64 // successful reads; the watchdog's sign of life
+
+	mu       sync.Mutex
+	buf      []byte // waiting for the writer
+	spare    []byte // the writer's other buffer, empty; nil while it writes
+	inFlight int    // bytes the writer is writing
+	closing  bool   // say farewell when buf is out
+	err      error  // why the stream ended; Send fails from then on
+
+	wake chan struct{} // one token: there is something in buf, or closing, or err
+}
+
+func newConn(nc *byteConn, full string, j stanza.JID, cfg *Config) *Conn {
+	return &Conn{jid: j, full: full, cfg: cfg, nc: nc, wake: make(chan struct{}, 1)}
 }
 
 // JID returns the full JID as the server bound it.
-func (c *Conn) JID() string { return c.jid }
+func (c *Conn) JID() string { return c.full }
 
 // Send queues one stanza, or several in a row, and returns at once; the bytes
 // are copied. Safe for concurrent use. Errors: ErrClosed, ErrOverflow. Nil says
 // only that the bytes are queued.
-func (c *Conn) Send(stanza []byte) error { return errSkeleton }
+func (c *Conn) Send(stanza []byte) error {
+	c.mu.Lock()
+	if c.err != nil || c.closing {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	if len(c.buf)+c.inFlight+len(stanza) > c.cfg.MaxQueue {
+		c.mu.Unlock()
+		return ErrOverflow
+	}
+	first := len(c.buf) == 0
+	c.buf = append(c.buf, stanza...)
+	c.mu.Unlock()
+	if first {
+		c.Flush()
+	}
+	return nil
+}
 
 // Flush wakes the writer. Send does so by itself.
-func (c *Conn) Flush() {}
-
-// Run keeps a stream up until ctx ends. See the package comment.
-func Run(ctx context.Context, cfg Config, h Handler) error { return errSkeleton }
-
-// IQs matches answers to IQs that were sent.
-type IQs struct{}
-
-// StanzaError is an answer of type error (RFC 6120 section 8.3).
-type StanzaError struct {
-	Type      string
-	Condition string
-	Text      string
+func (c *Conn) Flush() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
-func (e *StanzaError) Error() string { return e.Condition + ": " + e.Text }
-
-// Do sends an IQ with payload to a JID ("" is the own account) and waits for
-// its answer. It returns a copy of the result's child element, nil if it has
-// none. Errors: *StanzaError when the answer is an error, ErrClosed when the
-// stream ended before it came, ctx's error. Must not be called from a Handler.
-func (q *IQs) Do(ctx context.Context, c *Conn, to, typ string, payload []byte) (child []byte, err error) {
-	return nil, errSkeleton
+// serve runs the stream until it ends, and says why. It calls h from the
+// calling goroutine, and ends the stream in good order when ctx ends.
+func (c *Conn) serve(ctx context.Context, h Handler) error {
+	done := make(chan struct{})
+	var writer, watcher sync.WaitGroup
+	c.filler, _ = h.(Filler)
+	h.Up(c)
+	writer.Go(c.writeLoop)
+	watcher.Go(func() { c.watch(ctx, done) })
+	err := c.readLoop(h)
+	c.farewell()
+	writer.Wait()
+	c.fail(err)
+	close(done)
+	watcher.Wait()
+	c.mu.Lock()
+	err = c.err
+	c.mu.Unlock()
+	h.Down(err)
+	return err
 }
 
-// Handle takes an IQ result or error that answers a Do and reports whether it
-// did. Call it from Handler.Stanza.
-func (q *IQs) Handle(st *stanza.Stanza) bool { return false }
+// fail ends the stream; the first reason stays.
+func (c *Conn) fail(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+	c.nc.Close() //nolint:errcheck // it is gone either way
+	c.Flush()
+}
 
-// Down fails everything that waits with ErrClosed. Call it from Handler.Down.
-func (q *IQs) Down() {}
+// farewell lets the writer send what is queued and the closing tag. The server
+// then has closeWait to close its side (RFC 6120 section 4.4).
+func (c *Conn) farewell() {
+	c.mu.Lock()
+	again := c.closing
+	c.closing = true
+	c.mu.Unlock()
+	if again {
+		return
+	}
+	c.nc.SetDeadline(time.Now().Add(closeWait)) //nolint:errcheck // a dead connection fails by itself
+	c.Flush()
+}
+
+func (c *Conn) writeLoop() {
+	for range c.wake {
+		// Whoever is ready to run may add to the batch first.
+		runtime.Gosched()
+		more, err := c.writeQueued()
+		if err != nil {
+			c.fail(fmt.Errorf("write: %w", err))
+			return
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// writeQueued writes until nothing is queued: everything that gathered during
+// one write goes out in the next. False says that nothing will follow.
+func (c *Conn) writeQueued() (more bool, err error) {
+	for {
+		b, ended := c.takeQueued()
+		if c.filler != nil && !ended {
+			b = c.filler.Fill(c, b)
+		}
+		if len(b) > 0 {
+			_, err = c.nc.Write(b)
+		}
+		c.mu.Lock()
+		c.inFlight = 0
+		if cap(b) <= keepBuffer {
+			c.spare = b[:0]
+		}
+		c.mu.Unlock()
+		if err != nil || ended {
+			return false, err
+		} else if len(b) == 0 {
+			return true, nil
+		}
+	}
+}
+
+// takeQueued gives the queue's buffer to the writer and puts the spare one in
+// its place. ended says that these are the last bytes, the farewell included.
+func (c *Conn) takeQueued() (b []byte, ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return nil, true
+	}
+	b, c.buf, c.spare = c.buf, c.spare[:0], nil
+	if c.closing {
+		b = append(b, streamClose...)
+	}
+	c.inFlight = len(b)
+	return b, c.closing
+}
+
+// watch notices a dead peer: a ping after PingAfter of silence, the end after
+// DeadAfter. Silence is counted in ticks, so that a process that was itself
+// stopped for a while does not take the time for the peer's silence.
+func (c *Conn) watch(ctx context.Context, done <-chan struct{}) {
+	tick := max(min(c.cfg.PingAfter, c.cfg.DeadAfter)/4, time.Millisecond)
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	stop := ctx.Done()
+	var silent time.Duration
+	var seen uint64
+	pinged := false
+	for {
+		select {
+		case <-done:
+			return
+		case <-stop:
+			stop = nil
+			c.farewell()
+		case <-t.C:
+			if n := c.reads.Load(); n != seen {
+				seen, silent, pinged = n, 0, false
+				continue
+			}
+			if silent += tick; silent >= c.cfg.DeadAfter {
+				c.fail(fmt.Errorf("%w (%v)", errDead, silent))
+			} else if silent >= c.cfg.PingAfter && !pinged {
+				pinged = true
+				// A full queue is no reason to end before DeadAfter.
+				c.Send([]byte(ping)) //nolint:errcheck // silence will tell
+			}
+		}
+	}
+}
+
+func (c *Conn) readLoop(h Handler) error {
+	scanner := stanza.NewScanner(c.cfg.Limits)
+	buf, start := make([]byte, 0, readBuffer), 0
+	for {
+		if start == len(buf) {
+			buf, start = buf[:0], 0
+			if cap(buf) > keepBuffer {
+				buf = make([]byte, 0, readBuffer)
+			}
+		} else if cap(buf)-len(buf) < readBuffer/4 {
+			grown := buf[:0]
+			if rest := len(buf) - start; rest > cap(buf)/2 {
+				grown = make([]byte, 0, 2*cap(buf))
+			}
+			buf, start = append(grown, buf[start:]...), 0
+		}
+		n, err := c.nc.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if n > 0 {
+			c.reads.Add(1)
+			for start < len(buf) {
+				st, used, err := scanner.Next(buf[start:])
+				if err != nil {
+					return c.protocolError(err)
+				}
+				start += used
+				if st != nil {
+					if err := c.handle(h, st); err != nil {
+						return err
+					}
+				} else if used == 0 {
+					break
+				}
+			}
+			h.Idle(c)
+		}
+		if err == io.EOF {
+			return io.ErrUnexpectedEOF
+		} else if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+}
+
+// protocolError tells the server what is wrong with its stream (RFC 6120
+// section 4.9).
+func (c *Conn) protocolError(err error) error {
+	condition := "not-well-formed"
+	var e *stanza.Error
+	if errors.As(err, &e) {
+		condition = e.Condition
+	}
+	c.Send([]byte(`<stream:error><` + condition + ` xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>`)) //nolint:errcheck // the stream ends anyway
+	return fmt.Errorf("what the server sent is not acceptable: %w", err)
+}

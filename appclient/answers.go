@@ -1,0 +1,253 @@
+package appclient
+
+import (
+	"fmt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/wire"
+)
+
+// answered takes the results that a node sent. Results of tries that were not
+// sent to this node are ignored: whoever knows our address could send them.
+func (e *engine) answered(from string, r *wire.Response) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[from]
+	if n == nil {
+		return
+	}
+	for i := range r.Writes {
+		if c := e.match(n, r.Writes[i].Tag); c != nil && c.kind != readCall {
+			e.wrote(c, n, r.Writes[i].Tag, &r.Writes[i].WriteResult)
+		}
+	}
+	for i := range r.Reads {
+		if c := e.match(n, r.Reads[i].Tag); c != nil && c.kind == readCall {
+			e.readDone(c, n, r.Reads[i].Tag, &r.Reads[i].ReadResult)
+		}
+	}
+	if e.doc != nil && r.Epoch > e.doc.Epoch {
+		e.stale()
+	}
+}
+
+// match returns the call that a tag of node n's answer names.
+func (e *engine) match(n *node, tag uint64) *call {
+	c := e.tags[tag]
+	if c == nil {
+		return nil
+	}
+	for _, t := range c.open {
+		if t.tag == tag && t.node == n {
+			return c
+		}
+	}
+	return nil
+}
+
+// received takes the end of a request: a receipt, or the answer to an IQ.
+func (e *engine) received(from, id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.requests[id]
+	if r == nil || r.node.jid != from {
+		return
+	}
+	took := e.now() - r.sent
+	if r.node.rtt == 0 {
+		r.node.rtt = took
+	} else {
+		r.node.rtt += (took - r.node.rtt) / 8
+	}
+	e.free(r)
+}
+
+// free forgets a request and lets the next of its lane go.
+func (e *engine) free(r *request) {
+	delete(e.requests, r.id)
+	if r.holding {
+		r.holding = false
+		r.node.lanes[r.lane].slots--
+		e.mark(r.node)
+	}
+}
+
+// wrote takes a node's answer to one copy of a write or an open.
+func (e *engine) wrote(c *call, n *node, tag uint64, r *op.WriteResult) {
+	switch r.Code {
+	case op.OK, op.Conflict:
+		c.part.leader = n
+		c.wres = *r
+		e.finish(c, nil)
+		return
+	case op.Unknown:
+		e.finish(c, fmt.Errorf("%w: the store no longer knows: %s", ErrUnknownOutcome, r.Text))
+		return
+	case op.Retry:
+		c.maybe = true
+	}
+	// From here on this copy was surely not applied, but for Retry.
+	current := e.isCurrent(c, tag)
+	e.answeredTry(c, tag)
+	c.why = n.jid + " answered " + describe(r.Code, r.Text)
+	switch r.Code {
+	case op.Redirect:
+		e.redirect(c, n, r.Leader, current)
+	case op.SessionExpired:
+		c.part.expire(c.write.Session)
+		if c.uncertain() {
+			e.finish(c, fmt.Errorf("%w: the session expired under a retry", ErrUnknownOutcome))
+			return
+		}
+		e.unqueue(c)
+		c.write.Session, c.write.Seq = 0, 0
+		e.enroll(c)
+	case op.Invalid, op.TooLarge, op.Denied, op.Full:
+		if !c.uncertain() {
+			e.finish(c, refusal(r.Code, r.Text))
+		} else if r.Code == op.Full && current {
+			e.again(c, n, false) // an earlier copy may be under way
+		} else if r.Code != op.Full {
+			e.finish(c, fmt.Errorf("%w: %s", ErrUnknownOutcome, c.why))
+		}
+	default:
+		if current {
+			e.again(c, n, false)
+		}
+	}
+}
+
+// readDone takes a node's answer to one copy of a read.
+func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
+	switch r.Code {
+	case op.OK, op.NotFound, op.Conflict:
+		c.part.leader = n
+		c.rres = *r
+		e.finish(c, nil)
+		return
+	case op.Invalid, op.TooLarge, op.Denied:
+		e.finish(c, refusal(r.Code, r.Text))
+		return
+	}
+	current := e.isCurrent(c, tag)
+	e.answeredTry(c, tag)
+	c.why = n.jid + " answered " + describe(r.Code, r.Text)
+	switch {
+	case r.Code == op.Redirect:
+		e.redirect(c, n, r.Leader, current)
+	case current:
+		e.again(c, n, false)
+	}
+}
+
+// isCurrent says whether tag is the copy whose answer the call waits for; an
+// older copy's refusal starts nothing.
+func (e *engine) isCurrent(c *call, tag uint64) bool {
+	return c.state == waitAnswer && len(c.open) > 0 && c.last == tag
+}
+
+// answeredTry forgets a copy whose answer came.
+func (e *engine) answeredTry(c *call, tag uint64) {
+	delete(e.tags, tag)
+	c.drop(tag)
+}
+
+// redirect follows a node that does not lead the partition.
+func (e *engine) redirect(c *call, from *node, leader string, current bool) {
+	e.stats.Redirects++
+	p := c.part
+	hint := e.nodes[leader]
+	switch {
+	case hint != nil && hint != from && hint.usable(e.now()):
+		p.leader = hint
+	case p.leader == from:
+		p.leader = nil
+	}
+	if leader != "" && hint == nil {
+		e.stale()
+	}
+	if current {
+		e.again(c, from, c.tries <= freeTries && hint != nil)
+	}
+}
+
+// bounced takes a request that could not be delivered or that its node refused
+// as a whole. A server may bounce what it had already written to a dying
+// stream, so the copies' fate stays unknown.
+func (e *engine) bounced(from, id, condition, text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.requests[id]
+	if r == nil || r.node.jid != from {
+		return
+	}
+	e.free(r)
+	denied := condition == "forbidden" || condition == "not-allowed" || condition == "not-authorized"
+	if !denied {
+		r.node.trouble = e.now() + troublePause
+	}
+	for _, tag := range r.tags {
+		c := e.match(r.node, tag)
+		if c == nil {
+			continue
+		}
+		current := e.isCurrent(c, tag)
+		e.answeredTry(c, tag)
+		c.why = fmt.Sprintf("%s: %s %s", from, condition, text)
+		switch {
+		case denied && !c.uncertain():
+			e.finish(c, fmt.Errorf("%w: %s", ErrDenied, c.why))
+		default:
+			c.maybe = true
+			e.leave(c.part, r.node)
+			if current {
+				e.again(c, r.node, c.tries <= freeTries)
+			}
+		}
+	}
+}
+
+// leave stops taking n for the partition's leader.
+func (e *engine) leave(p *partition, n *node) {
+	if p.leader == n {
+		p.leader = nil
+	}
+}
+
+func describe(c op.Code, text string) string {
+	if text != "" {
+		return text
+	}
+	switch c {
+	case op.Redirect:
+		return "that it does not lead the partition"
+	case op.Retry:
+		return "that leadership was lost under way"
+	case op.Full:
+		return "that its disk is full"
+	case op.SessionExpired:
+		return "that the session expired"
+	}
+	return "that it is not available"
+}
+
+// refusal is the error for a final answer that applied nothing.
+func refusal(c op.Code, text string) error {
+	kind := ErrUnavailable
+	switch c {
+	case op.Invalid:
+		kind = ErrInvalid
+	case op.TooLarge:
+		kind = ErrTooLarge
+	case op.Denied:
+		kind = ErrDenied
+	case op.Full:
+		if text == "" {
+			text = "the disk of the partition's leader is full; free space or add nodes"
+		}
+	}
+	if text == "" {
+		return kind
+	}
+	return fmt.Errorf("%w: %s", kind, text)
+}

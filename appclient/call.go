@@ -1,0 +1,116 @@
+package appclient
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// callState says what a call waits for.
+type callState uint8
+
+const (
+	waitSession callState = iota // in its partition's waiting list
+	waitFlush                    // in a node's queue
+	waitAnswer                   // a copy is on its way; due is when the next is sent
+	waitRetry                    // due is when it is routed again
+	finished
+)
+
+type callKind uint8
+
+const (
+	writeCall callKind = iota
+	openCall           // opens a session
+	readCall
+)
+
+// try is one copy of an operation that was sent and not answered.
+type try struct {
+	tag  uint64
+	node *node
+}
+
+// call is one operation from the caller's request to its end, through all its
+// tries. All fields belong to the engine's lock, but those that the caller
+// fills in before it submits the call and reads when done has fired.
+type call struct {
+	kind  callKind
+	write op.Write
+	read  op.Read
+
+	done chan struct{} // capacity 1
+	wres op.WriteResult
+	rres op.ReadResult
+	err  error // instead of a result
+
+	part     *partition
+	state    callState
+	index    int    // in engine.live
+	node     *node  // of the last try or of the queue it is in
+	open     []try  // copies whose fate is unknown and whose answer may come
+	last     uint64 // tag of the last copy
+	maybe    bool   // a copy whose answer will not come may have been accepted
+	tries    int
+	due      time.Duration // on the engine's clock
+	why      string        // what the last failed try said
+	encoding int           // encoders that read write and read just now
+
+	one   [1]op.Mutation // room for the usual batch of one
+	value []byte         // room for its value
+}
+
+func newCallPool() *sync.Pool {
+	return &sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+}
+
+// setMutations copies what the caller may change once its call has returned,
+// for a copy may still be being encoded then.
+func (c *call) setMutations(in []Mutation) {
+	muts := c.one[:0]
+	if len(in) > 1 {
+		muts = make([]op.Mutation, 0, len(in))
+	}
+	for i := range in {
+		muts = append(muts, in[i].m)
+	}
+	if len(in) == 1 {
+		c.value = append(c.value[:0], muts[0].Value...)
+		muts[0].Value = c.value
+	} else {
+		for i := range muts {
+			muts[i].Value = bytes.Clone(muts[i].Value)
+		}
+	}
+	c.write.Mutations = muts
+}
+
+// maxKept is the largest value's room that the pool keeps, in bytes.
+const maxKept = 64 << 10
+
+// reset makes a finished call ready for reuse.
+func (c *call) reset() {
+	value, done, open := c.value[:0], c.done, c.open[:0]
+	if cap(value) > maxKept {
+		value = nil
+	}
+	clear(open[:cap(open)])
+	*c = call{value: value, done: done, open: open}
+}
+
+// uncertain says that a copy may have been accepted.
+func (c *call) uncertain() bool { return c.maybe || len(c.open) > 0 }
+
+// drop forgets the copy with the tag.
+func (c *call) drop(tag uint64) {
+	for i := range c.open {
+		if c.open[i].tag == tag {
+			last := len(c.open) - 1
+			c.open[i], c.open[last] = c.open[last], try{}
+			c.open = c.open[:last]
+			return
+		}
+	}
+}

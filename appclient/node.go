@@ -1,0 +1,64 @@
+package appclient
+
+import (
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/wire"
+)
+
+// node is a data node as this client sees it.
+type node struct {
+	jid     string // full
+	online  bool   // its presence says so: a hint, no more (design D3)
+	health  wire.Health
+	trouble time.Duration // ask others until then, on the engine's clock
+	rtt     time.Duration // moving average of answers
+	dirty   bool          // in engine.dirty
+	lanes   [2]lane       // writes and opens; reads
+}
+
+// The lanes of a node.
+const (
+	writes = iota
+	reads
+)
+
+// usable says whether it makes sense to ask the node.
+func (n *node) usable(now time.Duration) bool {
+	return n.online && now >= n.trouble && n.health.State != "stranger" && n.health.State != "stopping"
+}
+
+// lane is the outbox of one kind of operations for one node. Few requests are
+// under way at a time; what is asked for meanwhile gathers and leaves in one
+// stanza when an answer comes: large bundles under load, no delay without.
+type lane struct {
+	queue []*call
+	slots int // requests under way that hold new ones back
+}
+
+// remove takes a call out of the queue.
+func (l *lane) remove(c *call) {
+	for i, q := range l.queue {
+		if q == c {
+			l.queue = append(l.queue[:i], l.queue[i+1:]...)
+			return
+		}
+	}
+}
+
+// request is one stanza with operations on its way.
+type request struct {
+	id      string
+	node    *node
+	lane    int
+	holding bool // a slot of the lane
+	sent    time.Duration
+	tags    []uint64
+}
+
+func (c *call) lane() int {
+	if c.kind == readCall {
+		return reads
+	}
+	return writes
+}

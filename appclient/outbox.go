@@ -1,0 +1,183 @@
+package appclient
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/wire"
+)
+
+const (
+	// maxSlots is how many requests of a lane are under way before the next
+	// waits for an answer. Two keep the node's log busy: one is made durable
+	// while the other arrives.
+	maxSlots = 2
+	maxOps   = 256 // operations a stanza
+	// stanzaMargin is left for what surrounds the operations, in bytes.
+	stanzaMargin = 1024
+	opOverhead   = 192 // bytes of XML around an operation's keys and values
+	// fillLimit ends a batch for the socket; what is left leaves in the next.
+	fillLimit = 512 << 10
+)
+
+// outgoing is a request on its way into a stanza. The writer's goroutine reuses
+// one.
+type outgoing struct {
+	req     *request
+	ops     wire.Request
+	calls   []*call
+	parts   bool // it is larger than a stanza may be
+	scratch []byte
+}
+
+// fill appends what the queues hold to b as stanzas, for the writer.
+func (e *engine) fill(b []byte, o *outgoing) []byte {
+	for len(b) < fillLimit && e.collect(o) {
+		b = o.append(b, e.maxStanza)
+		e.encoded(o)
+	}
+	return b
+}
+
+// collect moves one request's worth of calls from a queue to o. False: there
+// is nothing to send now.
+func (e *engine) collect(o *outgoing) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.up {
+		return false
+	}
+	for len(e.dirty) > 0 {
+		n := e.dirty[len(e.dirty)-1]
+		for lane := range n.lanes {
+			if l := &n.lanes[lane]; len(l.queue) > 0 && l.slots < maxSlots {
+				e.take(o, n, lane)
+				return true
+			}
+		}
+		n.dirty = false
+		e.dirty = e.dirty[:len(e.dirty)-1]
+	}
+	return false
+}
+
+func (e *engine) take(o *outgoing, n *node, lane int) {
+	e.lastID++
+	now := e.now()
+	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: lane, holding: true, sent: now}
+	o.req, o.calls, o.parts = r, o.calls[:0], false
+	o.ops = wire.Request{Epoch: e.doc.Epoch, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Reads: o.ops.Reads[:0]}
+	timeout := e.timeout(n)
+	l := &n.lanes[lane]
+	size, used := 0, 0
+	for _, c := range l.queue {
+		s := c.size()
+		if used > 0 && (size+s > e.maxStanza-stanzaMargin || used == maxOps) {
+			break
+		}
+		size += s
+		used++
+		e.lastTag++
+		e.send(c, n, e.lastTag, now+timeout)
+		c.encoding++
+		r.tags = append(r.tags, e.lastTag)
+		o.add(c, e.lastTag)
+	}
+	o.parts = size > e.maxStanza-stanzaMargin
+	rest := copy(l.queue, l.queue[used:])
+	clear(l.queue[rest:])
+	l.queue = l.queue[:rest]
+	l.slots++
+	e.requests[r.id] = r
+	e.stats.Stanzas++
+}
+
+// send notes that a copy of the call goes out under a tag.
+func (e *engine) send(c *call, n *node, tag uint64, due time.Duration) {
+	c.state, c.node, c.due, c.last = waitAnswer, n, due, tag
+	c.tries++
+	c.open = append(c.open, try{tag, n})
+	e.tags[tag] = c
+	if c.kind == writeCall {
+		c.write.Floor = c.part.floor
+		if e.faults.floorPassesLive {
+			c.write.Floor = c.write.Seq
+		}
+	}
+}
+
+func (o *outgoing) add(c *call, tag uint64) {
+	o.calls = append(o.calls, c)
+	switch c.kind {
+	case openCall:
+		o.ops.Opens = append(o.ops.Opens, wire.Open{Tag: tag, Partition: c.part.id})
+	case writeCall:
+		o.ops.Writes = append(o.ops.Writes, wire.Write{Tag: tag, Partition: c.part.id, Write: c.write})
+	case readCall:
+		o.ops.Reads = append(o.ops.Reads, wire.Read{Tag: tag, Partition: c.part.id, Read: c.read})
+	}
+}
+
+// append encodes the request.
+func (o *outgoing) append(b []byte, maxStanza int) []byte {
+	o.scratch = wire.AppendRequest(o.scratch[:0], &o.ops)
+	to, id := o.req.node.jid, o.req.id
+	switch {
+	case o.req.lane == reads:
+		return wire.AppendIQ(b, to, id, "get", o.scratch)
+	case !o.parts:
+		return wire.AppendMessage(b, to, id, true, o.scratch)
+	}
+	parts := wire.Split(o.scratch, maxStanza-stanzaMargin, id)
+	for i, p := range parts {
+		// The last part carries the request's id and asks for the receipt.
+		partID, last := id+"."+strconv.Itoa(i), i == len(parts)-1
+		if last {
+			partID = id
+		}
+		b = wire.AppendMessage(b, to, partID, last, p)
+	}
+	return b
+}
+
+// encoded ends the time in which the calls must stay as they are.
+func (e *engine) encoded(o *outgoing) {
+	e.mu.Lock()
+	for _, c := range o.calls {
+		c.encoding--
+	}
+	e.mu.Unlock()
+	clear(o.calls)
+	clear(o.ops.Writes)
+	clear(o.ops.Reads)
+	if cap(o.scratch) > 4*fillLimit {
+		o.scratch = nil
+	}
+}
+
+// size estimates the bytes of XML that the call needs.
+func (c *call) size() int {
+	switch c.kind {
+	case openCall:
+		return opOverhead
+	case readCall:
+		return opOverhead + 2*(len(c.read.Root)+len(c.read.Path)+len(c.read.Prefix)+len(c.read.After))
+	}
+	n := opOverhead + 2*len(c.write.Root)
+	for i := range c.write.Mutations {
+		m := &c.write.Mutations[i]
+		n += opOverhead + 2*len(m.Path) + (len(m.Value)+2)/3*4
+		for _, r := range m.Refs {
+			n += 48 + 2*len(r.Root) + 2*len(r.Path)
+		}
+	}
+	return n
+}
+
+// timeout is how long a try at n may take.
+func (e *engine) timeout(n *node) time.Duration {
+	if n.rtt == 0 {
+		return e.tryTimeout
+	}
+	return min(e.tryTimeout, max(e.tryTimeout/5, 10*n.rtt))
+}

@@ -1,0 +1,167 @@
+package appclient
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+var errOtherCluster = errors.New("the ring document is another cluster's")
+
+// connected notes that there is a stream. Presence will tell who is there.
+func (e *engine) connected() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.up = true
+	e.stats.Logins++
+}
+
+// disconnected notes that the stream ended: no answer will come to what was
+// sent, and nobody's presence is known.
+func (e *engine) disconnected() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.up = false
+	clear(e.requests)
+	for _, n := range e.nodes {
+		n.online, n.trouble = false, 0
+		for i := range n.lanes {
+			l := &n.lanes[i]
+			for _, c := range l.queue {
+				e.pause(c)
+			}
+			l.queue, l.slots = nil, 0
+		}
+	}
+	for _, c := range e.live {
+		if c.state == waitAnswer {
+			c.maybe = true
+			e.again(c, nil, false)
+		}
+	}
+}
+
+// available takes a node's presence with its health.
+func (e *engine) available(jid string, h *wire.Health) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.node(jid)
+	before := n.usable(e.now())
+	n.online, n.health = true, *h
+	if e.doc == nil || h.Epoch > e.doc.Epoch {
+		e.stale()
+	}
+	if !before && n.usable(e.now()) {
+		e.retryWaiting()
+	}
+}
+
+// unavailable takes the news that a node is gone. What it was asked is asked
+// elsewhere at once.
+func (e *engine) unavailable(jid string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[jid]
+	if n == nil || !n.online {
+		return
+	}
+	n.online = false
+	for _, p := range e.parts {
+		e.leave(p, n)
+	}
+	for i := range n.lanes {
+		l := &n.lanes[i]
+		queue := l.queue
+		l.queue, l.slots = nil, 0
+		for _, c := range queue {
+			e.route(c, nil)
+		}
+	}
+	for id, r := range e.requests {
+		if r.node == n {
+			delete(e.requests, id)
+		}
+	}
+	for _, c := range e.live {
+		if c.state == waitAnswer && c.node == n {
+			c.maybe, c.why = true, jid+" became unavailable"
+			e.again(c, n, true)
+		}
+	}
+}
+
+// retryWaiting routes what waits for a pause to end, now that somebody came.
+func (e *engine) retryWaiting() {
+	for _, c := range e.live {
+		if c.state == waitRetry && c.kind != openCall {
+			e.route(c, nil)
+		}
+	}
+}
+
+func (e *engine) node(jid string) *node {
+	n := e.nodes[jid]
+	if n == nil {
+		n = &node{jid: jid}
+		e.nodes[jid] = n
+	}
+	return n
+}
+
+// install takes a ring document, if it is newer than the one there is.
+func (e *engine) install(doc *ring.Document) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.doc != nil {
+		if e.doc.Cluster != doc.Cluster || e.doc.Partitions != doc.Partitions {
+			return errOtherCluster
+		}
+		if e.doc.Epoch >= doc.Epoch {
+			return nil
+		}
+	}
+	e.doc = doc
+	e.stats.Epoch = doc.Epoch
+	if e.parts == nil {
+		e.parts = make([]*partition, doc.Partitions)
+		for i := range e.parts {
+			e.parts[i] = &partition{id: uint32(i)}
+		}
+	}
+	for _, p := range e.parts {
+		p.replicas = p.replicas[:0]
+		for _, m := range doc.ReplicasOf(p.id) {
+			p.replicas = append(p.replicas, e.node(m.JID))
+		}
+		if !slices.Contains(p.replicas, p.leader) {
+			p.leader = nil
+		}
+	}
+	return nil
+}
+
+// ringSources returns the nodes that may be asked for the ring, members of the
+// one that is known first.
+func (e *engine) ringSources() (jids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var others []string
+	for jid, n := range e.nodes {
+		if !n.online {
+			continue
+		}
+		if e.doc != nil {
+			if _, member := e.doc.ByJID(jid); member {
+				jids = append(jids, jid)
+				continue
+			}
+		}
+		others = append(others, jid)
+	}
+	if e.doc != nil && len(jids) > 0 {
+		return jids
+	}
+	return append(jids, others...)
+}

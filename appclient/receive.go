@@ -1,0 +1,153 @@
+package appclient
+
+import (
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+)
+
+const (
+	nsStore    = "urn:rosterdb:store:1"
+	nsHealth   = "urn:rosterdb:health:1"
+	nsReceipts = "urn:xmpp:receipts" // XEP-0184
+	nsDelay    = "urn:xmpp:delay"    // XEP-0203
+	nsRoster   = "jabber:iq:roster"  // RFC 6121 section 2
+
+	rosterID = "roster"
+)
+
+// handler is the client's side of its stream.
+type handler struct{ *Client }
+
+var _ xmppconn.Filler = handler{}
+
+// Up asks for the roster and then announces itself. The priority is negative:
+// messages to the account in general are for somebody else (RFC 6121 section
+// 4.7.2.3).
+func (h handler) Up(c *xmppconn.Conn) {
+	h.roster.begin(c.JID())
+	h.engine.connected()
+	h.conn.Store(c)
+	err := c.Send([]byte(`<iq type='get' id='` + rosterID + `'><query xmlns='` + nsRoster + `'/></iq>` +
+		`<presence><priority>-1</priority></presence>`))
+	if err != nil {
+		h.cfg.Logger.Debug("stream ended right after the login", "err", err)
+	}
+}
+
+func (h handler) Down(error) {
+	h.conn.Store(nil)
+	h.iqs.Down()
+	h.engine.disconnected()
+}
+
+// Fill is called by the stream's writer.
+func (h handler) Fill(c *xmppconn.Conn, b []byte) []byte {
+	if c != h.conn.Load() {
+		return b
+	}
+	return h.engine.fill(b, &h.out)
+}
+
+// Idle sends what answers have made room for.
+func (h handler) Idle(c *xmppconn.Conn) { c.Flush() }
+
+func (h handler) Stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {
+	switch st.Kind {
+	case stanza.Message:
+		h.message(st)
+	case stanza.Presence:
+		h.presence(st)
+	case stanza.IQ:
+		return h.iq(c, st)
+	}
+	return true
+}
+
+// message takes results and receipts. One message may complete several
+// requests; the receipts come after the results, so that the next request is
+// made up when the callers know.
+func (h handler) message(st *stanza.Stanza) {
+	from := st.AttrString(st.From)
+	if string(st.Get(st.Type.Value)) == "error" {
+		e := xmppconn.ParseError(st)
+		h.engine.bounced(from, st.AttrString(st.ID), e.Condition, e.Text)
+		return
+	}
+	var results []byte
+	var received [4]string
+	ids := received[:0]
+	p := stanza.Parse(st.Raw)
+	p.Next()
+	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
+		if ev != stanza.Start {
+			continue
+		}
+		switch ns, name := string(p.NS()), string(p.Name()); {
+		case ns == nsDelay:
+			return // it was stored on its way: much too late
+		case ns == nsReceipts && name == "received":
+			if id, ok := p.Attr("id"); ok {
+				ids = append(ids, string(id))
+			}
+			p.Skip()
+		case ns == nsStore && name == "results":
+			results = p.Element()
+		case ns == nsStore && name == "part":
+			el, done, err := h.parts.Add(from, p.Element())
+			if err != nil {
+				h.cfg.Logger.Debug("part of an answer dropped", "from", from, "err", err)
+			} else if done {
+				results = el
+			}
+		default:
+			p.Skip()
+		}
+	}
+	if results != nil {
+		h.results(from, results)
+	}
+	for _, id := range ids {
+		h.engine.received(from, id)
+	}
+}
+
+func (h handler) results(from string, el []byte) {
+	r, err := wire.ParseResponse(el)
+	if err != nil {
+		h.cfg.Logger.Warn("results dropped", "from", from, "err", err)
+		return
+	}
+	h.engine.answered(from, r)
+}
+
+func (h handler) iq(c *xmppconn.Conn, st *stanza.Stanza) bool {
+	typ := string(st.Get(st.Type.Value))
+	switch typ {
+	case "result", "error":
+		if st.AttrString(st.ID) == rosterID && h.roster.own(st.AttrString(st.From)) {
+			h.rosterAnswer(typ, st)
+			return true
+		}
+		if h.iqs.Handle(st) {
+			return true
+		}
+		from, id := st.AttrString(st.From), st.AttrString(st.ID)
+		if typ == "error" {
+			e := xmppconn.ParseError(st)
+			h.engine.bounced(from, id, e.Condition, e.Text)
+			return true
+		}
+		if string(st.Get(st.ChildNS)) == nsStore {
+			h.results(from, st.Get(st.Child))
+		}
+		h.engine.received(from, id)
+		return true
+	case "set":
+		if string(st.Get(st.ChildNS)) == nsRoster && h.roster.own(st.AttrString(st.From)) {
+			h.rosterPush(c, st)
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+package appclient
+
+import (
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+)
+
+// roster is who may be taken for a data node: presence of strangers, which
+// anybody can send to anybody, counts for nothing. It belongs to the stream's
+// reading goroutine.
+type roster struct {
+	bare, full, domain string // this client's
+	known              bool   // the server answered
+	contacts           map[string]bool
+	early              map[string]*wire.Health // presence that came before the roster
+}
+
+func (r *roster) begin(full string) {
+	*r = roster{full: full, contacts: make(map[string]bool), early: make(map[string]*wire.Health)}
+	if j, err := stanza.ParseJID(full); err == nil {
+		r.bare, r.domain = j.Bare().String(), j.Domain
+	}
+}
+
+// own says whether an IQ about the roster comes from the server on behalf of
+// the own account (RFC 6121 section 2.1.6).
+func (r *roster) own(from string) bool {
+	return from == "" || from == r.bare || from == r.full
+}
+
+func (r *roster) trusts(jid string) bool {
+	j, err := stanza.ParseJID(jid)
+	return err == nil && r.contacts[j.Bare().String()]
+}
+
+// items takes the items of a roster result or push.
+func (r *roster) items(query []byte) {
+	p := stanza.Parse(query)
+	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
+		if ev != stanza.Start || string(p.Name()) != "item" {
+			continue
+		}
+		raw, _ := p.Attr("jid")
+		j, err := stanza.ParseJID(string(raw))
+		if err != nil {
+			continue
+		}
+		sub, _ := p.Attr("subscription")
+		switch string(sub) {
+		case "both", "to":
+			r.contacts[j.Bare().String()] = true
+		default:
+			delete(r.contacts, j.Bare().String())
+		}
+	}
+}
+
+func (h handler) rosterAnswer(typ string, st *stanza.Stanza) {
+	r := &h.roster
+	if typ == "error" {
+		h.note(xmppconn.ParseError(st))
+		return
+	}
+	r.known = true
+	r.items(st.Get(st.Child))
+	h.admitEarly()
+}
+
+func (h handler) rosterPush(c *xmppconn.Conn, st *stanza.Stanza) {
+	h.roster.items(st.Get(st.Child))
+	if err := c.Send(stanza.AppendIQResult(nil, st, nil)); err != nil {
+		h.cfg.Logger.Debug("roster push not answered", "err", err)
+	}
+	h.admitEarly()
+}
+
+// admitEarly takes the presence that came before its sender was known.
+func (h handler) admitEarly() {
+	r := &h.roster
+	for jid, health := range r.early {
+		if r.trusts(jid) {
+			delete(r.early, jid)
+			h.available(jid, health)
+		}
+	}
+}
+
+// maxEarly bounds what strangers can make the client remember.
+const maxEarly = 1024
+
+func (h handler) presence(st *stanza.Stanza) {
+	from := st.AttrString(st.From)
+	switch string(st.Get(st.Type.Value)) {
+	case "":
+		health := healthOf(st)
+		switch {
+		case health == nil:
+		case h.roster.trusts(from):
+			h.available(from, health)
+		case len(h.roster.early) < maxEarly:
+			h.roster.early[from] = health
+		}
+	case "unavailable", "error":
+		delete(h.roster.early, from)
+		h.engine.unavailable(from)
+	}
+}
+
+func (h handler) available(jid string, health *wire.Health) {
+	h.engine.available(jid, health)
+	h.checkReady()
+}
+
+// healthOf returns the health payload of a data node's presence, nil where
+// there is none.
+func healthOf(st *stanza.Stanza) *wire.Health {
+	p := stanza.Parse(st.Raw)
+	p.Next()
+	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
+		if ev != stanza.Start {
+			continue
+		}
+		if string(p.NS()) != nsHealth {
+			p.Skip()
+			continue
+		}
+		h, err := wire.ParseHealth(p.Element())
+		if err != nil {
+			return nil
+		}
+		return h
+	}
+	return nil
+}
