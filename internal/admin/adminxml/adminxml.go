@@ -11,10 +11,11 @@ import (
 	"fmt"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
 // NS is the namespace of the administration IQs.
-const NS = "urn:rosterdb:admin:1"
+const NS = wire.NSAdmin
 
 // The commands.
 const (

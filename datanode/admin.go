@@ -1,0 +1,219 @@
+package datanode
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// iq takes reads, the ring, and administration; false when it is none of them.
+func (h *handler) iq(conn *xmppconn.Conn, st *stanza.Stanza) bool {
+	if !st.IsType("get") && !st.IsType("set") {
+		return false
+	}
+	el := st.Get(st.Child)
+	p := stanza.Parse(el)
+	if p.Next() != stanza.Start {
+		return false
+	}
+	ns, name := string(p.NS()), string(p.Name())
+	switch {
+	case ns == wire.NS && name == "ops" && st.IsType("get"):
+		h.readIQ(conn, st, el)
+	case ns == wire.NS && name == "ring" && st.IsType("get"):
+		h.ringIQ(conn, st, el)
+	case ns == adminxml.NS:
+		h.adminIQ(conn, st, el)
+	default:
+		return false
+	}
+	return true
+}
+
+func (h *handler) readIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
+	c := h.sender(st)
+	if c == nil {
+		return
+	}
+	req, err := wire.ParseRequest(el)
+	switch {
+	case err != nil:
+		h.refuse(conn, st, "bad-request", err.Error())
+	case len(req.Opens)+len(req.Writes) > 0:
+		h.refuse(conn, st, "bad-request", textIQ)
+	default:
+		h.reads(c, st.AttrString(st.ID), req)
+	}
+}
+
+// ringIQ gives the ring document to whoever has to do with the store.
+func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
+	c := h.sender(st)
+	if c == nil {
+		return
+	}
+	if !c.app && !c.operator && h.peerOf(st) == nil {
+		h.refuse(conn, st, "forbidden", textDenied)
+		return
+	}
+	epoch, _, err := adminxml.ParseRing(el)
+	if err != nil {
+		h.refuse(conn, st, "bad-request", err.Error())
+		return
+	}
+	v := h.n.view.Load()
+	if v == nil {
+		h.refuse(conn, st, "item-not-found", textJoining)
+		return
+	}
+	payload := v.ring
+	if epoch == v.doc.Epoch {
+		payload = adminxml.AppendRing(nil, epoch, nil)
+	}
+	_ = conn.Send(stanza.AppendIQResult(nil, st, payload)) // lost with the stream: asked again
+}
+
+// adminIQ takes the commands of operators.
+func (h *handler) adminIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
+	c := h.sender(st)
+	if c == nil {
+		return
+	}
+	if !c.operator {
+		h.refuse(conn, st, "forbidden", "administration is for operators; the data node names them with --operator")
+		return
+	}
+	command, arg, err := adminxml.Parse(el)
+	if err != nil {
+		h.refuse(conn, st, "bad-request", err.Error())
+		return
+	}
+	set := st.IsType("set")
+	if set != (command == adminxml.CmdBootstrap) {
+		h.refuse(conn, st, "bad-request", "bootstrap is an IQ of type set, everything else a get")
+		return
+	}
+	switch command {
+	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus:
+	case adminxml.CmdWhere:
+		if err := op.CheckRoot(arg); err != nil {
+			h.refuse(conn, st, "bad-request", err.Error())
+			return
+		}
+	default:
+		h.refuse(conn, st, "feature-not-implemented", "unknown command "+strconv.Quote(command))
+		return
+	}
+	// st is gone when the control goroutine gets to it.
+	question := *st
+	question.Raw = bytes.Clone(st.Raw)
+	h.n.log.Debug("administration", "command", command, "by", c.bare)
+	if !h.n.later(func(ctx context.Context) { h.n.command(ctx, conn, &question, command, arg) }) {
+		h.refuse(conn, st, "resource-constraint", "busy; ask again")
+	}
+}
+
+// command runs on the control goroutine.
+func (n *Node) command(_ context.Context, conn *xmppconn.Conn, st *stanza.Stanza, command, arg string) {
+	var answer any
+	switch command {
+	case adminxml.CmdIdentity:
+		answer = n.identity()
+	case adminxml.CmdStatus:
+		answer = n.status(arg == adminxml.WithGroups)
+	case adminxml.CmdWhere:
+		w := n.where(arg)
+		if w == nil {
+			_ = conn.Send(stanza.AppendError(nil, st, "", "cancel", "item-not-found", textJoining))
+			return
+		}
+		answer = w
+	case adminxml.CmdBootstrap:
+		if err := n.bootstrap(arg); err != nil {
+			n.log.Warn("bootstrap refused", "err", err)
+			_ = conn.Send(stanza.AppendError(nil, st, "", "cancel", "conflict", err.Error()))
+			return
+		}
+		answer = n.identity()
+	}
+	b, err := json.Marshal(answer)
+	if err != nil {
+		n.log.Error("answer not encodable", "command", command, "err", err)
+		return
+	}
+	// Lost with the stream: the operator asks again.
+	_ = conn.Send(stanza.AppendIQResult(nil, st, adminxml.Append(nil, command, string(b))))
+}
+
+// bootstrap takes over a first ring document from an operator. The same one
+// again is no error.
+func (n *Node) bootstrap(text string) error {
+	doc, err := ring.Decode([]byte(text))
+	if err != nil {
+		return err
+	}
+	if v := n.view.Load(); v == nil && doc.Epoch != 1 {
+		return errors.New("this data node is in no ring and the document is not a first one; a node joins a running cluster, it is not bootstrapped into it")
+	}
+	return n.adopt(doc)
+}
+
+func (n *Node) identity() adminxml.Identity {
+	id := adminxml.Identity{
+		JID: n.full, Store: n.store, Format: ring.FormatVersion,
+		Zone: n.cfg.Zone, State: n.state(), Version: n.cfg.Version,
+	}
+	if v := n.view.Load(); v != nil {
+		id.Cluster, id.Member, id.Epoch = v.doc.Cluster, v.self, v.doc.Epoch
+	}
+	return id
+}
+
+func (n *Node) status(groups bool) adminxml.NodeStatus {
+	s, h := n.engine.Status(), n.health()
+	out := adminxml.NodeStatus{
+		Identity: n.identity(),
+		Held:     h.Held, Led: h.Led, Leaderless: s.Leaderless, Awake: s.Awake, Lag: s.Lag,
+		Full: n.disk.full(), DiskUsed: s.DiskUsed, DiskFree: n.disk.free.Load(), Reserve: n.disk.reserve.Load(),
+		Clients: int(n.clients.Load()), InFlight: n.inFlight.Load(), Operations: n.operations.Load(),
+		Load: n.announcer.load(), UptimeMS: time.Since(n.started).Milliseconds(),
+	}
+	if !groups {
+		return out
+	}
+	for _, g := range n.engine.Groups() {
+		out.Groups = append(out.Groups, adminxml.Group{
+			Group: g.Group, Leader: g.Leader, Term: g.Term, Commit: g.Commit, Applied: g.Applied, Last: g.Last,
+			Asleep: g.Asleep, Replicas: g.Replicas, Voters: g.Voters, Learners: g.Learners, Match: g.Match,
+		})
+	}
+	return out
+}
+
+// where tells where a root lives; nil without a ring.
+func (n *Node) where(root string) *adminxml.Where {
+	v := n.view.Load()
+	if v == nil {
+		return nil
+	}
+	p := v.doc.Partition(root)
+	w := &adminxml.Where{Partition: p, Epoch: v.doc.Epoch}
+	for _, m := range v.doc.ReplicasOf(p) {
+		w.Replicas = append(w.Replicas, m.JID)
+	}
+	if id, ok := n.engine.LeaderOf(p); ok {
+		m, _ := v.doc.Member(id)
+		w.Leader = m.JID
+	}
+	return w
+}

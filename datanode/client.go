@@ -1,0 +1,107 @@
+package datanode
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/stanza"
+)
+
+// Bounds of what is kept for clients (counts).
+const (
+	maxClients       = 8192  // senders remembered
+	maxInFlight      = 16384 // operations of one client not answered yet
+	maxKnownSessions = 65536 // sessions of one client known to be its own
+)
+
+// client is a full JID that sends to this node. Its fields up to inFlight
+// belong to the read loop.
+type client struct {
+	jid      string // full
+	bare     string // owner of its sessions
+	app      bool
+	operator bool
+	// sessions are known to belong to the client.
+	sessions map[sessionKey]struct{}
+
+	inFlight atomic.Int64
+
+	mu  sync.Mutex
+	out outbox
+}
+
+type sessionKey struct {
+	partition uint32
+	session   op.Session
+}
+
+// outbox is what waits to be told to a client.
+type outbox struct {
+	queued bool // in the list of the answering goroutine
+	writes []written
+	reads  []readDone
+	done   []string // ids of requests completed, for receipts
+}
+
+// written is the result of an open or a write.
+type written struct {
+	tag   uint64
+	group uint32
+	res   op.WriteResult
+}
+
+// readDone is the result of a read.
+type readDone struct {
+	tag   uint64
+	group uint32
+	res   op.ReadResult
+}
+
+// newClient works out a sender's roles; nil if the address is no full or bare JID.
+func (n *Node) newClient(from string) *client {
+	j, err := stanza.ParseJID(from)
+	if err != nil || j.Local == "" {
+		return nil
+	}
+	return &client{
+		jid: from, bare: j.Bare().String(),
+		app:      matchAny(n.roles.apps, j),
+		operator: matchAny(n.roles.operators, j),
+		sessions: make(map[sessionKey]struct{}),
+	}
+}
+
+// request is one stanza with operations; its fields are guarded by client.mu.
+type request struct {
+	c       *client
+	id      string
+	receipt bool // the sender asked for one (XEP-0184)
+	left    int  // operations without a result
+}
+
+// write notes a result. It may be called from any goroutine.
+func (r *request) write(a *answers, w written) {
+	r.c.mu.Lock()
+	r.c.out.writes = append(r.c.out.writes, w)
+	r.finish(a)
+}
+
+func (r *request) read(a *answers, d readDone) {
+	r.c.mu.Lock()
+	r.c.out.reads = append(r.c.out.reads, d)
+	r.finish(a)
+}
+
+// finish counts one result, and unlocks the client.
+func (r *request) finish(a *answers) {
+	if r.left--; r.left <= 0 && r.receipt {
+		r.c.out.done = append(r.c.out.done, r.id)
+	}
+	first := !r.c.out.queued
+	r.c.out.queued = true
+	r.c.mu.Unlock()
+	if first {
+		a.pushClient(r.c)
+	}
+}

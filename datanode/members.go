@@ -1,0 +1,77 @@
+package datanode
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// view is what a node makes of one ring document. It does not change after it
+// was published.
+type view struct {
+	doc   *ring.Document
+	self  uint64 // own member id; 0: this store is no member
+	ring  []byte // the <ring/> element that answers who asks for the document
+	peers map[uint64]*peer
+	byJID map[string]*peer // by full JID; without the node itself
+}
+
+// newView builds the view of a document; peers known before are kept with what
+// is known of them.
+func newView(doc *ring.Document, store string, old *view) (*view, error) {
+	b, err := ring.Encode(doc)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{
+		doc: doc, ring: adminxml.AppendRing(nil, doc.Epoch, b),
+		peers: make(map[uint64]*peer), byJID: make(map[string]*peer),
+	}
+	for _, m := range doc.Members {
+		if m.Store == store {
+			v.self = m.ID
+			continue
+		}
+		var p *peer
+		if old != nil {
+			p = old.peers[m.ID]
+		}
+		if p == nil || p.jid != m.JID || p.store != m.Store {
+			p = newPeer(m)
+		}
+		v.peers[m.ID] = p
+		v.byJID[m.JID] = p
+	}
+	return v, nil
+}
+
+// probeEvery is how often something is sent to a peer that presence calls
+// unavailable: presence is a hint and may be wrong.
+const probeEvery = int64(500 * time.Millisecond)
+
+// peer is another member.
+type peer struct {
+	id     uint64
+	jid    string
+	store  string
+	header []byte // `<message to='…' type='normal'>`
+	down   atomic.Bool
+	probed atomic.Int64 // when something was last sent while down, ns
+}
+
+func newPeer(m ring.Member) *peer {
+	h := stanza.AppendAttr([]byte(`<message`), "to", m.JID)
+	return &peer{id: m.ID, jid: m.JID, store: m.Store, header: append(h, ` type='normal'>`...)}
+}
+
+// reachable says whether sending is worth it.
+func (p *peer) reachable(now int64) bool {
+	if !p.down.Load() {
+		return true
+	}
+	last := p.probed.Load()
+	return now-last > probeEvery && p.probed.CompareAndSwap(last, now)
+}

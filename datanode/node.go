@@ -1,0 +1,198 @@
+package datanode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// Node is a data node. Make it with Open.
+type Node struct {
+	cfg     Config
+	roles   roles
+	jid     stanza.JID // full
+	full    string     // jid as text
+	store   string     // UUID of the data directory
+	log     *slog.Logger
+	started time.Time
+
+	dir       *replication.Dir
+	engine    *replication.Node
+	endEngine sync.Once
+	engineErr error // of closing it
+	disk      disk
+
+	view atomic.Pointer[view]          // nil: no ring document yet
+	conn atomic.Pointer[xmppconn.Conn] // nil: not logged in
+	iqs  xmppconn.IQs
+
+	answers   answers
+	announcer announcer
+	tasks     chan func(context.Context) // for the control goroutine
+	wanted    atomic.Uint64              // newest epoch a member announced
+	fatal     chan error                 // the engine's end
+
+	stranger  atomic.Pointer[string] // why this store is not what the ring knows under its JID
+	stopping  atomic.Bool
+	buffers   buffers
+	fragments atomic.Uint64 // numbers what is sent in parts
+
+	operations atomic.Uint64 // received since the start
+	inFlight   atomic.Int64  // not answered yet
+	clients    atomic.Int64  // in the read loop's cache
+}
+
+// Run is the life of a data node: it opens the data directory, serves until ctx
+// ends or something fails that cannot be mended by waiting, and closes it.
+func Run(ctx context.Context, cfg Config) error {
+	n, err := Open(cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.Serve(ctx), n.Close())
+}
+
+// Open locks and recovers the data directory and starts the replicas in it.
+// Errors: ErrConfig; replication's ErrForeignDir, ErrNewerFormat, ErrLocked; or
+// what is wrong with the disk.
+func Open(cfg Config) (*Node, error) {
+	roles, jid, err := cfg.check()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := replication.OpenDir(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, roles: roles, jid: jid, full: jid.String(), store: dir.Store(), dir: dir,
+		started: time.Now(),
+		tasks:   make(chan func(context.Context), 64),
+		fatal:   make(chan error, 1),
+	}
+	n.log = cfg.Logger.With("jid", n.full)
+	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace, wanted: cfg.DiskReserve}
+	n.answers.init(n)
+	n.announcer.init(n)
+	if err := n.open(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open() error {
+	if err := n.disk.look(); err != nil {
+		return err
+	}
+	engine, err := replication.Open(replication.Config{
+		Dir: n.dir, Transport: transport{n}, Logger: n.log, Tick: n.cfg.Tick,
+		// The node's own reserve comes first where it is the larger.
+		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
+		OnLeader:    func(uint32, uint64) { n.announcer.poke() },
+		OnRing:      n.onRing,
+		OnFull: func(full bool) {
+			n.disk.engine.Store(full)
+			n.announcer.poke()
+		},
+		OnFatal: func(err error) {
+			select {
+			case n.fatal <- err:
+			default:
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("recover data directory %s: %w", n.cfg.Dir, err)
+	}
+	n.engine = engine
+	doc := engine.Ring()
+	if doc == nil {
+		n.log.Info("new store, waiting for bootstrap", "store", n.store)
+		return nil
+	}
+	if err := n.checkOwnJID(doc); err != nil {
+		return err
+	}
+	return n.publish(doc)
+}
+
+// checkOwnJID refuses a data directory that was another account's.
+func (n *Node) checkOwnJID(doc *ring.Document) error {
+	for _, m := range doc.Members {
+		if m.Store == n.store && m.JID != n.full {
+			return fmt.Errorf("%w: %s is the data directory of %s, not of %s; start it with that account, or name another directory", ErrConfig, n.cfg.Dir, m.JID, n.full)
+		}
+	}
+	return nil
+}
+
+// Serve logs in and serves until ctx ends, which is no error, or the server
+// refuses the account (xmppconn.ErrAuth, ErrPolicy, ErrReplaced), or the disk
+// fails. Call it once. The engine is closed when it returns.
+func (n *Node) Serve(ctx context.Context) error {
+	stream, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	loops, stopLoops := context.WithCancel(stream)
+	defer stopLoops()
+
+	var answering, working sync.WaitGroup
+	answering.Go(n.answers.run)
+	working.Go(func() { n.controlLoop(loops) })
+	working.Go(func() { n.announcer.run(loops) })
+	ended := make(chan error, 1)
+	go func() { ended <- xmppconn.Run(stream, n.cfg.XMPP, newHandler(n)) }()
+
+	var err error
+	streaming := true
+	select {
+	case <-ctx.Done():
+	case err = <-n.fatal:
+		err = fmt.Errorf("data node stopped: %w", err)
+	case err = <-ended:
+		streaming = false
+	}
+	// The others learn first that this node goes, then get its leaderships over
+	// the stream that is still up, then its last answers.
+	n.stopping.Store(true)
+	n.announcer.announce(true)
+	stopLoops()
+	working.Wait()
+	err = errors.Join(err, n.closeEngine())
+	n.answers.stop()
+	answering.Wait()
+	hangUp()
+	if streaming {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+func (n *Node) closeEngine() error {
+	n.endEngine.Do(func() {
+		if n.engine != nil {
+			n.engineErr = n.engine.Close()
+		}
+	})
+	return n.engineErr
+}
+
+// Close closes the engine and releases the data directory. Serve must have
+// returned, or never been called.
+func (n *Node) Close() error {
+	return errors.Join(n.closeEngine(), n.dir.Close())
+}
+
+// Store is the UUID of the data directory.
+func (n *Node) Store() string { return n.store }
+
+// JID is the node's full JID.
+func (n *Node) JID() string { return n.full }

@@ -1,0 +1,89 @@
+package datanode
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/wire"
+)
+
+// smallValue is the length up to which values are given whole before longer
+// ones get a share, in bytes.
+const smallValue = 4 << 10
+
+// shorten makes replies fit into room bytes of XML. A value that does not fit is
+// cut: Size tells its whole length, and the client asks on from there. A page
+// of a list gets fewer objects, and More. Only what cannot be cut (references)
+// is refused as too large.
+func shorten(replies []wire.ReadReply, room int) {
+	room -= 256 // the element around them
+	for i := range replies {
+		room = shortenKeys(&replies[i], room)
+	}
+	for _, small := range []bool{true, false} {
+		for i := range replies {
+			for o := range replies[i].Objects {
+				obj := &replies[i].Objects[o]
+				if len(obj.Value) == 0 || (len(obj.Value) <= smallValue) != small {
+					continue
+				}
+				// 3 bytes are 4 in base64.
+				if most := max(room, 0) / 4 * 3; len(obj.Value) > most {
+					cutValue(replies, i, o, most)
+				}
+				room -= (len(obj.Value) + 2) / 3 * 4
+			}
+		}
+	}
+}
+
+// cutValue shortens a value. The objects belong to the state machine or are
+// shared with other readers: they are copied before they change.
+func cutValue(replies []wire.ReadReply, i, o, most int) {
+	replies[i].Objects = slices.Clone(replies[i].Objects)
+	obj := &replies[i].Objects[o]
+	obj.Value = obj.Value[:most]
+}
+
+// shortenKeys accounts for everything but values, and returns the room left.
+func shortenKeys(r *wire.ReadReply, room int) int {
+	room -= 160 + escapedLen(r.Text) + escapedLen(r.Leader)
+	for i := range r.Objects {
+		size := objectSize(&r.Objects[i])
+		if size <= room {
+			room -= size
+			continue
+		}
+		if i > 0 {
+			r.Objects, r.More = r.Objects[:i], true
+			return room
+		}
+		r.ReadResult = op.ReadResult{
+			Code: op.TooLarge, Revision: r.Revision,
+			Text: fmt.Sprintf("the object's path and references take %d bytes and do not fit into this answer: read it alone, or in a message instead of an IQ", size),
+		}
+		return room
+	}
+	return room
+}
+
+func objectSize(o *op.Object) int {
+	n := 120 + escapedLen(o.Path)
+	for _, r := range o.Refs {
+		n += 40 + escapedLen(r.Root) + escapedLen(r.Path)
+	}
+	return n
+}
+
+// escapedLen is the length of s as attribute or text.
+func escapedLen(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		switch s[i] {
+		case '&', '<', '>', '\'', '"':
+			n += 5
+		}
+	}
+	return n
+}

@@ -1,0 +1,54 @@
+package datanode
+
+import (
+	"encoding/base64"
+	"strconv"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/wire"
+)
+
+// maxElement is the largest payload put into one stanza, in bytes. ejabberd,
+// Prosody and xmppd take stanzas of 256 KiB from clients by default.
+const maxElement = 192 << 10
+
+const noStore = `<no-store xmlns='urn:xmpp:hints'/>`
+
+// transport carries Raft batches in messages (docs/protocol.md, "Between data
+// nodes"). It implements replication.Transport.
+type transport struct{ n *Node }
+
+// MaxBatch implements replication.Transport: what fits maxElement in base64.
+func (t transport) MaxBatch() int { return base64.StdEncoding.DecodedLen(maxElement - 256) }
+
+// Send implements replication.Transport. What cannot be sent is dropped: Raft
+// repeats it.
+func (t transport) Send(to uint64, batch []byte) {
+	v, conn := t.n.view.Load(), t.n.conn.Load()
+	if v == nil || conn == nil || v.self == 0 {
+		return
+	}
+	p := v.peers[to]
+	if p == nil || !p.reachable(time.Now().UnixNano()) {
+		return
+	}
+	buf := t.n.buffers.get()
+	defer func() { t.n.buffers.put(buf) }()
+	if base64.StdEncoding.EncodedLen(len(batch)) <= maxElement-256 {
+		buf = append(buf, p.header...)
+		buf = wire.AppendRaft(buf, v.self, t.n.store, batch)
+		buf = append(buf, noStore+`</message>`...)
+		_ = conn.Send(buf) // dropped: see above
+		return
+	}
+	el := wire.AppendRaft(nil, v.self, t.n.store, batch)
+	id := "r" + strconv.FormatUint(t.n.fragments.Add(1), 36)
+	for _, part := range wire.Split(el, maxElement, id) {
+		buf = append(buf[:0], p.header...)
+		buf = append(buf, part...)
+		buf = append(buf, noStore+`</message>`...)
+		if conn.Send(buf) != nil {
+			return
+		}
+	}
+}
