@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/replication/state"
+	"github.com/rosterdb/rosterdb/replication/wal"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -21,11 +23,11 @@ var (
 	ErrLocked = errors.New("data directory is in use")
 	// ErrStranger: the ring document has no member with this store's UUID. A wiped
 	// disk is a new member, never the old one (design D4).
-	ErrStranger = errors.New("store is not a member of the ring")
+	ErrStranger = core.ErrStranger
 	// ErrForeignCluster: the document is of another cluster.
 	ErrForeignCluster = errors.New("ring document of another cluster")
 	// ErrLostState: the directory once held replicas whose state is gone.
-	ErrLostState = errors.New("state of a replica is missing")
+	ErrLostState = core.ErrLostState
 	// ErrClosed: the node is closed or stopped by a fatal error.
 	ErrClosed = errors.New("replication node is closed")
 )
@@ -61,6 +63,10 @@ type Config struct {
 	// are refused with op.Unavailable; 0: 128 MiB.
 	MaxPending int64
 
+	// WAL and State tune the two stores; zero values mean their defaults.
+	WAL   wal.Options
+	State state.Options
+
 	// OnLeader tells that a group's leader as known here changed; 0: none.
 	OnLeader func(group uint32, leader uint64)
 	// OnRing tells of a newer ring document applied by the local replica of the
@@ -78,19 +84,14 @@ type Config struct {
 // commit and apply, or with Redirect, Unavailable or Full (surely not applied)
 // or Retry (leadership was lost under way; unknown). Redirect carries no JID:
 // see LeaderOf. Cmd belongs to the engine from then on.
-type Proposal struct {
-	Group uint32
-	Cmd   []byte
-	Done  func(op.WriteResult)
-}
+type Proposal = core.Proposal
 
 // ReadRequest is a linearizable read by ReadIndex. Done is called exactly once,
 // from an engine goroutine, and must not block.
-type ReadRequest struct {
-	Group uint32
-	Read  *op.Read
-	Done  func(op.ReadResult)
-}
+type ReadRequest = core.ReadRequest
+
+// GroupStatus is one group as its replica here sees it.
+type GroupStatus = core.GroupStatus
 
 // Status is a snapshot of a Node for people and monitoring.
 type Status struct {
@@ -105,20 +106,6 @@ type Status struct {
 	Fatal      string // what stopped the node; "" while it runs
 	DiskUsed   uint64 // bytes in the data directory (WAL and state)
 	DiskFree   uint64 // bytes free on its file system
-}
-
-// GroupStatus is one group as this replica sees it.
-type GroupStatus struct {
-	Group     uint32
-	Leader    uint64 // member id; 0: unknown
-	Term      uint64
-	Commit    uint64
-	Applied   uint64
-	Last      uint64 // last index of the log
-	Asleep    bool
-	Replicas  []uint64 // as the ring document has them; the first is preferred
-	Voters    []uint64
-	Learners  []uint64
-	Match     map[uint64]uint64 // on the leader: last index known on each replica
-	Snapshots int               // snapshots under way to followers
+	Pending    int64  // bytes of proposals not yet answered
+	WAL        wal.Stats
 }

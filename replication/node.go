@@ -1,65 +1,307 @@
 package replication
 
 import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/replication/state"
+	"github.com/rosterdb/rosterdb/replication/wal"
 	"github.com/rosterdb/rosterdb/ring"
+)
+
+const (
+	defaultTick        = 50 * time.Millisecond
+	defaultFlushEvery  = 500 * time.Millisecond
+	defaultDiskReserve = 64 << 20
+	// handOver bounds how long Close waits for others to take over leadership.
+	handOver = 300 * time.Millisecond
 )
 
 // Node runs the replicas of one data directory. Its methods are safe for
 // concurrent use.
+//
+// Goroutines: one steps the core (loop), one writes the WAL (commit), a few
+// apply (each group always on the same one) and read, one flushes, one follows
+// the ring. They talk through the inbox and queues; none waits for the loop.
 type Node struct {
-	cfg Config
+	cfg    Config
+	logger *slog.Logger
+	store  *state.Store
+	log    *wal.Log
+	rec    *wal.Recovered // for groups not yet taken up; guarded by reconciling
+
+	core     *core.Core // of the loop goroutine
+	inbox    inbox
+	commits  chan *wal.Batch
+	appliers []*queue[*core.Task]
+	readers  *queue[ReadRequest]
+	rings    chan *ring.Document
+	flushNow chan struct{}
+	quit     chan struct{} // closed to end commit, flush and ring goroutines
+	stopped  chan struct{} // closed when the loop has ended
+	wg       sync.WaitGroup
+	loopWG   sync.WaitGroup
+
+	parts   atomic.Pointer[map[uint32]*state.Partition]
+	leaders sync.Map // group uint32 -> leader uint64
+	known   atomic.Pointer[ring.Document]
+	full    diskState
+	fatal   fatalError
+
+	reconciling sync.Mutex
+	ring        knownRing
+	closing     sync.Once
+	closeErr    error
 }
 
 // Open recovers WAL and state of cfg.Dir and starts the groups of the stored
-// ring document, if there is one.
-func Open(cfg Config) (*Node, error) { return &Node{cfg: cfg}, nil }
+// ring document, if there is one. Errors: ErrNewerFormat, ErrForeignDir,
+// ErrStranger, ErrLostState, those of wal.Open and state.OpenStore.
+func Open(cfg Config) (*Node, error) {
+	cfg = withDefaults(cfg)
+	id, err := uuid.Parse(cfg.Dir.Store())
+	if err != nil {
+		return nil, fmt.Errorf("%w: store id: %w", ErrForeignDir, err)
+	}
+	known, err := loadRing(cfg.Dir.Path())
+	if err != nil {
+		return nil, err
+	}
+	n := newNode(cfg, known)
+	stateOpt := cfg.State
+	stateOpt.OnFatal = n.fail
+	if n.store, err = state.OpenStore(filepath.Join(cfg.Dir.Path(), stateFile), stateOpt); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	n.log, n.rec, err = wal.Open(wal.OSFS{}, filepath.Join(cfg.Dir.Path(), walDir), id, cfg.WAL)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open write-ahead log: %w", err), n.store.Close())
+	}
+	if n.rec.Cut != nil {
+		n.logger.Warn("write-ahead log ended in a torn record; it was cut off", "file", n.rec.Cut.File, "offset", n.rec.Cut.Offset)
+	}
+	n.start()
+	if known.doc != nil {
+		if err := n.Reconcile(known.doc); err != nil {
+			return nil, errors.Join(err, n.Close())
+		}
+	}
+	return n, nil
+}
 
-// Reconcile brings the node in line with a ring document: it persists the
-// document and creates the groups this store holds. It is idempotent; an older
-// document than the known one is ignored. Only a document of epoch 1 gives new
-// groups their first membership; replicas that come later wait for a snapshot
-// of the leader. Errors: ErrStranger, ErrForeignCluster, ErrLostState, ErrClosed.
-func (n *Node) Reconcile(doc *ring.Document) error { return nil }
+func withDefaults(cfg Config) Config {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Tick == 0 {
+		cfg.Tick = defaultTick
+	}
+	if cfg.FlushEvery == 0 {
+		cfg.FlushEvery = defaultFlushEvery
+	}
+	if cfg.DiskReserve == 0 {
+		cfg.DiskReserve = defaultDiskReserve
+	}
+	return cfg
+}
+
+func newNode(cfg Config, known knownRing) *Node {
+	n := &Node{
+		cfg:      cfg,
+		logger:   cfg.Logger,
+		commits:  make(chan *wal.Batch, 1),
+		readers:  newQueue[ReadRequest](),
+		rings:    make(chan *ring.Document, 1),
+		flushNow: make(chan struct{}, 1),
+		quit:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		ring:     known,
+	}
+	n.inbox.wake = make(chan struct{}, 1)
+	n.known.Store(known.doc)
+	n.parts.Store(&map[uint32]*state.Partition{})
+	n.core = core.New(core.Config{
+		Member: cfg.Dir.Member(),
+		// Larger at each start unless the clock was set back: a hint only.
+		Incarnation: uint64(time.Now().UnixNano()),
+		MaxBatch:    cfg.Transport.MaxBatch(),
+		MaxPending:  cfg.MaxPending,
+		Logger:      cfg.Logger,
+	})
+	return n
+}
+
+func (n *Node) start() {
+	n.loopWG.Go(n.loop)
+	n.wg.Go(n.commit)
+	n.wg.Go(n.flush)
+	n.wg.Go(n.followRing)
+	workers := min(runtime.GOMAXPROCS(0), 8)
+	for range workers {
+		q := newQueue[*core.Task]()
+		n.appliers = append(n.appliers, q)
+		n.wg.Go(func() { n.apply(q) })
+		n.wg.Go(n.serveReads)
+	}
+}
 
 // Receive takes a batch that member from sent through its Transport. The caller
 // has checked that it really comes from that member. It never blocks for long;
 // under overload batches are dropped. The batch belongs to the engine.
-func (n *Node) Receive(from uint64, batch []byte) {}
+func (n *Node) Receive(from uint64, batch []byte) {
+	n.inbox.batch(from, batch)
+}
 
 // ProposeBatch proposes commands, asynchronously; see Proposal.
-func (n *Node) ProposeBatch(ps []Proposal) {}
+func (n *Node) ProposeBatch(ps []Proposal) {
+	if !n.inbox.propose(ps) {
+		for _, p := range ps {
+			p.Done(op.WriteResult{Code: op.Unavailable, Text: "this data node is stopping; try another replica"})
+		}
+	}
+}
 
 // Read serves linearizable reads, asynchronously; see ReadRequest.
-func (n *Node) Read(reads []ReadRequest) {}
+func (n *Node) Read(reads []ReadRequest) {
+	if !n.inbox.read(reads) {
+		for _, r := range reads {
+			r.Done(op.ReadResult{Code: op.Unavailable, Text: "this data node is stopping; try another replica"})
+		}
+	}
+}
 
 // LeaderOf names the leader of a group as known here; ok is false when none is
 // known or the group is not held here.
-func (n *Node) LeaderOf(group uint32) (member uint64, ok bool) { return 0, false }
+func (n *Node) LeaderOf(group uint32) (member uint64, ok bool) {
+	v, ok := n.leaders.Load(group)
+	if !ok {
+		return 0, false
+	}
+	member = v.(uint64)
+	return member, member != 0
+}
 
 // SessionOwner names who opened a session in a group held here (bare JID), as
 // far as applied.
 func (n *Node) SessionOwner(group uint32, session op.Session) (owner string, ok bool) {
-	return "", false
+	part := n.part(group)
+	if part == nil {
+		return "", false
+	}
+	return part.SessionOwner(session)
 }
 
 // PeerDown is the hint (presence) that a member is gone: its groups elect anew
 // at once instead of after the time-out (design D3).
-func (n *Node) PeerDown(member uint64) {}
+func (n *Node) PeerDown(member uint64) {
+	n.inbox.call(func() { n.core.PeerDown(member) })
+}
 
 // PeerUp is the hint that a member is back.
-func (n *Node) PeerUp(member uint64) {}
-
-// Status describes the node.
-func (n *Node) Status() Status { return Status{} }
-
-// Groups describes the groups held, by number.
-func (n *Node) Groups() []GroupStatus { return nil }
+func (n *Node) PeerUp(member uint64) {
+	n.inbox.call(func() { n.core.PeerUp(member) })
+}
 
 // Ring is the newest ring document known here; nil while none.
-func (n *Node) Ring() *ring.Document { return nil }
+func (n *Node) Ring() *ring.Document { return n.known.Load() }
+
+func (n *Node) part(group uint32) *state.Partition { return (*n.parts.Load())[group] }
 
 // Close stops the node: leadership is given away as far as that goes quickly,
 // open requests are answered, applied state is flushed, all goroutines have
 // ended when it returns.
-func (n *Node) Close() error { return nil }
+func (n *Node) Close() error {
+	n.closing.Do(func() { n.closeErr = n.close() })
+	return n.closeErr
+}
+
+func (n *Node) close() error {
+	n.handOver()
+	n.inbox.end()
+	n.loopWG.Wait()
+	for _, q := range n.appliers {
+		q.end()
+	}
+	n.readers.end()
+	close(n.quit)
+	n.wg.Wait()
+	var err error
+	if n.fatal.get() == nil {
+		err = n.store.Flush()
+	}
+	return errors.Join(err, n.log.Close(), n.store.Close())
+}
+
+// handOver asks others to lead and waits a moment for it.
+func (n *Node) handOver() {
+	if !n.inbox.call(n.core.Stop) {
+		return
+	}
+	deadline := time.NewTimer(handOver)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		led := make(chan int, 1)
+		if !n.inbox.call(func() { led <- n.core.Led() }) {
+			return
+		}
+		select {
+		case k := <-led:
+			if k == 0 {
+				return
+			}
+		case <-n.stopped:
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return
+		}
+	}
+}
+
+// fatalError keeps the first error that stopped the node.
+type fatalError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *fatalError) set(err error) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return false
+	}
+	f.err = err
+	return true
+}
+
+func (f *fatalError) get() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// fail stops the node's work for good: what is on disk is unknown, or the engine
+// met a state it must not go on from. Requests are refused from then on.
+func (n *Node) fail(err error) {
+	if !n.fatal.set(err) {
+		return
+	}
+	n.inbox.end()
+	if n.cfg.OnFatal != nil {
+		n.cfg.OnFatal(err)
+	}
+}

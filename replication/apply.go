@@ -1,0 +1,154 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/replication/state"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// flushAt is the number of bytes applied and not flushed at which the flusher
+// does not wait for its time.
+const flushAt = 32 << 20
+
+// apply is one of the appliers; a group is always with the same one, so its
+// tasks stay in order.
+func (n *Node) apply(q *queue[*core.Task]) {
+	var buf []*core.Task
+	failed := false
+	for {
+		buf = q.take(buf, 0)
+		if len(buf) == 0 {
+			return
+		}
+		done := make([]*core.Task, 0, len(buf))
+		for _, t := range buf {
+			if !failed {
+				if err := n.run(t); err != nil {
+					failed = true
+					n.failUnlessStopping(err)
+				}
+			}
+			if failed {
+				giveUp(t) // out of order now: never apply behind a gap
+				continue
+			}
+			done = append(done, t)
+		}
+		n.inbox.tasksDone(done)
+		if n.store.Dirty() > flushAt {
+			select {
+			case n.flushNow <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+func (n *Node) failUnlessStopping(err error) {
+	if !errors.Is(err, ErrClosed) {
+		n.fail(err)
+	}
+}
+
+// giveUp answers the proposals of a task that will not be applied here: they are
+// committed, so they took or will take effect.
+func giveUp(t *core.Task) {
+	for _, done := range t.Dones {
+		if done != nil {
+			done(op.WriteResult{Code: op.Retry, Text: "this data node stopped before it could answer; ask again under the same sequence"})
+		}
+	}
+}
+
+func (n *Node) run(t *core.Task) error {
+	part := n.part(t.Group)
+	if t.Restore != nil {
+		if err := n.restore(part, t); err != nil {
+			return fmt.Errorf("restore snapshot of group %d: %w", t.Group, err)
+		}
+	} else {
+		applyTask(part, t)
+	}
+	if inMeta(t.Group) {
+		n.noticeRing(part)
+	}
+	return nil
+}
+
+func applyTask(part *state.Partition, t *core.Task) {
+	for i, e := range t.Entries {
+		if t.Confs != nil && t.Confs[i] != nil {
+			part.SetConf(e.GetIndex(), e.GetTerm(), t.Confs[i])
+			continue
+		}
+		res := part.Apply(e.GetIndex(), e.GetTerm(), e.GetData())
+		if t.Dones != nil && t.Dones[i] != nil {
+			t.Dones[i](res)
+		}
+	}
+}
+
+// restore installs a snapshot. For want of room it waits, as the WAL does.
+func (n *Node) restore(part *state.Partition, t *core.Task) error {
+	meta := t.Restore.GetMetadata()
+	for {
+		err := part.Restore(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData())
+		if !errors.Is(err, state.ErrFull) {
+			return err
+		}
+		n.setFull(fullState, true)
+		select {
+		case <-n.stopped:
+			return fmt.Errorf("%w: %w", ErrClosed, err)
+		case <-time.After(fullRetry):
+		}
+	}
+}
+
+// noticeRing passes a newer ring document on to followRing.
+func (n *Node) noticeRing(part *state.Partition) {
+	raw, epoch := part.Ring()
+	if known := n.known.Load(); epoch == 0 || known != nil && known.Epoch >= epoch {
+		return
+	}
+	doc, err := ring.Decode(raw)
+	if err != nil {
+		n.logger.Error("the meta group holds a ring document that cannot be read", "err", err)
+		return
+	}
+	select {
+	case n.rings <- doc:
+		return
+	default:
+	}
+	// The one that waits is older: replace it.
+	select {
+	case <-n.rings:
+	default:
+	}
+	select {
+	case n.rings <- doc:
+	default:
+	}
+}
+
+// serveReads answers reads that are confirmed and applied.
+func (n *Node) serveReads() {
+	var buf []ReadRequest
+	for {
+		buf = n.readers.take(buf, 64)
+		if len(buf) == 0 {
+			return
+		}
+		for i := range buf {
+			r := &buf[i]
+			r.Done(n.part(r.Group).Read(r.Read))
+			*r = ReadRequest{}
+		}
+	}
+}

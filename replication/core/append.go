@@ -1,0 +1,182 @@
+package core
+
+import (
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/rosterdb/rosterdb/replication/wal"
+)
+
+// walQueue gathers what all groups have to make durable. One batch is at the
+// WAL, the next gathers meanwhile: that is group commit.
+type walQueue struct {
+	seq      uint64 // number of the gathering batch
+	batch    *wal.Batch
+	after    []afterAppend
+	urgent   bool // somebody waits for it; commit positions alone wait for company
+	busy     bool // a batch is at the WAL
+	inFlight *wal.Batch
+	inAfter  []afterAppend
+	waiting  []*group // whose snapshot record must not share the gathering batch
+}
+
+// afterAppend is what follows when a batch is durable: a group's messages, or
+// its start.
+type afterAppend struct {
+	g     *group
+	msgs  []*pb.Message
+	start bool
+}
+
+// walMark remembers what of a group is in the gathering batch.
+type walMark struct {
+	seq     uint64
+	entries bool
+	state   int // place of the group's hard state, plus one
+}
+
+func newWALQueue() walQueue {
+	return walQueue{seq: 1, batch: &wal.Batch{}, inFlight: &wal.Batch{}}
+}
+
+// storeAppend takes a MsgStorageAppend. They are made durable in order; one with
+// a snapshot waits, and makes those behind it wait, until the state is restored.
+func (c *Core) storeAppend(g *group, m *pb.Message) {
+	if snap := m.GetSnapshot(); !raft.IsEmptySnap(snap) {
+		g.log.reset(snap.GetMetadata().GetIndex(), snap.GetMetadata().GetTerm())
+	}
+	g.log.append(m.GetEntries())
+	if len(g.held) == 0 && raft.IsEmptySnap(m.GetSnapshot()) {
+		c.gather(g, m)
+		return
+	}
+	g.held = append(g.held, m)
+	c.pump(g)
+}
+
+// pump moves held appends on as far as they may go. A crash between the durable
+// restore and the WAL's record of it is mended by Add: the state's position wins.
+func (c *Core) pump(g *group) {
+	for len(g.held) > 0 && !g.restoring {
+		m := g.held[0]
+		snap := m.GetSnapshot()
+		if !raft.IsEmptySnap(snap) {
+			if !g.restored {
+				g.restoring = true
+				g.tasks++
+				c.next.Tasks = append(c.next.Tasks, Task{Group: g.id, Restore: snap})
+				return
+			}
+			// In a WAL batch snapshots take effect before entries, but entries of
+			// this group already gathered belong before the snapshot.
+			if g.batch.seq == c.wal.seq && g.batch.entries {
+				c.wal.waiting = append(c.wal.waiting, g)
+				return
+			}
+			c.wal.batch.Snapshots = append(c.wal.batch.Snapshots, wal.Snapshot{
+				Group: g.id, Index: snap.GetMetadata().GetIndex(), Term: snap.GetMetadata().GetTerm(),
+			})
+			g.restored = false
+		}
+		g.held[0] = nil
+		g.held = g.held[1:]
+		c.gather(g, m)
+	}
+}
+
+// Restored reports that a Task with Restore is done, durably.
+func (c *Core) Restored(t *Task) {
+	g := c.groups[t.Group]
+	g.tasks--
+	g.applied = t.Restore.GetMetadata().GetIndex()
+	g.restoring, g.restored = false, true
+	c.pump(g)
+	c.mark(g)
+}
+
+// gather puts an append into the next WAL batch.
+func (c *Core) gather(g *group, m *pb.Message) {
+	q := &c.wal
+	if g.batch.seq != q.seq {
+		g.batch = walMark{seq: q.seq}
+	}
+	for _, e := range m.GetEntries() {
+		q.batch.Entries = append(q.batch.Entries, wal.Entry{
+			Group: g.id, Index: e.GetIndex(), Term: e.GetTerm(), Type: uint8(e.GetType()), Data: e.GetData(),
+		})
+		g.batch.entries = true
+	}
+	if m.Term != nil {
+		c.gatherState(g, wal.HardState{Group: g.id, Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()})
+	}
+	if len(m.GetResponses()) > 0 {
+		q.after = append(q.after, afterAppend{g: g, msgs: m.GetResponses()})
+		q.urgent = true
+	}
+}
+
+func (c *Core) gatherState(g *group, hs wal.HardState) {
+	if g.batch.seq != c.wal.seq {
+		g.batch = walMark{seq: c.wal.seq}
+	}
+	if g.batch.state > 0 {
+		c.wal.batch.States[g.batch.state-1] = hs
+		return
+	}
+	c.wal.batch.States = append(c.wal.batch.States, hs)
+	g.batch.state = len(c.wal.batch.States)
+}
+
+// takeWAL hands the gathered batch out if the WAL is free and somebody waits.
+func (c *Core) takeWAL() {
+	q := &c.wal
+	if q.busy || !q.urgent {
+		return
+	}
+	q.busy, q.urgent = true, false
+	q.seq++
+	q.batch, q.inFlight = q.inFlight, q.batch
+	q.after, q.inAfter = q.inAfter[:0], q.after
+	c.next.WAL = q.inFlight
+	if c.cfg.Faults.AckBeforeFsync {
+		c.deliver()
+	}
+	waiting := q.waiting
+	q.waiting = nil
+	for _, g := range waiting {
+		c.pump(g)
+		c.mark(g)
+	}
+}
+
+// WALDone reports that Round.WAL is durable.
+func (c *Core) WALDone() {
+	c.deliver()
+	q := &c.wal
+	q.busy = false
+	clear(q.inFlight.Entries)
+	q.inFlight.Entries = q.inFlight.Entries[:0]
+	q.inFlight.States = q.inFlight.States[:0]
+	q.inFlight.Snapshots = q.inFlight.Snapshots[:0]
+}
+
+// deliver passes on what waited for the batch at the WAL.
+func (c *Core) deliver() {
+	after := c.wal.inAfter
+	for i, a := range after {
+		if a.start {
+			c.start(a.g)
+		}
+		for _, m := range a.msgs {
+			if m.GetTo() == c.cfg.Member {
+				// Steps of a group to itself fail only if they are outdated.
+				_ = a.g.rn.Step(m)
+				continue
+			}
+			c.send(a.g, m)
+		}
+		c.mark(a.g)
+		after[i] = afterAppend{}
+	}
+	c.wal.inAfter = after[:0]
+}

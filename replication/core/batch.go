@@ -1,0 +1,118 @@
+package core
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// A batch carries the messages of all groups from one node to another, so that
+// heartbeats of many groups are one stanza. Format, version 1:
+//
+//	version byte (1) | flags byte | incarnation uvarint | records… | CRC-32C of all before, 4 bytes big-endian
+//
+// A record is a kind byte, the group (uvarint) and the body: for recMessage a
+// Raft message (see appendMessage), for recSleep term and commit (uvarints). A
+// batch without records is a node heartbeat.
+const (
+	batchVersion = 1
+
+	flagNoLead = 1 // the sender does not want to lead now (disk full, stopping)
+
+	recMessage = 1
+	recSleep   = 2
+
+	batchTail = crc32.Size
+)
+
+// Errors of a batch that cannot be read. The batch is dropped: Raft repeats
+// what matters.
+var (
+	errBatchVersion = errors.New("batch has a version this node does not know")
+	errBatchSum     = errors.New("batch is damaged: its checksum does not match")
+)
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+func appendBatchHead(dst []byte, flags byte, incarnation uint64) []byte {
+	return binary.AppendUvarint(append(dst, batchVersion, flags), incarnation)
+}
+
+func sealBatch(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
+}
+
+func appendMessageRecord(dst []byte, group uint32, m *pb.Message) []byte {
+	dst = binary.AppendUvarint(append(dst, recMessage), uint64(group))
+	return appendMessage(dst, m)
+}
+
+func appendSleepRecord(dst []byte, group uint32, term, commit uint64) []byte {
+	dst = binary.AppendUvarint(append(dst, recSleep), uint64(group))
+	dst = binary.AppendUvarint(dst, term)
+	return binary.AppendUvarint(dst, commit)
+}
+
+// batchReader walks the records of a batch.
+type batchReader struct {
+	flags       byte
+	incarnation uint64
+	rest        []byte
+	from, to    uint64
+}
+
+// record is one record; msg is nil for a recSleep.
+type record struct {
+	group        uint32
+	msg          *pb.Message
+	term, commit uint64
+}
+
+func openBatch(b []byte, from, to uint64) (*batchReader, error) {
+	if len(b) < 2+1+batchTail {
+		return nil, errTruncated
+	}
+	body, tail := b[:len(b)-batchTail], b[len(b)-batchTail:]
+	if body[0] != batchVersion {
+		return nil, fmt.Errorf("%w: %d", errBatchVersion, body[0])
+	}
+	if crc32.Checksum(body, castagnoli()) != binary.BigEndian.Uint32(tail) {
+		return nil, errBatchSum
+	}
+	inc, rest, err := uvarint(body[2:])
+	if err != nil {
+		return nil, err
+	}
+	return &batchReader{flags: body[1], incarnation: inc, rest: rest, from: from, to: to}, nil
+}
+
+// next returns the next record; ok is false at the end or on an error.
+func (r *batchReader) next() (rec record, ok bool, err error) {
+	if len(r.rest) == 0 {
+		return record{}, false, nil
+	}
+	kind := r.rest[0]
+	group, rest, err := uvarint(r.rest[1:])
+	if err != nil {
+		return record{}, false, err
+	}
+	rec.group = uint32(group)
+	switch kind {
+	case recMessage:
+		rec.msg, rest, err = decodeMessage(rest, r.from, r.to)
+	case recSleep:
+		if rec.term, rest, err = uvarint(rest); err == nil {
+			rec.commit, rest, err = uvarint(rest)
+		}
+	default:
+		err = fmt.Errorf("batch has a record of unknown kind %d", kind)
+	}
+	if err != nil {
+		return record{}, false, err
+	}
+	r.rest = rest
+	return rec, true, nil
+}

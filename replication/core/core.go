@@ -1,0 +1,205 @@
+package core
+
+import (
+	"log/slog"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+const (
+	defaultElectionTick  = 10
+	defaultHeartbeatTick = 2
+	defaultSleepTicks    = 20
+	defaultPeerTicks     = 5
+	defaultSilentTicks   = 20
+	defaultMaxBatch      = 128 << 10
+	defaultMaxPending    = 128 << 20
+	defaultMaxLog        = 256 << 20
+	defaultKeepEntries   = 1024
+	defaultKeepBytes     = 1 << 20
+
+	// maxReads bounds the reads that wait, all groups together.
+	maxReads = 1 << 17
+)
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.ElectionTick, defaultElectionTick)
+	setDefault(&c.HeartbeatTick, defaultHeartbeatTick)
+	setDefault(&c.SleepTicks, defaultSleepTicks)
+	setDefault(&c.PeerTicks, defaultPeerTicks)
+	setDefault(&c.SilentTicks, defaultSilentTicks)
+	setDefault(&c.MaxBatch, defaultMaxBatch)
+	setDefault(&c.MaxPending, int64(defaultMaxPending))
+	setDefault(&c.MaxLog, int64(defaultMaxLog))
+	setDefault(&c.KeepEntries, defaultKeepEntries)
+	setDefault(&c.KeepBytes, int64(defaultKeepBytes))
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func setDefault[T int | int64](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// Core is the engine of one node. It is not safe for concurrent use.
+type Core struct {
+	cfg    Config
+	logger raft.Logger
+	now    uint64 // ticks since the start
+
+	groups map[uint32]*group
+	list   []*group // the same, by number
+	awake  []*group // those that tick
+	dirty  []*group // those that may have work, each once
+	spare  []*group // storage of dirty, to swap with
+	peers  []*peer  // by id
+
+	wal       walQueue
+	pending   int64 // bytes of proposals not yet answered
+	waiting   int   // reads not yet handed out
+	logBytes  int64
+	snapshots int // groups that make, hold or send one
+
+	full     bool
+	stopping bool
+
+	next, last *Round
+}
+
+// New makes a Core without groups.
+func New(cfg Config) *Core {
+	cfg = cfg.withDefaults()
+	return &Core{
+		cfg:    cfg,
+		logger: raftLogger{cfg.Logger},
+		groups: make(map[uint32]*group),
+		wal:    newWALQueue(),
+		next:   &Round{},
+		last:   &Round{},
+	}
+}
+
+// SetMember tells the node's Raft id when it becomes known, before the first Add.
+func (c *Core) SetMember(id uint64) { c.cfg.Member = id }
+
+// Advance works off what the inputs set in motion.
+func (c *Core) Advance() *Round {
+	for len(c.dirty) > 0 {
+		todo := c.dirty
+		c.dirty = c.spare[:0]
+		for _, g := range todo {
+			g.dirty = false
+			c.work(g)
+		}
+		c.spare = todo
+		c.takeWAL()
+	}
+	c.takeWAL()
+	for _, p := range c.peers {
+		c.flushPeer(p)
+	}
+	c.next, c.last = c.last, c.next
+	c.next.reset()
+	return c.last
+}
+
+func (c *Core) work(g *group) {
+	c.drain(g)
+	c.proposeQueue(g)
+	c.askReads(g)
+	c.drain(g)
+}
+
+func (c *Core) mark(g *group) {
+	if !g.dirty {
+		g.dirty = true
+		c.dirty = append(c.dirty, g)
+	}
+}
+
+func (c *Core) answer(f func()) { c.next.Answers = append(c.next.Answers, f) }
+
+func (c *Core) answerWrite(done func(op.WriteResult), res op.WriteResult) {
+	c.answer(func() { done(res) })
+}
+
+func (c *Core) answerRead(done func(op.ReadResult), res op.ReadResult) {
+	c.answer(func() { done(res) })
+}
+
+// Tick moves the logical clock by one: groups that are awake tick, peers are
+// told that this node lives, those silent for too long count as down.
+func (c *Core) Tick() {
+	c.now++
+	for i := 0; i < len(c.awake); {
+		g := c.awake[i]
+		g.rn.Tick()
+		c.mark(g)
+		c.tickGroup(g)
+		if g.asleep {
+			c.awake[i] = c.awake[len(c.awake)-1]
+			c.awake = c.awake[:len(c.awake)-1]
+			continue
+		}
+		i++
+	}
+	for _, p := range c.peers {
+		c.tickPeer(p)
+	}
+	if c.now%placementTicks == 0 {
+		c.place()
+	}
+}
+
+// SetFull tells whether the disk is full: then proposals are refused and
+// leadership is given away; reads and votes go on.
+func (c *Core) SetFull(full bool) { c.full = full }
+
+// Stop refuses new work and asks peers to take over the groups led here. Call
+// Tick and Advance on until Led is 0 or patience ends, then Abandon.
+func (c *Core) Stop() {
+	c.stopping = true
+	c.place()
+}
+
+// Abandon answers everything that is still open: what was proposed with Retry
+// (unknown), what was not with Unavailable. The Core must not be used after the
+// next Advance.
+func (c *Core) Abandon() {
+	c.stopping = true
+	for _, g := range c.list {
+		c.refuseAll(g)
+	}
+}
+
+// Led is the number of groups this node leads.
+func (c *Core) Led() int {
+	n := 0
+	for _, g := range c.list {
+		if g.state == raft.StateLeader {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *Core) insert(g *group) {
+	c.groups[g.id] = g
+	i, _ := slices.BinarySearchFunc(c.list, g.id, func(a *group, id uint32) int {
+		switch {
+		case a.id < id:
+			return -1
+		case a.id > id:
+			return 1
+		}
+		return 0
+	})
+	c.list = slices.Insert(c.list, i, g)
+}

@@ -1,0 +1,167 @@
+package core
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// group is one Raft group's replica on this node.
+type group struct {
+	id    uint32
+	rn    *raft.RawNode // nil until what the group starts from is durable
+	log   *entryLog
+	table []uint64 // replicas as the ring document has them; the first is preferred
+	dirty bool
+
+	// As of the last Ready.
+	term, commit uint64
+	state        raft.StateType
+	lead         uint64
+
+	applied   uint64 // reported by Applied and Restored
+	tasks     int    // handed out and not yet reported
+	termStart uint64 // on a leader: index of the first entry of its term
+
+	queue   []Proposal // not yet given to raft
+	pending []pendingProposal
+	reads   readQueue
+	snap    outgoingSnapshot
+
+	// Appends in the WAL's order; see append.go.
+	held      []*pb.Message
+	restoring bool
+	restored  bool
+	batch     walMark
+
+	asleep bool
+	busyAt uint64 // tick of the last thing that a sleeping group would not do
+	eager  int    // campaigns still to be tried soon after a hint
+}
+
+// pendingProposal is a proposal in the log of this leader.
+type pendingProposal struct {
+	index uint64
+	Proposal
+}
+
+// drain takes everything raft has ready and passes it on.
+func (c *Core) drain(g *group) {
+	if g.rn == nil {
+		return
+	}
+	for g.rn.HasReady() {
+		rd := g.rn.Ready()
+		if !raft.IsEmptyHardState(rd.HardState) {
+			g.term, g.commit = rd.HardState.GetTerm(), rd.HardState.GetCommit()
+		}
+		won := rd.SoftState != nil && rd.SoftState.RaftState == raft.StateLeader && g.state != raft.StateLeader
+		if rd.SoftState != nil {
+			c.softState(g, rd.SoftState)
+		}
+		for _, m := range rd.Messages {
+			switch m.GetTo() {
+			case raft.LocalAppendThread:
+				c.storeAppend(g, m)
+			case raft.LocalApplyThread:
+				c.applyEntries(g, m)
+			default:
+				c.send(g, m)
+			}
+		}
+		if won {
+			// The log ends with the entry that opens the term.
+			g.termStart = g.log.last()
+		}
+		for _, rs := range rd.ReadStates {
+			c.readConfirmed(g, rs)
+		}
+		c.askReads(g)
+	}
+}
+
+// softState follows changes of leadership.
+func (c *Core) softState(g *group, s *raft.SoftState) {
+	lost := g.state == raft.StateLeader && s.RaftState != raft.StateLeader
+	if g.lead != s.Lead {
+		c.next.Leaders = append(c.next.Leaders, LeaderChange{Group: g.id, Leader: s.Lead})
+	}
+	g.state, g.lead = s.RaftState, s.Lead
+	if s.Lead != 0 {
+		g.eager = 0
+	}
+	g.busyAt = c.now
+	if lost {
+		c.lostLeadership(g)
+	}
+}
+
+// lostLeadership answers what can no longer be promised. The entries of pending
+// proposals may still be committed by the next leader: unknown, so Retry.
+func (c *Core) lostLeadership(g *group) {
+	for _, p := range g.pending {
+		c.pending -= int64(len(p.Cmd))
+		c.answerWrite(p.Done, op.WriteResult{Code: op.Retry, Text: "leadership was lost under way; ask again under the same sequence"})
+	}
+	g.pending = nil
+	c.refuseQueue(g)
+	c.refuseReads(g)
+	c.dropSnapshot(g)
+}
+
+// refuseAll answers everything open of a group whose node stops.
+func (c *Core) refuseAll(g *group) {
+	c.lostLeadership(g)
+	for _, r := range g.reads.confirmed {
+		c.refuseReadList(g, r.reads)
+	}
+	g.reads.confirmed = nil
+}
+
+// notHere is the answer to a request that this replica cannot serve: surely not
+// applied.
+func (c *Core) notHere(g *group) (op.Code, string) {
+	switch {
+	case c.stopping:
+		return op.Unavailable, "this data node is stopping; try another replica"
+	case g == nil:
+		return op.Redirect, "this data node has no replica of the partition; read the ring document anew"
+	case g.lead == 0 || g.lead == c.cfg.Member:
+		return op.Unavailable, "the partition has no leader at the moment; try again"
+	}
+	return op.Redirect, "another data node leads the partition"
+}
+
+// Replicas tells a group's replicas as a new ring document has them.
+func (c *Core) Replicas(id uint32, table []uint64) {
+	g := c.groups[id]
+	if g == nil || slices.Equal(g.table, table) {
+		return
+	}
+	g.table = slices.Clone(table)
+	c.meet(table)
+	c.wake(g)
+}
+
+// Holds tells whether the group has a replica here.
+func (c *Core) Holds(id uint32) bool { return c.groups[id] != nil }
+
+// compact forgets log entries that no healthy follower should need any more. What
+// is flushed plays no part: memory and WAL are cut independently.
+func (c *Core) compact(g *group) {
+	if len(g.snap.peers) > 0 {
+		return // a follower is about to go on from the snapshot in our log
+	}
+	entries, bytes := c.cfg.KeepEntries, c.cfg.KeepBytes
+	if c.logBytes > c.cfg.MaxLog {
+		entries, bytes = entries/16, bytes/16
+	}
+	cut := g.log.cut(g.applied, entries, bytes)
+	// Compaction copies what stays: do it seldom enough to be paid for.
+	if cut-g.log.offset >= uint64(entries)/4+1 || g.log.bytes > 2*bytes {
+		g.log.compact(cut)
+	}
+}

@@ -1,0 +1,246 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// eagerCampaigns is how often a replica tries to take over, each second tick,
+// after a hint that the leader is gone: the others may hear of it a moment later.
+const eagerCampaigns = 4
+
+// peer is another node that shares groups with this one.
+type peer struct {
+	id          uint64
+	incarnation uint64 // of its last start; 0: never heard of
+	noLead      bool   // it asked not to be made leader
+	up          bool   // as far as known: a hint, never proof
+	upSince     uint64 // tick
+	heard, sent uint64 // ticks
+	buf         []byte // batch being filled
+	head        int    // length of its head; equal to len(buf): no record yet
+}
+
+func (c *Core) peer(id uint64) *peer {
+	i, ok := slices.BinarySearchFunc(c.peers, id, func(p *peer, id uint64) int {
+		switch {
+		case p.id < id:
+			return -1
+		case p.id > id:
+			return 1
+		}
+		return 0
+	})
+	if ok {
+		return c.peers[i]
+	}
+	return nil
+}
+
+// meet makes peers of those ids that are none yet.
+func (c *Core) meet(ids []uint64) {
+	for _, id := range ids {
+		if id == c.cfg.Member || c.peer(id) != nil {
+			continue
+		}
+		i := 0
+		for i < len(c.peers) && c.peers[i].id < id {
+			i++
+		}
+		c.peers = slices.Insert(c.peers, i, &peer{id: id, up: true, upSince: c.now, heard: c.now})
+	}
+}
+
+// Receive takes a batch of a peer. An error tells that it, or the rest of it,
+// was dropped.
+func (c *Core) Receive(from uint64, batch []byte) error {
+	p := c.peer(from)
+	if p == nil {
+		return nil // not of any group here (yet)
+	}
+	r, err := openBatch(batch, from, c.cfg.Member)
+	if err != nil {
+		return fmt.Errorf("batch of member %d: %w", from, err)
+	}
+	c.heardOf(p, r.flags, r.incarnation)
+	for {
+		rec, ok, err := r.next()
+		if err != nil {
+			return fmt.Errorf("batch of member %d: %w", from, err)
+		}
+		if !ok {
+			return nil
+		}
+		g := c.groups[rec.group]
+		if g == nil || g.rn == nil {
+			continue
+		}
+		if rec.msg == nil {
+			c.sleepAsked(g, p, rec)
+			continue
+		}
+		c.wake(g)
+		// raft refuses what is outdated or from strangers; it repeats what matters.
+		_ = g.rn.Step(rec.msg)
+		c.mark(g)
+	}
+}
+
+// heardOf notes that a peer lives. One that was started anew has forgotten that
+// it led: its groups need not wait for the time-out.
+func (c *Core) heardOf(p *peer, flags byte, incarnation uint64) {
+	p.heard = c.now
+	p.noLead = flags&flagNoLead != 0
+	if !p.up {
+		c.PeerUp(p.id)
+	}
+	if incarnation <= p.incarnation {
+		return
+	}
+	restarted := p.incarnation != 0
+	p.incarnation = incarnation
+	if restarted {
+		c.leaderGone(p)
+	}
+}
+
+// PeerDown is the hint that a peer is gone: the groups it led elect anew at once.
+func (c *Core) PeerDown(id uint64) {
+	p := c.peer(id)
+	if p == nil || !p.up {
+		return
+	}
+	p.up = false
+	c.leaderGone(p)
+	for _, g := range c.list {
+		if g.rn != nil && g.state == raft.StateLeader {
+			g.rn.ReportUnreachable(id)
+			c.mark(g)
+		}
+	}
+}
+
+// PeerUp is the hint that a peer is back: groups led here tell it what it missed.
+func (c *Core) PeerUp(id uint64) {
+	p := c.peer(id)
+	if p == nil || p.up {
+		return
+	}
+	p.up, p.upSince, p.heard = true, c.now, c.now
+	for _, g := range c.list {
+		if g.state == raft.StateLeader && (slices.Contains(g.table, id) || c.tracks(g, id)) {
+			c.wake(g)
+		}
+	}
+}
+
+func (c *Core) tracks(g *group, id uint64) bool {
+	found := false
+	g.rn.WithProgress(func(other uint64, _ raft.ProgressType, _ tracked) { found = found || other == id })
+	return found
+}
+
+// leaderGone makes the groups led by p forget it. The first healthy replica in
+// the order of the table campaigns at once, the others after their time-outs.
+func (c *Core) leaderGone(p *peer) {
+	for _, g := range c.list {
+		if g.rn == nil || g.lead != p.id {
+			continue
+		}
+		c.wake(g)
+		// Fails only on a learner of lease reads; there are none.
+		_ = g.rn.ForgetLeader()
+		c.mark(g)
+		if c.heir(g) == c.cfg.Member {
+			g.eager = eagerCampaigns
+			c.campaign(g)
+		}
+	}
+}
+
+// heir is the replica that should lead: the first in the table that is up and
+// willing; 0 if there is none.
+func (c *Core) heir(g *group) uint64 {
+	for _, id := range g.table {
+		if c.willing(id) {
+			return id
+		}
+	}
+	return 0
+}
+
+func (c *Core) willing(id uint64) bool {
+	if id == c.cfg.Member {
+		return !c.full && !c.stopping
+	}
+	p := c.peer(id)
+	return p != nil && p.up && !p.noLead
+}
+
+func (c *Core) campaign(g *group) {
+	// Refused where it makes no sense (a learner, a leader).
+	_ = g.rn.Campaign()
+	c.mark(g)
+}
+
+// tickPeer tells a peer that this node lives, and notices its silence.
+func (c *Core) tickPeer(p *peer) {
+	if p.up && c.now-p.heard > uint64(c.cfg.SilentTicks) {
+		c.PeerDown(p.id)
+	}
+	if c.now-p.sent >= uint64(c.cfg.PeerTicks) && len(p.buf) == 0 {
+		c.openBatch(p)
+	}
+}
+
+// send puts a raft message into the batch for its receiver.
+func (c *Core) send(g *group, m *pb.Message) {
+	p := c.peer(m.GetTo())
+	if p == nil {
+		return // dropped from the table and the configuration
+	}
+	if m.GetType() == pb.MsgSnap {
+		c.snapshotSent(g, p, m)
+	}
+	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, g.id, m) })
+}
+
+// record adds a record to the peer's batch, and starts a new batch where it does
+// not fit.
+func (c *Core) record(p *peer, encode func([]byte) []byte) {
+	if len(p.buf) == 0 {
+		c.openBatch(p)
+	}
+	at := len(p.buf)
+	p.buf = encode(p.buf)
+	if len(p.buf)+batchTail <= c.cfg.MaxBatch || at == p.head {
+		return
+	}
+	rec := slices.Clone(p.buf[at:])
+	p.buf = p.buf[:at]
+	c.flushPeer(p)
+	c.openBatch(p)
+	p.buf = append(p.buf, rec...)
+}
+
+func (c *Core) openBatch(p *peer) {
+	var flags byte
+	if c.full || c.stopping {
+		flags |= flagNoLead
+	}
+	p.buf = appendBatchHead(p.buf, flags, c.cfg.Incarnation)
+	p.head = len(p.buf)
+}
+
+// flushPeer seals the peer's batch, if there is one.
+func (c *Core) flushPeer(p *peer) {
+	if len(p.buf) == 0 {
+		return
+	}
+	c.next.Sends = append(c.next.Sends, Send{To: p.id, Batch: sealBatch(p.buf)})
+	p.buf = nil
+	p.sent = c.now
+}

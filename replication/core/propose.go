@@ -1,0 +1,100 @@
+package core
+
+import (
+	"errors"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// Propose takes proposals for any groups. All of a group's that come before the
+// next Advance become one append.
+func (c *Core) Propose(ps []Proposal) {
+	for _, p := range ps {
+		g := c.groups[p.Group]
+		if g == nil || g.state != raft.StateLeader || c.stopping {
+			code, text := c.notHere(g)
+			c.answerWrite(p.Done, op.WriteResult{Code: code, Text: text})
+			continue
+		}
+		if c.full {
+			c.answerWrite(p.Done, op.WriteResult{Code: op.Full, Text: "the disk of this data node is full; make room or try again later"})
+			continue
+		}
+		if c.pending+int64(len(p.Cmd)) > c.cfg.MaxPending {
+			c.answerWrite(p.Done, overloaded())
+			continue
+		}
+		c.pending += int64(len(p.Cmd))
+		g.queue = append(g.queue, p)
+		c.wake(g)
+		c.mark(g)
+	}
+}
+
+func overloaded() op.WriteResult {
+	return op.WriteResult{Code: op.Unavailable, Text: "this data node has too many writes under way; try again later"}
+}
+
+// proposeQueue gives the queue to raft, in as few appends as fit a message. While
+// leadership is being transferred raft refuses: the queue waits for the outcome.
+func (c *Core) proposeQueue(g *group) {
+	if len(g.queue) == 0 {
+		return
+	}
+	if g.state != raft.StateLeader {
+		c.refuseQueue(g)
+		return
+	}
+	index := g.log.last()
+	for len(g.queue) > 0 {
+		n := chunk(g.queue, c.maxMessage())
+		ents := make([]*pb.Entry, n)
+		for i := range ents {
+			ents[i] = &pb.Entry{Data: g.queue[i].Cmd}
+		}
+		err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &c.cfg.Member, Entries: ents})
+		if errors.Is(err, raft.ErrProposalDropped) && g.rn.BasicStatus().LeadTransferee != 0 {
+			return
+		}
+		for i, p := range g.queue[:n] {
+			if err != nil {
+				c.pending -= int64(len(p.Cmd))
+				c.answerWrite(p.Done, overloaded())
+				continue
+			}
+			index++
+			g.pending = append(g.pending, pendingProposal{index: index, Proposal: p})
+			g.queue[i] = Proposal{}
+		}
+		g.queue = g.queue[n:]
+	}
+	g.queue = nil
+}
+
+// chunk is how many proposals fit a message of the size given; at least one.
+func chunk(ps []Proposal, size int) int {
+	for i := range ps {
+		size -= len(ps[i].Cmd) + entryOverhead
+		if size < 0 {
+			return max(i, 1)
+		}
+	}
+	return len(ps)
+}
+
+// refuseQueue answers proposals that were never given to raft.
+func (c *Core) refuseQueue(g *group) {
+	code, text := c.notHere(g)
+	for _, p := range g.queue {
+		c.pending -= int64(len(p.Cmd))
+		c.answerWrite(p.Done, op.WriteResult{Code: code, Text: text})
+	}
+	g.queue = nil
+}
+
+// maxMessage bounds the entries of one raft message, in bytes, so that it fits
+// a batch.
+func (c *Core) maxMessage() int { return c.cfg.MaxBatch * 3 / 4 }

@@ -1,0 +1,104 @@
+package core
+
+import (
+	"encoding/binary"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// readQueue holds a group's reads through the stages of ReadIndex (Raft thesis,
+// section 6.4): waiting for a round of confirmation, in one, waiting to be applied.
+type readQueue struct {
+	waiting   []ReadRequest
+	asked     []ReadRequest // in the round that runs; nil when none runs
+	id        uint64        // of the last round
+	confirmed []readyReads
+}
+
+// readyReads may be served when index is applied.
+type readyReads struct {
+	index uint64
+	reads []ReadRequest
+}
+
+// Read takes reads for any groups. Those of a group that wait share one round of
+// confirmation.
+func (c *Core) Read(reads []ReadRequest) {
+	for _, r := range reads {
+		g := c.groups[r.Group]
+		if g == nil || g.state != raft.StateLeader || c.stopping {
+			code, text := c.notHere(g)
+			c.answerRead(r.Done, op.ReadResult{Code: code, Text: text})
+			continue
+		}
+		if c.waiting >= maxReads {
+			c.answerRead(r.Done, op.ReadResult{Code: op.Unavailable, Text: "this data node has too many reads under way; try again later"})
+			continue
+		}
+		c.waiting++
+		g.reads.waiting = append(g.reads.waiting, r)
+		c.wake(g)
+		c.mark(g)
+	}
+}
+
+// askReads starts a round for all reads that wait. A new leader first has to
+// commit an entry of its own term, or its commit position may be behind what
+// was acknowledged before; raft itself leaves that out in groups of one.
+func (c *Core) askReads(g *group) {
+	q := &g.reads
+	if len(q.waiting) == 0 || q.asked != nil || g.state != raft.StateLeader || g.termStart == 0 || g.commit < g.termStart {
+		return
+	}
+	reads := q.waiting
+	q.waiting = nil
+	if c.cfg.Faults.UnconfirmedReads {
+		q.confirmed = append(q.confirmed, readyReads{index: g.commit, reads: reads})
+		c.releaseReads(g)
+		return
+	}
+	q.asked = reads
+	q.id++
+	g.rn.ReadIndex(binary.LittleEndian.AppendUint64(nil, q.id))
+}
+
+// readConfirmed ends a round: the leader still led after the reads came in.
+func (c *Core) readConfirmed(g *group, rs raft.ReadState) {
+	q := &g.reads
+	if q.asked == nil || len(rs.RequestCtx) != 8 || binary.LittleEndian.Uint64(rs.RequestCtx) != q.id {
+		return // of a round given up when leadership was lost
+	}
+	q.confirmed = append(q.confirmed, readyReads{index: rs.Index, reads: q.asked})
+	q.asked = nil
+	c.releaseReads(g)
+	c.mark(g)
+}
+
+// releaseReads hands out the reads whose position is applied.
+func (c *Core) releaseReads(g *group) {
+	q := &g.reads
+	for len(q.confirmed) > 0 && q.confirmed[0].index <= g.applied {
+		reads := q.confirmed[0].reads
+		c.waiting -= len(reads)
+		c.next.Reads = append(c.next.Reads, reads...)
+		q.confirmed[0] = readyReads{}
+		q.confirmed = q.confirmed[1:]
+	}
+}
+
+// refuseReads answers reads that were not confirmed before leadership was lost.
+func (c *Core) refuseReads(g *group) {
+	c.refuseReadList(g, g.reads.asked)
+	c.refuseReadList(g, g.reads.waiting)
+	g.reads.asked, g.reads.waiting = nil, nil
+}
+
+func (c *Core) refuseReadList(g *group, reads []ReadRequest) {
+	code, text := c.notHere(g)
+	for _, r := range reads {
+		c.waiting--
+		c.answerRead(r.Done, op.ReadResult{Code: code, Text: text})
+	}
+}

@@ -1,0 +1,73 @@
+package core
+
+import "go.etcd.io/raft/v3"
+
+// Totals are figures over all groups.
+type Totals struct {
+	Held, Led, Leaderless, Awake int
+	Lag                          uint64 // entries committed and not yet applied
+	Pending                      int64  // bytes of proposals not yet answered
+	LogBytes                     int64  // bytes of log in memory
+}
+
+// Totals counts.
+func (c *Core) Totals() Totals {
+	t := Totals{Held: len(c.list), Awake: len(c.awake), Pending: c.pending, LogBytes: c.logBytes}
+	for _, g := range c.list {
+		if g.state == raft.StateLeader {
+			t.Led++
+		}
+		if g.lead == 0 {
+			t.Leaderless++
+		}
+		if g.commit > g.applied {
+			t.Lag += g.commit - g.applied
+		}
+	}
+	return t
+}
+
+// GroupStatus is one group as its replica here sees it.
+type GroupStatus struct {
+	Group     uint32
+	Leader    uint64 // member id; 0: unknown
+	Term      uint64
+	Commit    uint64
+	Applied   uint64
+	Last      uint64 // last index of the log
+	Asleep    bool
+	Replicas  []uint64 // as the ring document has them; the first is preferred
+	Voters    []uint64 // as the group's configuration has them, by id
+	Learners  []uint64
+	Match     map[uint64]uint64 // on the leader: last index known on each replica
+	Snapshots int               // snapshots under way to followers
+}
+
+// Groups describes the groups, by number.
+func (c *Core) Groups() []GroupStatus {
+	out := make([]GroupStatus, 0, len(c.list))
+	for _, g := range c.list {
+		s := GroupStatus{
+			Group: g.id, Leader: g.lead, Term: g.term, Commit: g.commit, Applied: g.applied,
+			Last: g.log.last(), Asleep: g.asleep, Replicas: g.table, Snapshots: len(g.snap.peers),
+		}
+		if g.rn != nil {
+			leads := g.state == raft.StateLeader
+			if leads {
+				s.Match = make(map[uint64]uint64)
+			}
+			g.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracked) {
+				if typ == raft.ProgressTypeLearner {
+					s.Learners = append(s.Learners, id)
+				} else {
+					s.Voters = append(s.Voters, id)
+				}
+				if leads {
+					s.Match[id] = pr.Match
+				}
+			})
+		}
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,110 @@
+package core
+
+import (
+	"log/slog"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/wal"
+)
+
+// Proposal is a command for a group's log. Done is called exactly once; Cmd
+// belongs to the engine.
+type Proposal struct {
+	Group uint32
+	Cmd   []byte
+	Done  func(op.WriteResult)
+}
+
+// ReadRequest is a linearizable read. Done is called exactly once.
+type ReadRequest struct {
+	Group uint32
+	Read  *op.Read
+	Done  func(op.ReadResult)
+}
+
+// Config holds the parameters of a Core. Zero values mean the defaults named.
+type Config struct {
+	Member        uint64 // own Raft node id
+	Incarnation   uint64 // larger at each start of the node; a hint for peers
+	ElectionTick  int    // ticks without a leader before an election (to twice that); 10
+	HeartbeatTick int    // ticks between heartbeats of a group; 2
+	SleepTicks    int    // idle ticks before a group sleeps; 20; negative: never
+	PeerTicks     int    // ticks between node heartbeats to a silent peer; 5
+	SilentTicks   int    // ticks of silence after which a peer counts as down; 20
+	MaxBatch      int    // bytes a batch to a peer; 128 KiB
+	MaxPending    int64  // bytes of proposals not yet answered; 128 MiB
+	MaxLog        int64  // bytes of log kept in memory behind the applied position, all groups; 256 MiB
+	KeepEntries   int    // entries kept behind the applied position for slow followers; 1024
+	KeepBytes     int64  // and bytes, whichever is reached first; 1 MiB
+	Logger        *slog.Logger
+	Faults        Faults
+}
+
+// Faults seed defects, for tests that show that the checkers catch them. The
+// zero value is the sound engine; nothing outside of tests sets them.
+type Faults struct {
+	// AckBeforeFsync vouches for appends and votes when they are handed to the WAL.
+	AckBeforeFsync bool
+	// UnconfirmedReads serves reads on the word of a leader that did not confirm
+	// that it still leads.
+	UnconfirmedReads bool
+}
+
+// Round is what the caller has to do after a step. It is valid until the next
+// Advance; batches, jobs and answers may be kept.
+type Round struct {
+	WAL       *wal.Batch // append durably, then WALDone
+	Sends     []Send
+	Tasks     []Task
+	Snapshots []uint32 // groups to make a snapshot of, then SnapshotDone
+	Reads     []ReadRequest
+	Answers   []func()
+	Leaders   []LeaderChange
+}
+
+func (r *Round) reset() {
+	clear(r.Sends)
+	clear(r.Tasks)
+	clear(r.Reads)
+	clear(r.Answers)
+	*r = Round{
+		Sends:     r.Sends[:0],
+		Tasks:     r.Tasks[:0],
+		Snapshots: r.Snapshots[:0],
+		Reads:     r.Reads[:0],
+		Answers:   r.Answers[:0],
+		Leaders:   r.Leaders[:0],
+	}
+}
+
+// Send is a batch for a peer.
+type Send struct {
+	To    uint64
+	Batch []byte
+}
+
+// Task is work on a group's state: entries to apply (Entries), or a snapshot to
+// put in its place (Restore).
+type Task struct {
+	Group   uint32
+	Entries []*pb.Entry
+	// Dones has a function for each entry proposed here, nil for the others; it
+	// is nil when there are none.
+	Dones []func(op.WriteResult)
+	// Confs has the configuration that becomes valid with an entry (an encoded
+	// raftpb.ConfState); nil for ordinary entries. It is nil when there are none.
+	Confs [][]byte
+	// Restore is the snapshot to install, durably.
+	Restore *pb.Snapshot
+
+	resp  *pb.Message
+	bytes int64
+}
+
+// LeaderChange tells that the leader of a group as known here is another; 0: unknown.
+type LeaderChange struct {
+	Group  uint32
+	Leader uint64
+}

@@ -1,0 +1,160 @@
+package replication
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// Reconcile brings the node in line with a ring document: it persists the
+// document and creates the groups this store holds. It is idempotent; an older
+// document than the known one is ignored. Only a document of epoch 1 gives new
+// groups their first membership; replicas that come later wait for a snapshot
+// of the leader. Errors: ErrStranger, ErrForeignCluster, ErrLostState, ErrClosed.
+func (n *Node) Reconcile(doc *ring.Document) error {
+	newer, err := n.reconcile(doc)
+	if err == nil && newer && n.cfg.OnRing != nil {
+		n.cfg.OnRing(doc)
+	}
+	return err
+}
+
+func (n *Node) reconcile(doc *ring.Document) (newer bool, err error) {
+	n.reconciling.Lock()
+	defer n.reconciling.Unlock()
+	known := n.ring
+	newer = known.doc == nil || known.doc.Epoch < doc.Epoch
+	if !newer && known.doc.Epoch > doc.Epoch {
+		return false, nil
+	}
+	me, err := core.MemberOf(doc, n.cfg.Dir.Store())
+	if err != nil {
+		return false, err
+	}
+	if err := n.cfg.Dir.join(doc.Cluster, me.ID); err != nil {
+		return false, err
+	}
+	if newer {
+		known.doc = doc
+		if err := known.save(n.cfg.Dir.Path()); err != nil {
+			return false, err
+		}
+		n.ring = known
+	} else if !reflect.DeepEqual(known.doc, doc) {
+		return false, fmt.Errorf("there are two ring documents of epoch %d; bootstrap the cluster with one and the same on all data nodes", doc.Epoch)
+	}
+	if err := n.takeUp(doc, me.ID); err != nil {
+		return false, err
+	}
+	n.known.Store(doc)
+	return newer, nil
+}
+
+// takeUp starts the groups that are not held yet. The first membership is
+// durable in the state before anything else hears of the group.
+func (n *Node) takeUp(doc *ring.Document, member uint64) error {
+	parts := maps.Clone(*n.parts.Load())
+	held := func(id uint32) bool { return parts[id] != nil }
+	replicas, err := TakeUp(n.store, n.rec, doc, member, n.ring.bootstrapped, held)
+	if err != nil {
+		return err
+	}
+	if !n.ring.bootstrapped {
+		known := knownRing{doc: n.ring.doc, bootstrapped: true}
+		if err := known.save(n.cfg.Dir.Path()); err != nil {
+			return err
+		}
+		n.ring = known
+	}
+	for _, r := range replicas {
+		if parts[r.Group], err = n.store.Partition(r.Group); err != nil {
+			return fmt.Errorf("take up group %d: %w", r.Group, err)
+		}
+		delete(n.rec.Groups, r.Group)
+	}
+	n.parts.Store(&parts)
+	return n.add(doc, member, replicas)
+}
+
+// add hands the replicas to the loop and waits until it has them.
+func (n *Node) add(doc *ring.Document, member uint64, replicas []core.Replica) error {
+	done := make(chan error, 1)
+	ok := n.inbox.call(func() {
+		n.core.SetMember(member)
+		ids, tables := GroupsOf(doc, member)
+		for i, id := range ids {
+			n.core.Replicas(id, tables[i])
+		}
+		for _, r := range replicas {
+			if err := n.core.Add(r); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	})
+	if !ok {
+		return ErrClosed
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-n.stopped:
+		return ErrClosed
+	}
+}
+
+// followRing reconciles the node with documents its own meta replica applied.
+func (n *Node) followRing() {
+	for {
+		select {
+		case <-n.quit:
+			return
+		case doc := <-n.rings:
+			if err := n.Reconcile(doc); err != nil {
+				n.logger.Error("cannot follow the new ring document", "epoch", doc.Epoch, "err", err)
+			}
+		}
+	}
+}
+
+// Status describes the node.
+func (n *Node) Status() Status {
+	s := Status{Member: n.cfg.Dir.Member(), WAL: n.log.Stats(), DiskUsed: diskUsed(n.cfg.Dir.Path())}
+	s.Full = n.full.has(fullWAL | fullState | fullReserve)
+	if doc := n.known.Load(); doc != nil {
+		s.Epoch = doc.Epoch
+	}
+	if err := n.fatal.get(); err != nil {
+		s.Fatal = err.Error()
+	}
+	if free, err := freeBytes(n.cfg.Dir.Path()); err == nil {
+		s.DiskFree = free
+	}
+	var t core.Totals
+	n.ask(func() { t = n.core.Totals() })
+	s.Held, s.Led, s.Leaderless, s.Awake, s.Lag, s.Pending = t.Held, t.Led, t.Leaderless, t.Awake, t.Lag, t.Pending
+	return s
+}
+
+// Groups describes the groups held, by number; nil when the node has stopped.
+func (n *Node) Groups() []GroupStatus {
+	var out []GroupStatus
+	n.ask(func() { out = n.core.Groups() })
+	return out
+}
+
+// ask runs f in the loop and waits for it; f does not run if the loop has ended.
+func (n *Node) ask(f func()) {
+	done := make(chan struct{})
+	if !n.inbox.call(func() { f(); close(done) }) {
+		return
+	}
+	select {
+	case <-done:
+	case <-n.stopped:
+	}
+}
