@@ -1,0 +1,35 @@
+// Package command holds the commands of the datanode program, so that ringctl
+// can carry them as well.
+package command
+
+import (
+	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
+)
+
+// App is the datanode program.
+func App() *cli.App {
+	return &cli.App{
+		Name:    "datanode",
+		Usage:   "hold replicas of partitions and serve them over XMPP",
+		Version: version(),
+		Description: `A data node logs in to an XMPP server with an account of its own, announces
+itself by presence and waits until an operator makes it part of a cluster
+(ringctl bootstrap). It only dials out; it listens on no port.`,
+		Commands:       []*cli.Command{runCommand(), identityCommand()},
+		ExitErrHandler: func(*cli.Context, error) {}, // main decides, see Outcome
+		CommandNotFound: func(c *cli.Context, name string) {
+			_ = cli.ShowAppHelp(c) // the help is all there is to say
+		},
+	}
+}
+
+// version is the module's version as the Go toolchain recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
