@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
@@ -68,6 +69,31 @@ func (i *Info) Config(account string) (xmppconn.Config, error) {
 	return cfg, nil
 }
 
+// watched runs a step of the start that is given up as soon as one of the
+// processes ends; the error is then that process's.
+func (c *Cluster) watched(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		// It ends with ctx at the latest, by cancel below.
+		_ = poll(ctx, pollEvery, func() (bool, error) {
+			p := c.ended()
+			if p != nil {
+				cancel(p.diedError())
+			}
+			return p != nil, nil
+		})
+	})
+	err := step(ctx)
+	cancel(nil)
+	watch.Wait()
+	var died *diedError
+	if errors.As(context.Cause(ctx), &died) {
+		return died
+	}
+	return err
+}
+
 // bootstrap makes the store out of the data nodes, or finds that it is one
 // already, and waits until it is healthy.
 func (c *Cluster) bootstrap(ctx context.Context, opt admin.BootstrapOptions) error {
@@ -108,6 +134,10 @@ func (c *Cluster) connect(ctx context.Context) (*admin.Client, error) {
 // WaitHealthy waits until every data node is available and every partition has
 // a leader.
 func (c *Cluster) WaitHealthy(ctx context.Context) error {
+	return c.watched(ctx, c.waitHealthy)
+}
+
+func (c *Cluster) waitHealthy(ctx context.Context) error {
 	op, err := c.connect(ctx)
 	if err != nil {
 		return err
@@ -125,21 +155,17 @@ func (c *Cluster) WaitHealthy(ctx context.Context) error {
 	})
 }
 
-// await polls a condition; it fails early when a process ends, and says at the
-// end of ctx what was still missing.
+// await polls a condition, and says at the end of ctx what was still missing.
 func (c *Cluster) await(ctx context.Context, ready func() (ok bool, missing string)) error {
 	missing := ""
 	err := poll(ctx, pollEvery, func() (ok bool, err error) {
-		if p := c.ended(); p != nil {
-			return false, p.diedError()
-		}
 		ok, missing = ready()
 		return ok, nil
 	})
-	if err != nil && ctx.Err() != nil {
+	if err != nil {
 		return fmt.Errorf("the cluster did not get healthy: %s: %w%s", missing, err, c.logTails())
 	}
-	return err
+	return nil
 }
 
 // ended returns a process that should run and does not.

@@ -82,9 +82,17 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// diedError tells why a start failed: the last lines that the process wrote.
-func (p *process) diedError() error {
-	return fmt.Errorf("%s ended during the start (%v); the end of %s:\n%s", p.id, p.err, p.log, tail(p.log, 12))
+// diedError is why a start failed: a process ended. It shows the last lines
+// that the process wrote.
+type diedError struct {
+	id, log, last string
+	err           error // of the wait
+}
+
+func (p *process) diedError() error { return &diedError{p.id, p.log, tail(p.log, 12), p.err} }
+
+func (e *diedError) Error() string {
+	return fmt.Sprintf("%s has ended (%v); the end of %s:\n%s", e.id, e.err, e.log, e.last)
 }
 
 // tail returns the last lines of a file, indented for an error text.

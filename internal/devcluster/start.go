@@ -44,7 +44,8 @@ func (c *Cluster) start(ctx context.Context) error {
 	if !again {
 		opt = admin.BootstrapOptions{Partitions: c.opts.Partitions, Replicas: c.opts.replicas()}
 	}
-	if err := c.bootstrap(ctx, opt); err != nil {
+	err = c.watched(ctx, func(ctx context.Context) error { return c.bootstrap(ctx, opt) })
+	if err != nil {
 		return err
 	}
 	return c.info.save(c.files.info())

@@ -1,0 +1,181 @@
+package devcluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFailedStart: the error shows what the process said last, nothing keeps
+// running, and a second start in the same directory begins anew.
+func TestFailedStart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "c")
+	for range 2 {
+		_, err := Start(t.Context(), Options{Dir: dir, StartTimeout: 20 * time.Second})
+		if err == nil || !strings.Contains(err.Error(), "this data node is out of order") {
+			t.Fatalf("start with a data node that fails: %v", err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "pids")); err == nil {
+			t.Error("process ids are still recorded")
+		}
+		if _, err := os.Stat(filepath.Join(dir, "cluster.json")); err == nil {
+			t.Error("a cluster that failed is described")
+		}
+	}
+}
+
+func TestInterruptedStart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Start(ctx, Options{Dir: filepath.Join(t.TempDir(), "c")}); err == nil {
+		t.Fatal("started although interrupted")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "letter"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, want string
+		o          Options
+	}{
+		{"no directory", "--dir", Options{}},
+		{"directory of something else", "not empty", Options{Dir: full}},
+		{"port in use", "port " + strconv.Itoa(port), Options{Dir: filepath.Join(t.TempDir(), "c"), BasePort: port}},
+		{"two servers", "one XMPP server", Options{Dir: "c", Servers: 2}},
+		{"too many nodes", "choose 1 to", Options{Dir: "c", Nodes: MaxNodes + 1}},
+		{"replicas without nodes", "node of its own", Options{Dir: "c", Nodes: 2, Replicas: 3}},
+		{"port too high", "base port", Options{Dir: "c", BasePort: 65535}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Start(t.Context(), c.o)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want something about %q", err, c.want)
+			}
+		})
+	}
+	if err := Down(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no development cluster") {
+		t.Errorf("down in a directory without a cluster: %v", err)
+	}
+}
+
+// TestDownSparesOthers: a recorded number that belongs to another program by
+// now is not signalled.
+func TestDownSparesOthers(t *testing.T) {
+	dir := t.TempDir()
+	l := layout(dir)
+	unlock, err := lockDir(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	other := exec.Command("sleep", "60")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- other.Wait() }()
+	if err := recordPID(l, other.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := Down(dir); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+		t.Error("down has ended a process that is none of the cluster's")
+	default:
+	}
+	if err := other.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+}
+
+func TestLockExcludes(t *testing.T) {
+	l := layout(t.TempDir())
+	unlock, err := lockDir(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockDir(l); err == nil {
+		t.Error("locked twice")
+	}
+	unlock()
+	again, err := lockDir(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
+// TestCertificates: the server's certificate verifies under ca.pem for the
+// domain and for loopback, and secrets are closed to others.
+func TestCertificates(t *testing.T) {
+	l := layout(filepath.Join(t.TempDir(), "c"))
+	if err := l.make(); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeCertificates(l, "ring.example"); err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(l.cert(), l.key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(l.ca())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	for _, name := range []string{"ring.example", "localhost", "127.0.0.1"} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "other.example"}); err == nil {
+		t.Error("the certificate is good for any name")
+	}
+	for _, secret := range []string{l.key(), filepath.Dir(l.key()), filepath.Dir(l.secret("app"))} {
+		st, err := os.Stat(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", filepath.Base(secret), st.Mode())
+		}
+	}
+}
+
+func TestChoosePorts(t *testing.T) {
+	ports, err := choosePorts(3, 0)
+	if err != nil || len(ports) != 3 || ports[0] == ports[1] || ports[1] == ports[2] {
+		t.Fatalf("%v, %v", ports, err)
+	}
+	_, p, _ := net.SplitHostPort(ports[0])
+	base, err := strconv.Atoi(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, err := choosePorts(1, base)
+	if err != nil || fixed[0] != ports[0] {
+		t.Errorf("from base %d: %v, %v", base, fixed, err)
+	}
+}
