@@ -1,0 +1,224 @@
+// Package appclienttest is a RosterDB cluster inside the test's process, for
+// tests of applications and of the client itself. It speaks the real protocol
+// over a real loopback socket; its nodes share one state in memory, so nothing
+// survives it and nothing is replicated. Faults make it misbehave as networks
+// and nodes do.
+package appclienttest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/appclient"
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn/xmppconntest"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// Options of a Cluster.
+type Options struct {
+	Nodes      int // 0: 3
+	Partitions int // 0: 16
+	MaxStanza  int // bytes; 0: 256 KiB. Values larger than half of it are read in pieces.
+	// Fault is asked about each stanza with operations; nil: all goes well. It
+	// is called from the nodes' goroutines, one at a time.
+	Fault func(Stanza) Fault
+}
+
+// Stanza is a request that is about to be handled.
+type Stanza struct {
+	Node          string // full JID of the node it is for
+	Opens, Writes int    // operations in it
+	Reads         int
+}
+
+// Fault is what goes wrong with a request.
+type Fault struct {
+	DropRequest  bool          // it never arrives
+	DropAnswer   bool          // it is handled, the answer never arrives
+	DupAnswer    bool          // the answer arrives twice
+	Delay        time.Duration // before the answer
+	Refuse       op.Code       // answer each operation with this code, apply nothing
+	ApplyAndSay  op.Code       // apply each operation, but answer with this code
+	NoHint       bool          // a redirect does not name the leader
+	Bounce       string        // answer with a stanza error of this condition
+	LateReceipt  bool          // the receipt comes without results
+	ForeignFirst bool          // a stranger's forged results come first
+	Then         func()        // called when the request was dealt with
+}
+
+// Cluster is a running fake cluster.
+type Cluster struct {
+	opt Options
+	srv *xmppconntest.Server
+
+	mu      sync.Mutex
+	doc     *ring.Document
+	state   *store
+	nodes   []*fakeNode
+	leaders []int // of each partition: index in nodes
+	clients map[*xmppconntest.Session]*wire.Assembler
+	wg      sync.WaitGroup
+	closed  bool
+}
+
+type fakeNode struct {
+	jid    string
+	online bool
+	health wire.Health
+}
+
+// Start starts a cluster. Close it after use.
+func Start(opt Options) (*Cluster, error) {
+	if opt.Nodes == 0 {
+		opt.Nodes = 3
+	}
+	if opt.Partitions == 0 {
+		opt.Partitions = 16
+	}
+	if opt.MaxStanza == 0 {
+		opt.MaxStanza = 256 << 10
+	}
+	c := &Cluster{opt: opt, state: newStore(), clients: make(map[*xmppconntest.Session]*wire.Assembler)}
+	var members []ring.Member
+	for i := range opt.Nodes {
+		jid := fmt.Sprintf("dn%d@localhost/store", i+1)
+		uuid := fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1)
+		members = append(members, ring.Member{ID: uint64(i + 1), JID: jid, Store: uuid, State: ring.Active})
+		c.nodes = append(c.nodes, &fakeNode{jid: jid, online: true, health: wire.Health{Member: uint64(i + 1), Store: uuid, State: "ok"}})
+	}
+	doc, err := ring.New(members, ring.Options{Cluster: "00000000-0000-4000-8000-0000000000ff", Partitions: opt.Partitions, Replicas: min(3, opt.Nodes)})
+	if err != nil {
+		return nil, fmt.Errorf("make ring: %w", err)
+	}
+	c.doc = doc
+	for _, row := range doc.Table {
+		c.leaders = append(c.leaders, int(row[0])-1)
+	}
+	c.srv, err = xmppconntest.Start(xmppconntest.Options{Login: c.login, Stanza: c.stanza, Logout: c.logout})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Config returns what a client needs to dial the cluster.
+func (c *Cluster) Config() appclient.Config {
+	return appclient.Config{JID: "app@localhost", Password: "any", Addrs: []string{c.srv.Addr()}, InsecurePlaintext: true, MaxStanza: c.opt.MaxStanza}
+}
+
+// Close stops the cluster and waits for its goroutines.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.srv.Close()
+	c.wg.Wait()
+}
+
+// DropStreams cuts all clients' connections.
+func (c *Cluster) DropStreams() { c.srv.Drop() }
+
+// Applied returns the writes that changed the state, in order.
+func (c *Cluster) Applied() []Applied {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.state.applied)
+}
+
+// Nodes returns the full JIDs of the data nodes.
+func (c *Cluster) Nodes() (jids []string) {
+	for _, n := range c.nodes {
+		jids = append(jids, n.jid)
+	}
+	return jids
+}
+
+// ExpireSessions forgets all sessions.
+func (c *Cluster) ExpireSessions() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.state.sessions)
+}
+
+// Lead makes the replica with this place in the ring's order lead all partitions.
+func (c *Cluster) Lead(place int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p, row := range c.doc.Table {
+		c.leaders[p] = int(row[place%len(row)]) - 1
+	}
+}
+
+// SetOnline changes a node's presence. An offline node answers nothing, and
+// hands the partitions it led to the next online replica.
+func (c *Cluster) SetOnline(node int, online bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.nodes[node]
+	n.online = online
+	for p, row := range c.doc.Table {
+		if c.nodes[c.leaders[p]].online {
+			continue
+		}
+		for _, id := range row {
+			if c.nodes[id-1].online {
+				c.leaders[p] = int(id) - 1
+				break
+			}
+		}
+	}
+	for s := range c.clients {
+		s.Send(c.presence(n, s.JID))
+	}
+}
+
+// Move swaps the replicas of all partitions to the next members and publishes
+// the ring with a new epoch.
+func (c *Cluster) Move() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	doc := *c.doc
+	doc.Epoch++
+	doc.Table = make([][]uint64, len(c.doc.Table))
+	for p, row := range c.doc.Table {
+		for _, id := range row {
+			doc.Table[p] = append(doc.Table[p], id%uint64(len(c.nodes))+1)
+		}
+		c.leaders[p] = int(doc.Table[p][0]) - 1
+	}
+	c.doc = &doc
+	for s := range c.clients {
+		for _, n := range c.nodes {
+			s.Send(c.presence(n, s.JID))
+		}
+	}
+}
+
+func (c *Cluster) presence(n *fakeNode, to string) []byte {
+	b := stanza.AppendAttr([]byte("<presence"), "from", n.jid)
+	b = stanza.AppendAttr(b, "to", to)
+	if !n.online {
+		return append(b, " type='unavailable'/>"...)
+	}
+	n.health.Epoch, n.health.Cluster = c.doc.Epoch, c.doc.Cluster
+	b = append(b, "><priority>1</priority>"...)
+	b = wire.AppendHealth(b, &n.health)
+	return append(b, "</presence>"...)
+}
+
+func (c *Cluster) login(s *xmppconntest.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clients[s] = wire.NewAssembler(8<<20, 16)
+}
+
+func (c *Cluster) logout(s *xmppconntest.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.clients, s)
+}

@@ -1,0 +1,233 @@
+package appclienttest
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn/xmppconntest"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// stanza is server and nodes at once: it handles what a client sends.
+func (c *Cluster) stanza(s *xmppconntest.Session, st *stanza.Stanza) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	to := st.AttrString(st.To)
+	switch {
+	case st.Kind == stanza.Presence:
+		for _, n := range c.nodes {
+			if n.online {
+				s.Send(c.presence(n, s.JID))
+			}
+		}
+	case st.Kind == stanza.IQ && to == "":
+		c.serverIQ(s, st)
+	case st.Kind == stanza.IQ || st.Kind == stanza.Message:
+		if n := c.byJID(to); n != nil && n.online {
+			c.request(s, st, n)
+		} else {
+			s.Send(c.bounce(st, "service-unavailable"))
+		}
+	}
+}
+
+func (c *Cluster) byJID(jid string) *fakeNode {
+	for _, n := range c.nodes {
+		if n.jid == jid {
+			return n
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) bounce(st *stanza.Stanza, condition string) []byte {
+	return stanza.AppendError(nil, st, "", "cancel", condition, "")
+}
+
+// serverIQ answers what a client asks of its server: roster and ping.
+func (c *Cluster) serverIQ(s *xmppconntest.Session, st *stanza.Stanza) {
+	if string(st.Get(st.ChildNS)) != "jabber:iq:roster" {
+		s.Send(stanza.AppendIQResult(nil, st, nil))
+		return
+	}
+	q := []byte("<query xmlns='jabber:iq:roster'>")
+	for _, n := range c.nodes {
+		j, err := stanza.ParseJID(n.jid)
+		if err != nil {
+			continue
+		}
+		q = stanza.AppendAttr(append(q, "<item"...), "jid", j.Bare().String())
+		q = append(q, " subscription='both'><group>Data nodes</group></item>"...)
+	}
+	s.Send(stanza.AppendIQResult(nil, st, append(q, "</query>"...)))
+}
+
+// request handles a stanza for a data node.
+func (c *Cluster) request(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode) {
+	ops := st.Get(st.Child)
+	switch string(st.Get(st.ChildName)) {
+	case "ring":
+		s.Send(c.ringAnswer(st))
+		return
+	case "part":
+		el, done, err := c.clients[s].Add(s.JID, ops)
+		if err != nil {
+			s.Send(c.bounce(st, "bad-request"))
+			return
+		}
+		if !done {
+			return
+		}
+		ops = el
+	}
+	req, err := wire.ParseRequest(ops)
+	if err != nil {
+		s.Send(c.bounce(st, "bad-request"))
+		return
+	}
+	var f Fault
+	if c.opt.Fault != nil {
+		f = c.opt.Fault(Stanza{Node: n.jid, Opens: len(req.Opens), Writes: len(req.Writes), Reads: len(req.Reads)})
+	}
+	c.deal(s, st, n, req, f)
+	if f.Then != nil {
+		c.wg.Go(f.Then)
+	}
+}
+
+// deal handles a request as well as the fault lets it.
+func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, req *wire.Request, f Fault) {
+	switch {
+	case f.DropRequest:
+		return
+	case f.Bounce != "":
+		s.Send(c.bounce(st, f.Bounce))
+		return
+	}
+	answer := c.answer(st, n, c.handle(n, req, f), s.JID, f)
+	if f.DropAnswer {
+		return
+	}
+	if f.ForeignFirst {
+		s.Send(c.forged(st, req, s.JID))
+	}
+	send := func() {
+		s.Send(answer)
+		if f.DupAnswer {
+			s.Send(answer)
+		}
+	}
+	if f.Delay == 0 || c.closed {
+		send()
+		return
+	}
+	c.wg.Go(func() {
+		time.Sleep(f.Delay)
+		send()
+	})
+}
+
+// answer wraps results as the stanza that the node sends back.
+func (c *Cluster) answer(st *stanza.Stanza, n *fakeNode, r *wire.Response, to string, f Fault) []byte {
+	payload := wire.AppendResponse(nil, r)
+	if st.Kind == stanza.IQ {
+		return stanza.AppendIQResult(nil, st, payload)
+	}
+	id := st.AttrString(st.ID)
+	if f.LateReceipt {
+		b := stamp(wire.AppendAnswer(nil, to, nil, payload), n.jid)
+		return append(b, stamp(wire.AppendAnswer(nil, to, []string{id}, nil), n.jid)...)
+	}
+	return stamp(wire.AppendAnswer(nil, to, []string{id}, payload), n.jid)
+}
+
+// stamp adds the sender as a server does.
+func stamp(message []byte, from string) []byte {
+	return append(stanza.AppendAttr([]byte("<message"), "from", from), bytes.TrimPrefix(message, []byte("<message"))...)
+}
+
+// forged is an answer from somebody who was not asked: all is well, it says.
+func (c *Cluster) forged(st *stanza.Stanza, req *wire.Request, to string) []byte {
+	r := &wire.Response{Epoch: c.doc.Epoch}
+	for i := range req.Opens {
+		r.Writes = append(r.Writes, wire.WriteReply{Tag: req.Opens[i].Tag, WriteResult: op.WriteResult{Code: op.OK, Session: 666}})
+	}
+	for i := range req.Writes {
+		r.Writes = append(r.Writes, wire.WriteReply{Tag: req.Writes[i].Tag, WriteResult: op.WriteResult{Code: op.OK, Items: make([]op.Item, len(req.Writes[i].Mutations))}})
+	}
+	for i := range req.Reads {
+		r.Reads = append(r.Reads, wire.ReadReply{Tag: req.Reads[i].Tag, ReadResult: op.ReadResult{Code: op.OK, Objects: []op.Object{{Path: req.Reads[i].Path, Version: 666}}}})
+	}
+	return stamp(wire.AppendAnswer(nil, to, []string{st.AttrString(st.ID)}, wire.AppendResponse(nil, r)), "eve@localhost/store")
+}
+
+func (c *Cluster) handle(n *fakeNode, req *wire.Request, f Fault) *wire.Response {
+	r := &wire.Response{Epoch: c.doc.Epoch}
+	wrote := func(tag uint64, partition uint32, bad string, do func() op.WriteResult) {
+		var res op.WriteResult
+		code, leader := c.route(n, partition, f)
+		switch {
+		case bad != "":
+			res = op.WriteResult{Code: op.Invalid, Text: bad}
+		case f.Refuse != 0:
+			res = op.WriteResult{Code: f.Refuse}
+		case code != op.OK:
+			res = op.WriteResult{Code: code, Leader: leader}
+		default:
+			if res = do(); f.ApplyAndSay != 0 {
+				res = op.WriteResult{Code: f.ApplyAndSay}
+			}
+		}
+		r.Writes = append(r.Writes, wire.WriteReply{Tag: tag, WriteResult: res})
+	}
+	for i := range req.Opens {
+		o := &req.Opens[i]
+		wrote(o.Tag, o.Partition, o.Bad, func() op.WriteResult { return c.state.open(o.Partition) })
+	}
+	for i := range req.Writes {
+		w := &req.Writes[i]
+		wrote(w.Tag, w.Partition, w.Bad, func() op.WriteResult { return c.state.write(w.Partition, &w.Write) })
+	}
+	for i := range req.Reads {
+		q := &req.Reads[i]
+		res := op.ReadResult{Code: f.Refuse}
+		if f.Refuse == 0 {
+			res.Code, res.Leader = c.route(n, q.Partition, f)
+			if res.Code == op.OK {
+				res = c.state.read(&q.Read, c.opt.MaxStanza/2)
+			}
+		}
+		r.Reads = append(r.Reads, wire.ReadReply{Tag: q.Tag, ReadResult: res})
+	}
+	return r
+}
+
+// route says whether n leads the partition.
+func (c *Cluster) route(n *fakeNode, partition uint32, f Fault) (op.Code, string) {
+	if uint64(partition) >= uint64(len(c.leaders)) {
+		return op.Invalid, ""
+	}
+	leader := c.nodes[c.leaders[partition]]
+	switch {
+	case leader == n:
+		return op.OK, ""
+	case f.NoHint:
+		return op.Redirect, ""
+	}
+	return op.Redirect, leader.jid
+}
+
+func (c *Cluster) ringAnswer(st *stanza.Stanza) []byte {
+	doc, err := ring.Encode(c.doc)
+	if err != nil {
+		return c.bounce(st, "internal-server-error")
+	}
+	el := fmt.Appendf(nil, "<ring xmlns='urn:rosterdb:store:1' epoch='%s'>", strconv.FormatUint(c.doc.Epoch, 10))
+	el = stanza.AppendEscaped(el, doc)
+	return stanza.AppendIQResult(nil, st, append(el, "</ring>"...))
+}
