@@ -151,10 +151,14 @@ func (r Root) check(path string) error {
 	return nil
 }
 
+// maxEmptyPieces is how often in a row an answer may bring nothing of a value
+// before the node is taken to be broken.
+const maxEmptyPieces = 256
+
 // get reads one version of an object, in pieces if one answer cannot hold it.
 // Not whole: it changed under way.
 func (r Root) get(ctx context.Context, path string) (o *Object, whole bool, err error) {
-	for {
+	for empty := 0; ; {
 		ask := op.Read{Kind: op.Get, Root: r.name, Path: path}
 		if o != nil {
 			ask.Offset, ask.Version = uint64(len(o.Value)), o.Version
@@ -181,7 +185,11 @@ func (r Root) get(ctx context.Context, path string) (o *Object, whole bool, err 
 		if uint64(len(o.Value)) >= got.Size {
 			return o, true, nil
 		}
-		if len(got.Value) == 0 {
+		// Reads of many callers share an answer, and this one may have found no
+		// room in it; each answer holds a piece of at least one value.
+		if len(got.Value) > 0 {
+			empty = 0
+		} else if empty++; empty > maxEmptyPieces {
 			return nil, false, fmt.Errorf("%w: the value of %q ends early", ErrUnavailable, path)
 		}
 	}

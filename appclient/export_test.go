@@ -1,0 +1,13 @@
+package appclient
+
+import "context"
+
+// Faults are mistakes that tests seed in a client.
+type Faults struct {
+	NewSeqOnRetry, UnknownAsUnavailable, FloorPassesLive bool
+}
+
+// DialWith is Dial of a client with mistakes.
+func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
+	return dial(ctx, cfg, faults{f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive})
+}

@@ -1,0 +1,415 @@
+package appclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/rosterdb/rosterdb/appclient"
+	"github.com/rosterdb/rosterdb/appclient/appclienttest"
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// script gives a fault to the first requests with operations of a kind.
+type script struct {
+	mu     sync.Mutex
+	faults []appclienttest.Fault
+	reads  bool
+}
+
+func (s *script) next(st appclienttest.Stanza) appclienttest.Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reads && st.Reads == 0 || !s.reads && st.Writes == 0 || len(s.faults) == 0 {
+		return appclienttest.Fault{}
+	}
+	f := s.faults[0]
+	s.faults = s.faults[1:]
+	return f
+}
+
+func quick(cfg *appclient.Config) { cfg.TryTimeout = 50 * time.Millisecond }
+
+// single is a cluster in which the scripted faults meet one write.
+func putUnder(t testing.TB, f appclient.Faults, faults ...appclienttest.Fault) (cl *appclienttest.Cluster, c *appclient.Client, err error) {
+	s := &script{faults: faults}
+	cl = cluster(t, appclienttest.Options{Fault: s.next})
+	cfg := cl.Config()
+	quick(&cfg)
+	c, err = appclient.DialWith(deadline(t), cfg, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() }) //nolint:errcheck // never fails
+	_, err = c.Root("r").Put(deadline(t), "p", []byte("v"))
+	return cl, c, err
+}
+
+func TestWriteSurvives(t *testing.T) {
+	type F = appclienttest.Fault
+	for _, tc := range []struct {
+		name   string
+		faults []F
+	}{
+		{"a lost request", []F{{DropRequest: true}}},
+		{"a lost answer", []F{{DropAnswer: true}}},
+		{"three lost answers", []F{{DropAnswer: true}, {DropAnswer: true}, {DropAnswer: true}}},
+		{"a doubled answer", []F{{DupAnswer: true}}},
+		{"a late answer", []F{{Delay: 120 * time.Millisecond}}},
+		{"answers later than each try", []F{{Delay: 120 * time.Millisecond}, {Delay: 120 * time.Millisecond}, {Delay: 120 * time.Millisecond}, {Delay: 120 * time.Millisecond}, {Delay: 120 * time.Millisecond}}},
+		{"a receipt apart from its results", []F{{LateReceipt: true}}},
+		{"a forged answer", []F{{ForeignFirst: true}}},
+		{"redirects", []F{{Refuse: op.Redirect}, {Refuse: op.Redirect}, {Refuse: op.Redirect}, {Refuse: op.Redirect}}},
+		{"no leader", []F{{Refuse: op.Unavailable}, {Refuse: op.Unavailable}, {Refuse: op.Unavailable}}},
+		{"leadership lost after the write", []F{{ApplyAndSay: op.Retry}, {Refuse: op.Redirect}}},
+		{"a bounce", []F{{Bounce: "service-unavailable"}, {Bounce: "recipient-unavailable"}}},
+		{"an expired session", []F{{Refuse: op.SessionExpired}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			cl, _, err := putUnder(t, appclient.Faults{}, tc.faults...)
+			if err != nil {
+				t.Error(err)
+			}
+			if n := len(cl.Applied()); n != 1 {
+				t.Errorf("applied %d times", n)
+			}
+		})
+	}
+}
+
+func TestNewSequenceOnRetryIsSeen(t *testing.T) {
+	cl, _, err := putUnder(t, appclient.Faults{NewSeqOnRetry: true}, appclienttest.Fault{DropAnswer: true})
+	if err != nil || len(cl.Applied()) == 1 {
+		t.Errorf("a client that retries under a new sequence applied %d times, %v; the test cannot see double effects", len(cl.Applied()), err)
+	}
+}
+
+// outcome says what a write's error claims happened.
+func claims(err error) string {
+	switch {
+	case err == nil:
+		return "applied"
+	case errors.Is(err, appclient.ErrUnknownOutcome) && !errors.Is(err, appclient.ErrUnavailable):
+		return "unknown"
+	case errors.Is(err, appclient.ErrUnavailable) && !errors.Is(err, appclient.ErrUnknownOutcome):
+		return "not applied"
+	}
+	return fmt.Sprint("nothing clear: ", err)
+}
+
+func TestOutcomes(t *testing.T) {
+	type F = appclienttest.Fault
+	many := func(f F) []F {
+		var out []F
+		for range 1000 {
+			out = append(out, f)
+		}
+		return out
+	}
+	for _, tc := range []struct {
+		name    string
+		faults  []F
+		want    string
+		applied int
+	}{
+		{"requests vanish", many(F{DropRequest: true}), "unknown", 0},
+		{"answers vanish", many(F{DropAnswer: true}), "unknown", 1},
+		{"no leader", many(F{Refuse: op.Unavailable}), "not applied", 0},
+		{"redirected for ever", many(F{Refuse: op.Redirect}), "not applied", 0},
+		{"full", many(F{Refuse: op.Full}), "not applied", 0},
+		{"full after a lost answer", append([]F{{DropAnswer: true}}, many(F{Refuse: op.Full})...), "unknown", 1},
+		{"unavailable after a lost answer", append([]F{{DropAnswer: true}}, many(F{Refuse: op.Unavailable})...), "unknown", 1},
+		{"leadership lost", many(F{ApplyAndSay: op.Retry}), "unknown", 1},
+		{"below the floor", []F{{ApplyAndSay: op.Unknown}}, "unknown", 1},
+		{"session expired after a lost answer", []F{{DropAnswer: true}, {Refuse: op.SessionExpired}}, "unknown", 1},
+		{"bounces", many(F{Bounce: "service-unavailable"}), "unknown", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := &script{faults: tc.faults}
+			cl := cluster(t, appclienttest.Options{Fault: s.next})
+			c := dial(t, cl, quick)
+			ctx, cancel := context.WithTimeout(context.Background(), 400*time.Millisecond)
+			defer cancel()
+			_, err := c.Root("r").Put(ctx, "p", []byte("v"))
+			if got := claims(err); got != tc.want {
+				t.Errorf("told %q, want %q: %v", got, tc.want, err)
+			}
+			if n := len(cl.Applied()); n != tc.applied {
+				t.Errorf("applied %d times, want %d", n, tc.applied)
+			}
+		})
+	}
+}
+
+func TestUnknownToldAsUnavailableIsSeen(t *testing.T) {
+	s := &script{faults: []appclienttest.Fault{{DropAnswer: true}, {DropAnswer: true}, {DropAnswer: true}, {DropAnswer: true}, {DropAnswer: true}}}
+	cl := cluster(t, appclienttest.Options{Fault: s.next})
+	c, err := appclient.DialWith(deadline(t), cl.Config(), appclient.Faults{UnknownAsUnavailable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // never fails
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	_, err = c.Root("r").Put(ctx, "p", nil)
+	if claims(err) != "not applied" || len(cl.Applied()) != 1 {
+		t.Errorf("a client that tells unknown as unavailable told %v of what was applied %d times; the tests cannot see the lie", err, len(cl.Applied()))
+	}
+}
+
+func TestNoOneOnline(t *testing.T) {
+	cl := cluster(t, appclienttest.Options{})
+	c := dial(t, cl, quick)
+	for i := range cl.Nodes() {
+		cl.SetOnline(i, false)
+	}
+	until(t, "offline nodes", func() bool { return c.Stats().Nodes == 0 })
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Root("r").Put(ctx, "p", nil); claims(err) != "not applied" {
+		t.Errorf("Put with no node: %v", err)
+	}
+}
+
+func until(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never saw %s", what)
+		}
+	}
+}
+
+func TestFailOverByPresence(t *testing.T) {
+	var once sync.Once
+	var cl *appclienttest.Cluster
+	cl = cluster(t, appclienttest.Options{Fault: func(st appclienttest.Stanza) (f appclienttest.Fault) {
+		if st.Writes > 0 {
+			once.Do(func() {
+				f.DropRequest = true
+				f.Then = func() {
+					for i, jid := range cl.Nodes() {
+						if jid == st.Node {
+							cl.SetOnline(i, false)
+						}
+					}
+				}
+			})
+		}
+		return f
+	}})
+	c := dial(t, cl, func(cfg *appclient.Config) { cfg.TryTimeout = 5 * time.Second })
+	began := time.Now()
+	if _, err := c.Root("r").Put(deadline(t), "p", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the news that the leader is gone did not start a retry: %v", took)
+	}
+}
+
+func TestReconnectInTheMiddle(t *testing.T) {
+	cl := cluster(t, appclienttest.Options{})
+	c := dial(t, cl, quick)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	var acknowledged atomic.Int64
+	for i := range 4 {
+		wg.Go(func() {
+			r := c.Root(fmt.Sprint("root", i))
+			for !stop.Load() {
+				if _, err := r.Put(deadline(t), "p", []byte("v")); err != nil {
+					t.Error(err)
+					return
+				}
+				acknowledged.Add(1)
+			}
+		})
+	}
+	for n := range 3 {
+		have := acknowledged.Load()
+		until(t, "more writes", func() bool { return acknowledged.Load() > have+50 || t.Failed() })
+		cl.DropStreams()
+		until(t, "another login", func() bool { return c.Stats().Logins >= uint64(n+2) })
+	}
+	stop.Store(true)
+	wg.Wait()
+	if got, want := len(cl.Applied()), int(acknowledged.Load()); got != want {
+		t.Errorf("%d writes acknowledged, %d applied", want, got)
+	}
+}
+
+func TestNewRingIsLearned(t *testing.T) {
+	cl := cluster(t, appclienttest.Options{Nodes: 5})
+	c := dial(t, cl, quick)
+	r := c.Root("r")
+	if _, err := r.Put(deadline(t), "p", nil); err != nil {
+		t.Fatal(err)
+	}
+	before := c.Where("r").Leader
+	cl.Move()
+	if _, err := r.Put(deadline(t), "p", nil); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the new epoch", func() bool { return c.Stats().Epoch == 2 })
+	if after := c.Where("r").Leader; after == before {
+		t.Errorf("still asks %s first", after)
+	}
+}
+
+func TestReadsSurvive(t *testing.T) {
+	type F = appclienttest.Fault
+	s := &script{reads: true}
+	cl := cluster(t, appclienttest.Options{Fault: s.next})
+	c := dial(t, cl, quick)
+	if _, err := c.Root("r").Put(deadline(t), "p", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []F{{}, {DropRequest: true}, {DropAnswer: true}, {DupAnswer: true}, {Delay: 120 * time.Millisecond}, {Refuse: op.Redirect}, {Refuse: op.Unavailable}, {Refuse: op.Retry}, {Bounce: "service-unavailable"}, {ForeignFirst: true}} {
+		s.mu.Lock()
+		s.faults = []F{f, f}
+		s.mu.Unlock()
+		if o, err := c.Root("r").Get(deadline(t), "p"); err != nil || string(o.Value) != "v" {
+			t.Errorf("Get under %+v: %v, %v", f, o, err)
+		}
+	}
+}
+
+// heldUp loses the first write of a session and lets n others pass it.
+func heldUp(t *testing.T, n int, f appclient.Faults) (applied int, errs []error) {
+	s := &script{faults: []appclienttest.Fault{{DropRequest: true}}}
+	cl := cluster(t, appclienttest.Options{Fault: s.next})
+	cfg := cl.Config()
+	cfg.TryTimeout = 200 * time.Millisecond
+	c, err := appclient.DialWith(deadline(t), cfg, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // never fails
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if _, err := c.Root("r").Put(deadline(t), fmt.Sprint("p", i), nil); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return len(cl.Applied()), errs
+}
+
+func TestWindow(t *testing.T) {
+	if applied, errs := heldUp(t, 2000, appclient.Faults{}); applied != 2000 || len(errs) > 0 {
+		t.Errorf("applied %d of 2000; errors %v", applied, errs)
+	}
+}
+
+func TestFloorBugIsSeen(t *testing.T) {
+	if _, errs := heldUp(t, 2000, appclient.Faults{FloorPassesLive: true}); len(errs) == 0 {
+		t.Error("a floor that passes what is not settled does no harm that the test can see")
+	}
+}
+
+// plan is what goes wrong in a run of exactlyOnce.
+type plan struct {
+	faults []appclienttest.Fault
+	drops  int // cuts of the stream
+}
+
+// TestExactlyOnce writes through random faults from several goroutines and
+// compares what was told with what was applied.
+func TestExactlyOnce(t *testing.T) {
+	type F = appclienttest.Fault
+	kinds := []F{
+		{}, {}, {}, {DropRequest: true}, {DropAnswer: true}, {DupAnswer: true}, {Delay: 15 * time.Millisecond}, {LateReceipt: true},
+		{Refuse: op.Redirect}, {Refuse: op.Unavailable}, {Refuse: op.SessionExpired}, {ApplyAndSay: op.Retry}, {Bounce: "service-unavailable"}, {ForeignFirst: true},
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		p := plan{
+			faults: rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 30).Draw(rt, "faults"),
+			drops:  rapid.IntRange(0, 2).Draw(rt, "stream drops"),
+		}
+		for _, lie := range exactlyOnce(t, p, appclient.Faults{}) {
+			rt.Error(lie)
+		}
+	})
+}
+
+func TestExactlyOnceCanFail(t *testing.T) {
+	p := plan{faults: make([]appclienttest.Fault, 8)}
+	for i := range p.faults {
+		p.faults[i].DropAnswer = i > 3
+	}
+	if lies := exactlyOnce(t, p, appclient.Faults{NewSeqOnRetry: true}); len(lies) == 0 {
+		t.Error("a new sequence on each retry, and nothing was seen")
+	}
+}
+
+// exactlyOnce returns what was told wrongly.
+func exactlyOnce(t *testing.T, p plan, f appclient.Faults) (lies []string) {
+	s := &script{faults: p.faults}
+	cl, err := appclienttest.Start(appclienttest.Options{Partitions: 4, Fault: s.next})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	cfg := cl.Config()
+	cfg.TryTimeout = 10 * time.Millisecond
+	c, err := appclient.DialWith(deadline(t), cfg, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := writeAll(c, cl, p.drops)
+	c.Close() //nolint:errcheck // never fails
+	cl.Close()
+	times := make(map[string]int)
+	for _, a := range cl.Applied() {
+		times[a.Mutations[0].Path]++
+	}
+	for path, what := range told {
+		n := times[path]
+		right := what == "applied" && n == 1 || what == "not applied" && n == 0 || what == "unknown" && n <= 1
+		if !right {
+			lies = append(lies, fmt.Sprintf("%s: told %q, applied %d times", path, what, n))
+		}
+	}
+	return lies
+}
+
+// writeAll writes each path once from several goroutines and returns what the
+// client told of each.
+func writeAll(c *appclient.Client, cl *appclienttest.Cluster, drops int) map[string]string {
+	const callers, each = 4, 6
+	told := make(map[string]string)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for n := range each {
+				path := fmt.Sprint("p", i, "-", n)
+				ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+				_, err := c.Root(fmt.Sprint("root", i)).Put(ctx, path, []byte("v"))
+				cancel()
+				mu.Lock()
+				told[path] = claims(err)
+				mu.Unlock()
+				if n == each/2 && i < drops {
+					cl.DropStreams()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return told
+}
