@@ -66,7 +66,7 @@ func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 		h.refuse(conn, st, "forbidden", textDenied)
 		return
 	}
-	epoch, _, err := adminxml.ParseRing(el)
+	epoch, _, err := wire.ParseRing(el)
 	if err != nil {
 		h.refuse(conn, st, "bad-request", err.Error())
 		return
@@ -78,7 +78,7 @@ func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	}
 	payload := v.ring
 	if epoch == v.doc.Epoch {
-		payload = adminxml.AppendRing(nil, epoch, nil)
+		payload = wire.AppendRing(nil, epoch, nil)
 	}
 	_ = conn.Send(stanza.AppendIQResult(nil, st, payload)) // lost with the stream: asked again
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/replication"
 	"github.com/rosterdb/rosterdb/ring"
 )
@@ -114,11 +114,11 @@ func (n *Node) fetchRing(ctx context.Context, jid string) (*ring.Document, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	el, err := n.iqs.Do(ctx, conn, jid, "get", adminxml.AppendRing(nil, n.epoch(), nil))
+	el, err := n.iqs.Do(ctx, conn, jid, "get", wire.AppendRing(nil, n.epoch(), nil))
 	if err != nil {
 		return nil, err
 	}
-	_, b, err := adminxml.ParseRing(el)
+	_, b, err := wire.ParseRing(el)
 	if err != nil || len(b) == 0 {
 		return nil, err
 	}

@@ -11,11 +11,13 @@ import (
 	"github.com/rosterdb/rosterdb/replication"
 )
 
-// Bounds of what is put together from parts, in bytes and senders.
+// Bounds of what is put together from parts: bytes of an element, and unfinished
+// elements of one sender.
 const (
 	maxClientElement = 2*op.MaxBatch + 64<<10
+	maxClientParts   = 4
 	maxPeerElement   = 64 << 20
-	maxOpenParts     = 64
+	maxPeerParts     = 4
 )
 
 // handler is the Node as the stream's read loop sees it. It implements
@@ -37,8 +39,8 @@ type handler struct {
 func newHandler(n *Node) *handler {
 	return &handler{
 		n: n, clients: make(map[string]*client),
-		clientParts: wire.NewAssembler(maxClientElement, maxOpenParts),
-		peerParts:   wire.NewAssembler(maxPeerElement, maxOpenParts),
+		clientParts: wire.NewAssembler(maxClientElement, maxClientParts),
+		peerParts:   wire.NewAssembler(maxPeerElement, maxPeerParts),
 	}
 }
 
@@ -185,6 +187,10 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt boo
 	reqs := make([]*wire.Request, 0, len(h.elements))
 	for _, el := range h.elements {
 		if isPart(el) {
+			if !c.app {
+				h.refuse(conn, st, "forbidden", textDenied)
+				return
+			}
 			whole, done, err := h.clientParts.Add(c.jid, el)
 			if err != nil {
 				h.refuse(conn, st, "bad-request", err.Error())
@@ -334,6 +340,7 @@ func healthOf(st *stanza.Stanza) *wire.Health {
 }
 
 func (h *handler) unavailable(st *stanza.Stanza) {
+	h.clientParts.Forget(st.AttrString(st.From))
 	if p := h.peerOf(st); p != nil {
 		h.peerGone(p)
 		return

@@ -4,8 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -27,7 +27,7 @@ func newView(doc *ring.Document, store string, old *view) (*view, error) {
 		return nil, err
 	}
 	v := &view{
-		doc: doc, ring: adminxml.AppendRing(nil, doc.Epoch, b),
+		doc: doc, ring: wire.AppendRing(nil, doc.Epoch, b),
 		peers: make(map[uint64]*peer), byJID: make(map[string]*peer),
 	}
 	for _, m := range doc.Members {

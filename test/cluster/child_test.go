@@ -1,0 +1,5 @@
+package cluster
+
+const childVar = "ROSTERDB_TEST_CHILD"
+
+func runChild() {}
