@@ -159,9 +159,8 @@ func (c *Core) compact(g *group) {
 	if c.logBytes > c.cfg.MaxLog {
 		entries, bytes = entries/16, bytes/16
 	}
-	cut := g.log.cut(g.applied, entries, bytes)
-	// Compaction copies what stays: do it seldom enough to be paid for.
-	if cut-g.log.offset >= uint64(entries)/4+1 || g.log.bytes > 2*bytes {
-		g.log.compact(cut)
+	// Compaction walks and copies what stays: it must be seldom enough.
+	if len(g.log.ents) > entries+entries/4 || g.log.bytes > 2*bytes {
+		g.log.compact(g.log.cut(g.applied, entries, bytes))
 	}
 }
