@@ -3,8 +3,6 @@ package state
 import (
 	"fmt"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
 )
@@ -140,8 +138,8 @@ func (p *Partition) write(c *command) (op.WriteResult, error) {
 
 // batch evaluates all conditions, then applies all mutations or none.
 func (p *Partition) batch(c *command) (result, error) {
-	l := lookup{p: p}
-	defer l.close()
+	l := &p.stored
+	defer l.done()
 	revision, err := l.revision(c.root)
 	if err != nil {
 		return result{}, err
@@ -164,7 +162,7 @@ func (p *Partition) batch(c *command) (result, error) {
 		}
 	}
 	if r.code == op.Conflict {
-		return p.refused(&l, c, r)
+		return p.refused(c, r)
 	}
 	r.revision++
 	p.put(c, &r)
@@ -185,9 +183,9 @@ func (m *mutation) holds(version uint64) bool {
 }
 
 // refused completes the items of a refused batch with the versions that are.
-func (p *Partition) refused(l *lookup, c *command, r result) (result, error) {
+func (p *Partition) refused(c *command, r result) (result, error) {
 	for i := range c.muts {
-		version, err := l.version(c.root, c.muts[i].path)
+		version, err := p.stored.version(c.root, c.muts[i].path)
 		if err != nil {
 			return result{}, err
 		}
@@ -216,112 +214,4 @@ func (p *Partition) put(c *command, r *result) {
 		item.Version = 0
 		p.active.set(change, key, object{deleted: true})
 	}
-}
-
-// lookup reads the merged state for one command, opening a bbolt transaction
-// only if the overlays don't know. The partition's lock is held.
-type lookup struct {
-	p  *Partition
-	tx *bbolt.Tx
-	b  *bbolt.Bucket // the partition's; nil if there is none
-	// empty: bbolt has never seen the root, so it has no objects of it.
-	empty bool
-}
-
-func (l *lookup) close() {
-	if l.tx != nil {
-		_ = l.tx.Rollback() // a read transaction: it fails only if closed already
-	}
-}
-
-func (l *lookup) bucket(name []byte) (*bbolt.Bucket, error) {
-	if l.tx == nil {
-		tx, err := l.p.store.db.Begin(false)
-		if err != nil {
-			return nil, fmt.Errorf("read state: %w", err)
-		}
-		l.tx, l.b = tx, tx.Bucket(l.p.key)
-	}
-	if l.b == nil {
-		return nil, nil
-	}
-	return l.b.Bucket(name), nil
-}
-
-// revision is the root's revision, 0 for one never written.
-func (l *lookup) revision(root []byte) (uint64, error) {
-	if r, ok := l.p.active.revision(root); ok {
-		return r, nil
-	}
-	if r, ok := l.p.flushing.revision(root); ok {
-		return r, nil
-	}
-	b, err := l.bucket(rootsBucket)
-	if err != nil {
-		return 0, err
-	}
-	r, err := storedRevision(b, root)
-	l.empty = r == 0
-	return r, err
-}
-
-func storedRevision(roots *bbolt.Bucket, root []byte) (uint64, error) {
-	if roots == nil {
-		return 0, nil
-	}
-	rec := roots.Get(root)
-	if rec == nil {
-		return 0, nil
-	}
-	payload, err := unseal(root, rec)
-	if err != nil {
-		return 0, err
-	}
-	d := decoder{b: payload}
-	r := d.uvarint()
-	if err := d.end(); err != nil {
-		return 0, fmt.Errorf("%w: root %q: %w", ErrCorrupt, root, err)
-	}
-	return r, nil
-}
-
-// version is the object's version, 0 if there is none.
-func (l *lookup) version(root, path []byte) (uint64, error) {
-	p := l.p
-	p.keybuf = append(append(append(p.keybuf[:0], root...), 0), path...)
-	key := p.keybuf
-	o, ok := p.active.object(key)
-	if !ok {
-		o, ok = p.flushing.object(key)
-	}
-	if !ok && !l.empty {
-		b, err := l.bucket(objectsBucket)
-		if err != nil {
-			return 0, err
-		}
-		if o, ok, err = storedObject(b, key); err != nil {
-			return 0, err
-		}
-	}
-	if !ok || o.deleted {
-		return 0, nil
-	}
-	return o.version, nil
-}
-
-// storedObject reads an object, which aliases bbolt's memory.
-func storedObject(objects *bbolt.Bucket, key []byte) (object, bool, error) {
-	if objects == nil {
-		return object{}, false, nil
-	}
-	rec := objects.Get(key)
-	if rec == nil {
-		return object{}, false, nil
-	}
-	payload, err := unseal(key, rec)
-	if err != nil {
-		return object{}, false, err
-	}
-	o, err := decodeObject(payload)
-	return o, err == nil, err
 }

@@ -20,9 +20,13 @@ import (
 func (s *Store) Flush() error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
-	parts, err := s.rotate()
-	if err != nil || len(parts) == 0 {
+	if err := s.usable(); err != nil {
 		return err
+	}
+	defer s.endWriting()
+	parts := s.rotate()
+	if len(parts) == 0 {
+		return nil
 	}
 	if err := s.db.Update(func(tx *bbolt.Tx) error { return s.commit(tx, parts) }); err != nil {
 		err = diskError(fmt.Errorf("flush %s: %w", s.path, err))
@@ -46,20 +50,11 @@ func diskError(err error) error {
 }
 
 // rotate takes the changes of all partitions over, by partition id.
-func (s *Store) rotate() ([]*Partition, error) {
-	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.partitions))
-	err := s.err
-	if s.closed {
-		err = ErrClosed
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) rotate() []*Partition {
+	all := s.beginWriting()
 	all = slices.DeleteFunc(all, func(p *Partition) bool { return !p.rotate() })
 	slices.SortFunc(all, func(a, b *Partition) int { return int(int64(a.id) - int64(b.id)) })
-	return all, nil
+	return all
 }
 
 // rotate begins a new generation; it tells whether there is anything to flush.

@@ -27,7 +27,8 @@ type overlay struct {
 // rootChange is what a generation knows of one root.
 type rootChange struct {
 	revision uint64
-	keys     []string // of its objects in this generation, unsorted
+	keys     []string  // of its objects in this generation, unsorted
+	first    [1]string // room for the first key
 }
 
 // position is where a partition's state stands.
@@ -71,6 +72,7 @@ func (o *overlay) setRevision(root []byte, revision uint64) *rootChange {
 	r := o.roots[string(root)]
 	if r == nil {
 		r = &rootChange{}
+		r.keys = r.first[:0]
 		o.roots[string(root)] = r
 		o.bytes += int64(len(root)) + objectOverhead
 	}

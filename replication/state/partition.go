@@ -26,6 +26,7 @@ type Partition struct {
 	flushing *overlay // nil: nothing is being flushed
 	ringNew  bool     // the ring changed since the last rotation
 	durable  uint64
+	stored   lookup
 	cmd      command // decoded into again and again
 	keybuf   []byte
 }

@@ -331,10 +331,10 @@ func TestAgainstModel(t *testing.T) {
 func TestSeededFaults(t *testing.T) {
 	for name, faults := range map[string]Faults{
 		"applied position outside the transaction": {AppliedOutsideTx: true},
-		"no dedupe":                                {NoDedupe: true},
-		"failed condition unrecorded":              {ConflictUnrecorded: true},
-		"snapshot without the dedupe table":        {SnapshotNoSessions: true},
-		"retry below the floor executed":           {FloorIgnored: true},
+		"no dedupe":                         {NoDedupe: true},
+		"failed condition unrecorded":       {ConflictUnrecorded: true},
+		"snapshot without the dedupe table": {SnapshotNoSessions: true},
+		"retry below the floor executed":    {FloorIgnored: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(20) {

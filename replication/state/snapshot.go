@@ -142,11 +142,13 @@ func (p *Partition) Restore(index, term uint64, conf, data []byte) error {
 	s := p.store
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := s.Err(); err != nil {
+	if err := s.usable(); err != nil {
 		return err
 	}
+	s.beginWriting()
+	defer s.endWriting()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if index < p.pos.index {
 		return fmt.Errorf("restore partition %d: snapshot at %d is older than the state at %d", p.id, index, p.pos.index)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,7 @@ type Store struct {
 	opt  Options
 
 	flushing sync.Mutex   // one Flush or Restore at a time
+	writing  atomic.Bool  // one is under way: no lookup may keep a transaction
 	dirty    atomic.Int64 // bytes not flushed
 
 	mu         sync.Mutex
@@ -139,6 +141,7 @@ func (s *Store) Partition(id uint32) (*Partition, error) {
 		return p, nil
 	}
 	p := &Partition{store: s, id: id, key: partitionKey(id)}
+	p.stored.p = p
 	if err := s.db.View(p.load); err != nil {
 		return nil, fmt.Errorf("load partition %d of %s: %w", id, s.path, err)
 	}
@@ -179,6 +182,16 @@ func (s *Store) Err() error {
 	return s.err
 }
 
+// usable tells why the store can't be written.
+func (s *Store) usable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return s.err
+}
+
 // fail makes the store dead; the first error stays.
 func (s *Store) fail(err error) error {
 	s.mu.Lock()
@@ -194,17 +207,36 @@ func (s *Store) fail(err error) error {
 	return err
 }
 
+// beginWriting makes the lookups give up their transactions; they keep none
+// until endWriting. flushing is held.
+func (s *Store) beginWriting() []*Partition {
+	s.writing.Store(true)
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.partitions))
+	s.mu.Unlock()
+	for _, p := range all {
+		p.mu.Lock()
+		p.stored.close()
+		p.mu.Unlock()
+	}
+	return all
+}
+
+func (s *Store) endWriting() { s.writing.Store(false) }
+
 // Close closes the file without flushing: what was not flushed is lost, as in a
 // crash. Call Flush first for a clean end. It waits for a running Flush.
 func (s *Store) Close() error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
+		s.mu.Unlock()
 		return nil
 	}
 	s.closed = true
+	s.mu.Unlock()
+	s.beginWriting() // and never ends: bbolt waits for all transactions
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close %s: %w", s.path, err)
 	}

@@ -1,0 +1,130 @@
+package state
+
+import (
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// lookup reads the merged state for Apply. It opens a bbolt transaction only if
+// the overlays don't know, and keeps it for the next commands: beginning one
+// costs more than reading. It is given up before anything writes to bbolt,
+// because an open transaction keeps pages from being used again and a file from
+// growing. The partition's lock is held.
+type lookup struct {
+	p       *Partition
+	tx      *bbolt.Tx
+	roots   *bbolt.Bucket // nil: bbolt has nothing of the partition
+	objects *bbolt.Bucket
+	// empty: bbolt has never seen the root last asked for, so it has no objects of it.
+	empty bool
+}
+
+// begin makes the buckets readable.
+func (l *lookup) begin() error {
+	if l.tx != nil {
+		return nil
+	}
+	tx, err := l.p.store.db.Begin(false)
+	if err != nil {
+		return fmt.Errorf("read state: %w", err)
+	}
+	l.tx = tx
+	if b := tx.Bucket(l.p.key); b != nil {
+		l.roots, l.objects = b.Bucket(rootsBucket), b.Bucket(objectsBucket)
+	}
+	return nil
+}
+
+// done ends a command.
+func (l *lookup) done() {
+	l.empty = false
+	if l.p.store.writing.Load() {
+		l.close()
+	}
+}
+
+// close gives the transaction up.
+func (l *lookup) close() {
+	if l.tx != nil {
+		_ = l.tx.Rollback() // a read transaction: it fails only if closed already
+	}
+	l.tx, l.roots, l.objects = nil, nil, nil
+}
+
+// revision is the root's revision, 0 for one never written.
+func (l *lookup) revision(root []byte) (uint64, error) {
+	if r, ok := l.p.active.revision(root); ok {
+		return r, nil
+	}
+	if r, ok := l.p.flushing.revision(root); ok {
+		return r, nil
+	}
+	if err := l.begin(); err != nil {
+		return 0, err
+	}
+	r, err := storedRevision(l.roots, root)
+	l.empty = r == 0
+	return r, err
+}
+
+func storedRevision(roots *bbolt.Bucket, root []byte) (uint64, error) {
+	if roots == nil {
+		return 0, nil
+	}
+	rec := roots.Get(root)
+	if rec == nil {
+		return 0, nil
+	}
+	payload, err := unseal(root, rec)
+	if err != nil {
+		return 0, err
+	}
+	d := decoder{b: payload}
+	r := d.uvarint()
+	if err := d.end(); err != nil {
+		return 0, fmt.Errorf("%w: root %q: %w", ErrCorrupt, root, err)
+	}
+	return r, nil
+}
+
+// version is the object's version, 0 if there is none.
+func (l *lookup) version(root, path []byte) (uint64, error) {
+	p := l.p
+	p.keybuf = append(append(append(p.keybuf[:0], root...), 0), path...)
+	key := p.keybuf
+	o, ok := p.active.object(key)
+	if !ok {
+		o, ok = p.flushing.object(key)
+	}
+	if !ok && !l.empty {
+		if err := l.begin(); err != nil {
+			return 0, err
+		}
+		var err error
+		if o, ok, err = storedObject(l.objects, key); err != nil {
+			return 0, err
+		}
+	}
+	if !ok || o.deleted {
+		return 0, nil
+	}
+	return o.version, nil
+}
+
+// storedObject reads an object, which aliases bbolt's memory.
+func storedObject(objects *bbolt.Bucket, key []byte) (object, bool, error) {
+	if objects == nil {
+		return object{}, false, nil
+	}
+	rec := objects.Get(key)
+	if rec == nil {
+		return object{}, false, nil
+	}
+	payload, err := unseal(key, rec)
+	if err != nil {
+		return object{}, false, err
+	}
+	o, err := decodeObject(payload)
+	return o, err == nil, err
+}
