@@ -18,6 +18,7 @@ type model struct {
 	sessions map[op.Session]*modelSession
 	epoch    uint64
 	doc      string
+	conf     string
 }
 
 type modelObject struct {
@@ -67,6 +68,9 @@ func (e *entry) encode() []byte {
 }
 
 func (m *model) apply(index uint64, e *entry) op.WriteResult {
+	if e.conf != "" {
+		m.conf = e.conf
+	}
 	if e.noop || e.conf != "" {
 		return op.WriteResult{Code: op.OK}
 	}

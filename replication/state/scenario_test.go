@@ -90,9 +90,6 @@ func (s *scenario) run(steps int) error {
 			return fmt.Errorf("step %d: %w", i, err)
 		}
 	}
-	if s.full {
-		s.full = false
-	}
 	return s.compare()
 }
 
@@ -299,6 +296,9 @@ func (s *scenario) compare() error {
 	doc, epoch := s.a.part.Ring()
 	if epoch != s.model.epoch || string(doc) != s.model.doc {
 		return fmt.Errorf("ring %q at epoch %d, want %q at %d", doc, epoch, s.model.doc, s.model.epoch)
+	}
+	if conf := string(s.a.part.Conf()); conf != s.model.conf {
+		return fmt.Errorf("configuration %q, want %q", conf, s.model.conf)
 	}
 	for id, want := range s.model.sessions {
 		if owner, ok := s.a.part.SessionOwner(id); !ok || owner != want.owner {

@@ -1,0 +1,303 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// edit changes the closed bbolt file behind the store's back.
+func edit(t *testing.T, path string, fn func(tx *bbolt.Tx) error) {
+	t.Helper()
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(fn); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flip changes one byte of a stored value.
+func flip(b *bbolt.Bucket, key []byte, at int) error {
+	v := bytes.Clone(b.Get(key))
+	v[(at+len(v))%len(v)] ^= 1
+	return b.Put(key, v)
+}
+
+// stored makes a file with one object and returns its path.
+func stored(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "state")
+	s, err := OpenStore(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &feed{t: t, p: testPart(t, s, 3)}
+	f.put(f.open(), 1, 1, "path", "value")
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestDamagedObject: a flipped byte is found by each way to the object.
+func TestDamagedObject(t *testing.T) {
+	path := stored(t)
+	edit(t, path, func(tx *bbolt.Tx) error {
+		return flip(tx.Bucket(partitionKey(3)).Bucket(objectsBucket), appendKey(nil, "root", "path"), -1)
+	})
+	var fatal error
+	s, err := OpenStore(path, Options{OnFatal: func(err error) { fatal = err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p := testPart(t, s, 3)
+	for _, r := range []*op.Read{
+		{Kind: op.Get, Root: "root", Path: "path"},
+		{Kind: op.List, Root: "root", FromStart: true},
+	} {
+		if res := p.Read(r); res.Code != op.Unavailable || !strings.Contains(res.Text, "checksum") {
+			t.Errorf("read %+v: %+v", r, res)
+		}
+	}
+	if _, _, _, _, err := p.Snapshot(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("snapshot: %v", err)
+	}
+	if fatal != nil {
+		t.Fatalf("a read stopped the replica: %v", fatal)
+	}
+	// A replica that can't evaluate a condition must not guess.
+	f := &feed{t: t, p: p, index: 2}
+	if r := f.create(1, 2, "path"); r.Code != op.Unavailable {
+		t.Errorf("condition on the damaged object: %+v", r)
+	}
+	if index, _ := p.Applied(); index != 2 || !errors.Is(fatal, ErrCorrupt) || !errors.Is(s.Err(), ErrCorrupt) {
+		t.Errorf("applied %d, fatal %v, store %v", index, fatal, s.Err())
+	}
+	if err := s.Flush(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("flush of the dead store: %v", err)
+	}
+}
+
+func TestDamagedPartition(t *testing.T) {
+	for name, damage := range map[string]func(b *bbolt.Bucket) error{
+		"position":         func(b *bbolt.Bucket) error { return flip(b, positionKey, 5) },
+		"position missing": func(b *bbolt.Bucket) error { return b.Delete(positionKey) },
+		"session":          func(b *bbolt.Bucket) error { return flip(b.Bucket(sessionsBucket), sessionKey(1), 7) },
+		"session in another's place": func(b *bbolt.Bucket) error {
+			return b.Bucket(sessionsBucket).Put(sessionKey(2), bytes.Clone(b.Bucket(sessionsBucket).Get(sessionKey(1))))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := stored(t)
+			edit(t, path, func(tx *bbolt.Tx) error { return damage(tx.Bucket(partitionKey(3))) })
+			s, err := OpenStore(path, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if _, err := s.Partition(3); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("load: %v", err)
+			}
+		})
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	path := stored(t)
+	s, err := OpenStore(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenStore(path, Options{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("opened twice: %v", err)
+	}
+	testPart(t, s, ring.MetaPartition)
+	if ids, err := s.Partitions(); err != nil || !slices.Equal(ids, []uint32{3, ring.MetaPartition}) {
+		t.Errorf("partitions %v, %v", ids, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(); !errors.Is(err, ErrClosed) {
+		t.Errorf("flush after close: %v", err)
+	}
+	if _, err := s.Partition(3); !errors.Is(err, ErrClosed) {
+		t.Errorf("partition after close: %v", err)
+	}
+	edit(t, path, func(tx *bbolt.Tx) error {
+		return tx.Bucket(metaBucket).Put(formatKey, binary.BigEndian.AppendUint32(nil, storeFormat+1))
+	})
+	if _, err := OpenStore(path, Options{}); !errors.Is(err, ErrNewerFormat) {
+		t.Errorf("newer format: %v", err)
+	}
+}
+
+// TestFailedFlush: after an error other than want of room nothing is trusted.
+func TestFailedFlush(t *testing.T) {
+	broken := errors.New("input/output error")
+	var fatal error
+	s := testStore(t, Options{failFlush: func() error { return broken }, OnFatal: func(err error) { fatal = err }})
+	f := &feed{t: t, p: testPart(t, s, 3)}
+	id := f.open()
+	for range 2 {
+		if err := s.Flush(); !errors.Is(err, ErrFailed) || !errors.Is(err, broken) {
+			t.Errorf("flush: %v", err)
+		}
+	}
+	if !errors.Is(fatal, ErrFailed) {
+		t.Errorf("fatal: %v", fatal)
+	}
+	if r := f.put(id, 1, 1, "", ""); r.Code != op.Unavailable || f.p.Durable() != 0 {
+		t.Errorf("apply on a dead store: %+v", r)
+	}
+}
+
+func TestEntriesInOrder(t *testing.T) {
+	f := newFeed(t, Options{})
+	id := f.open()
+	if r := f.p.Apply(1, 1, EncodeOpen(nil, 0, "again@example.org")); r.Code != op.Unknown {
+		t.Errorf("an entry applied before: %+v", r)
+	}
+	f.p.SetConf(2, 5, []byte("conf"))
+	f.index = 2
+	if r := f.put(id, 1, 1, "", ""); r.Code != op.OK {
+		t.Errorf("behind a configuration: %+v", r)
+	}
+	if index, term := f.p.Applied(); index != 3 || term != 1 || string(f.p.Conf()) != "conf" {
+		t.Errorf("applied %d of term %d with %q", index, term, f.p.Conf())
+	}
+	f.index++
+	if r := f.put(id, 2, 1, "", ""); r.Code != op.Unavailable || f.p.store.Err() == nil {
+		t.Errorf("behind a gap: %+v", r)
+	}
+}
+
+// TestSideBySide applies, reads, flushes and takes snapshots at once.
+func TestSideBySide(t *testing.T) {
+	s := testStore(t, Options{NoSync: true})
+	const parts, writes = 3, 400
+	var appliers, others sync.WaitGroup
+	stop := make(chan struct{})
+	for id := range uint32(parts) {
+		f := &feed{t: t, p: testPart(t, s, id)}
+		session := f.open()
+		appliers.Go(func() {
+			for seq := range uint64(writes) {
+				r := f.put(session, seq+1, seq+1, fmt.Sprint("path", seq%50), strings.Repeat("v", int(seq)))
+				if r.Code != op.OK || r.Revision != seq+1 {
+					t.Errorf("write %d: %+v", seq+1, r)
+				}
+			}
+		})
+		others.Go(func() { readUntil(t, f.p, stop) })
+	}
+	others.Go(func() {
+		for {
+			if err := s.Flush(); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	appliers.Wait()
+	close(stop)
+	others.Wait()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Dirty(); n != 0 {
+		t.Errorf("%d bytes are dirty after the last flush", n)
+	}
+}
+
+// readUntil checks that what is read never goes back.
+func readUntil(t *testing.T, p *Partition, stop chan struct{}) {
+	var revision, taken uint64
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		for _, r := range []*op.Read{
+			{Kind: op.Get, Root: "root", Path: "path7"},
+			{Kind: op.List, Root: "root", FromStart: true},
+		} {
+			res := p.Read(r)
+			if res.Code == op.Unavailable || res.Revision < revision {
+				t.Errorf("revision %d after %d: %+v", res.Revision, revision, res)
+			}
+			revision = res.Revision
+			for _, o := range res.Objects {
+				if o.Version > res.Revision || o.Size != o.Version-1 {
+					t.Errorf("object %q of version %d at revision %d has %d bytes", o.Path, o.Version, res.Revision, o.Size)
+				}
+			}
+		}
+		index, _, _, _, err := p.Snapshot()
+		if err != nil || index < taken {
+			t.Errorf("snapshot at %d after %d: %v", index, taken, err)
+		}
+		taken = index
+	}
+}
+
+// TestFlushIsRetried: a full disk loses nothing.
+func TestFlushIsRetried(t *testing.T) {
+	full := true
+	s := testStore(t, Options{failFlush: func() error {
+		if full {
+			return fmt.Errorf("write: %w", syscall.ENOSPC)
+		}
+		return nil
+	}})
+	f := &feed{t: t, p: testPart(t, s, 3)}
+	id := f.open()
+	for i := range uint64(3) {
+		f.put(id, i+1, 1, fmt.Sprint(i), "value")
+		if err := s.Flush(); !errors.Is(err, ErrFull) || f.p.Durable() != 0 {
+			t.Fatalf("flush on a full disk: %v, durable %d", err, f.p.Durable())
+		}
+	}
+	want := f.p.Digest()
+	full = false
+	if err := s.Flush(); err != nil || f.p.Durable() != 4 || s.Dirty() != 0 {
+		t.Fatalf("flush with room: %v, durable %d, dirty %d", err, f.p.Durable(), s.Dirty())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenStore(s.path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got := testPart(t, again, 3).Digest(); got != want {
+		t.Errorf("digest %x after reopening, %x before", got, want)
+	}
+}
