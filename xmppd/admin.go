@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 
@@ -85,6 +86,9 @@ func (s *Server) adminHandler() http.Handler {
 	})
 	handle("POST /users/passwd", func(ctx context.Context, u userRequest) error { return s.accounts.SetPassword(ctx, u.Name, u.Password) })
 	handle("POST /users/delete", func(ctx context.Context, u userRequest) error { return s.accounts.Delete(ctx, u.Name) })
+	// Profiles show what is in memory, so they are here and not on --listen-http.
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
 		users, err := listUsers(r.Context(), s.store)
 		reply(w, users, err)

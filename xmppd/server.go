@@ -36,8 +36,15 @@ type Options struct {
 	Registry *prometheus.Registry // nil: a new one
 }
 
+// faults are bugs that this package's tests plant.
+type faults struct {
+	router router.Faults
+	c2s    c2s.Faults
+}
+
 // Server is a running server.
 type Server struct {
+	faults   faults
 	cfg      Config
 	log      *slog.Logger
 	store    *account.Bolt
@@ -54,10 +61,14 @@ type Server struct {
 // Start opens the data directory and the listeners, and serves until Close. When it returns,
 // clients can connect.
 func Start(ctx context.Context, cfg Config, opt Options) (*Server, error) {
+	return start(ctx, cfg, opt, faults{})
+}
+
+func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: opt.Log, registry: opt.Registry, fatal: make(chan error, 4)}
+	s := &Server{faults: f, cfg: cfg, log: opt.Log, registry: opt.Registry, fatal: make(chan error, 4)}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 	}
@@ -80,7 +91,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	table := session.NewTable()
-	r := router.New(s.cfg.Domain, table, s.log)
+	r := router.New(s.cfg.Domain, table, s.log, s.faults.router)
 	ims, err := im.New(ctx, s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.log)
 	if err != nil {
 		return err
@@ -102,7 +113,7 @@ func (s *Server) start(ctx context.Context) error {
 		MaxQueue:       s.cfg.Limits.QueueBytes,
 		MaxConnections: s.cfg.Limits.Connections,
 		Negotiation:    s.cfg.negotiation(),
-		Log:            s.log, Registerer: s.registry,
+		Log:            s.log, Registerer: s.registry, Faults: s.faults.c2s,
 	})
 	s.serve()
 	return nil

@@ -55,11 +55,14 @@ func (n *negotiation) negotiate(ctx context.Context, secure bool) error {
 	return err
 }
 
-// inert stands in for the connection in mellium's session, whose decoder is never asked.
-type inert struct{}
+// inert stands in for the connection in mellium's session, whose decoder is never asked. It is a
+// net.Conn and an io.ByteReader so that mellium and encoding/xml make no buffers for it.
+type inert struct{ net.Conn }
 
 func (inert) Read([]byte) (int, error)    { return 0, io.EOF }
+func (inert) ReadByte() (byte, error)     { return 0, io.EOF }
 func (inert) Write(p []byte) (int, error) { return len(p), nil }
+func (inert) SetDeadline(time.Time) error { return nil }
 
 // step is an xmpp.Negotiator: it serves one stream header up to the next restart or to the end of
 // the negotiation.

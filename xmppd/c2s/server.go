@@ -57,15 +57,16 @@ type Config struct {
 
 // Server serves the client-to-server streams of a domain.
 type Server struct {
-	cfg     Config
-	log     *slog.Logger
-	metrics *metrics
-	chunks  session.Pool
-	small   sync.Pool       // *[]byte of readSize
-	large   sync.Pool       // *[]byte that hold the longest stanza
-	sealed  sync.Pool       // *[]byte of taps
-	ctx     context.Context //nolint:containedctx // of streams: ends when Close has given up waiting
-	cancel  context.CancelFunc
+	cfg      Config
+	log      *slog.Logger
+	metrics  *metrics
+	chunks   session.Pool
+	small    sync.Pool       // *[]byte of readSize
+	large    sync.Pool       // *[]byte that hold the longest stanza
+	sealed   sync.Pool       // *[]byte of taps
+	scanners sync.Pool       // *stanza.Scanner between two stanzas
+	ctx      context.Context //nolint:containedctx // of streams: ends when Close has given up waiting
+	cancel   context.CancelFunc
 
 	mu        sync.Mutex
 	closing   bool
@@ -264,6 +265,13 @@ func (s *Server) getBuf(n int) *[]byte {
 	}
 	b := make([]byte, max(n, size))
 	return &b
+}
+
+func (s *Server) getScanner() *stanza.Scanner {
+	if sc, ok := s.scanners.Get().(*stanza.Scanner); ok {
+		return sc
+	}
+	return stanza.NewScanner(s.cfg.Limits)
 }
 
 func (s *Server) putBuf(b *[]byte) {

@@ -29,7 +29,7 @@ type boundStream struct {
 	raw   syscall.RawConn
 	read  func(uintptr) bool // readFD, bound once
 	wire  wire
-	scan  *stanza.Scanner
+	scan  *stanza.Scanner // nil while nothing is unread
 	batch session.Batch
 
 	buf        *[]byte // nil while nothing is unread
@@ -39,7 +39,7 @@ type boundStream struct {
 }
 
 func newStream(s *Server, n *negotiation, sess *session.Session) (*boundStream, error) {
-	st := &boundStream{srv: s, sess: sess, tcp: n.tcp, tls: n.tls, scan: n.src.scan}
+	st := &boundStream{srv: s, sess: sess, tcp: n.tcp, tls: n.tls}
 	if err := st.wire.init(n.tcp); err != nil {
 		return nil, err
 	}
@@ -92,6 +92,9 @@ func (st *boundStream) loop(ctx context.Context) error {
 
 // handle routes the whole stanzas that are in the buffer.
 func (st *boundStream) handle(ctx context.Context) error {
+	if st.scan == nil {
+		st.scan = st.srv.getScanner()
+	}
 	for st.start < st.end {
 		s, n, err := st.scan.Next((*st.buf)[st.start:st.end])
 		st.start += n
@@ -102,7 +105,7 @@ func (st *boundStream) handle(ctx context.Context) error {
 			return nil
 		case s == nil:
 			continue
-		case s.Kind == stanza.StreamEnd:
+		case s.Kind == stanza.StreamEnd, s.Kind == stanza.Nonza && string(s.Get(s.Name)) == "stream:error":
 			return errStreamEnd
 		}
 		if se := st.srv.cfg.Router.Route(ctx, st.sess, s, &st.batch); se != nil {
@@ -117,6 +120,9 @@ func (st *boundStream) handle(ctx context.Context) error {
 // the first byte of a stanza it holds no buffer.
 func (st *boundStream) fill() error {
 	if st.start == st.end {
+		// Between two stanzas the scanner remembers nothing: an idle stream has none.
+		st.srv.scanners.Put(st.scan)
+		st.scan = nil
 		st.putBuf()
 	} else {
 		st.room()

@@ -37,13 +37,14 @@ type Faults struct {
 	DropUndelivered bool // don't bounce
 }
 
-// New makes a router. SetPresence and Add complete it before the first stanza.
-func New(domain string, table *session.Table, log *slog.Logger) *Router {
+// New makes a router. SetPresence and Add complete it before the first stanza. Faults are for tests.
+func New(domain string, table *session.Table, log *slog.Logger, faults Faults) *Router {
 	return &Router{
 		domain: stanza.JID{Domain: domain},
 		table:  table,
 		log:    log,
 		routes: make(map[string]module.Route),
+		faults: faults,
 	}
 }
 

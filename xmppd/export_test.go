@@ -1,0 +1,13 @@
+package xmppd
+
+import (
+	"context"
+
+	"github.com/rosterdb/rosterdb/xmppd/c2s"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+)
+
+// StartFaulty starts a server with planted bugs.
+func StartFaulty(ctx context.Context, cfg Config, opt Options, r router.Faults, c c2s.Faults) (*Server, error) {
+	return start(ctx, cfg, opt, faults{router: r, c2s: c})
+}
