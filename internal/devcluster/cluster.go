@@ -44,10 +44,15 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	defer unlock()
-	c := &Cluster{opts: o, files: files, spawn: newSpawner(), procs: make(map[string]*process)}
+	c := &Cluster{opts: o, files: files, procs: make(map[string]*process)}
+	again, err := c.describe()
+	if err != nil {
+		return nil, err // nothing was started, and what runs here is not ours to stop
+	}
+	c.spawn = newSpawner()
 	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
 	defer cancel()
-	if err := c.start(ctx); err != nil {
+	if err := c.start(ctx, again); err != nil {
 		c.stopProcesses()
 		c.spawn.close()
 		return nil, errors.Join(err, stopRecorded(files))

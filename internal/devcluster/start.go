@@ -14,12 +14,8 @@ import (
 // errPortTaken: a chosen port was taken between the look and the bind.
 var errPortTaken = errors.New("port taken meanwhile")
 
-// start does the steps of Start in order.
-func (c *Cluster) start(ctx context.Context) error {
-	again, err := c.describe()
-	if err != nil {
-		return err
-	}
+// start does the steps of Start in order; again says that the cluster exists.
+func (c *Cluster) start(ctx context.Context, again bool) error {
 	if !again {
 		if err := c.makeAccounts(ctx); err != nil {
 			return err
@@ -44,7 +40,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if !again {
 		opt = admin.BootstrapOptions{Partitions: c.opts.Partitions, Replicas: c.opts.replicas()}
 	}
-	err = c.watched(ctx, func(ctx context.Context) error { return c.bootstrap(ctx, opt) })
+	err := c.watched(ctx, func(ctx context.Context) error { return c.bootstrap(ctx, opt) })
 	if err != nil {
 		return err
 	}

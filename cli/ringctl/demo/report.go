@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -58,7 +59,10 @@ func (r *Report) print(w io.Writer) {
 }
 
 func perSecond(n int, d time.Duration) float64 {
-	return float64(n) / max(d.Seconds(), 1e-9)
+	return round(float64(n) / max(d.Seconds(), 1e-9))
 }
 
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+func millis(d time.Duration) float64 { return round(float64(d.Microseconds()) / 1000) }
+
+// round keeps one decimal: more is not measured.
+func round(f float64) float64 { return math.Round(f*10) / 10 }
