@@ -1,41 +1,31 @@
 package stanza
 
 import (
-	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
 	"unicode/utf8"
 )
 
-// Classes of bytes in character data and attribute values.
+// Classes of the bytes of a name (XML 1.0, productions 4 and 4a).
 const (
-	plain   = iota // ASCII that stands for itself
-	special        // & < ] : looked at where they matter
-	control        // no XML character (XML 1.0, section 2.2)
-	multi          // part of a multi-byte UTF-8 sequence
+	nameStart = 1 << iota // may start a name
+	nameRest              // may continue one
+	nameColon             // separates prefix and local part
+	nameHigh              // part of a character above ASCII
 )
 
-var class = func() (t [256]uint8) {
-	for i := range t {
-		switch {
-		case i == '\t' || i == '\n' || i == '\r':
-		case i < 0x20:
-			t[i] = control
-		case i >= 0x80:
-			t[i] = multi
-		}
-	}
-	t['&'], t['<'], t[']'] = special, special, special
-	return t
-}()
-
-// nameClass: 1 may start a name, 2 may only continue one. Bytes from 0x80 on are
-// checked as UTF-8 with the rest of the tag.
 var nameClass = func() (t [256]uint8) {
 	for i := range t {
 		switch {
-		case i >= 'a' && i <= 'z', i >= 'A' && i <= 'Z', i == '_', i == ':', i >= 0x80:
-			t[i] = 1
+		case i >= 'a' && i <= 'z', i >= 'A' && i <= 'Z', i == '_':
+			t[i] = nameStart
 		case i >= '0' && i <= '9', i == '-', i == '.':
-			t[i] = 2
+			t[i] = nameRest
+		case i == ':':
+			t[i] = nameColon
+		case i >= 0x80:
+			t[i] = nameHigh
 		}
 	}
 	return t
@@ -43,74 +33,112 @@ var nameClass = func() (t [256]uint8) {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// checkText validates character data (inText) or an attribute's value.
-func checkText(b []byte, inText bool) error {
-	for i := 0; i < len(b); {
-		c := b[i]
-		switch class[c] {
-		case plain:
-			i++
-		case control:
-			return errNotWellFormed("control character")
-		case multi:
-			r, n := utf8.DecodeRune(b[i:])
-			if r == utf8.RuneError && n == 1 {
-				return &Error{"unsupported-encoding", "invalid UTF-8"}
-			}
-			if r == 0xFFFE || r == 0xFFFF {
-				return errNotWellFormed("character that XML does not allow")
-			}
-			i += n
-		default:
-			switch {
-			case c == '&':
-				n := entityLen(b[i:])
-				if n == 0 {
-					return errRestricted("entity reference other than the five of XML, or malformed")
-				}
-				i += n
-			case c == '<':
-				return errNotWellFormed("'<' in a value")
-			case inText && i+2 < len(b) && b[i+1] == ']' && b[i+2] == '>':
-				return errNotWellFormed("']]>' in character data")
-			default:
-				i++
-			}
-		}
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && isSpace(b[i]) {
+		i++
 	}
-	return nil
+	return i
 }
 
-// checkChars validates CDATA: UTF-8 and XML characters only.
-func checkChars(b []byte) error {
-	for i := 0; i < len(b); {
-		switch class[b[i]] {
-		case control:
-			return errNotWellFormed("control character")
-		case multi:
-			r, n := utf8.DecodeRune(b[i:])
-			if r == utf8.RuneError && n == 1 {
-				return &Error{"unsupported-encoding", "invalid UTF-8"}
-			}
-			if r == 0xFFFE || r == 0xFFFF {
-				return errNotWellFormed("character that XML does not allow")
-			}
-			i += n
-		default:
-			i++
+const (
+	ones  = 0x0101_0101_0101_0101
+	highs = 0x8080_8080_8080_8080
+)
+
+// plain returns the offset of the first byte at or behind i that needs a closer
+// look: '<', '&', the byte given (ASCII), a control character (white space
+// included), or a byte above ASCII; len(b) if there is none.
+//
+// It takes eight bytes at a time: a subtraction sets the high bit of a byte that is
+// too small, and so of one that is zero after the exclusive or. A borrow can spoil
+// only bytes above, so the lowest high bit is exact.
+func plain(b []byte, i int, other byte) int {
+	o := ones * uint64(other)
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		m := x | (x - ones*' ') | ((x ^ ones*'<') - ones) | ((x ^ ones*'&') - ones) | ((x ^ o) - ones)
+		if m &= highs; m != 0 {
+			return i + bits.TrailingZeros64(m)/8
 		}
 	}
-	return nil
+	for ; i < len(b); i++ {
+		if c := b[i]; c < ' ' || c >= 0x80 || c == '<' || c == '&' || c == other {
+			return i
+		}
+	}
+	return i
 }
 
-// entityLen returns the length of the reference at the start of b, 0 when it is
-// malformed, not predefined, or no XML character.
-func entityLen(b []byte) int {
-	r, n := decodeEntity(b)
-	if n == 0 || !isXMLChar(r) {
+// special looks at a byte that plain stopped at and returns the length of the
+// character or reference there, 0 when more bytes are needed, -1 when it failed.
+func (s *Scanner) special(b []byte) int {
+	switch c := b[0]; {
+	case c == '&':
+		return s.reference(b)
+	case c >= 0x80:
+		return s.character(b)
+	case isSpace(c):
+		return 1
+	}
+	s.malformed(fmt.Sprintf("control character U+%04X", b[0]))
+	return -1
+}
+
+// character looks at one character above ASCII.
+func (s *Scanner) character(b []byte) int {
+	if !utf8.FullRune(b) {
 		return 0
 	}
+	r, n := utf8.DecodeRune(b)
+	if r == utf8.RuneError && n == 1 {
+		s.fail("unsupported-encoding", "invalid UTF-8")
+		return -1
+	}
+	if !isXMLChar(r) {
+		s.malformed(fmt.Sprintf("character U+%04X", r))
+		return -1
+	}
 	return n
+}
+
+// maxReference is the most bytes of a reference; character references may have
+// leading zeros.
+const maxReference = 32
+
+// reference looks at a '&': only the five entities of XML and character references
+// may follow (RFC 6120, section 11.1).
+func (s *Scanner) reference(b []byte) int {
+	for i := 1; i < len(b) && i < maxReference; i++ {
+		c := b[i]
+		if c == ';' {
+			return s.wholeReference(b[:i+1])
+		}
+		if nameClass[c] == 0 && (c != '#' || i != 1) {
+			s.malformed("'&' without a reference")
+			return -1
+		}
+	}
+	if len(b) < maxReference {
+		return 0
+	}
+	if b[1] == '#' {
+		s.fail("policy-violation", "character reference too long")
+	} else {
+		s.fail("restricted-xml", "entity reference")
+	}
+	return -1
+}
+
+func (s *Scanner) wholeReference(b []byte) int {
+	if r, n := resolveReference(b); n > 0 && isXMLChar(r) {
+		return n
+	}
+	if b[1] == '#' || nameClass[b[1]]&(nameStart|nameHigh) == 0 {
+		s.malformed("malformed reference")
+	} else {
+		s.fail("restricted-xml", "entity reference")
+	}
+	return -1
 }
 
 func isXMLChar(r rune) bool {
@@ -118,89 +146,63 @@ func isXMLChar(r rune) bool {
 		r >= 0xE000 && r <= 0xFFFD || r >= 0x10000 && r <= 0x10FFFF
 }
 
-func decodeEntity(b []byte) (rune, int) {
-	const longest = 12 // &#x0010FFFF;
-	end := bytes.IndexByte(b[:min(len(b), longest)], ';')
-	if end < 2 {
-		return 0, 0
+// qname takes the qualified name at i (Namespaces in XML, production 7).
+func (s *Scanner) qname(b []byte, i int) (qname, flow) {
+	j, seen := i, uint8(0)
+	for j < len(b) && nameClass[b[j]] != 0 {
+		seen |= nameClass[b[j]]
+		j++
 	}
-	switch e := b[1:end]; {
-	case string(e) == "amp":
-		return '&', end + 1
-	case string(e) == "lt":
-		return '<', end + 1
-	case string(e) == "gt":
-		return '>', end + 1
-	case string(e) == "apos":
-		return '\'', end + 1
-	case string(e) == "quot":
-		return '"', end + 1
-	case e[0] == '#':
-		return charRef(e[1:]), end + 1
+	if i < len(b) && nameClass[b[i]]&(nameStart|nameHigh) == 0 {
+		return qname{}, s.malformed("malformed name or tag")
 	}
-	return 0, 0
+	if j-i > s.lim.MaxName {
+		return qname{}, s.fail("policy-violation", fmt.Sprintf("name longer than %d bytes", s.lim.MaxName))
+	}
+	if j == len(b) {
+		return qname{}, more
+	}
+	n := qname{start: int32(i), end: int32(j)}
+	if seen&(nameColon|nameHigh) == 0 {
+		return n, again
+	}
+	return n, s.checkName(b, &n)
 }
 
-func charRef(d []byte) rune {
-	base, v := rune(10), rune(0)
-	if len(d) > 0 && d[0] == 'x' {
-		base, d = 16, d[1:]
-	}
-	if len(d) == 0 {
-		return -1
-	}
-	for _, c := range d {
-		var x rune
-		switch {
-		case c >= '0' && c <= '9':
-			x = rune(c - '0')
-		case base == 16 && c >= 'a' && c <= 'f':
-			x = rune(c-'a') + 10
-		case base == 16 && c >= 'A' && c <= 'F':
-			x = rune(c-'A') + 10
-		default:
-			return -1
-		}
-		if v = v*base + x; v > 0x10FFFF {
-			return -1
-		}
-	}
-	return v
-}
-
-// Unescape resolves references. It returns b itself when there are none.
-func Unescape(b []byte) []byte {
-	i := bytes.IndexByte(b, '&')
-	if i < 0 {
-		return b
-	}
-	out := append(make([]byte, 0, len(b)), b[:i]...)
-	for i < len(b) {
-		if b[i] == '&' {
-			if r, n := decodeEntity(b[i:]); n > 0 {
-				out = utf8.AppendRune(out, r)
-				i += n
-				continue
+// checkName looks at a name that has a colon or characters above ASCII.
+func (s *Scanner) checkName(b []byte, n *qname) flow {
+	first := true // of a part
+	for i := int(n.start); i < int(n.end); {
+		c := b[i]
+		if c == ':' {
+			if first || n.colon > 0 {
+				return s.malformed("malformed qualified name")
 			}
+			n.colon, first = int32(i), true
+			i++
+			continue
 		}
-		out = append(out, b[i])
-		i++
+		size := 1
+		switch {
+		case c >= 0x80:
+			r, k := utf8.DecodeRune(b[i:n.end])
+			if r == utf8.RuneError && k == 1 {
+				return s.fail("unsupported-encoding", "invalid UTF-8")
+			}
+			if !isNameRune(r, first) {
+				return s.malformed("malformed name")
+			}
+			size = k
+		case first && nameClass[c] != nameStart:
+			return s.malformed("malformed name")
+		}
+		first = false
+		i += size
 	}
-	return out
-}
-
-func checkName(b []byte) error {
-	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 {
-			return &Error{"unsupported-encoding", "invalid UTF-8"}
-		}
-		if r >= 0x80 && !isNameRune(r, i == 0) {
-			return errNotWellFormed("malformed name")
-		}
-		i += n
+	if first {
+		return s.malformed("malformed qualified name")
 	}
-	return nil
+	return again
 }
 
 // isNameRune follows XML 1.0 (fifth edition), productions 4 and 4a, above ASCII.

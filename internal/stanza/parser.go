@@ -13,61 +13,65 @@ const (
 	Text
 )
 
-type binding struct {
-	prefix, uri []byte
-	depth       int
+// scope is a namespace declaration in scope. A default namespace has no prefix.
+type scope struct {
+	prefix, uri span
+	depth       int32
 }
+
+// inlineScopes is how many declarations a Parser holds without allocating.
+const inlineScopes = 6
 
 // Parser walks one whole element that a Scanner accepted, or that was cut out of
 // one. It trusts the element to be well-formed: on other input it may return
 // nonsense or an early EOF, but it neither panics nor loops. Everything it returns
-// aliases the element, except text that had to be unescaped.
+// aliases the element, except text and values that had to be unescaped, which are
+// the only things it allocates for.
 type Parser struct {
-	raw     []byte
-	pos     int
-	depth   int
-	ev      Event
-	closing bool // the Start just returned was an empty element
-	tag     tag
-	start   int
-	name    []byte
-	text    []byte
-	ns      []binding
-	nsBuf   [6]binding
-	lim     Limits
+	raw    []byte
+	text   []byte
+	pos    int
+	depth  int
+	start  int // of the tag that just started
+	name   span
+	attrs  span // from behind its name to its '>'
+	ev     Event
+	empty  bool // the Start just returned was an empty element
+	scopes int
+	first  [inlineScopes]scope
+	rest   []scope // the scopes behind first
 }
 
-// Parse returns a Parser for raw.
+// Parse returns a Parser for raw, which has less than 1 GiB.
 func Parse(raw []byte) Parser {
-	const unbounded = 1 << 30
-	return Parser{raw: raw, lim: Limits{unbounded, unbounded, unbounded, unbounded}}
+	return Parser{raw: raw[:min(len(raw), maxMaxStanza)]}
 }
 
 // Next moves to the next event.
 func (p *Parser) Next() Event {
-	if p.ns == nil {
-		p.ns = p.nsBuf[:0]
-	}
-	if p.closing {
-		p.closing = false
-		return p.leave()
+	if p.empty {
+		p.empty = false
+		p.depth--
+		p.ev = End
+		return End
 	}
 	if p.ev == End {
 		p.unbind()
 	}
 	if p.pos >= len(p.raw) {
-		p.ev = EOF
-		return EOF
+		return p.stop()
 	}
 	if p.raw[p.pos] != '<' {
 		return p.readText()
 	}
 	rest := p.raw[p.pos:]
 	switch {
-	case bytes.HasPrefix(rest, []byte("<![CDATA[")):
-		return p.readCDATA(rest)
-	case bytes.HasPrefix(rest, []byte("</")):
+	case len(rest) < 2:
+		return p.stop()
+	case rest[1] == '/':
 		return p.readEnd(rest)
+	case rest[1] == '!':
+		return p.readCDATA(rest)
 	}
 	return p.readStart()
 }
@@ -89,12 +93,12 @@ func (p *Parser) readText() Event {
 }
 
 func (p *Parser) readCDATA(rest []byte) Event {
-	const open = len("<![CDATA[")
+	const begin = "<![CDATA["
 	n := bytes.Index(rest, []byte("]]>"))
-	if n < open {
+	if n < len(begin) || string(rest[:len(begin)]) != begin {
 		return p.stop()
 	}
-	p.text = rest[open:n]
+	p.text = rest[len(begin):n]
 	p.pos += n + 3
 	p.ev = Text
 	return Text
@@ -105,103 +109,153 @@ func (p *Parser) readEnd(rest []byte) Event {
 	if n < 0 || p.depth == 0 {
 		return p.stop()
 	}
-	name := rest[2:n]
-	for len(name) > 0 && isSpace(name[len(name)-1]) {
-		name = name[:len(name)-1]
+	end := n
+	for end > 2 && isSpace(rest[end-1]) {
+		end--
 	}
-	p.name = name
+	p.name = span{int32(p.pos + 2), int32(p.pos + end)}
 	p.pos += n + 1
-	return p.leave()
-}
-
-func (p *Parser) leave() Event {
 	p.depth--
 	p.ev = End
 	return End
 }
 
-func (p *Parser) unbind() {
-	for len(p.ns) > 0 && p.ns[len(p.ns)-1].depth > p.depth {
-		p.ns = p.ns[:len(p.ns)-1]
-	}
-}
-
 func (p *Parser) readStart() Event {
-	end := tagEnd(p.raw, p.pos)
-	if end < 0 || p.tag.parse(p.raw, p.pos, end, &p.lim) != nil {
+	i := p.pos + 1
+	for i < len(p.raw) && nameClass[p.raw[i]] != 0 {
+		i++
+	}
+	name := span{int32(p.pos + 1), int32(i)}
+	p.depth++
+	at := i
+	for {
+		n, v, next := attrAt(p.raw, i)
+		if next < 0 {
+			break
+		}
+		p.bind(n, v)
+		i = next
+	}
+	i = skipSpace(p.raw, i)
+	empty := i < len(p.raw) && p.raw[i] == '/'
+	if empty {
+		i++
+	}
+	if name.start == name.end || i >= len(p.raw) || p.raw[i] != '>' {
+		p.depth--
 		return p.stop()
 	}
-	p.start, p.pos = p.pos, end
-	p.depth++
-	p.name = p.raw[p.tag.name.Start:p.tag.name.End]
-	p.closing = p.tag.selfClosed
-	for i := range p.tag.attrs {
-		a := &p.tag.attrs[i]
-		if !a.isDecl(p.raw) {
-			continue
-		}
-		b := binding{uri: Unescape(p.raw[a.value.Start:a.value.End]), depth: p.depth}
-		if pre := a.prefixDecl(p.raw); !pre.Empty() {
-			b.prefix = p.raw[pre.Start:pre.End]
-		}
-		p.ns = append(p.ns, b)
-	}
-	p.ev = Start
+	p.start, p.name, p.attrs = p.pos, name, span{int32(at), int32(i)}
+	p.pos, p.empty, p.ev = i+1, empty, Start
 	return Start
 }
 
-// tagEnd returns the offset behind the '>' of the tag at start, -1 when there is none.
-func tagEnd(b []byte, start int) int {
-	for i := start; i < len(b); i++ {
-		switch c := b[i]; c {
-		case '>':
-			return i + 1
-		case '"', '\'':
-			n := bytes.IndexByte(b[i+1:], c)
-			if n < 0 {
-				return -1
-			}
-			i += n + 1
-		}
+// attrAt returns the name and the value of the attribute at i, which may have
+// white space before it, and the offset behind it; -1 when there is none.
+func attrAt(b []byte, i int) (name, value span, next int) {
+	i = skipSpace(b, i)
+	start := i
+	for i < len(b) && nameClass[b[i]] != 0 {
+		i++
 	}
-	return -1
+	name = span{int32(start), int32(i)}
+	i = skipSpace(b, i)
+	if start == int(name.end) || i >= len(b) || b[i] != '=' {
+		return name, value, -1
+	}
+	if i = skipSpace(b, i+1); i >= len(b) || b[i] != '\'' && b[i] != '"' {
+		return name, value, -1
+	}
+	n := bytes.IndexByte(b[i+1:], b[i])
+	if n < 0 {
+		return name, value, -1
+	}
+	return name, span{int32(i + 1), int32(i + 1 + n)}, i + n + 2
+}
+
+// bind enters the attribute if it is a namespace declaration.
+func (p *Parser) bind(name, value span) {
+	const xmlns = "xmlns"
+	n := p.raw[name.start:name.end]
+	if len(n) < len(xmlns) || string(n[:len(xmlns)]) != xmlns {
+		return
+	}
+	s := scope{uri: value, depth: int32(p.depth)}
+	if len(n) > len(xmlns) {
+		if n[len(xmlns)] != ':' {
+			return
+		}
+		s.prefix = span{name.start + int32(len(xmlns)) + 1, name.end}
+	}
+	if p.scopes < inlineScopes {
+		p.first[p.scopes] = s
+	} else {
+		p.rest = append(p.rest, s)
+	}
+	p.scopes++
+}
+
+func (p *Parser) scope(i int) *scope {
+	if i < inlineScopes {
+		return &p.first[i]
+	}
+	return &p.rest[i-inlineScopes]
+}
+
+// unbind drops the declarations of the element that ended.
+func (p *Parser) unbind() {
+	for p.scopes > 0 && int(p.scope(p.scopes-1).depth) > p.depth {
+		p.scopes--
+	}
+	p.rest = p.rest[:max(0, p.scopes-inlineScopes)]
 }
 
 // Name is the local name of the element that just started or ended.
 func (p *Parser) Name() []byte {
-	if i := bytes.IndexByte(p.name, ':'); i >= 0 {
-		return p.name[i+1:]
+	_, local := p.splitName()
+	return local
+}
+
+func (p *Parser) splitName() (prefix, local []byte) {
+	n := p.raw[p.name.start:p.name.end]
+	if i := bytes.IndexByte(n, ':'); i >= 0 {
+		return n[:i], n[i+1:]
 	}
-	return p.name
+	return nil, n
 }
 
 // NS is the namespace of the element that just started or ended; empty where it
 // is inherited from outside of what is parsed.
 func (p *Parser) NS() []byte {
-	var prefix []byte
-	if i := bytes.IndexByte(p.name, ':'); i >= 0 {
-		prefix = p.name[:i]
-	}
-	for i := len(p.ns) - 1; i >= 0; i-- {
-		if bytes.Equal(p.ns[i].prefix, prefix) {
-			return p.ns[i].uri
+	prefix, _ := p.splitName()
+	for i := p.scopes - 1; i >= 0; i-- {
+		s := p.scope(i)
+		if string(p.raw[s.prefix.start:s.prefix.end]) == string(prefix) {
+			return unescapeValue(p.raw[s.uri.start:s.uri.end])
 		}
+	}
+	if string(prefix) == "stream" {
+		return []byte(NSStream)
 	}
 	return nil
 }
 
-// Attr returns an attribute of the element that just started, unescaped.
+// Attr returns an attribute of the element that just started, unescaped. Its name
+// is compared as written, prefix included.
 func (p *Parser) Attr(name string) ([]byte, bool) {
 	if p.ev != Start {
 		return nil, false
 	}
-	for i := range p.tag.attrs {
-		a := &p.tag.attrs[i]
-		if string(p.raw[a.name.Start:a.name.End]) == name {
-			return Unescape(p.raw[a.value.Start:a.value.End]), true
+	for i := int(p.attrs.start); ; {
+		n, v, next := attrAt(p.raw, i)
+		if next < 0 {
+			return nil, false
 		}
+		if string(p.raw[n.start:n.end]) == name {
+			return unescapeValue(p.raw[v.start:v.end]), true
+		}
+		i = next
 	}
-	return nil, false
 }
 
 // Text is the text of the Text event, unescaped. Neighbouring text and CDATA are

@@ -1,35 +1,72 @@
 package stanza
 
-import "bytes"
+import "fmt"
 
-// token is what the scanner stands in the middle of.
-type token uint8
+// state is what the scanner stands in front of, or in the middle of.
+type state uint8
 
 const (
-	inText  token = iota // character data, or white space between stanzas
-	inTag                // between '<' and its '>'
-	inCDATA              // behind "<![CDATA["
+	between  state = iota // white space or the next first-level element
+	atOpen                // '<'
+	inTag                 // behind the name or an attribute of a start tag
+	atEquals              // behind the name of an attribute
+	atQuote               // behind the '=' of an attribute
+	inValue               // inside the value of an attribute
+	atSlash               // behind the '/' of an empty element
+	inText                // character data of an element
+	inCDATA               // behind "<![CDATA["
+	inEndTag              // behind the name of an end tag
 )
 
-type frame struct {
-	name  Span // of the open element
-	decls int  // length of Scanner.decls outside it
+// flow is what a step asks the scanner's loop to do.
+type flow uint8
+
+const (
+	again  flow = iota // take the next step
+	more               // the bytes are used up
+	done               // the first-level element is whole
+	failed             // Scanner.err is set
+)
+
+// span is a Span in less memory: a Scanner lives as long as its connection.
+type span struct{ start, end int32 }
+
+// qname is a qualified name; colon is 0 where it has no prefix, else the offset of ':'.
+type qname struct{ start, end, colon int32 }
+
+type attribute struct {
+	name  qname
+	whole int32 // where the white space before it starts
+	value span
 }
+
+// frame is an open element.
+type frame struct {
+	name     span
+	bindings int32 // how many prefixes are declared outside of it
+}
+
+// binding is a declared prefix.
+type binding struct{ prefix, uri span }
 
 // Scanner finds first-level elements one after another. It keeps offsets only,
 // never bytes, so the caller owns the buffer and may move it between calls. Each
-// byte is looked at once while a token is incomplete and once when it is whole,
-// however small the pieces in which it arrives. Not safe for concurrent use.
+// byte is looked at once however small the pieces in which it arrives, except
+// those of an unfinished name, reference or character (at most MaxName bytes).
+// Its memory is bounded by its Limits. Not safe for concurrent use.
 type Scanner struct {
 	lim   Limits
-	pos   int // bytes of the current element looked at
-	start int // of the current token
-	tok   token
-	quote byte // open quote inside a tag
+	state state
+	quote byte // of the value it is inside of
+	pos   int  // bytes of the current element looked at
+	start int  // of the current tag
+	gap   int  // end of what stands before the next attribute
+	name  qname
+	attrs []attribute // of the current tag
 	stack []frame
-	decls []Span // prefixes declared by open elements
+	binds []binding
 	st    Stanza
-	tag   tag
+	err   *Error
 }
 
 // NewScanner returns a Scanner for the inside of a stream whose header declared
@@ -37,276 +74,258 @@ type Scanner struct {
 func NewScanner(l Limits) *Scanner { return &Scanner{lim: l.WithDefaults()} }
 
 // Next looks for one whole first-level element at the start of buf. buf begins
-// where the last call's n ended and differs from the buffer of the last call that
-// returned nothing only by bytes appended to it.
+// where the last call's n ended and differs from what was left of the buffer of
+// the last call only by bytes appended to it.
 //
 // It returns the element and the bytes that it took, white space before it
 // included. A nil Stanza means that more bytes are needed; n may then be above
 // zero when white space (a keep-alive) was used up. The Stanza is valid until the
-// next call. An error is an *Error and final.
+// next call. An error is an *Error (RFC 6120, section 4.9.3) and final: it is
+// returned by every later call.
 func (s *Scanner) Next(buf []byte) (st *Stanza, n int, err error) {
+	if s.err != nil {
+		return nil, 0, s.err
+	}
 	ws := 0
-	if s.pos == 0 {
+	if s.state == between {
 		for ws < len(buf) && isSpace(buf[ws]) {
 			ws++
 		}
-		buf = buf[ws:]
-		if len(buf) == 0 {
+		if ws == len(buf) {
 			return nil, ws, nil
 		}
-		if buf[0] != '<' {
-			return nil, ws, errNotWellFormed("character data between stanzas")
+		if buf[ws] != '<' {
+			s.fail("bad-format", "text between stanzas")
+			return nil, ws, s.err
 		}
-		s.st = Stanza{}
+		s.state, s.st = atOpen, Stanza{}
 	}
-	for s.pos < len(buf) {
-		done, err := s.step(buf)
-		if err != nil {
-			return nil, ws, err
-		}
-		if s.pos > s.lim.MaxStanza {
-			break
-		}
-		if done {
-			n := s.pos
-			s.st.Raw = buf[:n:n]
-			s.pos, s.start, s.tok, s.quote = 0, 0, inText, 0
-			s.decls = s.decls[:0]
-			return &s.st, ws + n, nil
-		}
+	b := buf[ws:]
+	// What lies beyond the limit is never looked at, so that the verdict does not
+	// depend on how the bytes arrive.
+	over := len(b) > s.lim.MaxStanza
+	if over {
+		b = b[:s.lim.MaxStanza]
 	}
-	if s.pos > s.lim.MaxStanza {
-		return nil, ws, errPolicy("stanza too large")
+	switch s.run(b) {
+	case done:
+		n := s.pos
+		s.st.Raw = b[:n:n]
+		s.state, s.pos = between, 0
+		return &s.st, ws + n, nil
+	case failed:
+		return nil, ws, s.err
+	}
+	if over {
+		s.fail("policy-violation", fmt.Sprintf("stanza larger than %d bytes", s.lim.MaxStanza))
+		return nil, ws, s.err
 	}
 	return nil, ws, nil
 }
 
-// step takes in one token, or what there is of it. done tells that the first-level element ended.
-func (s *Scanner) step(buf []byte) (done bool, err error) {
-	switch s.tok {
-	case inTag:
-		return s.stepTag(buf)
-	case inCDATA:
-		return false, s.stepCDATA(buf)
-	}
-	i := bytes.IndexByte(buf[s.pos:], '<')
-	if i < 0 {
-		s.pos = len(buf)
-		return false, nil
-	}
-	end := s.pos + i
-	if end > s.start {
-		if err := checkText(buf[s.start:end], true); err != nil {
-			return false, err
+func (s *Scanner) run(b []byte) flow {
+	for {
+		var f flow
+		switch s.state {
+		case inTag:
+			f = s.tag(b)
+		case inText:
+			f = s.text(b)
+		case inValue:
+			f = s.value(b)
+		case inEndTag:
+			f = s.endTag(b)
+		case atEquals:
+			f = s.equals(b)
+		case atQuote:
+			f = s.openQuote(b)
+		case atSlash:
+			f = s.slash(b)
+		case inCDATA:
+			f = s.cdata(b)
+		default:
+			f = s.open(b)
+		}
+		if f != again {
+			return f
 		}
 	}
-	s.tok, s.start, s.pos = inTag, end, end+1
-	return false, nil
 }
 
-// stepTag looks for the '>' that ends the tag, outside quotes.
-func (s *Scanner) stepTag(buf []byte) (done bool, err error) {
-	switch buf[s.start+1] {
-	case '?':
-		return false, errRestricted("processing instruction or XML declaration inside the stream")
+func (s *Scanner) fail(condition, text string) flow {
+	s.err = &Error{Condition: condition, Text: text}
+	return failed
+}
+
+func (s *Scanner) malformed(text string) flow { return s.fail("not-well-formed", text) }
+
+// open stands at '<'.
+func (s *Scanner) open(b []byte) flow {
+	i := s.pos + 1
+	if i >= len(b) {
+		return more
+	}
+	switch b[i] {
+	case '/':
+		return s.openEndTag(b, i+1)
 	case '!':
-		return false, s.stepBang(buf)
+		return s.bang(b)
+	case '?':
+		return s.fail("restricted-xml", "processing instruction or XML declaration inside the stream")
 	}
-	for s.pos < len(buf) {
-		if s.quote != 0 {
-			i := bytes.IndexByte(buf[s.pos:], s.quote)
-			if i < 0 {
-				s.pos = len(buf)
-				return false, nil
-			}
-			s.pos += i + 1
-			s.quote = 0
-			continue
-		}
-		c := buf[s.pos]
-		s.pos++
-		switch c {
-		case '>':
-			return s.endTag(buf)
-		case '"', '\'':
-			s.quote = c
-		case '<':
-			return false, errNotWellFormed("'<' inside a tag")
-		}
+	n, f := s.qname(b, i)
+	if f != again {
+		return f
 	}
-	return false, nil
+	s.start, s.name, s.attrs = s.pos, n, s.attrs[:0]
+	s.pos, s.gap, s.state = int(n.end), int(n.end), inTag
+	return again
 }
 
-// stepBang takes "<![CDATA[" byte by byte; every other declaration is restricted.
-func (s *Scanner) stepBang(buf []byte) error {
-	const open = "<![CDATA["
-	have := buf[s.start:min(len(buf), s.start+len(open))]
-	if len(s.stack) == 0 || string(have) != open[:len(have)] {
-		return errRestricted("comment or document type declaration")
+// bang takes "<![CDATA["; every other declaration is restricted (section 11.1).
+func (s *Scanner) bang(b []byte) flow {
+	const begin = "<![CDATA["
+	have := b[s.pos:min(len(b), s.pos+len(begin))]
+	switch {
+	case string(have) != begin[:len(have)]:
+		return s.fail("restricted-xml", "comment or document type declaration")
+	case len(have) < len(begin):
+		return more
+	case len(s.stack) == 0:
+		return s.fail("bad-format", "text between stanzas")
 	}
-	s.pos = s.start + len(have)
-	if len(have) == len(open) {
-		s.tok, s.start = inCDATA, s.pos
-	}
-	return nil
+	s.pos += len(begin)
+	s.state = inCDATA
+	return again
 }
 
-func (s *Scanner) stepCDATA(buf []byte) error {
-	// The end may lie across what was seen before.
-	from := max(s.start, s.pos-2)
-	i := bytes.Index(buf[from:], []byte("]]>"))
-	if i < 0 {
-		s.pos = len(buf)
-		return nil
+// openEndTag compares the name of an end tag with the element that is open.
+func (s *Scanner) openEndTag(b []byte, i int) flow {
+	want := []byte("stream:stream")
+	if k := len(s.stack); k > 0 {
+		top := s.stack[k-1].name
+		want = b[top.start:top.end]
 	}
-	if err := checkChars(buf[s.start : from+i]); err != nil {
-		return err
+	have := b[i:min(len(b), i+len(want))]
+	if string(have) != string(want[:len(have)]) {
+		return s.malformed("end tag does not match its start tag")
 	}
-	s.pos = from + i + 3
-	s.tok, s.start = inText, s.pos
-	return nil
+	if len(have) < len(want) {
+		return more
+	}
+	s.start, s.pos, s.state = i, i+len(want), inEndTag
+	return again
 }
 
-// endTag takes in a whole tag, buf[s.start:s.pos].
-func (s *Scanner) endTag(buf []byte) (done bool, err error) {
-	start := s.start
-	s.tok, s.start = inText, s.pos
-	if buf[start+1] == '/' {
-		return s.closeElement(buf, start)
+// endTag stands behind the name of an end tag, s.start is where the name starts.
+func (s *Scanner) endTag(b []byte) flow {
+	i := skipSpace(b, s.pos)
+	s.pos = i
+	if i == len(b) {
+		return more
 	}
-	t := &s.tag
-	if err := t.parse(buf, start, s.pos, &s.lim); err != nil {
-		return false, err
+	if b[i] != '>' {
+		return s.malformed("end tag does not match its start tag")
 	}
-	if len(s.stack) >= s.lim.MaxDepth {
-		return false, errPolicy("elements nested too deeply")
+	s.pos++
+	k := len(s.stack) - 1
+	if k < 0 {
+		end := s.start + len("stream:stream")
+		s.st.Kind, s.st.Name, s.st.NameEnd = StreamEnd, Span{s.start, end}, end
+		return done
 	}
-	outside := len(s.decls)
-	for i := range t.attrs {
-		if p := t.attrs[i].prefixDecl(buf); !p.Empty() {
-			s.decls = append(s.decls, p)
-		}
-	}
-	if err := s.checkPrefixes(buf, t); err != nil {
-		return false, err
-	}
-	s.note(buf, start, t)
-	if t.selfClosed {
-		s.decls = s.decls[:outside]
-		if len(s.stack) == 1 && s.st.Child.Start == start {
+	s.binds = s.binds[:s.stack[k].bindings]
+	s.stack = s.stack[:k]
+	return s.closed(k)
+}
+
+// closed is called when an element at the depth given has ended.
+func (s *Scanner) closed(depth int) flow {
+	switch depth {
+	case 0:
+		return done
+	case 1:
+		if s.st.Child.End == 0 {
 			s.st.Child.End = s.pos
 		}
-		return len(s.stack) == 0, nil
 	}
-	s.stack = append(s.stack, frame{t.name, outside})
-	return false, nil
+	s.state = inText
+	return again
 }
 
-func (s *Scanner) closeElement(buf []byte, start int) (done bool, err error) {
-	name := Span{start + 2, s.pos - 1}
-	for name.End > name.Start && isSpace(buf[name.End-1]) {
-		name.End--
-	}
-	if len(s.stack) == 0 {
-		if string(buf[name.Start:name.End]) == "stream:stream" {
-			s.st.Kind, s.st.Name, s.st.NameEnd = StreamEnd, name, name.End
-			return true, nil
+func (s *Scanner) text(b []byte) flow {
+	i := s.pos
+	for {
+		if i = plain(b, i, ']'); i == len(b) {
+			s.pos = i
+			return more
 		}
-		return false, errNotWellFormed("end tag without a start tag")
+		var n int
+		switch b[i] {
+		case '<':
+			s.pos, s.state = i, atOpen
+			return again
+		case ']':
+			n = s.bracket(b[i:])
+		default:
+			n = s.special(b[i:])
+		}
+		if n <= 0 {
+			s.pos = i
+			return stop(n)
+		}
+		i += n
 	}
-	top := s.stack[len(s.stack)-1]
-	if !bytes.Equal(buf[name.Start:name.End], buf[top.name.Start:top.name.End]) {
-		return false, errNotWellFormed("end tag does not match its start tag")
-	}
-	s.stack = s.stack[:len(s.stack)-1]
-	s.decls = s.decls[:top.decls]
-	if len(s.stack) == 1 && s.st.Child.End == 0 {
-		s.st.Child.End = s.pos
-	}
-	return len(s.stack) == 0, nil
 }
 
-func (s *Scanner) checkPrefixes(buf []byte, t *tag) error {
-	if err := s.checkPrefix(buf, t.name); err != nil {
-		return err
+// stop translates the length that special returned where it is not positive.
+func stop(n int) flow {
+	if n < 0 {
+		return failed
 	}
-	for i := range t.attrs {
-		a := &t.attrs[i]
-		if a.isDecl(buf) {
-			continue
-		}
-		if err := s.checkPrefix(buf, a.name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return more
 }
 
-func (s *Scanner) checkPrefix(buf []byte, name Span) error {
-	i := bytes.IndexByte(buf[name.Start:name.End], ':')
-	if i < 0 {
-		return nil
+// bracket looks at a ']' of character data, where "]]>" must not stand.
+func (s *Scanner) bracket(b []byte) int {
+	switch {
+	case len(b) > 1 && b[1] != ']':
+		return 1
+	case len(b) < 3:
+		return 0
+	case b[2] == '>':
+		s.malformed("']]>' in character data")
+		return -1
 	}
-	p := buf[name.Start : name.Start+i]
-	if i == 0 || name.Start+i+1 == name.End || bytes.IndexByte(buf[name.Start+i+1:name.End], ':') >= 0 {
-		return errNotWellFormed("malformed qualified name")
-	}
-	if string(p) == "stream" || string(p) == "xml" {
-		return nil
-	}
-	for _, d := range s.decls {
-		if bytes.Equal(buf[d.Start:d.End], p) {
-			return nil
-		}
-	}
-	return &Error{"bad-namespace-prefix", "undeclared prefix"}
+	return 1
 }
 
-// note keeps what routing needs of the first-level element and of its first child.
-func (s *Scanner) note(buf []byte, start int, t *tag) {
-	st := &s.st
-	switch len(s.stack) {
-	case 0:
-		st.Name, st.NameEnd = t.name, t.name.End
-		st.Kind = kindOf(buf[t.name.Start:t.name.End])
-		for i := range t.attrs {
-			a := &t.attrs[i]
-			switch at := (Attr{a.whole, a.value}); string(buf[a.name.Start:a.name.End]) {
-			case "to":
-				st.To = at
-			case "from":
-				st.From = at
-			case "type":
-				st.Type = at
-			case "id":
-				st.ID = at
-			case "xmlns":
-				if string(buf[a.value.Start:a.value.End]) != "jabber:client" {
-					st.Kind = Nonza
-				}
+func (s *Scanner) cdata(b []byte) flow {
+	i := s.pos
+	for {
+		if i = plain(b, i, ']'); i == len(b) {
+			s.pos = i
+			return more
+		}
+		n := 1
+		switch b[i] {
+		case '<', '&':
+		case ']':
+			if len(b)-i < 3 && string(b[i:]) == "]]"[:len(b)-i] {
+				s.pos = i
+				return more
 			}
+			if len(b)-i >= 3 && b[i+1] == ']' && b[i+2] == '>' {
+				s.pos, s.state = i+3, inText
+				return again
+			}
+		default:
+			n = s.special(b[i:])
 		}
-	case 1:
-		if st.Child.Start != 0 {
-			return
+		if n <= 0 {
+			s.pos = i
+			return stop(n)
 		}
-		st.Child.Start = start
-		st.ChildName = t.name
-		if i := bytes.IndexByte(buf[t.name.Start:t.name.End], ':'); i >= 0 {
-			st.ChildName.Start += i + 1
-		}
-		st.ChildNS = t.namespace(buf)
+		i += n
 	}
-}
-
-func kindOf(name []byte) Kind {
-	switch string(name) {
-	case "message":
-		return Message
-	case "presence":
-		return Presence
-	case "iq":
-		return IQ
-	}
-	return Nonza
 }

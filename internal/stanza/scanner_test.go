@@ -47,7 +47,7 @@ func TestScannerIsTheSameHoweverTheBytesArrive(t *testing.T) {
 
 func TestScannerErrors(t *testing.T) {
 	for in, want := range map[string]string{
-		"x":                                  "not-well-formed",
+		"x":                                  "bad-format",
 		"<?xml version='1.0'?>":              "restricted-xml",
 		"<!-- c -->":                         "restricted-xml",
 		"<!DOCTYPE a>":                       "restricted-xml",

@@ -46,7 +46,9 @@ type Stanza struct {
 	To, From, Type, ID Attr
 	Child              Span // the whole first child element
 	ChildName          Span // its local name
-	ChildNS            Span // the value of its namespace declaration; empty when inherited
+	// ChildNS is the value of the namespace declaration on it or of its prefix, as
+	// written; absent when inherited. ChildIs resolves references in it.
+	ChildNS Span
 }
 
 // Get returns the bytes of a part.
@@ -54,51 +56,24 @@ func (s *Stanza) Get(sp Span) []byte { return s.Raw[sp.Start:sp.End] }
 
 // AttrString returns an attribute's value unescaped, "" when absent.
 func (s *Stanza) AttrString(a Attr) string {
-	return string(Unescape(s.Raw[a.Value.Start:a.Value.End]))
+	return string(unescapeValue(s.Raw[a.Value.Start:a.Value.End]))
 }
 
 // IsType compares the type attribute with t.
 func (s *Stanza) IsType(t string) bool { return string(s.Get(s.Type.Value)) == t }
 
-// Limits bound what one first-level element may cost. Zero fields take the default.
-type Limits struct {
-	MaxStanza int // bytes of a first-level element; default 256 KiB
-	MaxDepth  int // nested elements; default 128
-	MaxAttrs  int // attributes of one element; default 64
-	MaxName   int // bytes of an element's or attribute's name; default 256
-}
-
-// Defaults of Limits.
-const (
-	DefaultMaxStanza = 256 << 10
-	DefaultMaxDepth  = 128
-	DefaultMaxAttrs  = 64
-	DefaultMaxName   = 256
-)
-
-// WithDefaults returns l with its zero fields replaced by the defaults.
-func (l Limits) WithDefaults() Limits {
-	set := func(v *int, d int) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	set(&l.MaxStanza, DefaultMaxStanza)
-	set(&l.MaxDepth, DefaultMaxDepth)
-	set(&l.MaxAttrs, DefaultMaxAttrs)
-	set(&l.MaxName, DefaultMaxName)
-	return l
+// ChildIs tells whether the first child has this namespace, declared on it or by
+// its prefix, and this local name.
+func (s *Stanza) ChildIs(ns, name string) bool {
+	return string(s.Get(s.ChildName)) == name && sameText(s.Get(s.ChildNS), ns)
 }
 
 // Error is a violation by the sender. Condition is the stream error of RFC 6120,
 // section 4.9.3, that ends the stream.
 type Error struct {
 	Condition string
-	Text      string
+	Text      string // for people: what is wrong
 }
 
+// Error implements the error interface.
 func (e *Error) Error() string { return fmt.Sprintf("stream error %s: %s", e.Condition, e.Text) }
-
-func errNotWellFormed(text string) error { return &Error{"not-well-formed", text} }
-func errRestricted(text string) error    { return &Error{"restricted-xml", text} }
-func errPolicy(text string) error        { return &Error{"policy-violation", text} }

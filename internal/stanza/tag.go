@@ -1,149 +1,185 @@
 package stanza
 
-import "bytes"
+import "fmt"
 
-// tagAttr is one attribute; its spans are offsets in the buffer of the tag.
-type tagAttr struct{ whole, name, value Span }
-
-// isDecl tells a namespace declaration.
-func (a *tagAttr) isDecl(buf []byte) bool {
-	n := buf[a.name.Start:a.name.End]
-	return string(n) == "xmlns" || len(n) > 6 && string(n[:6]) == "xmlns:"
+// tag stands in a start tag behind its name or an attribute.
+func (s *Scanner) tag(b []byte) flow {
+	i := skipSpace(b, s.pos)
+	s.pos = i
+	if i == len(b) {
+		return more
+	}
+	switch b[i] {
+	case '>':
+		s.pos++
+		return s.startTag(b, false)
+	case '/':
+		s.pos++
+		s.state = atSlash
+		return again
+	}
+	if i == s.gap {
+		return s.malformed("malformed start tag: white space belongs before an attribute")
+	}
+	n, f := s.qname(b, i)
+	if f != again {
+		return f
+	}
+	if len(s.attrs) >= s.lim.MaxAttrs {
+		return s.fail("policy-violation", fmt.Sprintf("more than %d attributes", s.lim.MaxAttrs))
+	}
+	s.attrs = append(s.attrs, attribute{name: n, whole: int32(s.gap)})
+	i = int(n.end)
+	// The usual way to write it takes the short way.
+	if i+1 < len(b) && b[i] == '=' && (b[i+1] == '\'' || b[i+1] == '"') {
+		s.beginValue(b, i+1)
+		return s.value(b)
+	}
+	s.pos, s.state = i, atEquals
+	return again
 }
 
-// prefixDecl returns the prefix that the attribute declares, empty when none.
-func (a *tagAttr) prefixDecl(buf []byte) Span {
-	n := buf[a.name.Start:a.name.End]
-	if len(n) > 6 && string(n[:6]) == "xmlns:" {
-		return Span{a.name.Start + 6, a.name.End}
+func (s *Scanner) equals(b []byte) flow {
+	i := skipSpace(b, s.pos)
+	s.pos = i
+	if i == len(b) {
+		return more
 	}
-	return Span{}
+	if b[i] != '=' {
+		return s.malformed("attribute without a value")
+	}
+	s.pos++
+	s.state = atQuote
+	return again
 }
 
-// tag is a whole start tag.
-type tag struct {
-	name       Span
-	attrs      []tagAttr // reused
-	selfClosed bool
+func (s *Scanner) openQuote(b []byte) flow {
+	i := skipSpace(b, s.pos)
+	s.pos = i
+	if i == len(b) {
+		return more
+	}
+	if b[i] != '\'' && b[i] != '"' {
+		return s.malformed("attribute value without quotes")
+	}
+	s.beginValue(b, i)
+	return again
 }
 
-// parse takes in the start tag buf[start:end] and checks all of it but prefixes.
-func (t *tag) parse(buf []byte, start, end int, lim *Limits) error {
-	t.attrs = t.attrs[:0]
-	end-- // the '>'
-	if t.selfClosed = buf[end-1] == '/' && end-1 > start; t.selfClosed {
-		end--
-	}
-	i := start + 1
-	var err error
-	if t.name, i, err = parseName(buf, i, end, lim.MaxName); err != nil {
-		return err
-	}
+func (s *Scanner) beginValue(b []byte, i int) {
+	s.quote = b[i]
+	s.pos, s.state = i+1, inValue
+	s.attrs[len(s.attrs)-1].value.start = int32(i + 1)
+}
+
+func (s *Scanner) value(b []byte) flow {
+	i := s.pos
 	for {
-		ws := i
-		for i < end && isSpace(buf[i]) {
-			i++
+		if i = plain(b, i, s.quote); i == len(b) {
+			s.pos = i
+			return more
 		}
-		if i == end {
-			return nil
+		c := b[i]
+		if c == s.quote {
+			s.attrs[len(s.attrs)-1].value.end = int32(i)
+			s.pos, s.gap, s.state = i+1, i+1, inTag
+			return again
 		}
-		if i == ws {
-			return errNotWellFormed("attributes must be separated by white space")
+		if c == '<' {
+			return s.malformed("'<' in an attribute value")
 		}
-		if len(t.attrs) >= lim.MaxAttrs {
-			return errPolicy("too many attributes")
+		n := s.special(b[i:])
+		if n <= 0 {
+			s.pos = i
+			return stop(n)
 		}
-		a := tagAttr{whole: Span{Start: ws}}
-		if a.name, i, err = parseName(buf, i, end, lim.MaxName); err != nil {
-			return err
-		}
-		if a.value, i, err = parseValue(buf, i, end); err != nil {
-			return err
-		}
-		a.whole.End = i
-		if err := t.checkNew(buf, &a); err != nil {
-			return err
-		}
-		t.attrs = append(t.attrs, a)
+		i += n
 	}
 }
 
-// checkNew refuses a second attribute of the same name and bad declarations.
-func (t *tag) checkNew(buf []byte, a *tagAttr) error {
-	name := buf[a.name.Start:a.name.End]
-	for k := range t.attrs {
-		if o := t.attrs[k].name; bytes.Equal(buf[o.Start:o.End], name) {
-			return errNotWellFormed("attribute given twice")
-		}
+func (s *Scanner) slash(b []byte) flow {
+	if s.pos == len(b) {
+		return more
 	}
-	if p := a.prefixDecl(buf); !p.Empty() {
-		switch pre := buf[p.Start:p.End]; {
-		case string(pre) == "xmlns", a.value.Empty():
-			return &Error{"bad-namespace-prefix", "prefix must not be declared so"}
-		case string(pre) == "xml" && string(buf[a.value.Start:a.value.End]) != "http://www.w3.org/XML/1998/namespace":
-			return &Error{"bad-namespace-prefix", "prefix xml bound to another namespace"}
-		case bytes.IndexByte(pre, ':') >= 0:
-			return errNotWellFormed("malformed qualified name")
-		}
+	if b[s.pos] != '>' {
+		return s.malformed("'/' inside a tag")
 	}
-	return checkText(buf[a.value.Start:a.value.End], false)
+	s.pos++
+	return s.startTag(b, true)
 }
 
-// namespace returns the value of the declaration that names the tag's namespace,
-// empty when it is inherited.
-func (t *tag) namespace(buf []byte) Span {
-	prefix := []byte(nil)
-	if i := bytes.IndexByte(buf[t.name.Start:t.name.End], ':'); i >= 0 {
-		prefix = buf[t.name.Start : t.name.Start+i]
+// startTag takes in a whole start tag, b[s.start:s.pos].
+func (s *Scanner) startTag(b []byte, empty bool) flow {
+	depth := len(s.stack)
+	if depth >= s.lim.MaxDepth {
+		return s.fail("policy-violation", fmt.Sprintf("elements nested deeper than %d", s.lim.MaxDepth))
 	}
-	for i := range t.attrs {
-		a := &t.attrs[i]
-		if prefix == nil {
-			if string(buf[a.name.Start:a.name.End]) == "xmlns" {
-				return a.value
-			}
-		} else if p := a.prefixDecl(buf); !p.Empty() && bytes.Equal(buf[p.Start:p.End], prefix) {
-			return a.value
+	outside := len(s.binds)
+	if f := s.declare(b); f != again {
+		return f
+	}
+	if f := s.resolve(b); f != again {
+		return f
+	}
+	switch depth {
+	case 0:
+		if string(b[s.name.start:s.name.end]) == "stream:stream" {
+			return s.fail("unsupported-stanza-type", "stream header inside a stream")
+		}
+		s.noteStanza(b)
+	case 1:
+		if s.st.Child.Start == 0 {
+			s.noteChild(b)
 		}
 	}
-	return Span{}
+	if empty {
+		s.binds = s.binds[:outside]
+		return s.closed(depth)
+	}
+	s.stack = append(s.stack, frame{span{s.name.start, s.name.end}, int32(outside)})
+	s.state = inText
+	return again
 }
 
-func parseName(buf []byte, i, end, limit int) (Span, int, error) {
-	start, high := i, byte(0)
-	for i < end && nameClass[buf[i]] != 0 {
-		high |= buf[i]
-		i++
-	}
-	if i == start || nameClass[buf[start]] != 1 {
-		return Span{}, i, errNotWellFormed("malformed name")
-	}
-	if i-start > limit {
-		return Span{}, i, errPolicy("name too long")
-	}
-	if high >= 0x80 {
-		if err := checkName(buf[start:i]); err != nil {
-			return Span{}, i, err
+// noteStanza keeps what routing needs of the first-level element.
+func (s *Scanner) noteStanza(b []byte) {
+	st := &s.st
+	st.Name = Span{int(s.name.start), int(s.name.end)}
+	st.NameEnd = st.Name.End
+	for i := range s.attrs {
+		a := &s.attrs[i]
+		at := Attr{Span{int(a.whole), int(a.value.end) + 1}, Span{int(a.value.start), int(a.value.end)}}
+		switch string(b[a.name.start:a.name.end]) {
+		case "to":
+			st.To = at
+		case "from":
+			st.From = at
+		case "type":
+			st.Type = at
+		case "id":
+			st.ID = at
 		}
 	}
-	return Span{start, i}, i, nil
+	if ns, declared := s.namespace(b, s.name); !declared && s.name.colon == 0 || sameText(b[ns.start:ns.end], NSClient) {
+		st.Kind = kindOf(b[s.name.local():s.name.end])
+	}
 }
 
-func parseValue(buf []byte, i, end int) (Span, int, error) {
-	for i < end && isSpace(buf[i]) {
-		i++
+func (s *Scanner) noteChild(b []byte) {
+	ns, _ := s.namespace(b, s.name)
+	s.st.Child.Start = s.start
+	s.st.ChildName = Span{int(s.name.local()), int(s.name.end)}
+	s.st.ChildNS = Span{int(ns.start), int(ns.end)}
+}
+
+func kindOf(name []byte) Kind {
+	switch string(name) {
+	case "message":
+		return Message
+	case "presence":
+		return Presence
+	case "iq":
+		return IQ
 	}
-	if i == end || buf[i] != '=' {
-		return Span{}, i, errNotWellFormed("attribute without a value")
-	}
-	for i++; i < end && isSpace(buf[i]); i++ {
-	}
-	if i == end || buf[i] != '"' && buf[i] != '\'' {
-		return Span{}, i, errNotWellFormed("attribute value without quotes")
-	}
-	n := bytes.IndexByte(buf[i+1:end], buf[i])
-	if n < 0 {
-		return Span{}, i, errNotWellFormed("unterminated attribute value")
-	}
-	return Span{i + 1, i + 1 + n}, i + n + 2, nil
+	return Nonza
 }
