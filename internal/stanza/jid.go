@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"fmt"
 	"strings"
 
 	"mellium.im/xmpp/jid"
@@ -17,7 +18,7 @@ func ParseJID(s string) (JID, error) {
 	}
 	j, err := jid.Parse(s)
 	if err != nil {
-		return JID{}, err
+		return JID{}, fmt.Errorf("address %.100q: %w", s, err)
 	}
 	return JID{j.Localpart(), j.Domainpart(), j.Resourcepart()}, nil
 }
@@ -42,10 +43,34 @@ func parseASCII(s string) (JID, bool) {
 		}
 	}
 	j.Domain = rest
-	ok := rest != "" && rest[0] != '.' && rest[len(rest)-1] != '.' && lower(rest)
-	return j, ok && len(j.Local) < 1024 && len(rest) < 256 && len(j.Resource) < 1024
+	return j, plainDomain(rest) && len(j.Local) < 1024 && len(j.Resource) < 1024
 }
 
+// plainDomain tells a host name that IDNA would leave as it is.
+func plainDomain(s string) bool {
+	const maxDomain, maxLabel = 253, 63
+	label := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '.' || c == '-':
+			if label == 0 || i+1 == len(s) || s[i+1] == '.' || s[i+1] == '-' {
+				return false // empty or "xn--" labels, hyphens at an end: IDNA decides
+			}
+			if c == '.' {
+				label = 0
+				continue
+			}
+		case !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9'):
+			return false
+		}
+		if label++; label > maxLabel {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxDomain
+}
+
+// lower tells a localpart that PRECIS would leave as it is.
 func lower(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -65,6 +90,7 @@ func (j JID) IsBare() bool { return j.Resource == "" }
 // IsZero tells the absent address.
 func (j JID) IsZero() bool { return j == JID{} }
 
+// String joins the parts.
 func (j JID) String() string {
 	var b strings.Builder
 	b.Grow(len(j.Local) + len(j.Domain) + len(j.Resource) + 2)

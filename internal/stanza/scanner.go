@@ -95,7 +95,7 @@ func (s *Scanner) Next(buf []byte) (st *Stanza, n int, err error) {
 			return nil, ws, nil
 		}
 		if buf[ws] != '<' {
-			s.fail("bad-format", "text between stanzas")
+			s.fail("not-well-formed", "text between stanzas")
 			return nil, ws, s.err
 		}
 		s.state, s.st = atOpen, Stanza{}
@@ -192,7 +192,7 @@ func (s *Scanner) bang(b []byte) flow {
 	case len(have) < len(begin):
 		return more
 	case len(s.stack) == 0:
-		return s.fail("bad-format", "text between stanzas")
+		return s.fail("not-well-formed", "text between stanzas")
 	}
 	s.pos += len(begin)
 	s.state = inCDATA

@@ -47,7 +47,7 @@ func TestScannerIsTheSameHoweverTheBytesArrive(t *testing.T) {
 
 func TestScannerErrors(t *testing.T) {
 	for in, want := range map[string]string{
-		"x":                                  "bad-format",
+		"x":                                  "not-well-formed",
 		"<?xml version='1.0'?>":              "restricted-xml",
 		"<!-- c -->":                         "restricted-xml",
 		"<!DOCTYPE a>":                       "restricted-xml",

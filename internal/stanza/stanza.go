@@ -23,6 +23,28 @@ const (
 	StreamEnd
 )
 
+// String is the kind's name for logs.
+func (k Kind) String() string {
+	switch k {
+	case Nonza:
+		return "nonza"
+	case StreamEnd:
+		return "end of stream"
+	}
+	return k.element()
+}
+
+// element is the name of the stanza's element.
+func (k Kind) element() string {
+	switch k {
+	case Presence:
+		return "presence"
+	case IQ:
+		return "iq"
+	}
+	return "message"
+}
+
 // Span is a range of offsets in Stanza.Raw. The zero Span is an absent part.
 type Span struct{ Start, End int }
 
@@ -59,8 +81,8 @@ func (s *Stanza) AttrString(a Attr) string {
 	return string(unescapeValue(s.Raw[a.Value.Start:a.Value.End]))
 }
 
-// IsType compares the type attribute with t.
-func (s *Stanza) IsType(t string) bool { return string(s.Get(s.Type.Value)) == t }
+// IsType compares the type attribute with t; an absent one is "".
+func (s *Stanza) IsType(t string) bool { return sameText(s.Get(s.Type.Value), t) }
 
 // ChildIs tells whether the first child has this namespace, declared on it or by
 // its prefix, and this local name.

@@ -1,34 +1,39 @@
 package stanza
 
+import "unicode/utf8"
+
+// escapes of the ASCII characters that cannot stand for themselves both in text
+// and between quotes. White space but the blank is a reference, or a receiver
+// would normalize it (XML 1.0, sections 2.11 and 3.3.3).
+var escapes = func() (t [utf8.RuneSelf]string) {
+	for c := range ' ' {
+		t[c] = "\uFFFD"
+	}
+	t['\t'], t['\n'], t['\r'] = "&#9;", "&#10;", "&#13;"
+	t['&'], t['<'], t['>'], t['\''], t['"'] = "&amp;", "&lt;", "&gt;", "&apos;", "&quot;"
+	return t
+}()
+
 // AppendEscaped appends s so that it can stand as text and between single or
-// double quotes.
+// double quotes. What XML cannot carry at all, invalid UTF-8 included, becomes
+// U+FFFD: one bad character must not end the stream.
 func AppendEscaped[T ~string | ~[]byte](dst []byte, s T) []byte {
 	from := 0
-	for i := 0; i < len(s); i++ {
-		var e string
-		switch s[i] {
-		case '&':
-			e = "&amp;"
-		case '<':
-			e = "&lt;"
-		case '>':
-			e = "&gt;"
-		case '\'':
-			e = "&apos;"
-		case '"':
-			e = "&quot;"
-		case '\n':
-			e = "&#10;"
-		case '\r':
-			e = "&#13;"
-		case '\t':
-			e = "&#9;"
-		default:
-			continue
+	for i := 0; i < len(s); {
+		n, e := 1, ""
+		if c := s[i]; c < utf8.RuneSelf {
+			e = escapes[c]
+		} else {
+			var r rune
+			if r, n = utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)])); r == utf8.RuneError && n == 1 || !isXMLChar(r) {
+				e = "\uFFFD"
+			}
 		}
-		dst = append(dst, s[from:i]...)
-		dst = append(dst, e...)
-		from = i + 1
+		if e != "" {
+			dst = append(append(dst, s[from:i]...), e...)
+			from = i + n
+		}
+		i += n
 	}
 	return append(dst, s[from:]...)
 }
@@ -51,13 +56,13 @@ func AppendError(dst []byte, st *Stanza, fromJID, typ, condition, text string) [
 	dst = appendReply(dst, st, fromJID, "error")
 	dst = append(dst, "><error"...)
 	dst = AppendAttr(dst, "type", typ)
-	dst = append(append(append(dst, "><"...), condition...), " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"...)
+	dst = append(append(append(dst, "><"...), condition...), " xmlns='"+NSStanzas+"'/>"...)
 	if text != "" {
-		dst = append(dst, "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>"...)
+		dst = append(dst, "<text xmlns='"+NSStanzas+"'>"...)
 		dst = append(AppendEscaped(dst, text), "</text>"...)
 	}
 	dst = append(dst, "</error></"...)
-	return append(append(dst, st.Get(st.Name)...), '>')
+	return append(append(dst, st.Kind.element()...), '>')
 }
 
 // AppendIQResult appends the result of an IQ get or set with payload as its child.
@@ -70,22 +75,22 @@ func AppendIQResult(dst []byte, st *Stanza, payload []byte) []byte {
 }
 
 func appendReply(dst []byte, st *Stanza, fromJID, typ string) []byte {
-	dst = append(append(dst, '<'), st.Get(st.Name)...)
-	raw := func(name string, v []byte) {
-		dst = append(append(append(dst, ' '), name...), "='"...)
-		dst = append(AppendEscaped(dst, Unescape(v)), '\'')
-	}
+	// Not as written: the stanza's prefix is not declared in the reply.
+	dst = append(append(dst, '<'), st.Kind.element()...)
 	dst = AppendAttr(dst, "type", typ)
-	if st.ID.Present() {
-		raw("id", st.Get(st.ID.Value))
-	}
+	dst = appendCopy(dst, "id", st, st.ID)
 	if fromJID != "" {
 		dst = AppendAttr(dst, "from", fromJID)
-	} else if st.To.Present() {
-		raw("from", st.Get(st.To.Value))
+	} else {
+		dst = appendCopy(dst, "from", st, st.To)
 	}
-	if st.From.Present() {
-		raw("to", st.Get(st.From.Value))
+	return appendCopy(dst, "to", st, st.From)
+}
+
+// appendCopy appends the value of an attribute of st under a name.
+func appendCopy(dst []byte, name string, st *Stanza, a Attr) []byte {
+	if !a.Present() {
+		return dst
 	}
-	return dst
+	return AppendAttr(dst, name, unescapeValue(st.Get(a.Value)))
 }
