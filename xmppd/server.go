@@ -225,15 +225,16 @@ func (s *Server) Close() error {
 	if s.c2s != nil {
 		errs = append(errs, s.c2s.Close())
 	}
+	for _, h := range s.https {
+		errs = append(errs, h.Close())
+	}
+	// Those that were served are closed by now.
 	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.adminListener} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, fmt.Errorf("close listener: %w", err))
 			}
 		}
-	}
-	for _, h := range s.https {
-		errs = append(errs, h.Close())
 	}
 	s.wg.Wait()
 	if s.store != nil {

@@ -21,7 +21,7 @@ func (n *negotiation) bind(ctx context.Context, st *stanza.Stanza) (xmpp.Session
 	if st.Kind != stanza.IQ || string(st.Get(st.ChildNS)) != nsBind || string(st.Get(st.ChildName)) != "bind" {
 		return 0, false, &router.StreamError{Condition: "not-authorized", Text: "bind a resource first"}
 	}
-	if string(st.Get(st.Type.Value)) != "set" || st.ID.Whole.End == 0 {
+	if string(st.Get(st.Type.Value)) != "set" || !st.ID.Present() {
 		return 0, false, n.bindError(st, module.BadRequest("binding is an iq of type set with an id"))
 	}
 	full, err := n.resource(st)

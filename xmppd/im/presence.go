@@ -17,7 +17,7 @@ func (s *Service) Handle(ctx context.Context, src *session.Session, st *stanza.S
 		return
 	}
 	typ := string(st.Get(st.Type.Value))
-	if st.To.Whole.End == 0 {
+	if !st.To.Present() {
 		switch typ {
 		case "":
 			s.available(ctx, src, st, b)

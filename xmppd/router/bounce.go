@@ -47,7 +47,7 @@ func (r *Router) Bounce(src *session.Session, st *stanza.Stanza, b *session.Batc
 	}
 	r.counts.Bounced.Add(1)
 	from := r.domain.Domain
-	if st.To.Whole.End != 0 {
+	if st.To.Present() {
 		from = st.AttrString(st.To)
 	}
 	b.Send(src, stanza.AppendError(nil, st, from, typ, condition, text), nil, nil, nil)
@@ -74,7 +74,7 @@ func (r *Router) Return(left [][]byte, written int, b *session.Batch) {
 
 // sendBack answers one stanza, already stamped with its sender, that a dying session did not get.
 func (r *Router) sendBack(st *stanza.Stanza, b *session.Batch) {
-	if st.Kind == stanza.Presence || !mayBounce(st) || st.From.Whole.End == 0 {
+	if st.Kind == stanza.Presence || !mayBounce(st) || !st.From.Present() {
 		return
 	}
 	from, err := stanza.ParseJID(st.AttrString(st.From))

@@ -15,7 +15,7 @@ func validIQ(st *stanza.Stanza) bool {
 	if st.Kind != stanza.IQ {
 		return true
 	}
-	if st.ID.Whole.End == 0 {
+	if !st.ID.Present() {
 		return false
 	}
 	switch string(st.Get(st.Type.Value)) {

@@ -71,17 +71,20 @@ func (r *Router) Local(j stanza.JID) bool { return j.Domain == r.domain.Domain }
 // Route takes a stanza that the session src has sent. What comes of it is queued through b; the
 // caller flushes b. The error, if any, ends the sender's stream.
 func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Stanza, b *session.Batch) *StreamError {
-	if st.From.Whole.End != 0 && !r.mayUse(src, st) {
+	if st.From.Present() && !r.mayUse(src, st) {
 		return &StreamError{Condition: "invalid-from", Text: "the from attribute is not your address"}
 	}
 	// The usual case first: a message or IQ to a full JID that is here, in prepared form.
-	if st.Kind != stanza.Presence && st.To.Value.End != 0 {
+	if (st.Kind == stanza.Message || st.Kind == stanza.IQ) && st.To.Present() {
 		if dst := r.table.Lookup(st.Get(st.To.Value)); dst != nil && validIQ(st) {
 			if !r.forward(src, st, dst, b) {
 				r.undelivered(src, st, b)
 			}
 			return nil
 		}
+	}
+	if st.Kind == stanza.Nonza {
+		return &StreamError{Condition: "unsupported-stanza-type"}
 	}
 	to, err := r.target(src, st)
 	if err != nil {
@@ -96,7 +99,6 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	case stanza.Presence:
 		r.presence.Handle(ctx, src, st, b)
 	case stanza.Nonza, stanza.StreamEnd:
-		return &StreamError{Condition: "unsupported-stanza-type"}
 	}
 	return nil
 }
@@ -118,7 +120,7 @@ func (r *Router) mayUse(src *session.Session, st *stanza.Stanza) bool {
 // target is where a stanza is addressed to; without "to" that is the sender's own account
 // (RFC 6120 section 10.3).
 func (r *Router) target(src *session.Session, st *stanza.Stanza) (stanza.JID, error) {
-	if st.To.Whole.End == 0 {
+	if !st.To.Present() {
 		return src.JID.Bare(), nil
 	}
 	return stanza.ParseJID(st.AttrString(st.To))
@@ -126,7 +128,7 @@ func (r *Router) target(src *session.Session, st *stanza.Stanza) (stanza.JID, er
 
 // forward queues a stanza for a session, with the sender's full JID as "from".
 func (r *Router) forward(src *session.Session, st *stanza.Stanza, dst *session.Session, b *session.Batch) bool {
-	if r.faults.TrustFrom && st.From.Whole.End != 0 {
+	if r.faults.TrustFrom && st.From.Present() {
 		return b.Send(dst, st.Raw, nil, nil, nil)
 	}
 	head, rest, tail := cutFrom(st)
@@ -140,7 +142,7 @@ func (r *Router) forward(src *session.Session, st *stanza.Stanza, dst *session.S
 // cutFrom splits a stanza where a "from" belongs, leaving out the one it may have.
 func cutFrom(st *stanza.Stanza) (head, rest, tail []byte) {
 	head = st.Raw[:st.NameEnd]
-	if st.From.Whole.End == 0 {
+	if !st.From.Present() {
 		return head, st.Raw[st.NameEnd:], nil
 	}
 	return head, st.Raw[st.NameEnd:st.From.Whole.Start], st.Raw[st.From.Whole.End:]

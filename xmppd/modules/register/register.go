@@ -96,7 +96,7 @@ func (m *Module) StreamFeature() []byte {
 
 // Answer implements c2s.PreAuth: registration of a stranger.
 func (m *Module) Answer(ctx context.Context, st *stanza.Stanza, _ string) ([]byte, bool) {
-	if string(st.Get(st.ChildNS)) != NS || st.ID.Whole.End == 0 {
+	if string(st.Get(st.ChildNS)) != NS || !st.ID.Present() {
 		return nil, false
 	}
 	var payload []byte

@@ -1,0 +1,218 @@
+package xmppd_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+)
+
+// TestRouting walks through the table of RFC 6121 section 8.5.4, seen from the sender and from the
+// sessions of bob: "high" (priority 5), "low" (1), "negative" (-1), "bound" (no presence).
+func TestRouting(t *testing.T) {
+	s := startServer(t, options{})
+	alice := online(t, s, "alice", "a")
+	bob := map[string]*client{}
+	for res, presence := range map[string]string{
+		"high": "<presence><priority>5</priority></presence>", "low": "<presence><priority>1</priority></presence>",
+		"negative": "<presence><priority>-1</priority></presence>", "bound": "",
+	} {
+		c := login(t, s, "bob", res)
+		c.send(presence)
+		c.sync()
+		bob[res] = c
+	}
+	const bobJID = "bob@" + domain
+	tests := []struct{ kind, to, reach, err string }{
+		{"chat", bobJID, "high", ""},
+		{"normal", bobJID, "high", ""},
+		{"", bobJID, "high", ""},
+		{"headline", bobJID, "high low", ""},
+		{"groupchat", bobJID, "", "service-unavailable"},
+		{"error", bobJID, "", ""},
+		{"chat", bobJID + "/low", "low", ""},
+		{"normal", bobJID + "/bound", "bound", ""},
+		{"headline", bobJID + "/negative", "negative", ""},
+		{"error", bobJID + "/low", "low", ""},
+		{"groupchat", bobJID + "/low", "low", ""},
+		{"chat", bobJID + "/gone", "high", ""},
+		{"normal", bobJID + "/gone", "", "service-unavailable"},
+		{"headline", bobJID + "/gone", "", "service-unavailable"},
+		{"groupchat", bobJID + "/gone", "", "service-unavailable"},
+		{"error", bobJID + "/gone", "", ""},
+		{"chat", "BOB@" + strings.ToUpper(domain) + "/low", "low", ""},
+		{"chat", "carol@" + domain, "", "service-unavailable"},
+		{"headline", "carol@" + domain, "", ""},
+		{"chat", "nobody@" + domain, "", "service-unavailable"},
+		{"chat", domain, "", "service-unavailable"},
+		{"chat", "bob@example.com", "", "remote-server-not-found"},
+		{"chat", "@", "", "jid-malformed"},
+		{"chat", "", "", "jid-malformed"},
+	}
+	for i, tt := range tests {
+		name := fmt.Sprintf("%s to %s", tt.kind, tt.to)
+		mark := fmt.Sprintf("mark%d.", i)
+		alice.send(fmt.Sprintf("<message to='%s' type='%s' id='%s'><body>hello</body></message>", tt.to, tt.kind, mark))
+		echo := alice.sync()
+		if tt.err == "" && strings.Contains(echo, mark) || tt.err != "" && (!strings.Contains(echo, mark) || !strings.Contains(echo, "<"+tt.err+" ")) {
+			t.Errorf("%s: the sender got %q, want error %q", name, echo, tt.err)
+		}
+		for res, c := range bob {
+			got := strings.Contains(c.sync(), mark)
+			if want := strings.Contains(" "+tt.reach+" ", " "+res+" "); got != want {
+				t.Errorf("%s: reached %s: %v, want %v", name, res, got, want)
+			}
+		}
+	}
+}
+
+func TestFromIsStamped(t *testing.T) {
+	s := startServer(t, options{})
+	alice, bob := online(t, s, "alice", "a"), online(t, s, "bob", "b")
+	for _, from := range []string{"", " from='alice@" + domain + "'", ` from="alice@` + domain + `/a"`, " from='ALICE@" + domain + "/a'"} {
+		for _, attrs := range []string{from + " to='bob@" + domain + "/b' id='x'", " to='bob@" + domain + "/b'" + from + " id='x'", " to='bob@" + domain + "' id='x'" + from} {
+			alice.send("<message" + attrs + "><body>hi</body></message>")
+			if got := bob.want("</message>"); strings.Count(got, "from=") != 1 || !strings.Contains(got, " from='alice@"+domain+"/a'") {
+				t.Errorf("%s arrived as %s", attrs, got)
+			}
+		}
+	}
+}
+
+func TestIQ(t *testing.T) {
+	s := startServer(t, options{})
+	alice, bob := online(t, s, "alice", "a"), online(t, s, "bob", "b")
+	tests := []struct{ send, want string }{
+		{"<iq type='get' id='1' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>", "type='result'"},
+		{"<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>", "type='result'"},
+		{"<iq type='get' id='1' to='" + domain + "'><query xmlns='jabber:iq:version'/></iq>", "<name>RosterDB xmppd</name>"},
+		{"<iq type='get' id='1' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>", "<feature var='urn:xmpp:ping'/>"},
+		{"<iq type='get' id='1' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>", "<query xmlns='http://jabber.org/protocol/disco#items'/>"},
+		{"<iq type='get' id='1' to='" + domain + "'><query xmlns='no:such:thing'/></iq>", "<service-unavailable "},
+		{"<iq type='set' id='1'><query xmlns='no:such:thing'/></iq>", "<service-unavailable "},
+		{"<iq type='get' id='1' to='bob@" + domain + "'><query xmlns='jabber:iq:roster'/></iq>", "<forbidden "},
+		{"<iq type='get' id='1' to='bob@" + domain + "/gone'><ping xmlns='urn:xmpp:ping'/></iq>", "<service-unavailable "},
+		{"<iq type='get' id='1' to='nobody@" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>", "<service-unavailable "},
+		{"<iq type='get' id='1'/>", "<bad-request "},
+		{"<iq type='what' id='1'><a/></iq>", "<bad-request "},
+		{"<iq id='1'><a/></iq>", "<bad-request "},
+		{"<iq type='get' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>", "<bad-request "},
+	}
+	for _, tt := range tests {
+		alice.send(tt.send)
+		if got := alice.want("</iq>", "/>\n", "type='result' id='1' from='"+domain+"'/>", "type='result' id='1'/>"); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s", tt.send, got)
+		}
+	}
+	alice.send("<iq type='get' id='q7' to='bob@" + domain + "/b'><own xmlns='x'/></iq>")
+	if got := bob.want("</iq>"); !strings.Contains(got, "from='alice@"+domain+"/a'") {
+		t.Errorf("request arrived as %s", got)
+	}
+	bob.send("<iq type='result' id='q7' to='alice@" + domain + "/a'/>")
+	if got := alice.want("/>"); !strings.Contains(got, "from='bob@"+domain+"/b'") || !strings.Contains(got, "q7") {
+		t.Errorf("result arrived as %s", got)
+	}
+}
+
+// vanish sends more to a client that doesn't read than the server will keep, and returns how many
+// messages were sent, came back as errors, and were read in the end.
+func vanish(t *testing.T, f router.Faults, enter func(*testing.T, *xmppd.Server, string, string) *client) (sent, bounced, read int) {
+	s := startServer(t, options{router: f, cfg: func(c *xmppd.Config) { c.Limits.QueueBytes = 64 << 10 }})
+	alice := login(t, s, "alice", "a")
+	bob := enter(t, s, "bob", "b")
+	witness := login(t, s, "carol", "c")
+	body := strings.Repeat("x", 10_000)
+	for end := time.Now().Add(patience); bounced == 0 && time.Now().Before(end) && (!f.DropUndelivered || sent < 3000); {
+		for range 20 {
+			alice.send(message(bob.jid, body))
+			sent++
+		}
+		bounced += strings.Count(alice.sync(), "type='error'")
+		// Others don't wait for bob.
+		witness.send(message("carol@"+domain+"/c", "alive"))
+		witness.want("alive")
+	}
+	// bob wakes up, too late.
+	got := bob.rest()
+	read = strings.Count(got, "</message>")
+	bounced += strings.Count(alice.sync(), "type='error'")
+	for end := time.Now().Add(patience / 2); sent != bounced+read && !f.DropUndelivered && time.Now().Before(end); {
+		bounced += strings.Count(alice.sync(), "type='error'")
+	}
+	return sent, bounced, read
+}
+
+// TestSlowReceiver: of the messages to a client that doesn't read, each is delivered or comes
+// back.
+func TestSlowReceiver(t *testing.T) {
+	sent, bounced, read := vanish(t, router.Faults{}, login)
+	if bounced == 0 || sent != bounced+read {
+		t.Errorf("%d messages sent, %d came back, %d were read", sent, bounced, read)
+	}
+	if sent, bounced, read := vanish(t, router.Faults{DropUndelivered: true}, login); sent == bounced+read {
+		t.Error("the planted bug was not noticed")
+	}
+	// Through TLS a message can be read in part and come back, too: none may vanish.
+	if sent, bounced, read := vanish(t, router.Faults{}, loginTLS); bounced == 0 || sent > bounced+read || bounced+read > sent+20 {
+		t.Errorf("TLS: %d messages sent, %d came back, %d were read", sent, bounced, read)
+	}
+}
+
+func TestAccountsWhileRunning(t *testing.T) {
+	s := startServer(t, options{})
+	dn1 := login(t, s, "dn1", "store")
+	dn1.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+	roster := dn1.want("</iq>")
+	for _, item := range []string{
+		"<item jid='dn2@" + domain + "' name='dn2' subscription='both'><group>Data nodes</group></item>",
+		"<item jid='app@" + domain + "' name='app' subscription='both'><group>Applications</group></item>",
+	} {
+		if !strings.Contains(roster, item) {
+			t.Errorf("roster without %s: %s", item, roster)
+		}
+	}
+	if strings.Contains(roster, "alice") || strings.Contains(roster, "jid='dn1@") {
+		t.Errorf("roster has more than the others in groups: %s", roster)
+	}
+	dn1.sync()
+	ctx := context.Background()
+	if err := s.Accounts().Add(ctx, "dn3", password, "Data nodes"); err != nil {
+		t.Fatal(err)
+	}
+	if got := dn1.want("</iq>"); !strings.Contains(got, "type='set'") || !strings.Contains(got, "<item jid='dn3@"+domain+"' name='dn3' subscription='both'>") {
+		t.Errorf("push for a new account: %s", got)
+	}
+	dn3 := login(t, s, "dn3", "store")
+	dn3.send("<presence><status>ready</status></presence>")
+	if got := dn3.want("from='dn1@" + domain + "/store'"); got == "" {
+		t.Error("no presence of dn1")
+	}
+	dn1.want("<status>ready</status>")
+	if err := s.Accounts().SetPassword(ctx, "dn3", "other"); err != nil {
+		t.Fatal(err)
+	}
+	dn3.sync()
+	if err := s.Accounts().Delete(ctx, "dn3"); err != nil {
+		t.Fatal(err)
+	}
+	if got := dn1.want("</iq>"); !strings.Contains(got, "<presence from='dn3@"+domain+"/store' to='dn1@"+domain+"' type='unavailable'/>") && !strings.Contains(got, "unavailable") || !strings.Contains(got, "subscription='remove'") {
+		t.Errorf("push for a removed account: %s", got)
+	}
+	dn3.rest()
+}
+
+func TestAbruptLoss(t *testing.T) {
+	s := startServer(t, options{})
+	dn1, dn2 := online(t, s, "dn1", "store"), online(t, s, "dn2", "store")
+	dn1.want("from='dn2@" + domain + "/store'")
+	_ = dn2.conn.Close()
+	if got := dn1.want("type='unavailable'"); !strings.Contains(got, "from='dn2@"+domain+"/store'") {
+		t.Errorf("told of a lost connection: %s", got)
+	}
+	dn1.send(message("dn2@"+domain+"/store", "are you there"))
+	dn1.want("<service-unavailable ")
+}
