@@ -14,12 +14,14 @@ const smallValue = 4 << 10
 
 // shorten makes replies fit into room bytes of XML. A value that does not fit is
 // cut: Size tells its whole length, and the client asks on from there. A page
-// of a list gets fewer objects, and More. Only what cannot be cut (references)
-// is refused as too large.
+// of a list gets fewer objects, and More. A reply for which its neighbours left
+// no room is asked for again; only what cannot be cut (references) and would
+// not fit alone either is refused as too large.
 func shorten(replies []wire.ReadReply, room int) {
 	room -= 256 // the element around them
+	whole := room
 	for i := range replies {
-		room = shortenKeys(&replies[i], room)
+		room = shortenKeys(&replies[i], room, whole)
 	}
 	for _, small := range []bool{true, false} {
 		for i := range replies {
@@ -46,9 +48,11 @@ func cutValue(replies []wire.ReadReply, i, o, most int) {
 	obj.Value = obj.Value[:most]
 }
 
-// shortenKeys accounts for everything but values, and returns the room left.
-func shortenKeys(r *wire.ReadReply, room int) int {
-	room -= 160 + escapedLen(r.Text) + escapedLen(r.Leader)
+// shortenKeys accounts for everything but values, and returns the room left of
+// the whole.
+func shortenKeys(r *wire.ReadReply, room, whole int) int {
+	fixed := 160 + escapedLen(r.Text) + escapedLen(r.Leader)
+	room -= fixed
 	for i := range r.Objects {
 		size := objectSize(&r.Objects[i])
 		if size <= room {
@@ -57,6 +61,10 @@ func shortenKeys(r *wire.ReadReply, room int) int {
 		}
 		if i > 0 {
 			r.Objects, r.More = r.Objects[:i], true
+			return room
+		}
+		if size <= whole-fixed {
+			r.ReadResult = op.ReadResult{Code: op.Retry, Text: "no room in an answer shared with other reads; ask again"}
 			return room
 		}
 		r.ReadResult = op.ReadResult{

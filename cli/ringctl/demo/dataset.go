@@ -167,6 +167,17 @@ func (d *Dataset) link(byDir map[string]*Package, imports map[string]map[string]
 	slices.SortFunc(d.Packages, func(a, b Package) int { return strings.Compare(a.Name, b.Name) })
 }
 
+// values returns how many bytes the values of all objects have together.
+func (d *Dataset) values() int64 {
+	n := d.Bytes + int64(len(d.index()))
+	for i := range d.Packages {
+		if s, err := d.Packages[i].summary(); err == nil { // load tells
+			n += int64(len(s))
+		}
+	}
+	return n
+}
+
 // index returns the value of the root that refers to all packages.
 func (d *Dataset) index() []byte {
 	var b bytes.Buffer

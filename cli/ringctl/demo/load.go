@@ -25,6 +25,7 @@ const (
 type manifest struct {
 	mu      sync.Mutex
 	objects map[object][sha256.Size]byte
+	bytes   int64 // of all values
 }
 
 type object struct{ root, path string }
@@ -38,6 +39,7 @@ func (m *manifest) add(root string, batch []pending) {
 	defer m.mu.Unlock()
 	for _, o := range batch {
 		m.objects[object{root, o.path}] = sha256.Sum256(o.value)
+		m.bytes += int64(len(o.value))
 	}
 }
 

@@ -38,7 +38,6 @@ func newProgress(out io.Writer, terminal bool, what string, total int64) *progre
 			progressbar.OptionSetWidth(30),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetPredictTime(true),
-			progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }),
 		)
 	}
 	return p
@@ -66,6 +65,7 @@ func (p *progress) finish() time.Duration {
 	defer p.mu.Unlock()
 	if p.bar != nil {
 		_ = p.bar.Finish() // only drawing can fail
+		fmt.Fprintln(p.out)
 	} else {
 		p.line(time.Now())
 	}

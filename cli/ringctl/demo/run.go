@@ -140,7 +140,7 @@ func (t *tour) dial(ctx context.Context) (*appclient.Client, error) {
 
 func (t *tour) load(ctx context.Context) error {
 	t.say("Loading: one root object a package, its files under it, its imports as weak references.")
-	p := newProgress(t.o.Out, t.o.Terminal, "writing", t.set.Bytes)
+	p := newProgress(t.o.Out, t.o.Terminal, "writing", t.set.values())
 	m, err := load(ctx, t.writer, t.set, p)
 	if err != nil {
 		return err
@@ -150,13 +150,13 @@ func (t *tour) load(ctx context.Context) error {
 	t.report.Objects = len(m.objects)
 	t.report.Acknowledged = len(m.objects)
 	t.report.row("loaded, three copies each", "%d objects, %.1f MiB in %.1f s: %.0f objects/s, %.1f MiB/s",
-		len(m.objects), mib(t.set.Bytes), d.Seconds(), perSecond(len(m.objects), d), mib(t.set.Bytes)/d.Seconds())
+		len(m.objects), mib(m.bytes), d.Seconds(), perSecond(len(m.objects), d), mib(m.bytes)/d.Seconds())
 	return nil
 }
 
 func (t *tour) readBack(ctx context.Context) error {
 	t.say("Reading everything back through a second application client, comparing bytes.")
-	p := newProgress(t.o.Out, t.o.Terminal, "reading", t.set.Bytes)
+	p := newProgress(t.o.Out, t.o.Terminal, "reading", t.loaded.bytes)
 	wrong, err := readBack(ctx, t.reader, t.loaded, p)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (t *tour) readBack(ctx context.Context) error {
 		t.report.problem("%d of %d objects were not read back with equal bytes", wrong, len(t.loaded.objects))
 	}
 	t.report.ReadsPerS = perSecond(len(t.loaded.objects), d)
-	t.report.row("read back, linearizable", "%d objects in %.1f s: %.0f/s, %.1f MiB/s; %d differ", len(t.loaded.objects), d.Seconds(), t.report.ReadsPerS, mib(t.set.Bytes)/d.Seconds(), wrong)
+	t.report.row("read back, linearizable", "%d objects in %.1f s: %.0f/s, %.1f MiB/s; %d differ", len(t.loaded.objects), d.Seconds(), t.report.ReadsPerS, mib(t.loaded.bytes)/d.Seconds(), wrong)
 	return nil
 }
 
