@@ -87,7 +87,7 @@ func (c *Core) drain(g *group) {
 func (c *Core) softState(g *group, s *raft.SoftState) {
 	lost := g.state == raft.StateLeader && s.RaftState != raft.StateLeader
 	if g.lead != s.Lead {
-		c.next.Leaders = append(c.next.Leaders, LeaderChange{Group: g.id, Leader: s.Lead})
+		c.next.Leaders = append(c.next.Leaders, LeaderChange{Group: g.id, Leader: s.Lead, Term: g.term})
 	}
 	g.state, g.lead = s.RaftState, s.Lead
 	if s.Lead != 0 {

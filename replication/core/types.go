@@ -107,4 +107,5 @@ type Task struct {
 type LeaderChange struct {
 	Group  uint32
 	Leader uint64
+	Term   uint64
 }

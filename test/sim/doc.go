@@ -1,0 +1,17 @@
+// Package sim runs the replication engine in a simulated world: virtual time, a
+// network that loses, doubles, delays, reorders and cuts, disks that lose or
+// tear what was not synced when a node crashes, clocks that are wrong, disks
+// that are wiped. Clients write, read, compare and swap, and retry as real ones
+// do. All of it follows from one seed.
+//
+// While it runs, every step is checked against what the engine promises (see
+// check.go); afterwards the cluster must converge, and the clients' history must
+// be linearizable.
+//
+// A failure prints its seed. To run it again, with a log of what happened:
+//
+//	go test ./test/sim -run TestSim -seed N -v
+//
+// A green run proves little by itself: TestFaults seeds the classic mistakes of
+// such engines, one at a time, and requires that the checks find each.
+package sim

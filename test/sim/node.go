@@ -1,0 +1,360 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/google/uuid"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/replication/state"
+	"github.com/rosterdb/rosterdb/replication/wal"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+const tick = 50 * ms
+
+var errInjected = errors.New("the node crashes during this sync")
+
+// node is a data node: the engine's core, its WAL on a disk in memory, its state
+// in a file that is never synced (a crash is closing it without a flush).
+type node struct {
+	w     *world
+	index int
+	disk  *wal.MemFS
+	dir   string
+	store uuid.UUID
+	wipes int
+	lost  bool // its disk was wiped: it may never come back as the old member
+
+	up           bool
+	life         int // counts starts, so that what an earlier life began is ignored
+	skew         int64
+	tickLength   int64
+	core         *core.Core
+	log          *wal.Log
+	state        *state.Store
+	bootstrapped bool
+	batch        *wal.Batch // at the WAL
+	tasks        []*core.Task
+	working      bool
+	stepping     bool
+	full         bool
+	parts        map[uint32]*state.Partition
+}
+
+func (n *node) id() uint64 { return uint64(n.index + 1) }
+
+// later schedules something that a crash prevents.
+func (n *node) later(delay int64, f func()) {
+	life := n.life
+	n.w.after(delay, func() {
+		if n.up && n.life == life {
+			f()
+		}
+	})
+}
+
+// start opens the disk and takes up the replicas, as replication.Open does.
+func (n *node) start() {
+	w := n.w
+	n.life++
+	w.logf("node %d starts", n.id())
+	if err := n.open(); err != nil {
+		w.fail("node %d does not start: %w", n.id(), err)
+		return
+	}
+	n.up, n.working, n.stepping, n.batch, n.tasks = true, false, false, nil, nil
+	n.skew = w.between(-5*second, 5*second)
+	n.tickLength = w.between(tick*8/10, tick*12/10)
+	n.later(w.between(0, n.tickLength), n.tick)
+	n.later(w.between(0, 500*ms), n.flush)
+	n.step()
+}
+
+func (n *node) open() error {
+	w := n.w
+	var err error
+	if err = os.MkdirAll(n.dir, 0o700); err != nil {
+		return err
+	}
+	n.state, err = state.OpenStore(filepath.Join(n.dir, fmt.Sprintf("state-%d.db", n.wipes)), state.Options{
+		NoSync: true, Faults: w.opt.Faults.State, MaxSessions: 64,
+		OnFatal: func(err error) { w.fail("node %d: state is dead: %w", n.id(), err) },
+	})
+	if err != nil {
+		return err
+	}
+	log, rec, err := wal.Open(n.disk, "wal", n.store, wal.Options{
+		SegmentSize: 64 << 10, Inline: true, Rand: newSeeded(w.rng.Uint64(), 'w'), Faults: w.opt.Faults.WAL,
+	})
+	if err != nil {
+		return err
+	}
+	n.log = log
+	member, err := core.MemberOf(w.doc, n.store.String())
+	if err != nil {
+		return err
+	}
+	w.check.recovered(n, rec)
+	n.core = core.New(core.Config{
+		Member: member.ID, Incarnation: uint64(w.now) + 1, KeepEntries: 16, KeepBytes: 32 << 10,
+		MaxBatch: 16 << 10, Faults: w.opt.Faults.Core,
+	})
+	replicas, err := replication.TakeUp(n.state, rec, w.doc, member.ID, n.bootstrapped, n.core.Holds)
+	if err != nil {
+		return err
+	}
+	n.bootstrapped = true
+	n.parts = make(map[uint32]*state.Partition)
+	for _, r := range replicas {
+		if n.parts[r.Group], err = n.state.Partition(r.Group); err != nil {
+			return err
+		}
+		if err := n.core.Add(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crash stops the node; a write under way may reach the disk in part.
+func (n *node) crash() {
+	w := n.w
+	if !n.up {
+		return
+	}
+	w.logf("node %d crashes", n.id())
+	n.up = false
+	if n.batch != nil && w.chance(0.5) {
+		n.disk.Inject(func(o wal.Op, _ string) error {
+			if o == wal.OpSync {
+				return errInjected
+			}
+			return nil
+		})
+		_ = n.log.Append(n.batch) // written, not synced: torn by the crash
+	}
+	n.disk.Crash(w.rng.Uint64())
+	if err := n.state.Close(); err != nil {
+		w.fail("close state: %w", err)
+	}
+}
+
+// wipe replaces the disk by an empty one. The store's UUID goes with it, unless
+// the seeded defect lets the node pass for the old one.
+func (n *node) wipe() {
+	n.crash()
+	n.w.logf("disk of node %d is wiped", n.id())
+	n.wipes++
+	n.disk = wal.NewMemFS()
+	n.full = false
+	if n.w.opt.Faults.WipedIsOld {
+		n.bootstrapped = false
+		n.w.check.forget(n)
+		return
+	}
+	n.lost = true
+	fresh := uuid.Must(uuid.FromBytes(uuidBytes(n.w)))
+	if _, err := core.MemberOf(n.w.doc, fresh.String()); !errors.Is(err, core.ErrStranger) {
+		n.w.fail("a wiped disk is taken for member %d", n.id())
+	}
+}
+
+func uuidBytes(w *world) []byte {
+	b := make([]byte, 16)
+	for i := range b {
+		b[i] = byte(w.rng.Uint32())
+	}
+	return b
+}
+
+func (n *node) tick() {
+	n.core.Tick()
+	n.step()
+	n.later(n.tickLength, n.tick)
+}
+
+func (n *node) flush() {
+	if n.state.Dirty() > 0 {
+		if err := n.state.Flush(); err != nil {
+			n.w.fail("node %d: flush: %w", n.id(), err)
+			return
+		}
+		durable := make(map[uint32]uint64)
+		for id, p := range n.parts {
+			durable[id] = p.Durable()
+			n.w.check.flushed(n, id, p.Durable())
+		}
+		if err := n.log.Release(durable); err != nil {
+			n.w.fail("node %d: release: %w", n.id(), err)
+		}
+	}
+	n.later(n.w.between(50*ms, 800*ms), n.flush)
+}
+
+// step lets the core work a moment later, so that inputs gather.
+func (n *node) step() {
+	if n.stepping {
+		return
+	}
+	n.stepping = true
+	n.later(n.w.between(0, 200), func() {
+		n.stepping = false
+		defer func() {
+			if p := recover(); p != nil {
+				n.w.fail("node %d: engine: %v", n.id(), p)
+			}
+		}()
+		n.carryOut(n.core.Advance())
+	})
+}
+
+func (n *node) carryOut(r *core.Round) {
+	w := n.w
+	for _, s := range r.Sends {
+		w.send(n.index, int(s.To)-1, s.Batch)
+	}
+	if r.WAL != nil {
+		n.batch = r.WAL
+		n.later(w.between(100, 5*ms), n.append)
+	}
+	for i := range r.Tasks {
+		t := r.Tasks[i]
+		w.check.committed(n, &t)
+		n.tasks = append(n.tasks, &t)
+	}
+	n.work()
+	for _, g := range r.Snapshots {
+		n.later(w.between(0, 100*ms), func() {
+			index, term, conf, data, err := n.parts[g].Snapshot()
+			if err := n.core.SnapshotDone(g, index, term, conf, data, err); err != nil {
+				w.fail("node %d: %w", n.id(), err)
+			}
+			n.step()
+		})
+	}
+	for _, read := range r.Reads {
+		n.later(w.between(0, ms), func() { read.Done(n.parts[read.Group].Read(read.Read)) })
+	}
+	for _, l := range r.Leaders {
+		w.check.leads(n, l)
+	}
+	for _, answer := range r.Answers {
+		answer()
+	}
+}
+
+// append makes the batch at the WAL durable; for want of room it tries again.
+func (n *node) append() {
+	err := n.log.Append(n.batch)
+	if errors.Is(err, wal.ErrFull) {
+		n.setFull(true)
+		n.later(250*ms, n.append)
+		return
+	}
+	if err != nil {
+		n.w.fail("node %d: append: %w", n.id(), err)
+		return
+	}
+	n.setFull(false)
+	n.w.check.durable(n, n.batch)
+	n.batch = nil
+	n.core.WALDone()
+	n.step()
+}
+
+func (n *node) setFull(full bool) {
+	if n.full != full {
+		n.full = full
+		n.w.logf("node %d full: %v", n.id(), full)
+		n.core.SetFull(full)
+	}
+}
+
+// work runs tasks one after the other.
+func (n *node) work() {
+	if n.working || len(n.tasks) == 0 {
+		return
+	}
+	n.working = true
+	n.later(n.w.between(0, 3*ms), func() {
+		t := n.tasks[0]
+		n.tasks = n.tasks[1:]
+		n.run(t)
+		n.working = false
+		n.work()
+		n.step()
+	})
+}
+
+func (n *node) run(t *core.Task) {
+	part := n.parts[t.Group]
+	if t.Restore != nil {
+		meta := t.Restore.GetMetadata()
+		n.w.logf("node %d restores group %d at %d", n.id(), t.Group, meta.GetIndex())
+		if err := part.Restore(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData()); err != nil {
+			n.w.fail("node %d: restore: %w", n.id(), err)
+			return
+		}
+		n.w.check.flushed(n, t.Group, meta.GetIndex())
+		n.core.Restored(t)
+	} else {
+		for i, e := range t.Entries {
+			if t.Confs != nil && t.Confs[i] != nil {
+				part.SetConf(e.GetIndex(), e.GetTerm(), t.Confs[i])
+				continue
+			}
+			res := part.Apply(e.GetIndex(), e.GetTerm(), e.GetData())
+			if t.Dones != nil && t.Dones[i] != nil {
+				t.Dones[i](res)
+			}
+		}
+		n.core.Applied(t)
+	}
+	n.w.check.applied(n, part)
+}
+
+// propose and read are what arrives from clients.
+func (n *node) propose(group uint32, w *op.Write, done func(op.WriteResult)) {
+	now := time.UnixMicro(n.w.now + n.skew).Add(time.Hour).UnixMilli()
+	var cmd []byte
+	if w == nil {
+		cmd = state.EncodeOpen(nil, now, "app@example.org")
+	} else {
+		cmd = state.EncodeWrite(nil, now, w)
+	}
+	n.core.Propose([]core.Proposal{{Group: group, Cmd: cmd, Done: done}})
+	n.step()
+}
+
+func (n *node) read(group uint32, r *op.Read, done func(op.ReadResult)) {
+	n.core.Read([]core.ReadRequest{{Group: group, Read: r, Done: done}})
+	n.step()
+}
+
+// leaderOf is the hint a node gives with a redirect; 0: none.
+func (n *node) leaderOf(group uint32) uint64 {
+	for _, g := range n.core.Groups() {
+		if g.Group == group {
+			return g.Leader
+		}
+	}
+	return raft.None
+}
+
+func (w *world) newNode(i int) *node {
+	n := &node{w: w, index: i, disk: wal.NewMemFS(), dir: filepath.Join(w.opt.Dir, fmt.Sprint(i))}
+	n.store = uuid.Must(uuid.FromBytes(uuidBytes(w)))
+	w.doc.Members = append(w.doc.Members, ring.Member{
+		ID: n.id(), JID: fmt.Sprintf("dn%d@example.org/store", n.id()), Store: n.store.String(), State: ring.Active,
+	})
+	return n
+}

@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
+	"github.com/rosterdb/rosterdb/test/linearizability"
+)
+
+const (
+	replicas  = 3
+	clients   = 4
+	converge  = 60 * second // virtual time the cluster has to settle in the calm
+	checkTime = 5 * time.Second
+)
+
+// Report tells what a run did.
+type Report struct {
+	Operations int
+	Unknown    int
+	Trace      uint64 // equal for equal seeds
+}
+
+// Run does one run; the error is the first violation.
+func Run(opt Options) (rep Report, err error) {
+	withRandom(opt.Seed, func() { rep, err = run(opt) })
+	if err != nil {
+		err = fmt.Errorf("seed %d: %w", opt.Seed, err)
+	}
+	return rep, err
+}
+
+func run(opt Options) (Report, error) {
+	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51))}
+	w.check = newChecker(w)
+	w.heal()
+	w.setNetwork(0, 0, 200, 2*ms)
+	w.doc = &ring.Document{
+		Version: ring.FormatVersion, Cluster: "00000000-0000-4000-8000-000000000001", Epoch: 1,
+		Partitions: partitions, Replicas: replicas,
+	}
+	for i := range replicas {
+		w.nodes = append(w.nodes, w.newNode(i))
+	}
+	for p := range partitions {
+		row := []uint64{1, 2, 3}
+		w.doc.Table = append(w.doc.Table, append(row[p%3:], row[:p%3]...))
+	}
+	w.doc.Meta = []uint64{1, 2, 3}
+	for _, n := range w.nodes {
+		w.after(w.between(0, 200*ms), n.start)
+	}
+	for i := range clients {
+		c := newClient(w, i)
+		w.clients = append(w.clients, c)
+		c.next()
+	}
+	w.after(second, w.storm)
+	w.run(opt.Length, nil)
+	w.end()
+	w.run(w.now+converge, w.settled)
+	if w.err == nil && !w.settled() {
+		w.fail("the cluster did not settle: %s", w.unsettled())
+	}
+	w.finalReads()
+	for _, n := range w.nodes {
+		if n.up {
+			if err := n.state.Close(); err != nil {
+				w.fail("close state: %w", err)
+			}
+		}
+	}
+	rep := Report{Operations: len(w.history), Trace: w.trace}
+	for i := range w.history {
+		if w.history[i].Unknown {
+			rep.Unknown++
+		}
+	}
+	if w.err == nil {
+		if err := linearizability.Check(w.history, checkTime); err != nil && !errors.Is(err, linearizability.ErrUndecided) {
+			w.fail("%w", err)
+		}
+	}
+	return rep, w.err
+}
+
+// settled tells whether all clients are done and all replicas are level.
+func (w *world) settled() bool { return w.calm && w.unsettled() == "" }
+
+func (w *world) unsettled() string {
+	for _, c := range w.clients {
+		if c.op != nil {
+			return fmt.Sprintf("client %d waits for an answer", c.id)
+		}
+	}
+	for g := range uint32(partitions) {
+		var level uint64
+		for _, n := range w.nodes {
+			if !n.up {
+				continue
+			}
+			index, _ := n.parts[g].Applied()
+			if level == 0 {
+				level = index
+			}
+			if index != level {
+				return fmt.Sprintf("group %d: node %d has applied %d, another %d", g, n.id(), index, level)
+			}
+		}
+	}
+	return ""
+}
+
+// finalReads compares the replicas and reads everything once more.
+func (w *world) finalReads() {
+	if w.err != nil {
+		return
+	}
+	for _, n := range w.nodes {
+		if !n.up {
+			continue
+		}
+		for g := range uint32(partitions) {
+			w.check.compare(n, n.parts[g])
+		}
+	}
+	reader := newClient(w, clients)
+	for r := range partitions * rootsEach {
+		for p := range pathsEach {
+			o := &operation{}
+			o.Read = &op.Read{Kind: op.Get, Root: fmt.Sprintf("root-%d", r), Path: fmt.Sprint("p", p)}
+			reader.begin(o, uint32(r%partitions))
+			w.run(w.now+converge, func() bool { return reader.op == nil })
+			if reader.op != nil {
+				w.fail("the last read of %s is not answered", o.Read.Root)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package sim
+
+import (
+	"flag"
+	"testing"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with a log of what happens")
+	seedsFlag = flag.Int("seeds", 200, "how many seeds to run")
+)
+
+const stormLength = 12 * second
+
+func TestSim(t *testing.T) {
+	if *seedFlag != 0 {
+		if _, err := Run(Options{Seed: *seedFlag, Dir: t.TempDir(), Length: stormLength, Verbose: func(s string) { t.Log(s) }}); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	total := Report{}
+	for seed := uint64(1); seed <= uint64(*seedsFlag); seed++ {
+		rep, err := Run(Options{Seed: seed, Dir: t.TempDir(), Length: stormLength})
+		if err != nil {
+			t.Fatalf("%v\nrun it again: go test ./test/sim -run TestSim -seed %d -v", err, seed)
+		}
+		total.Operations += rep.Operations
+		total.Unknown += rep.Unknown
+	}
+	t.Logf("%d seeds, %d operations, %d of unknown outcome", *seedsFlag, total.Operations, total.Unknown)
+}

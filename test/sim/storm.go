@@ -1,0 +1,111 @@
+package sim
+
+// storm lets something go wrong now and then until the calm.
+func (w *world) storm() {
+	if w.calm {
+		return
+	}
+	w.mishap()
+	w.after(w.between(100*ms, 2*second), w.storm)
+}
+
+// mishap draws one.
+func (w *world) mishap() {
+	i := w.rng.IntN(len(w.nodes))
+	n := w.nodes[i]
+	switch w.rng.IntN(12) {
+	case 0, 1, 2:
+		n.crash()
+	case 3:
+		w.logf("node %d is cut off", n.id())
+		w.isolate(i, true, true)
+	case 4:
+		in := w.chance(0.5)
+		w.logf("node %d is cut off in one direction (in: %v)", n.id(), in)
+		w.isolate(i, in, !in)
+	case 5:
+		w.logf("links heal")
+		w.heal()
+	case 6:
+		w.logf("bad network")
+		w.setNetwork(0.05+0.2*w.rng.Float64(), 0.15, ms, w.between(2*ms, 150*ms))
+	case 7:
+		w.logf("good network")
+		w.setNetwork(0, 0, 200, 2*ms)
+	case 8, 9:
+		w.hint(n)
+	case 10:
+		w.fill(n)
+	case 11:
+		if w.chance(0.2) && w.lost() == 0 {
+			n.wipe()
+		}
+	}
+	w.revive()
+}
+
+// revive starts crashed nodes again, sooner or later.
+func (w *world) revive() {
+	for _, n := range w.nodes {
+		if n.up || n.lost {
+			continue
+		}
+		life := n.life
+		w.after(w.between(20*ms, 3*second), func() {
+			if !n.up && !n.lost && n.life == life {
+				n.start()
+			}
+		})
+	}
+}
+
+// hint tells the others, rightly or wrongly, that a node is gone or back.
+func (w *world) hint(about *node) {
+	down := !about.up || w.chance(0.5)
+	w.logf("presence of node %d: down %v", about.id(), down)
+	for _, n := range w.nodes {
+		if n == about || !n.up {
+			continue
+		}
+		n.later(w.between(0, 50*ms), func() {
+			if down {
+				n.core.PeerDown(about.id())
+			} else {
+				n.core.PeerUp(about.id())
+			}
+			n.step()
+		})
+	}
+}
+
+// fill makes a disk full for a while.
+func (w *world) fill(n *node) {
+	w.logf("disk of node %d fills up", n.id())
+	disk := n.disk
+	disk.SetCapacity(disk.Used())
+	w.after(w.between(100*ms, 3*second), func() { disk.SetCapacity(0) })
+}
+
+func (w *world) lost() int {
+	lost := 0
+	for _, n := range w.nodes {
+		if n.lost {
+			lost++
+		}
+	}
+	return lost
+}
+
+// end calms everything.
+func (w *world) end() {
+	w.logf("calm")
+	w.calm = true
+	w.heal()
+	w.setNetwork(0, 0, 200, 2*ms)
+	for _, n := range w.nodes {
+		n.disk.SetCapacity(0)
+		if !n.up && !n.lost {
+			n.start()
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/replication/state"
+	"github.com/rosterdb/rosterdb/replication/wal"
+	"github.com/rosterdb/rosterdb/ring"
+	"github.com/rosterdb/rosterdb/test/linearizability"
+)
+
+// Virtual time is in microseconds.
+const (
+	ms     = int64(1000)
+	second = 1000 * ms
+)
+
+// Faults seed one or more defects into the engine.
+type Faults struct {
+	Core  core.Faults
+	State state.Faults
+	WAL   wal.Faults
+	// WipedIsOld lets a node with an empty disk pass for the one it was.
+	WipedIsOld bool
+}
+
+// Options of a run.
+type Options struct {
+	Seed    uint64
+	Dir     string // for the state files
+	Length  int64  // of the stormy part, in virtual microseconds
+	Faults  Faults
+	Verbose func(string) // told what happens; nil: nobody
+}
+
+// world is one run.
+type world struct {
+	opt     Options
+	rng     *rand.Rand
+	now     int64
+	events  eventHeap
+	counter uint64
+	stamps  int64
+
+	doc     *ring.Document
+	nodes   []*node
+	clients []*client
+	net     network
+	calm    bool // the storm is over: clients stop, everything heals
+
+	check   checker
+	history []linearizability.Operation
+	trace   uint64 // hash of what happened, to compare runs
+	err     error
+}
+
+// event is something that happens at a time.
+type event struct {
+	at int64
+	n  uint64 // order among those of one time
+	f  func()
+}
+
+type eventHeap []event
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].n < h[j].n
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *eventHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*h = old[:len(old)-1]
+	return e
+}
+
+func (w *world) after(delay int64, f func()) {
+	w.counter++
+	heap.Push(&w.events, event{at: w.now + delay, n: w.counter, f: f})
+}
+
+// run lets things happen until the time, or a violation, or until done.
+func (w *world) run(until int64, done func() bool) {
+	for len(w.events) > 0 && w.err == nil && w.events[0].at <= until {
+		e := heap.Pop(&w.events).(event)
+		w.now = e.at
+		e.f()
+		if done != nil && done() {
+			return
+		}
+	}
+	w.now = max(w.now, until)
+}
+
+// between draws a number in [lo, hi].
+func (w *world) between(lo, hi int64) int64 { return lo + w.rng.Int64N(hi-lo+1) }
+
+func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
+
+// stamp orders the calls and answers of clients.
+func (w *world) stamp() int64 {
+	w.stamps++
+	return w.stamps
+}
+
+func (w *world) logf(format string, v ...any) {
+	line := fmt.Sprintf(format, v...)
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%x %d %s", w.trace, w.now, line)
+	w.trace = h.Sum64()
+	if w.opt.Verbose != nil {
+		w.opt.Verbose(fmt.Sprintf("%10.3f ms  %s", float64(w.now)/float64(ms), strings.TrimSpace(line)))
+	}
+}
+
+// fail notes the first violation and ends the run.
+func (w *world) fail(format string, v ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf("at %.3f ms: %w", float64(w.now)/float64(ms), fmt.Errorf(format, v...))
+		w.logf("VIOLATION: %v", w.err)
+	}
+}
