@@ -111,10 +111,14 @@ func BenchmarkGet(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+			roots := make([]string, 50_000)
+			for i := range roots {
+				roots[i] = fmt.Sprintf("bench/key-%08d", i)
+			}
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
-				r := p.Read(&op.Read{Kind: op.Get, Root: fmt.Sprintf("bench/key-%08d", i%50_000)})
+				r := p.Read(&op.Read{Kind: op.Get, Root: roots[i*7919%len(roots)]})
 				if r.Code != op.OK && r.Code != op.NotFound {
 					b.Fatal(r)
 				}

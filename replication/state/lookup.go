@@ -6,11 +6,14 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// lookup reads the merged state for Apply. It opens a bbolt transaction only if
-// the overlays don't know, and keeps it for the next commands: beginning one
-// costs more than reading. It is given up before anything writes to bbolt,
-// because an open transaction keeps pages from being used again and a file from
-// growing. The partition's lock is held.
+// lookup reads the merged state. It opens a bbolt transaction only if the
+// overlays don't know, and keeps it for the next time: beginning one costs more
+// than reading. It is given up before anything writes to bbolt, because an open
+// transaction keeps pages from being used again and a file from growing.
+//
+// A partition has one for Apply and one for readers; the lock that guards it is
+// held, and in begin the partition's too, so that the transaction and the
+// overlays are one picture.
 type lookup struct {
 	p       *Partition
 	tx      *bbolt.Tx
@@ -36,7 +39,7 @@ func (l *lookup) begin() error {
 	return nil
 }
 
-// done ends a command.
+// done ends a command or a read.
 func (l *lookup) done() {
 	l.empty = false
 	if l.p.store.writing.Load() {

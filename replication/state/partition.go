@@ -18,7 +18,10 @@ type Partition struct {
 	id    uint32
 	key   []byte // bucket
 
-	mu       sync.RWMutex
+	reading sync.Mutex // guards read; taken before mu
+	read    lookup     // of readers
+
+	mu       sync.RWMutex // guards what follows
 	pos      position
 	ring     ringDoc
 	sessions sessions
@@ -26,7 +29,7 @@ type Partition struct {
 	flushing *overlay // nil: nothing is being flushed
 	ringNew  bool     // the ring changed since the last rotation
 	durable  uint64
-	stored   lookup
+	stored   lookup  // of Apply
 	cmd      command // decoded into again and again
 	keybuf   []byte
 }

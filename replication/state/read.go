@@ -36,39 +36,39 @@ func (p *Partition) Read(r *op.Read) op.ReadResult {
 func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
 	var buf [256]byte
 	key := appendKey(buf[:0], r.Root, r.Path)
+	root := key[:len(r.Root)]
 	p.mu.RLock()
 	o, ok := p.overlaid(key)
-	revision, known := p.overlaidRevision(key[:len(r.Root)])
-	var tx *bbolt.Tx
-	if !ok || !known {
-		// Begun under the lock, the transaction and the overlays are one picture.
-		var err error
-		if tx, err = p.store.db.Begin(false); err != nil {
-			p.mu.RUnlock()
-			return op.ReadResult{}, fmt.Errorf("read state: %w", err)
-		}
-	}
+	revision, known := p.overlaidRevision(root)
 	p.mu.RUnlock()
-	if tx == nil {
+	if ok && known {
 		return p.answer(r, &o, ok, revision, false), nil
 	}
-	defer tx.Rollback()
-	stored := false
-	if b := tx.Bucket(p.key); b != nil {
-		var err error
-		if !known {
-			if revision, err = storedRevision(b.Bucket(rootsBucket), key[:len(r.Root)]); err != nil {
-				return op.ReadResult{}, err
-			}
-		}
-		if !ok {
-			if o, ok, err = storedObject(b.Bucket(objectsBucket), key); err != nil {
-				return op.ReadResult{}, err
-			}
-			stored = ok
-		}
+	l := &lookup{p: p}
+	if p.reading.TryLock() {
+		defer p.reading.Unlock()
+		l = &p.read
+		defer l.done()
+	} else {
+		defer l.close()
 	}
-	return p.answer(r, &o, ok, revision, stored), nil
+	p.mu.RLock()
+	o, ok = p.overlaid(key)
+	revision, known = p.overlaidRevision(root)
+	err := l.begin()
+	p.mu.RUnlock()
+	if err == nil && !known {
+		revision, err = storedRevision(l.roots, root)
+	}
+	copied := false
+	if err == nil && !ok {
+		o, ok, err = storedObject(l.objects, key)
+		copied = ok
+	}
+	if err != nil {
+		return op.ReadResult{}, err
+	}
+	return p.answer(r, &o, ok, revision, copied), nil
 }
 
 // overlaid finds a changed or deleted object. The lock is held.

@@ -141,7 +141,7 @@ func (s *Store) Partition(id uint32) (*Partition, error) {
 		return p, nil
 	}
 	p := &Partition{store: s, id: id, key: partitionKey(id)}
-	p.stored.p = p
+	p.stored.p, p.read.p = p, p
 	if err := s.db.View(p.load); err != nil {
 		return nil, fmt.Errorf("load partition %d of %s: %w", id, s.path, err)
 	}
@@ -215,6 +215,9 @@ func (s *Store) beginWriting() []*Partition {
 	all := slices.Collect(maps.Values(s.partitions))
 	s.mu.Unlock()
 	for _, p := range all {
+		p.reading.Lock()
+		p.read.close()
+		p.reading.Unlock()
 		p.mu.Lock()
 		p.stored.close()
 		p.mu.Unlock()

@@ -53,7 +53,7 @@ func crashEverywhere(seed uint64, faults Faults) (points, cuts int, err error) {
 
 func TestCrashAtEveryOperation(t *testing.T) {
 	points, cuts := 0, 0
-	for seed := range uint64(4) {
+	for seed := range uint64(2) {
 		p, c, err := crashEverywhere(seed, Faults{})
 		if err != nil {
 			t.Fatal(err)
@@ -104,7 +104,7 @@ func TestRandomCrashes(t *testing.T) {
 
 // TestNoRoom lets the disk fill up and get free again, again and again.
 func TestNoRoom(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		fs := NewMemFS()
 		rng := rand.New(rand.NewPCG(seed, 2))
 		w := newWorkload(fs, seed, Faults{})

@@ -27,6 +27,9 @@ func Open(fs FS, dir string, store [16]byte, opt Options) (*Log, *Recovered, err
 	l := &Log{fs: fs, dir: dir, store: store, opt: opt, next: 1, groups: make(map[uint32]*position)}
 	l.ready = sync.NewCond(&l.mu)
 	if err := fs.MkdirAll(dir); err != nil {
+		if isFull(err) {
+			err = fmt.Errorf("%w: %w", ErrFull, err)
+		}
 		return nil, nil, fmt.Errorf("make directory of the write-ahead log: %w", err)
 	}
 	if err := fs.SyncDir(path.Dir(path.Clean(dir))); err != nil {
