@@ -35,6 +35,7 @@ type Parser struct {
 	start  int // of the tag that just started
 	name   span
 	attrs  span // from behind its name to its '>'
+	attr   int  // where NextAttr goes on
 	ev     Event
 	empty  bool // the Start just returned was an empty element
 	scopes int
@@ -146,7 +147,7 @@ func (p *Parser) readStart() Event {
 		return p.stop()
 	}
 	p.start, p.name, p.attrs = p.pos, name, span{int32(at), int32(i)}
-	p.pos, p.empty, p.ev = i+1, empty, Start
+	p.attr, p.pos, p.empty, p.ev = at, i+1, empty, Start
 	return Start
 }
 
@@ -256,6 +257,21 @@ func (p *Parser) Attr(name string) ([]byte, bool) {
 		}
 		i = next
 	}
+}
+
+// NextAttr returns the attributes of the element that just started one after
+// another, in order, names as written and values unescaped; ok is false behind the
+// last one.
+func (p *Parser) NextAttr() (name, value []byte, ok bool) {
+	if p.ev != Start {
+		return nil, nil, false
+	}
+	n, v, next := attrAt(p.raw, p.attr)
+	if next < 0 {
+		return nil, nil, false
+	}
+	p.attr = next
+	return p.raw[n.start:n.end], unescapeValue(p.raw[v.start:v.end]), true
 }
 
 // Text is the text of the Text event, unescaped. Neighbouring text and CDATA are

@@ -72,8 +72,8 @@ func Unescape(b []byte) []byte {
 // unescapeValue does the same for the value of an attribute, where all white space
 // becomes blanks (section 3.3.3).
 func unescapeValue(b []byte) []byte {
-	for _, c := range b {
-		if c == '&' || c < ' ' {
+	for i := plain(b, 0, '&'); i < len(b); i = plain(b, i+1, '&') {
+		if b[i] == '&' || b[i] < ' ' {
 			return unescape(b, ' ', true)
 		}
 	}

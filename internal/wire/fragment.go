@@ -55,7 +55,7 @@ func NewAssembler(maxElement, maxOpen int) *Assembler {
 // what was wrong with the part; its element is dropped.
 func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err error) {
 	p := stanza.Parse(part)
-	if err := begin(&p, "part"); err != nil {
+	if err := begin(&p, NS, "part"); err != nil {
 		return nil, false, err
 	}
 	f := fields{p: &p}

@@ -51,7 +51,7 @@ func AppendHealth(dst []byte, h *Health) []byte {
 // ParseHealth takes in a <health/> element.
 func ParseHealth(el []byte) (*Health, error) {
 	p := stanza.Parse(el)
-	if err := begin(&p, "health"); err != nil {
+	if err := begin(&p, NSHealth, "health"); err != nil {
 		return nil, err
 	}
 	f := fields{p: &p}

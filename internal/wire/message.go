@@ -56,7 +56,7 @@ func AppendRing(dst []byte, epoch uint64, doc []byte) []byte {
 // ParseRing takes in a <ring/> element. doc is a copy, nil when there is none.
 func ParseRing(el []byte) (epoch uint64, doc []byte, err error) {
 	p := stanza.Parse(el)
-	if err := begin(&p, "ring"); err != nil {
+	if err := begin(&p, NS, "ring"); err != nil {
 		return 0, nil, err
 	}
 	f := fields{p: &p}

@@ -1,10 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
+	"math"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -17,220 +18,197 @@ func badPayload(format string, a ...any) error {
 	return fmt.Errorf("%w: %s", ErrPayload, fmt.Sprintf(format, a...))
 }
 
-// begin moves p to its outermost element, which must have this name.
-func begin(p *stanza.Parser, name string) error {
-	if p.Next() != stanza.Start || string(p.Name()) != name {
-		return badPayload("want <%s/>, have <%.40s/>", name, p.Name())
+// begin moves p to its outermost element, which must be this one.
+func begin(p *stanza.Parser, ns, name string) error {
+	if p.Next() != stanza.Start || string(p.Name()) != name || string(p.NS()) != ns {
+		return badPayload("want <%s xmlns='%s'/>, have <%.40s xmlns='%.60s'/>", name, ns, p.Name(), p.NS())
 	}
 	return nil
 }
 
-// fields reads numeric attributes and remembers the first that is wrong.
-type fields struct {
-	p   *stanza.Parser
-	bad string
+// reader walks one element. Its values share one buffer.
+type reader struct {
+	p     stanza.Parser
+	a     attrs
+	whole int // bytes of the element
+	vals  []byte
 }
 
-func (f *fields) num(name string, required bool) uint64 {
-	v, ok := f.p.Attr(name)
-	if !ok {
-		if required && f.bad == "" {
-			f.bad = "attribute " + name + " is missing"
+// child moves to the next child element of the store's namespace at the depth
+// given (that of the parent) and reads its attributes; false at the parent's end.
+func (r *reader) child(depth int) bool {
+	for {
+		switch r.p.Next() {
+		case stanza.EOF:
+			return false
+		case stanza.End:
+			if r.p.Depth() < depth {
+				return false
+			}
+		case stanza.Start:
+			if string(r.p.NS()) == NS {
+				r.a.read(&r.p)
+				return true
+			}
+			r.p.Skip()
 		}
-		return 0
 	}
-	n, err := parseUint(v)
-	if err != nil && f.bad == "" {
-		f.bad = fmt.Sprintf("attribute %s=%.20q is no decimal number below 2^64", name, v)
-	}
-	return n
 }
 
-func (f *fields) num32(name string) uint32 {
-	n := f.num(name, true)
-	if n > 0xFFFF_FFFF && f.bad == "" {
-		f.bad = "attribute " + name + " is above 2^32-1"
+// value decodes the content of the element that just started.
+func (r *reader) value() ([]byte, error) {
+	b := bytes.TrimSpace(r.p.Content())
+	if r.vals == nil {
+		r.vals = make([]byte, 0, base64.StdEncoding.DecodedLen(r.whole))
 	}
-	return uint32(n)
-}
-
-func (f *fields) str(name string) string {
-	v, _ := f.p.Attr(name)
-	return string(v)
-}
-
-func parseUint(b []byte) (uint64, error) {
-	if len(b) == 0 || len(b) > 19 {
-		return strconv.ParseUint(string(b), 10, 64)
-	}
-	var n uint64
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return 0, strconv.ErrSyntax
-		}
-		n = n*10 + uint64(c-'0')
-	}
-	return n, nil
-}
-
-// values decodes base64 into one buffer shared by all values of an element.
-type values struct{ buf []byte }
-
-func (v *values) decode(b []byte, whole int) ([]byte, error) {
-	if v.buf == nil {
-		v.buf = make([]byte, 0, base64.StdEncoding.DecodedLen(whole))
-	}
-	from := len(v.buf)
-	out, err := base64.StdEncoding.AppendDecode(v.buf, b)
+	from := len(r.vals)
+	out, err := base64.StdEncoding.AppendDecode(r.vals, b)
 	if err != nil {
 		return nil, err
 	}
-	if cap(out) == cap(v.buf) {
-		v.buf = out
-	}
+	// The whole buffer has room for all values: out is never another one.
+	r.vals = out
 	return out[from:len(out):len(out)], nil
 }
 
 // ParseRequest takes in an <ops/> element. A single malformed operation does not
-// fail its neighbours: it is returned with Bad saying what is wrong. Values alias
-// one buffer made for the request, never el.
+// fail its neighbours: it is returned with Bad saying what is wrong, under tag 0 if
+// it has none. Values alias one buffer made for the request, never el.
 func ParseRequest(el []byte) (*Request, error) {
-	p := stanza.Parse(el)
-	if err := begin(&p, "ops"); err != nil {
+	r := reader{p: stanza.Parse(el), whole: len(el)}
+	if err := begin(&r.p, NS, "ops"); err != nil {
 		return nil, err
 	}
-	f := fields{p: &p}
-	r := &Request{Epoch: f.num("epoch", false)}
+	f := fields{p: &r.p}
+	q := &Request{Epoch: f.num("epoch", false)}
 	if f.bad != "" {
 		return nil, badPayload("%s", f.bad)
 	}
-	var vals values
-	for {
-		switch p.Next() {
-		case stanza.EOF:
-			return r, nil
-		case stanza.Start:
-			if err := parseOp(&p, r, &vals, len(el)); err != nil {
-				return nil, err
-			}
-		}
+	for r.child(1) {
+		r.operation(q)
 	}
+	return q, nil
 }
 
-func parseOp(p *stanza.Parser, r *Request, vals *values, whole int) error {
-	f := fields{p: p}
-	tag := f.num("tag", true)
-	if f.bad != "" {
-		return badPayload("operation without a usable tag: %s", f.bad)
+func (r *reader) operation(q *Request) {
+	a := &r.a
+	tag, partition := a.need(nTag, "tag"), a.need(nPartition, "partition")
+	if partition > math.MaxUint32 {
+		a.fail("attribute partition is above 2^32-1")
 	}
-	partition := f.num32("partition")
-	switch name := string(p.Name()); name {
+	part := uint32(partition)
+	switch name := string(r.p.Name()); name {
 	case "open":
-		r.Opens = append(r.Opens, Open{tag, partition, f.bad})
-		p.Skip()
+		q.Opens = append(q.Opens, Open{tag, part, a.bad})
+		r.p.Skip()
 	case "write":
-		r.Writes = append(r.Writes, Write{Tag: tag, Partition: partition})
-		w := &r.Writes[len(r.Writes)-1]
-		w.Session, w.Seq, w.Floor = op.Session(f.num("session", true)), f.num("seq", true), f.num("floor", true)
-		w.Root, w.Bad = f.str("root"), f.bad
-		parseMutations(p, w, vals, whole)
+		w := Write{Tag: tag, Partition: part, Write: op.Write{
+			Root: a.str(tRoot), Session: op.Session(a.need(nSession, "session")),
+			Seq: a.need(nSeq, "seq"), Floor: a.need(nFloor, "floor"),
+		}}
+		w.Bad = a.bad
+		r.mutations(&w)
+		q.Writes = append(q.Writes, w)
 	case "get":
-		r.Reads = append(r.Reads, Read{Tag: tag, Partition: partition, Read: op.Read{
-			Kind: op.Get, Root: f.str("root"), Path: f.str("path"), Offset: f.num("offset", false), Version: f.num("version", false),
-		}, Bad: f.bad})
-		r.Reads[len(r.Reads)-1].Bad = f.bad
-		p.Skip()
+		q.Reads = append(q.Reads, Read{Tag: tag, Partition: part, Bad: a.bad, Read: op.Read{
+			Kind: op.Get, Root: a.str(tRoot), Path: a.str(tPath), Offset: a.num[nOffset], Version: a.num[nVersion],
+		}})
+		r.p.Skip()
 	case "list":
-		_, after := p.Attr("after")
-		rd := op.Read{Kind: op.List, Root: f.str("root"), Prefix: f.str("prefix"), After: f.str("after"), FromStart: !after}
-		rd.Limit = int(min(f.num("limit", false), op.MaxListPage))
-		r.Reads = append(r.Reads, Read{Tag: tag, Partition: partition, Read: rd, Bad: f.bad})
-		p.Skip()
+		q.Reads = append(q.Reads, Read{Tag: tag, Partition: part, Bad: a.bad, Read: op.Read{
+			Kind: op.List, Root: a.str(tRoot), Prefix: a.str(tPrefix), After: a.str(tAfter), FromStart: !a.set[tAfter],
+			Limit: int(min(a.num[nLimit], op.MaxListPage)),
+		}})
+		r.p.Skip()
 	default:
 		// An unknown operation is answered like a write, by its tag.
-		r.Writes = append(r.Writes, Write{Tag: tag, Partition: partition, Bad: fmt.Sprintf("unknown operation <%.40s/>; this node speaks %s", name, NS)})
-		p.Skip()
+		a.fail("unknown operation <%.40s/>; this node speaks %s", name, NS)
+		q.Writes = append(q.Writes, Write{Tag: tag, Partition: part, Bad: a.bad})
+		r.p.Skip()
 	}
-	return nil
 }
 
-func parseMutations(p *stanza.Parser, w *Write, vals *values, whole int) {
-	outside := p.Depth() - 1
-	for {
-		switch p.Next() {
-		case stanza.EOF:
-			return
-		case stanza.End:
-			if p.Depth() == outside {
-				return
-			}
-		case stanza.Start:
-			m, bad := parseMutation(p, vals, whole)
-			if bad != "" && w.Bad == "" {
-				w.Bad = bad
-			}
-			w.Mutations = append(w.Mutations, m)
+// mutations reads the children of a <write/>. It keeps no more than what Check
+// needs to see that there are too many: an empty one takes few bytes on the wire
+// and many in memory.
+func (r *reader) mutations(w *Write) {
+	for depth := r.p.Depth(); r.child(depth); {
+		if len(w.Mutations) > op.MaxMutations {
+			r.p.Skip()
+			continue
 		}
+		m := r.mutation()
+		if r.a.bad != "" && w.Bad == "" {
+			w.Bad = r.a.bad
+		}
+		w.Mutations = append(w.Mutations, m)
 	}
 }
 
-func parseMutation(p *stanza.Parser, vals *values, whole int) (m op.Mutation, bad string) {
-	f := fields{p: p}
-	switch string(p.Name()) {
+func (r *reader) mutation() op.Mutation {
+	a := &r.a
+	m := op.Mutation{Path: a.str(tPath)}
+	switch string(r.p.Name()) {
 	case "put":
 		m.Kind = op.Put
 	case "delete":
 		m.Kind = op.Delete
 	default:
-		f.bad = fmt.Sprintf("unknown mutation <%.40s/>", p.Name())
+		a.fail("unknown mutation <%.40s/>; this node speaks %s", r.p.Name(), NS)
 	}
-	m.Path = f.str("path")
-	if v, ok := p.Attr("if"); ok {
-		switch string(v) {
-		case "absent":
-			m.Cond.Kind = op.Absent
-		case "present":
-			m.Cond.Kind = op.Present
-		default:
-			f.bad = fmt.Sprintf("unknown condition if=%.40q", v)
-		}
+	switch {
+	case a.has[nIfVersion] && a.set[tIf]:
+		a.fail("mutation with both if and if-version; it can have one")
+	case a.has[nIfVersion]:
+		m.Cond = op.Condition{Kind: op.VersionIs, Version: a.num[nIfVersion]}
+	case !a.set[tIf]:
+	case string(a.text[tIf]) == "absent":
+		m.Cond.Kind = op.Absent
+	case string(a.text[tIf]) == "present":
+		m.Cond.Kind = op.Present
+	default:
+		a.fail("unknown condition if=%.40q; there are absent and present", a.text[tIf])
 	}
-	if _, ok := p.Attr("if-version"); ok {
-		m.Cond = op.Condition{Kind: op.VersionIs, Version: f.num("if-version", true)}
-	}
+	bad := a.bad // the children's attributes go to the same place
 	var err error
-	if m.Value, m.Refs, err = parseContent(p, vals, whole); err != nil && f.bad == "" {
-		f.bad = err.Error()
+	if m.Value, m.Refs, err = r.content(true); err != nil && bad == "" {
+		bad = err.Error()
 	}
-	return m, f.bad
+	a.bad = bad
+	return m
 }
 
-// parseContent reads <v/> and <ref/> up to the end of the element that just started.
-func parseContent(p *stanza.Parser, vals *values, whole int) (value []byte, refs []op.Ref, err error) {
-	outside := p.Depth() - 1
-	for {
-		switch p.Next() {
-		case stanza.EOF:
-			return value, refs, err
-		case stanza.End:
-			if p.Depth() == outside {
-				return value, refs, err
-			}
-		case stanza.Start:
-			switch string(p.Name()) {
-			case "v":
-				v, e := vals.decode(p.Content(), whole)
-				if e != nil {
-					err = fmt.Errorf("value is not base64: %w", e)
-				}
-				value = v
-			case "ref":
-				f := fields{p: p}
-				refs = append(refs, op.Ref{Root: f.str("root"), Path: f.str("path")})
-				p.Skip()
-			default:
-				p.Skip()
-			}
+// content reads <v/> and <ref/> up to the end of the element that just started. A
+// strict reader refuses what it does not know, others pass over it.
+func (r *reader) content(strict bool) (value []byte, refs []op.Ref, err error) {
+	note := func(format string, a ...any) {
+		if err == nil {
+			err = fmt.Errorf(format, a...)
 		}
 	}
+	have := false
+	for depth := r.p.Depth(); r.child(depth); {
+		switch string(r.p.Name()) {
+		case "v":
+			v, e := r.value()
+			if e != nil {
+				note("value is not base64: %w", e)
+			}
+			if have {
+				note("object with two values")
+			}
+			value, have = v, true
+		case "ref":
+			if len(refs) <= op.MaxRefs {
+				refs = append(refs, op.Ref{Root: r.a.str(tRoot), Path: r.a.str(tPath)})
+			}
+			r.p.Skip()
+		default:
+			if strict {
+				note("unknown element <%.40s/> in a mutation", r.p.Name())
+			}
+			r.p.Skip()
+		}
+	}
+	return value, refs, err
 }

@@ -19,7 +19,7 @@ func AppendRaft(dst []byte, from uint64, store string, batch []byte) []byte {
 // ParseRaft is the reverse of AppendRaft. batch is a copy.
 func ParseRaft(el []byte) (from uint64, store string, batch []byte, err error) {
 	p := stanza.Parse(el)
-	if err := begin(&p, "raft"); err != nil {
+	if err := begin(&p, NSRaft, "raft"); err != nil {
 		return 0, "", nil, err
 	}
 	f := fields{p: &p}

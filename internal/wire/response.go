@@ -6,86 +6,82 @@ import (
 )
 
 // ParseResponse takes in a <results/> element. Values alias one buffer made for
-// the response, never el. Elements that it does not know are passed over.
+// the response, never el. Elements and attributes that it does not know are passed
+// over; a code that it does not know is op.Unknown.
 func ParseResponse(el []byte) (*Response, error) {
-	p := stanza.Parse(el)
-	if err := begin(&p, "results"); err != nil {
+	r := reader{p: stanza.Parse(el), whole: len(el)}
+	if err := begin(&r.p, NS, "results"); err != nil {
 		return nil, err
 	}
-	f := fields{p: &p}
-	r := &Response{Epoch: f.num("epoch", false)}
-	var vals values
-	for {
-		switch p.Next() {
-		case stanza.EOF:
-			return r, nil
-		case stanza.Start:
-			var err error
-			switch string(p.Name()) {
-			case "done":
-				err = parseWriteReply(&p, r)
-			case "read":
-				err = parseReadReply(&p, r, &vals, len(el))
-			default:
-				p.Skip()
-			}
-			if err != nil {
-				return nil, err
-			}
+	f := fields{p: &r.p}
+	out := &Response{Epoch: f.num("epoch", false)}
+	if f.bad != "" {
+		return nil, badPayload("%s", f.bad)
+	}
+	for r.child(1) {
+		var err error
+		switch string(r.p.Name()) {
+		case "done":
+			err = r.done(out)
+		case "read":
+			err = r.read(out)
+		default:
+			r.p.Skip()
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
+	return out, nil
 }
 
-func parseWriteReply(p *stanza.Parser, r *Response) error {
-	f := fields{p: p}
-	code, _ := p.Attr("code")
-	w := WriteReply{Tag: f.num("tag", true)}
-	w.Code, w.Revision, w.Session = codeOf(code), f.num("revision", false), op.Session(f.num("session", false))
-	w.Leader, w.Text = f.str("leader"), f.str("text")
-	outside := p.Depth() - 1
-	for ev := p.Next(); ev != stanza.EOF && (ev != stanza.End || p.Depth() != outside); ev = p.Next() {
-		if ev != stanza.Start {
+func (r *reader) done(out *Response) error {
+	a := &r.a
+	w := WriteReply{Tag: a.need(nTag, "tag"), WriteResult: op.WriteResult{
+		Code: a.code(), Revision: a.num[nRevision], Session: op.Session(a.num[nSession]),
+		Leader: a.str(tLeader), Text: a.str(tText),
+	}}
+	bad := a.bad
+	for depth := r.p.Depth(); r.child(depth); r.p.Skip() {
+		if string(r.p.Name()) != "item" {
 			continue
 		}
-		if string(p.Name()) == "item" {
-			c, _ := p.Attr("code")
-			w.Items = append(w.Items, op.Item{Code: codeOf(c), Version: f.num("version", false)})
+		w.Items = append(w.Items, op.Item{Code: a.code(), Version: a.num[nVersion]})
+		if bad == "" {
+			bad = a.bad
 		}
-		p.Skip()
 	}
-	if f.bad != "" {
-		return badPayload("%s", f.bad)
+	if bad != "" {
+		return badPayload("result of a write: %s", bad)
 	}
-	r.Writes = append(r.Writes, w)
+	out.Writes = append(out.Writes, w)
 	return nil
 }
 
-func parseReadReply(p *stanza.Parser, r *Response, vals *values, whole int) error {
-	f := fields{p: p}
-	code, _ := p.Attr("code")
-	_, more := p.Attr("more")
-	rd := ReadReply{Tag: f.num("tag", true)}
-	rd.Code, rd.Revision, rd.More = codeOf(code), f.num("revision", false), more
-	rd.Leader, rd.Text = f.str("leader"), f.str("text")
-	outside := p.Depth() - 1
-	for ev := p.Next(); ev != stanza.EOF && (ev != stanza.End || p.Depth() != outside); ev = p.Next() {
-		if ev != stanza.Start {
+func (r *reader) read(out *Response) error {
+	a := &r.a
+	rd := ReadReply{Tag: a.need(nTag, "tag"), ReadResult: op.ReadResult{
+		Code: a.code(), Revision: a.num[nRevision], More: a.set[tMore] && string(a.text[tMore]) == "1",
+		Leader: a.str(tLeader), Text: a.str(tText),
+	}}
+	if a.bad != "" {
+		return badPayload("result of a read: %s", a.bad)
+	}
+	for depth := r.p.Depth(); r.child(depth); {
+		if string(r.p.Name()) != "object" {
+			r.p.Skip()
 			continue
 		}
-		if string(p.Name()) != "object" {
-			p.Skip()
-			continue
+		o := op.Object{Path: a.str(tPath), Version: a.need(nVersion, "version"), Size: a.need(nSize, "size")}
+		if a.bad != "" {
+			return badPayload("object %.60q: %s", o.Path, a.bad)
 		}
-		o := op.Object{Path: f.str("path"), Version: f.num("version", true), Size: f.num("size", true)}
 		var err error
-		if o.Value, o.Refs, err = parseContent(p, vals, whole); err != nil {
+		if o.Value, o.Refs, err = r.content(false); err != nil {
 			return badPayload("object %.60q: %v", o.Path, err)
 		}
 		rd.Objects = append(rd.Objects, o)
 	}
-	if f.bad != "" {
-		return badPayload("%s", f.bad)
-	}
-	r.Reads = append(r.Reads, rd)
+	out.Reads = append(out.Reads, rd)
 	return nil
 }
