@@ -143,16 +143,14 @@ func (c *Cluster) waitHealthy(ctx context.Context) error {
 		return err
 	}
 	defer op.Close()
+	if err := c.await(ctx, func() (bool, string) { return c.allOnline(op) }); err != nil {
+		return err
+	}
 	doc, err := op.Ring(ctx)
 	if err != nil {
 		return fmt.Errorf("fetch the ring: %w", err)
 	}
-	return c.await(ctx, func() (bool, string) {
-		if ok, what := c.allOnline(op); !ok {
-			return false, what
-		}
-		return led(op, doc)
-	})
+	return c.await(ctx, func() (bool, string) { return led(op, doc) })
 }
 
 // await polls a condition, and says at the end of ctx what was still missing.

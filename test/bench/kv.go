@@ -49,7 +49,7 @@ func (b *bench) kv(ctx context.Context) error {
 			}
 		}
 	}
-	fmt.Printf("\nstore: 3 data nodes, one XMPP server, plain TCP on loopback, %d passes, medians; %s\n\n", b.o.passes, machine())
+	fmt.Printf("\nstore: 3 data nodes, one XMPP server, plain TCP on loopback; medians, passes: %d; %s\n\n", b.o.passes, machine())
 	return all.print([]column{
 		{"ops/s", "ops_s"},
 		{"write p50 ms", "write.p50_ms"},

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -121,6 +122,7 @@ func (b *bench) withCluster(ctx context.Context, name string, measure func(conte
 
 // load runs a ruler and returns the JSON lines it prints.
 func (b *bench) load(ctx context.Context, ruler string, args ...string) ([]sample, error) {
+	fmt.Fprintln(os.Stderr, ruler, strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, b.bin(ruler), args...)
 	cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+b.cluster.File())
 	cmd.Stderr = os.Stderr
@@ -150,5 +152,5 @@ func machine() string {
 			}
 		}
 	}
-	return model
+	return fmt.Sprintf("%s, %d cores", model, runtime.NumCPU())
 }

@@ -12,7 +12,7 @@ func (b *bench) xmpp(ctx context.Context) error {
 	common := []string{"-addr", s.C2S, "-pid", strconv.Itoa(s.PID)}
 	idle, warm, run, hold := 2000, "1s", "8s", "10s"
 	if b.o.quick {
-		idle, warm, run, hold = 200, "300ms", "1500ms", "1s"
+		idle, warm, run, hold = 250, "300ms", "1500ms", "1s"
 	}
 	users := strconv.Itoa(idle)
 	timed := []string{"-warmup", warm, "-duration", run}
@@ -42,10 +42,14 @@ func (b *bench) xmpp(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			for _, s := range got { // the first row tells of logins
+				delete(s, "logins_per_s")
+				delete(s, "login_server_cpu_ms_each")
+			}
 			all.add(m.name, got)
 		}
 	}
-	fmt.Printf("\nxmppd, plain TCP on loopback, %d passes, medians; %s\n\n", b.o.passes, machine())
+	fmt.Printf("\nxmppd, plain TCP on loopback; medians, passes: %d; %s\n\n", b.o.passes, machine())
 	return all.print([]column{
 		{"logins/s", "logins_per_s"},
 		{"CPU ms/login", "login_server_cpu_ms_each"},
