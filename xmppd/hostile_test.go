@@ -109,7 +109,7 @@ func TestHostileAfterLogin(t *testing.T) {
 		{"entity", message("alice@"+domain, "&lol;"), "<restricted-xml "},
 		{"unbalanced", "<message><a></message>", "<not-well-formed "},
 		{"end tag only", "</message>", "<not-well-formed "},
-		{"text between stanzas", "hello", "<bad-format "},
+		{"text between stanzas", "hello", "-"},
 		{"invalid UTF-8", message("alice@"+domain, "\xff\xfe"), "-"},
 		{"surrogate", message("alice@"+domain, "&#xD800;"), "-"},
 		{"NUL", message("alice@"+domain, "\x00"), "<not-well-formed "},

@@ -197,3 +197,12 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("took %v", d)
 	}
 }
+
+// connectAndAuth tries to log in and returns what came of it.
+func connectAndAuth(t *testing.T, s *xmppd.Server, user string) string {
+	t.Helper()
+	addr, _, _ := s.Addrs()
+	c := connect(t, addr)
+	c.open()
+	return c.auth(sasl.ScramSha256, user, password)
+}

@@ -1,0 +1,174 @@
+package command_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/rosterdb/rosterdb/cli/xmppd/command"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// xmppd runs one command line and returns what it prints.
+func xmppd(ctx context.Context, stdin string, args ...string) (string, error) {
+	app := command.App()
+	var out buffer
+	app.Reader, app.Writer, app.ErrWriter = strings.NewReader(stdin), &out, &out
+	err := app.RunContext(ctx, append([]string{"xmppd"}, args...))
+	return out.String(), err
+}
+
+// buffer is a bytes.Buffer that a server and a test may use at once.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// users plays the life of accounts on a data directory.
+func users(t *testing.T, data string) {
+	t.Helper()
+	ctx := t.Context()
+	file := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(file, []byte("from file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"--password", "x", "--group", "Data nodes", "dn1"}, {"--password-file", file, "alice"}, {"bob"},
+	} {
+		if _, err := xmppd(ctx, "from stdin\n", append([]string{"user", "add", "--data", data, "--domain", "example.net"}, args...)...); err != nil {
+			t.Fatal(args, err)
+		}
+	}
+	if _, err := xmppd(ctx, "x", "user", "add", "--data", data, "alice"); !errors.Is(err, account.ErrExists) {
+		t.Errorf("second alice: %v", err)
+	}
+	if _, err := xmppd(ctx, "x", "user", "passwd", "--data", data, "nobody"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("password of nobody: %v", err)
+	}
+	if _, err := xmppd(ctx, "x", "user", "add", "--data", data, "a b"); !errors.Is(err, account.ErrInvalid) {
+		t.Errorf("bad name: %v", err)
+	}
+	if _, err := xmppd(ctx, "", "user", "add", "--data", data, "c"); err == nil || !strings.Contains(err.Error(), "--password-file") {
+		t.Errorf("no password: %v", err)
+	}
+	if _, err := xmppd(ctx, "x", "user", "add", "--data", data); err == nil {
+		t.Error("add without a name worked")
+	}
+	if _, err := xmppd(ctx, "x", "user", "passwd", "--data", data, "bob"); err != nil {
+		t.Error(err)
+	}
+	if _, err := xmppd(ctx, "", "user", "delete", "--data", data, "bob"); err != nil {
+		t.Error(err)
+	}
+	if out, err := xmppd(ctx, "", "user", "list", "--data", data, "-o", "json"); err != nil || out != `[{"name":"alice"},{"name":"dn1","group":"Data nodes"}]`+"\n" {
+		t.Errorf("list: %q, %v", out, err)
+	}
+	if out, err := xmppd(ctx, "", "user", "list", "--data", data); err != nil || !strings.Contains(out, "dn1    Data nodes") {
+		t.Errorf("list: %q, %v", out, err)
+	}
+}
+
+func TestUserOffline(t *testing.T) { users(t, t.TempDir()) }
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func TestServe(t *testing.T) {
+	data, err := os.MkdirTemp("", "xmppd") // short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(data) }()
+	config := filepath.Join(data, "x.toml")
+	if err := os.WriteFile(config, []byte("domain = 'example.net'\ndata = '/nowhere'\nlisten_tls = ''\nlog_format = 'json'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddr(t)
+	ctx, stop := context.WithCancel(t.Context())
+	type result struct {
+		out string
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		out, err := xmppd(ctx, "", "serve", "--config", config, "--data", data, "--listen-c2s", addr)
+		done <- result{out, err}
+	}()
+	var conn net.Conn
+	for end := time.Now().Add(10 * time.Second); ; {
+		if conn, err = net.Dial("tcp", addr); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	users(t, data)
+	if _, err := xmppd(t.Context(), "", "serve", "--config", config, "--data", data, "--listen-c2s", "127.0.0.1:0"); !errors.Is(err, account.ErrLocked) {
+		t.Errorf("second server: %v", err)
+	}
+	stop()
+	got, _ := io.ReadAll(conn)
+	_ = conn.Close()
+	if !strings.Contains(string(got), "<system-shutdown ") {
+		t.Errorf("client was told %q", got)
+	}
+	r := <-done
+	if r.err != nil || !strings.Contains(r.out, `"msg":"shutting down"`) {
+		t.Errorf("serve: %v\n%s", r.err, r.out)
+	}
+	if strings.Contains(r.out, "from stdin") {
+		t.Error("a password is in the log")
+	}
+}
+
+func TestServeErrors(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.toml")
+	if err := os.WriteFile(bad, []byte("domain = 'x'\nport = 5222\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{
+		bad + `:2: unknown key "port"`: {"--config", bad},
+		"no domain":                    {},
+		"loopback addresses only":      {"--domain", "x", "--insecure-plaintext"},
+		"serve takes no arguments":     {"--domain", "x", "more"},
+		"log level is":                 {"--domain", "x", "--log-level", "loud"},
+		"read configuration":           {"--config", "/no/such/file"},
+	} {
+		if _, err := xmppd(t.Context(), "", append([]string{"serve"}, args...)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: got %v, want %q", args, err, want)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package xmppd_test
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+)
+
+func TestReadFile(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"good", "domain = 'example.net'\n[limits]\ndepth = 5\n[[account]]\nname = 'dn1'\ngroup = 'Data nodes'\npassword_file = 'x'\n", ""},
+		{"unknown key", "domain = 'a'\n\nlisten_c3s = ':5222'\n", `FILE:3: unknown key "listen_c3s"`},
+		{"unknown key in a table", "depth = 1 # another\n", `FILE:1: unknown key "depth"`},
+		{"unknown key below", "domain = 'a'\n[limits]\ndepth = 5\ndomain = 'b'\n", `FILE:4: unknown key "limits.domain"`},
+		{"dotted", "limits.dept = 4\n", `FILE:1: unknown key "limits.dept"`},
+		{"unknown table", "domain = 'a'\n[limit]\ndepth = 3\n", `FILE:2: unknown key "limit`},
+		{"wrong type", "domain = 5\n", "FILE"},
+		{"no TOML", "domain = 'a'\nx\n", "FILE:2: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.toml")
+			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg := xmppd.Defaults()
+			err := cfg.ReadFile(path)
+			got := ""
+			if err != nil {
+				got = strings.ReplaceAll(err.Error(), path, "FILE")
+			}
+			if !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for want, change := range map[string]func(*xmppd.Config){
+		"no domain":          func(c *xmppd.Config) { c.Domain = "" },
+		"is not a domain":    func(c *xmppd.Config) { c.Domain = "a@b" },
+		"registration is":    func(c *xmppd.Config) { c.Registration = "maybe" },
+		"belong together":    func(c *xmppd.Config) { c.TLSCert = "x" },
+		"no listener":        func(c *xmppd.Config) { c.ListenC2S, c.ListenTLS = "", "" },
+		"no data directory":  func(c *xmppd.Config) { c.Data = "" },
+		"can't be negative":  func(c *xmppd.Config) { c.Limits.Depth = -1 },
+		"10000 at least":     func(c *xmppd.Config) { c.Limits.StanzaBytes = 100 },
+		"loopback addresses": func(c *xmppd.Config) { c.InsecurePlaintext = true },
+		"log format":         func(c *xmppd.Config) { c.LogFormat = "xml" },
+	} {
+		cfg := xmppd.Defaults()
+		cfg.Domain = domain
+		change(&cfg)
+		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	cfg := xmppd.Defaults()
+	cfg.Domain = "Example.NET"
+	if err := cfg.Check(); err != nil || cfg.Domain != domain {
+		t.Errorf("domain %q, %v", cfg.Domain, err)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	running := startServer(t, options{})
+	_ = running
+	data := t.TempDir()
+	for want, change := range map[string]func(*xmppd.Config){
+		"the address is in use": func(c *xmppd.Config) { c.ListenTLS = taken.Addr().String() },
+		"give --listen-tls":     func(c *xmppd.Config) { c.ListenTLS = taken.Addr().String() },
+		"no module":             func(c *xmppd.Config) { c.Modules.Disable = []string{"pong"} },
+		"no such file":          func(c *xmppd.Config) { c.TLSCert, c.TLSKey = "/no/cert", "/no/key" },
+		"password_file":         func(c *xmppd.Config) { c.Accounts = []xmppd.AccountConfig{{Name: "x", PasswordFile: "/no/file"}} },
+	} {
+		cfg := xmppd.Defaults()
+		cfg.Domain, cfg.Data, cfg.ListenC2S, cfg.ListenTLS = domain, data, "127.0.0.1:0", "127.0.0.1:0"
+		change(&cfg)
+		s, err := xmppd.Start(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		if s != nil {
+			_ = s.Close()
+		}
+	}
+}
+
+func TestModulesCanBeSwitchedOff(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) {
+		c.Modules.Disable, c.Registration = []string{"version", "register"}, "open"
+	}})
+	addr, _, _ := s.Addrs()
+	hasNot(t, "stream features", connect(t, addr).open(), "iq-register")
+	a := login(t, s, "alice", "a")
+	a.send("<iq type='get' id='1' to='" + domain + "'><query xmlns='jabber:iq:version'/></iq>")
+	has(t, "version", a.sync(), "<service-unavailable ")
+	a.send("<iq type='get' id='1' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+	got := a.sync()
+	has(t, "disco", got, "urn:xmpp:ping", "jabber:iq:roster")
+	hasNot(t, "disco", got, "jabber:iq:version", "jabber:iq:register")
+}
+
+func TestRegistration(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Registration = "open" }})
+	addr, _, _ := s.Addrs()
+	c := connect(t, addr)
+	has(t, "features", c.open(), "<register xmlns='http://jabber.org/features/iq-register'/>")
+	c.send("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>")
+	has(t, "form", c.want("</iq>"), "<username/><password/>", "type='result'")
+	set := func(user, pw string) string {
+		c.send("<iq type='set' id='2' to='" + domain + "'><query xmlns='jabber:iq:register'><username>" + user + "</username><password>" + pw + "</password></query></iq>")
+		return c.want("</iq>", "/>\n", "type='result' id='2' from='"+domain+"'/>")
+	}
+	has(t, "new", set("New.User", password), "type='result'")
+	has(t, "taken", set("new.user", password), "<conflict ")
+	has(t, "bad name", set("a b", password), "<not-acceptable ")
+	has(t, "no password", set("x", ""), "<not-acceptable ")
+	n := login(t, s, "new.user", "r")
+	n.send("<iq type='set' id='2' to='" + domain + "'><query xmlns='jabber:iq:register'><username>alice</username><password>x</password></query></iq>")
+	has(t, "another's password", n.sync(), "<not-allowed ")
+	n.send("<iq type='set' id='2' to='" + domain + "'><query xmlns='jabber:iq:register'><remove/></query></iq>")
+	n.rest()
+	hasNot(t, "login after removal", connectAndAuth(t, s, "new.user"), "success")
+}
