@@ -17,6 +17,7 @@ import (
 type lookup struct {
 	p       *Partition
 	tx      *bbolt.Tx
+	writes  uint64        // Store.writes before tx was begun
 	roots   *bbolt.Bucket // nil: bbolt has nothing of the partition
 	objects *bbolt.Bucket
 	// empty: bbolt has never seen the root last asked for, so it has no objects of it.
@@ -28,6 +29,7 @@ func (l *lookup) begin() error {
 	if l.tx != nil {
 		return nil
 	}
+	l.writes = l.p.store.writes.Load()
 	tx, err := l.p.store.db.Begin(false)
 	if err != nil {
 		return fmt.Errorf("read state: %w", err)
@@ -42,7 +44,7 @@ func (l *lookup) begin() error {
 // done ends a command or a read.
 func (l *lookup) done() {
 	l.empty = false
-	if l.p.store.writing.Load() {
+	if l.writes%2 == 1 || l.writes != l.p.store.writes.Load() {
 		l.close()
 	}
 }

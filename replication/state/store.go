@@ -36,9 +36,13 @@ type Store struct {
 	path string
 	opt  Options
 
-	flushing sync.Mutex   // one Flush or Restore at a time
-	writing  atomic.Bool  // one is under way: no lookup may keep a transaction
-	dirty    atomic.Int64 // bytes not flushed
+	flushing sync.Mutex // one Flush or Restore at a time
+	// writes counts their beginnings and ends: it is odd while one is under way.
+	// A transaction is kept only if it was begun at the present, even count;
+	// else it might show the file as it was before a commit whose overlays are
+	// gone.
+	writes atomic.Uint64
+	dirty  atomic.Int64 // bytes not flushed
 
 	mu         sync.Mutex
 	partitions map[uint32]*Partition
@@ -210,7 +214,7 @@ func (s *Store) fail(err error) error {
 // beginWriting makes the lookups give up their transactions; they keep none
 // until endWriting. flushing is held.
 func (s *Store) beginWriting() []*Partition {
-	s.writing.Store(true)
+	s.writes.Add(1)
 	s.mu.Lock()
 	all := slices.Collect(maps.Values(s.partitions))
 	s.mu.Unlock()
@@ -225,7 +229,7 @@ func (s *Store) beginWriting() []*Partition {
 	return all
 }
 
-func (s *Store) endWriting() { s.writing.Store(false) }
+func (s *Store) endWriting() { s.writes.Add(1) }
 
 // Close closes the file without flushing: what was not flushed is lost, as in a
 // crash. Call Flush first for a clean end. It waits for a running Flush.

@@ -267,6 +267,27 @@ func readUntil(t *testing.T, p *Partition, stop chan struct{}) {
 	}
 }
 
+// TestReaderDuringFlush: a transaction begun before the commit must not be kept
+// beyond it, because the overlay that made up for its age is gone.
+func TestReaderDuringFlush(t *testing.T) {
+	var p *Partition
+	s := testStore(t, Options{failFlush: func() error { return p.read.begin() }})
+	p = testPart(t, s, 3)
+	f := &feed{t: t, p: p}
+	id := f.open()
+	get := &op.Read{Kind: op.Get, Root: "root", Path: "path"}
+	for i, value := range []string{"one", "two"} {
+		f.put(id, uint64(i+1), 1, "path", value)
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		p.read.done() // the read that began during the flush ends
+		if r := p.Read(get); r.Code != op.OK || string(r.Objects[0].Value) != value {
+			t.Errorf("read after the flush of %q: %+v", value, r)
+		}
+	}
+}
+
 // TestFlushIsRetried: a full disk loses nothing.
 func TestFlushIsRetried(t *testing.T) {
 	full := true

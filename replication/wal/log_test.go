@@ -405,3 +405,35 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations an append of 64 entries", allocs)
 	}
 }
+
+// TestNoRoomForName: a directory may need a block for a new name.
+func TestNoRoomForName(t *testing.T) {
+	fs := NewMemFS()
+	l, _ := mustOpen(t, fs, small)
+	full := true
+	fs.Inject(func(op Op, name string) error {
+		if op == OpRename && full {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	last := uint64(0)
+	var err error
+	for err == nil {
+		if err = l.Append(entry(1, last+1)); err == nil {
+			last++
+		}
+	}
+	if !errors.Is(err, ErrFull) || last != 11 {
+		t.Fatalf("after %d entries: %v", last, err)
+	}
+	full = false
+	mustAppend(t, l, entry(1, last+1))
+	full = true
+	if err := l.Release(map[uint32]uint64{1: last}); err != nil {
+		t.Fatalf("release by removing instead: %v", err)
+	}
+	if st := l.Stats(); st.Segments != 1 || st.Bytes != fs.Used() {
+		t.Errorf("%+v, %d bytes used", st, fs.Used())
+	}
+}

@@ -106,7 +106,9 @@ func (l *Log) dispose(seg *segment) error {
 	var err error
 	if recycle {
 		err = l.fs.Rename(l.path(seg.name), l.path(spare))
-	} else {
+		recycle = !isFull(err) // the directory may need a block for the new name
+	}
+	if !recycle {
 		err = l.fs.Remove(l.path(seg.name))
 	}
 	if err != nil {

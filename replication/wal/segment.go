@@ -53,6 +53,10 @@ func (l *Log) rotate(size int64) error {
 	}
 	seg.name = segName(seg.number)
 	f, salt, err := l.activate(name, seg)
+	if errors.Is(err, ErrFull) {
+		l.spares, l.full = append(l.spares, name), true
+		return err
+	}
 	if err != nil {
 		return l.fail("begin segment "+seg.name, err)
 	}
@@ -117,13 +121,15 @@ func (l *Log) activate(spare string, seg *segment) (File, uint64, error) {
 		if err := f.Sync(); err != nil {
 			return err
 		}
-		if err := l.fs.Rename(l.path(spare), l.path(seg.name)); err != nil {
+		if err := l.fs.Rename(l.path(spare), l.path(seg.name)); isFull(err) {
+			return fmt.Errorf("%w: make room on the disk of %s: %w", ErrFull, l.dir, err)
+		} else if err != nil {
 			return err
 		}
 		return l.fs.SyncDir(l.dir)
 	}()
 	if err != nil {
-		f.Close() // the log is dead; the first error tells why
+		f.Close() // the first error tells more
 		return nil, 0, err
 	}
 	return f, h.salt, nil
