@@ -38,11 +38,27 @@ func (e *engine) match(n *node, tag uint64) *call {
 		return nil
 	}
 	for _, t := range c.open {
-		if t.tag == tag && t.node == n {
+		if t.tag == tag && t.req.node == n {
+			e.progress(t.req)
 			return c
 		}
 	}
 	return nil
+}
+
+// progress counts an answer to a part of a request. When half of it is answered
+// the lane is open again: one slow partition must not hold back the others.
+func (e *engine) progress(r *request) {
+	if r.left--; r.holding && 2*r.left <= len(r.tags) {
+		e.release(r)
+	}
+}
+
+// release gives a request's slot back to its lane.
+func (e *engine) release(r *request) {
+	r.holding = false
+	r.node.lanes[r.lane].slots--
+	e.mark(r.node)
 }
 
 // received takes the end of a request: a receipt, or the answer to an IQ.
@@ -66,9 +82,7 @@ func (e *engine) received(from, id string) {
 func (e *engine) free(r *request) {
 	delete(e.requests, r.id)
 	if r.holding {
-		r.holding = false
-		r.node.lanes[r.lane].slots--
-		e.mark(r.node)
+		e.release(r)
 	}
 }
 

@@ -29,8 +29,8 @@ const (
 
 // try is one copy of an operation that was sent and not answered.
 type try struct {
-	tag  uint64
-	node *node
+	tag uint64
+	req *request
 }
 
 // call is one operation from the caller's request to its end, through all its

@@ -54,6 +54,7 @@ type request struct {
 	holding bool // a slot of the lane
 	sent    time.Duration
 	tags    []uint64
+	left    int // tags without an answer
 }
 
 func (c *call) lane() int {

@@ -9,9 +9,10 @@ import (
 
 const (
 	// maxSlots is how many requests of a lane are under way before the next
-	// waits for an answer. Two keep the node's log busy: one is made durable
-	// while the other arrives.
-	maxSlots = 2
+	// waits for an answer. Measured with 64 writers on a loaded machine: one
+	// makes bundles of 10 operations and 221 us of server CPU each, two 6 and
+	// 248, four 4 and 248; throughput is best with one.
+	maxSlots = 1
 	maxOps   = 256 // operations a stanza
 	// stanzaMargin is left for what surrounds the operations, in bytes.
 	stanzaMargin = 1024
@@ -78,7 +79,7 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 		size += s
 		used++
 		e.lastTag++
-		e.send(c, n, e.lastTag, now+timeout)
+		e.send(c, r, e.lastTag, now+timeout)
 		c.encoding++
 		r.tags = append(r.tags, e.lastTag)
 		o.add(c, e.lastTag)
@@ -88,15 +89,16 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
 	l.slots++
+	r.left = used
 	e.requests[r.id] = r
 	e.stats.Stanzas++
 }
 
 // send notes that a copy of the call goes out under a tag.
-func (e *engine) send(c *call, n *node, tag uint64, due time.Duration) {
-	c.state, c.node, c.due, c.last = waitAnswer, n, due, tag
+func (e *engine) send(c *call, r *request, tag uint64, due time.Duration) {
+	c.state, c.node, c.due, c.last = waitAnswer, r.node, due, tag
 	c.tries++
-	c.open = append(c.open, try{tag, n})
+	c.open = append(c.open, try{tag, r})
 	e.tags[tag] = c
 	if c.kind == writeCall {
 		c.write.Floor = c.part.floor
@@ -179,5 +181,5 @@ func (e *engine) timeout(n *node) time.Duration {
 	if n.rtt == 0 {
 		return e.tryTimeout
 	}
-	return min(e.tryTimeout, max(e.tryTimeout/5, 10*n.rtt))
+	return min(e.tryTimeout, max(e.tryTimeout/2, 10*n.rtt))
 }

@@ -24,7 +24,10 @@ func (e *engine) disconnected() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.up = false
-	clear(e.requests)
+	for id, r := range e.requests {
+		r.holding = false
+		delete(e.requests, id)
+	}
 	for _, n := range e.nodes {
 		n.online, n.trouble = false, 0
 		for i := range n.lanes {
@@ -81,6 +84,7 @@ func (e *engine) unavailable(jid string) {
 	}
 	for id, r := range e.requests {
 		if r.node == n {
+			r.holding = false
 			delete(e.requests, id)
 		}
 	}

@@ -332,8 +332,20 @@ type plan struct {
 func TestExactlyOnce(t *testing.T) {
 	type F = appclienttest.Fault
 	kinds := []F{
-		{}, {}, {}, {DropRequest: true}, {DropAnswer: true}, {DupAnswer: true}, {Delay: 15 * time.Millisecond}, {LateReceipt: true},
-		{Refuse: op.Redirect}, {Refuse: op.Unavailable}, {Refuse: op.SessionExpired}, {ApplyAndSay: op.Retry}, {Bounce: "service-unavailable"}, {ForeignFirst: true},
+		{},
+		{},
+		{},
+		{DropRequest: true},
+		{DropAnswer: true},
+		{DupAnswer: true},
+		{Delay: 15 * time.Millisecond},
+		{LateReceipt: true},
+		{Refuse: op.Redirect},
+		{Refuse: op.Unavailable},
+		{Refuse: op.SessionExpired},
+		{ApplyAndSay: op.Retry},
+		{Bounce: "service-unavailable"},
+		{ForeignFirst: true},
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		p := plan{

@@ -75,9 +75,7 @@ func (e *engine) sweep() (alive, work bool) {
 	}
 	for _, r := range e.requests {
 		if r.holding && now-r.sent > max(slotAge, 2*r.node.rtt) {
-			r.holding = false
-			r.node.lanes[r.lane].slots--
-			e.mark(r.node)
+			e.release(r)
 		}
 		if now-r.sent > requestAge {
 			delete(e.requests, r.id)
