@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -11,7 +12,8 @@ const (
 	partitions    = 2
 	rootsEach     = 2 // roots a partition
 	pathsEach     = 3 // paths a root
-	giveUp        = 8 * second
+	giveUpLo      = second
+	giveUpHi      = 9 * second
 	patienceLo    = 100 * ms
 	patienceHi    = 900 * ms
 	maxOperations = 60 // of a client: porcupine's work grows fast with the history
@@ -36,6 +38,7 @@ type operation struct {
 	group    uint32
 	open     bool // opens a session; not part of the history
 	begun    int64
+	patience int64
 	attempts int
 	then     func() // what waits for the session
 }
@@ -50,7 +53,11 @@ func newClient(w *world, id int) *client {
 // next begins the next operation after a pause.
 func (c *client) next() {
 	c.op = nil
-	c.w.after(c.w.between(0, 60*ms), func() {
+	pause := c.w.between(0, 60*ms)
+	if c.w.chance(0.05) {
+		pause = c.w.between(0, 4*second) // long enough for groups to fall asleep
+	}
+	c.w.after(pause, func() {
 		if c.w.calm || c.done >= maxOperations {
 			return
 		}
@@ -82,6 +89,10 @@ func (c *client) choose(root string) *operation {
 
 func (c *client) mutation(root, path string) op.Mutation {
 	m := op.Mutation{Kind: op.Put, Path: path, Value: fmt.Appendf(nil, "c%d-%d", c.id, c.w.rng.Uint32())}
+	if c.w.chance(0.2) {
+		// More than a disk's sector, so that a crash can tear it.
+		m.Value = append(m.Value, bytes.Repeat([]byte{'x'}, int(c.w.between(500, 3000)))...)
+	}
 	switch k := c.w.rng.IntN(100); {
 	case k < 30:
 		m.Cond = op.Condition{Kind: op.Absent}
@@ -98,6 +109,7 @@ func (c *client) mutation(root, path string) op.Mutation {
 
 func (c *client) begin(o *operation, group uint32) {
 	o.group, o.begun = group, c.w.now
+	o.patience = c.w.between(giveUpLo, giveUpHi)
 	o.Client = c.id
 	if o.Write != nil && c.sessions[group] == 0 {
 		c.openThen(o, group)
@@ -114,7 +126,7 @@ func (c *client) begin(o *operation, group uint32) {
 
 // openThen opens a session first.
 func (c *client) openThen(o *operation, group uint32) {
-	opening := &operation{group: group, open: true, begun: c.w.now, then: func() { c.begin(o, group) }}
+	opening := &operation{group: group, open: true, begun: c.w.now, patience: o.patience, then: func() { c.begin(o, group) }}
 	c.op = opening
 	c.attempt(opening)
 }
@@ -124,7 +136,7 @@ func (c *client) attempt(o *operation) {
 	if c.op != o {
 		return
 	}
-	if c.w.now-o.begun > giveUp && !c.w.calm {
+	if c.w.now-o.begun > o.patience && !c.w.calm {
 		c.abandon(o)
 		return
 	}

@@ -24,7 +24,7 @@ func (w *world) deliver(f func()) {
 			continue
 		}
 		delay := w.between(w.net.delayLo, w.net.delayHi)
-		if w.net.loss > 0 && w.chance(0.02) {
+		if w.net.loss > 0 && w.chance(0.05) {
 			delay += w.between(0, 2*second) // a straggler: overtaken by much
 		}
 		w.after(delay, f)

@@ -47,6 +47,7 @@ type node struct {
 	working      bool
 	stepping     bool
 	full         bool
+	doomed       bool // to crash while its next batch is being written
 	parts        map[uint32]*state.Partition
 }
 
@@ -72,6 +73,7 @@ func (n *node) start() {
 		return
 	}
 	n.up, n.working, n.stepping, n.batch, n.tasks = true, false, false, nil, nil
+	n.doomed = false
 	n.skew = w.between(-5*second, 5*second)
 	n.tickLength = w.between(tick*8/10, tick*12/10)
 	n.later(w.between(0, n.tickLength), n.tick)
@@ -106,7 +108,7 @@ func (n *node) open() error {
 	w.check.recovered(n, rec)
 	n.core = core.New(core.Config{
 		Member: member.ID, Incarnation: uint64(w.now) + 1, KeepEntries: 16, KeepBytes: 32 << 10,
-		MaxBatch: 16 << 10, Faults: w.opt.Faults.Core,
+		MaxBatch: 16 << 10, SleepTicks: w.sleepTicks, Faults: w.opt.Faults.Core,
 	})
 	replicas, err := replication.TakeUp(n.state, rec, w.doc, member.ID, n.bootstrapped, n.core.Holds)
 	if err != nil {
@@ -133,7 +135,7 @@ func (n *node) crash() {
 	}
 	w.logf("node %d crashes", n.id())
 	n.up = false
-	if n.batch != nil && w.chance(0.5) {
+	if n.batch != nil && w.chance(0.7) {
 		n.disk.Inject(func(o wal.Op, _ string) error {
 			if o == wal.OpSync {
 				return errInjected
@@ -146,6 +148,11 @@ func (n *node) crash() {
 	if err := n.state.Close(); err != nil {
 		w.fail("close state: %w", err)
 	}
+	w.after(w.between(20*ms, 3*second), func() {
+		if !n.up && !n.lost {
+			n.start()
+		}
+	})
 }
 
 // wipe replaces the disk by an empty one. The store's UUID goes with it, unless
@@ -208,11 +215,6 @@ func (n *node) step() {
 	n.stepping = true
 	n.later(n.w.between(0, 200), func() {
 		n.stepping = false
-		defer func() {
-			if p := recover(); p != nil {
-				n.w.fail("node %d: engine: %v", n.id(), p)
-			}
-		}()
 		n.carryOut(n.core.Advance())
 	})
 }
@@ -224,7 +226,11 @@ func (n *node) carryOut(r *core.Round) {
 	}
 	if r.WAL != nil {
 		n.batch = r.WAL
-		n.later(w.between(100, 5*ms), n.append)
+		delay := w.between(100, 5*ms)
+		if n.doomed {
+			n.later(delay/2, n.crash)
+		}
+		n.later(delay, n.append)
 	}
 	for i := range r.Tasks {
 		t := r.Tasks[i]

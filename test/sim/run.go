@@ -43,12 +43,20 @@ func run(opt Options) (Report, error) {
 		Version: ring.FormatVersion, Cluster: "00000000-0000-4000-8000-000000000001", Epoch: 1,
 		Partitions: partitions, Replicas: replicas,
 	}
-	for i := range replicas {
+	count := replicas
+	if w.chance(0.25) {
+		count = 5
+	}
+	w.sleepTicks = int(w.between(2, 24))
+	for i := range count {
 		w.nodes = append(w.nodes, w.newNode(i))
 	}
 	for p := range partitions {
-		row := []uint64{1, 2, 3}
-		w.doc.Table = append(w.doc.Table, append(row[p%3:], row[:p%3]...))
+		var row []uint64
+		for r := range replicas {
+			row = append(row, uint64((p+r)%count+1))
+		}
+		w.doc.Table = append(w.doc.Table, row)
 	}
 	w.doc.Meta = []uint64{1, 2, 3}
 	for _, n := range w.nodes {
@@ -100,7 +108,7 @@ func (w *world) unsettled() string {
 	for g := range uint32(partitions) {
 		var level uint64
 		for _, n := range w.nodes {
-			if !n.up {
+			if !n.up || n.parts[g] == nil {
 				continue
 			}
 			index, _ := n.parts[g].Applied()
@@ -125,7 +133,9 @@ func (w *world) finalReads() {
 			continue
 		}
 		for g := range uint32(partitions) {
-			w.check.compare(n, n.parts[g])
+			if n.parts[g] != nil {
+				w.check.compare(n, n.parts[g])
+			}
 		}
 	}
 	reader := newClient(w, clients)

@@ -30,3 +30,14 @@ func TestSim(t *testing.T) {
 	}
 	t.Logf("%d seeds, %d operations, %d of unknown outcome", *seedsFlag, total.Operations, total.Unknown)
 }
+
+// TestSameSeedSameRun: without it a printed seed would be worth nothing.
+func TestSameSeedSameRun(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		a, errA := Run(Options{Seed: seed, Dir: t.TempDir(), Length: stormLength})
+		b, errB := Run(Options{Seed: seed, Dir: t.TempDir(), Length: stormLength})
+		if a != b || (errA == nil) != (errB == nil) {
+			t.Errorf("seed %d: %+v, %v and %+v, %v", seed, a, errA, b, errB)
+		}
+	}
+}

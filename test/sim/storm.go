@@ -13,55 +13,46 @@ func (w *world) storm() {
 func (w *world) mishap() {
 	i := w.rng.IntN(len(w.nodes))
 	n := w.nodes[i]
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(16) {
 	case 0, 1, 2:
 		n.crash()
-	case 3:
+	case 3, 4:
+		w.logf("node %d will crash in its next write", n.id())
+		n.doomed = true
+	case 5:
 		w.logf("node %d is cut off", n.id())
 		w.isolate(i, true, true)
-	case 4:
+	case 6:
 		in := w.chance(0.5)
 		w.logf("node %d is cut off in one direction (in: %v)", n.id(), in)
 		w.isolate(i, in, !in)
-	case 5:
+	case 7:
 		w.logf("links heal")
 		w.heal()
-	case 6:
+	case 8, 9:
 		w.logf("bad network")
 		w.setNetwork(0.05+0.2*w.rng.Float64(), 0.15, ms, w.between(2*ms, 150*ms))
-	case 7:
+	case 10:
 		w.logf("good network")
 		w.setNetwork(0, 0, 200, 2*ms)
-	case 8, 9:
-		w.hint(n)
-	case 10:
+	case 11, 12:
+		w.hint(n, !n.up || w.chance(0.5))
+	case 13:
+		w.logf("node %d is cut off, and is seen to be", n.id())
+		w.heal()
+		w.isolate(i, true, true)
+		w.hint(n, true)
+	case 14:
 		w.fill(n)
-	case 11:
-		if w.chance(0.2) && w.lost() == 0 {
+	case 15:
+		if w.chance(0.3) && w.lost() == 0 {
 			n.wipe()
 		}
-	}
-	w.revive()
-}
-
-// revive starts crashed nodes again, sooner or later.
-func (w *world) revive() {
-	for _, n := range w.nodes {
-		if n.up || n.lost {
-			continue
-		}
-		life := n.life
-		w.after(w.between(20*ms, 3*second), func() {
-			if !n.up && !n.lost && n.life == life {
-				n.start()
-			}
-		})
 	}
 }
 
 // hint tells the others, rightly or wrongly, that a node is gone or back.
-func (w *world) hint(about *node) {
-	down := !about.up || w.chance(0.5)
+func (w *world) hint(about *node, down bool) {
 	w.logf("presence of node %d: down %v", about.id(), down)
 	for _, n := range w.nodes {
 		if n == about || !n.up {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 
 	"github.com/rosterdb/rosterdb/replication/core"
@@ -47,11 +48,12 @@ type world struct {
 	counter uint64
 	stamps  int64
 
-	doc     *ring.Document
-	nodes   []*node
-	clients []*client
-	net     network
-	calm    bool // the storm is over: clients stop, everything heals
+	doc        *ring.Document
+	nodes      []*node
+	clients    []*client
+	net        network
+	sleepTicks int
+	calm       bool // the storm is over: clients stop, everything heals
 
 	check   checker
 	history []linearizability.Operation
@@ -92,12 +94,23 @@ func (w *world) run(until int64, done func() bool) {
 	for len(w.events) > 0 && w.err == nil && w.events[0].at <= until {
 		e := heap.Pop(&w.events).(event)
 		w.now = e.at
-		e.f()
+		w.happen(e)
 		if done != nil && done() {
 			return
 		}
 	}
 	w.now = max(w.now, until)
+}
+
+// happen lets an event happen; a panic of the engine is a violation.
+func (w *world) happen(e event) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.fail("the engine panics: %v", p)
+			w.logf("%s", debug.Stack())
+		}
+	}()
+	e.f()
 }
 
 // between draws a number in [lo, hi].

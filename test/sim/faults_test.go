@@ -1,0 +1,37 @@
+package sim
+
+import (
+	"testing"
+
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/replication/state"
+	"github.com/rosterdb/rosterdb/replication/wal"
+)
+
+// TestFaults seeds one mistake at a time: the checks must find each within a
+// number of seeds, or a green TestSim means nothing.
+func TestFaults(t *testing.T) {
+	const within = 150
+	for name, faults := range map[string]Faults{
+		"acknowledged before the fsync":            {Core: core.Faults{AckBeforeFsync: true}},
+		"WAL does not sync":                        {WAL: wal.Faults{SkipSync: true}},
+		"WAL believes wrong checksums":             {WAL: wal.Faults{SkipCRC: true}},
+		"applied position outside the transaction": {State: state.Faults{AppliedOutsideTx: true}},
+		"no dedupe":                         {State: state.Faults{NoDedupe: true}},
+		"failed condition unrecorded":       {State: state.Faults{ConflictUnrecorded: true}},
+		"snapshot without sessions":         {State: state.Faults{SnapshotNoSessions: true}},
+		"retry below the floor executed":    {State: state.Faults{FloorIgnored: true}},
+		"read without confirmation":         {Core: core.Faults{UnconfirmedReads: true}},
+		"wiped disk taken for the old node": {WipedIsOld: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := uint64(1); seed <= within; seed++ {
+				if _, err := Run(Options{Seed: seed, Dir: t.TempDir(), Length: stormLength, Faults: faults}); err != nil {
+					t.Logf("found with seed %d: %.300v", seed, err)
+					return
+				}
+			}
+			t.Errorf("not found within %d seeds", within)
+		})
+	}
+}
