@@ -3,7 +3,8 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32")
+	"hash/crc32"
+)
 
 // A snapshot is a magic number, a format version and frames. A frame is its
 // length and checksum (4 bytes each, little endian), a kind and content. Each

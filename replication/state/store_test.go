@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -202,15 +203,17 @@ func TestSideBySide(t *testing.T) {
 	for id := range uint32(parts) {
 		f := &feed{t: t, p: testPart(t, s, id)}
 		session := f.open()
+		var done atomic.Uint64 // revision of the last write answered
 		appliers.Go(func() {
 			for seq := range uint64(writes) {
 				r := f.put(session, seq+1, seq+1, fmt.Sprint("path", seq%50), strings.Repeat("v", int(seq)))
 				if r.Code != op.OK || r.Revision != seq+1 {
 					t.Errorf("write %d: %+v", seq+1, r)
 				}
+				done.Store(r.Revision)
 			}
 		})
-		others.Go(func() { readUntil(t, f.p, stop) })
+		others.Go(func() { readUntil(t, f.p, &done, stop) })
 	}
 	others.Go(func() {
 		for {
@@ -235,9 +238,10 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-// readUntil checks that what is read never goes back.
-func readUntil(t *testing.T, p *Partition, stop chan struct{}) {
-	var revision, taken uint64
+// readUntil checks that what is read is never older than what was answered
+// before the read began.
+func readUntil(t *testing.T, p *Partition, done *atomic.Uint64, stop chan struct{}) {
+	var taken uint64
 	for {
 		select {
 		case <-stop:
@@ -248,11 +252,15 @@ func readUntil(t *testing.T, p *Partition, stop chan struct{}) {
 			{Kind: op.Get, Root: "root", Path: "path7"},
 			{Kind: op.List, Root: "root", FromStart: true},
 		} {
+			revision := done.Load()
 			res := p.Read(r)
 			if res.Code == op.Unavailable || res.Revision < revision {
 				t.Errorf("revision %d after %d: %+v", res.Revision, revision, res)
 			}
-			revision = res.Revision
+			// path7 is written at revisions 8, 58, 108 …
+			if r.Kind == op.Get && revision >= 8 && (len(res.Objects) == 0 || res.Objects[0].Version+50 <= revision) {
+				t.Errorf("at revision %d: %+v", revision, res)
+			}
 			for _, o := range res.Objects {
 				if o.Version > res.Revision || o.Size != o.Version-1 {
 					t.Errorf("object %q of version %d at revision %d has %d bytes", o.Path, o.Version, res.Revision, o.Size)
