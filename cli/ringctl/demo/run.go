@@ -191,8 +191,9 @@ func (t *tour) killInStream(ctx context.Context) error {
 	jid, ledBefore := chooseVictim(t.writer)
 	id := nodeName(jid)
 	t.victim = id
-	t.say("Writing with %d writers, and killing %s (SIGKILL) in the middle.", streamWriters, id)
-	r, err := stream(ctx, t.writer, ledBefore, func() error { return t.cluster.Kill(id) })
+	pl := standard()
+	t.say("Writing with %d writers, and killing %s (SIGKILL) in the middle.", pl.writers, id)
+	r, err := stream(ctx, t.writer, pl, ledBefore, func() error { return t.cluster.Kill(id) })
 	if err != nil {
 		return err
 	}
@@ -205,13 +206,13 @@ func (t *tour) killInStream(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.judge(r, id, lost, missing)
+	t.judge(r, pl, lost, missing)
 	return nil
 }
 
 // judge puts the outcome of the stream into the report.
-func (t *tour) judge(r *streamResult, victim string, lost, missing int) {
-	rep := t.report
+func (t *tour) judge(r *streamResult, pl plan, lost, missing int) {
+	rep, victim := t.report, t.victim
 	rep.Acknowledged += len(r.acks)
 	rep.Lost += lost + missing
 	rep.Errors += len(r.errs)
@@ -230,8 +231,8 @@ func (t *tour) judge(r *streamResult, victim string, lost, missing int) {
 	if len(r.errs) > 0 {
 		rep.problem("%d writes failed, the first: %v", len(r.errs), r.errs[0])
 	}
-	if len(r.acks) < streamWrites {
-		rep.problem("only %d of %d writes were acknowledged in %s", len(r.acks), streamWrites, streamLimit)
+	if len(r.acks) < pl.writes {
+		rep.problem("only %d of %d writes were acknowledged in %s", len(r.acks), pl.writes, pl.limit)
 	}
 	if r.moved == 0 {
 		rep.problem("no write to a partition of %s was acknowledged after the kill", victim)

@@ -9,15 +9,23 @@ import (
 	"github.com/rosterdb/rosterdb/appclient"
 )
 
-// The stream of writes in whose middle a data node is killed.
+// plan is how much is written around the kill.
+type plan struct {
+	writers   int
+	writes    int           // acknowledgements wanted
+	killAt    int           // acknowledgements before the kill
+	afterKill time.Duration // the stream goes on at least so long behind it
+	limit     time.Duration // the stream ends then, whatever it has reached
+}
+
+// standard is the plan of a demo.
+func standard() plan {
+	return plan{writers: 32, writes: 10_000, killAt: 3_300, afterKill: 2 * time.Second, limit: 25 * time.Second}
+}
+
 const (
-	streamWriters = 32
-	streamRoots   = 512                    // more than partitions, so that all of them are hit
-	streamWrites  = 10_000                 // acknowledgements wanted
-	killAt        = streamWrites / 3       // acknowledgements before the kill
-	afterKill     = 2 * time.Second        // the stream goes on at least so long behind it
-	streamLimit   = 25 * time.Second       // the stream ends then, whatever it has reached
-	settle        = 100 * time.Millisecond // between two looks at the count
+	streamRoots = 512                    // more than partitions, so that all of them are hit
+	settle      = 100 * time.Millisecond // between two looks at the count
 )
 
 // ack is one acknowledged write.
@@ -45,24 +53,24 @@ type streamResult struct {
 
 // stream writes until enough is acknowledged; in its middle it calls kill.
 // ledBefore holds the roots of the stream that the victim leads.
-func stream(ctx context.Context, c *appclient.Client, ledBefore map[string]bool, kill func() error) (*streamResult, error) {
-	limit, cancel := context.WithTimeout(ctx, streamLimit)
+func stream(ctx context.Context, c *appclient.Client, pl plan, ledBefore map[string]bool, kill func() error) (*streamResult, error) {
+	limit, cancel := context.WithTimeout(ctx, pl.limit)
 	defer cancel()
 	writing, stop := context.WithCancel(limit)
 	defer stop()
 	var count counter
-	ledgers := make([]ledger, streamWriters)
+	ledgers := make([]ledger, pl.writers)
 	start := time.Now()
 	var wg sync.WaitGroup
 	for w := range ledgers {
-		wg.Go(func() { ledgers[w].write(ctx, writing.Done(), c, w, &count) })
+		wg.Go(func() { ledgers[w].write(ctx, writing.Done(), c, w, pl.writers, &count) })
 	}
-	count.reach(limit, killAt)
+	count.reach(limit, pl.killAt)
 	killed := time.Now()
 	err := kill()
 	if err == nil {
-		count.reach(limit, streamWrites)
-		sleep(limit, time.Until(killed.Add(afterKill)))
+		count.reach(limit, pl.writes)
+		sleep(limit, time.Until(killed.Add(pl.afterKill)))
 	}
 	stop()
 	wg.Wait()
@@ -85,7 +93,7 @@ func stream(ctx context.Context, c *appclient.Client, ledBefore map[string]bool,
 }
 
 // write puts one small object after the other until done.
-func (l *ledger) write(ctx context.Context, done <-chan struct{}, c *appclient.Client, writer int, count *counter) {
+func (l *ledger) write(ctx context.Context, done <-chan struct{}, c *appclient.Client, writer, writers int, count *counter) {
 	last := time.Now()
 	for seq := 0; ; seq++ {
 		select {
@@ -93,7 +101,7 @@ func (l *ledger) write(ctx context.Context, done <-chan struct{}, c *appclient.C
 			return
 		default:
 		}
-		key := streamKey(writer, seq)
+		key := streamKey(writer, writers, seq)
 		opCtx, cancel := context.WithTimeout(ctx, opTimeout)
 		_, err := c.Root(key.root).Put(opCtx, key.path, streamValue(key))
 		cancel()
@@ -113,9 +121,9 @@ func (l *ledger) write(ctx context.Context, done <-chan struct{}, c *appclient.C
 }
 
 // streamKey spreads the writes of all writers over the roots.
-func streamKey(writer, seq int) object {
+func streamKey(writer, writers, seq int) object {
 	return object{
-		root: streamRoot(writer + seq*streamWriters + seq/(streamRoots/streamWriters)),
+		root: streamRoot(writer + seq*writers + seq*writers/streamRoots),
 		path: fmt.Sprintf("writer %02d/%06d", writer, seq),
 	}
 }
