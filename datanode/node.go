@@ -9,11 +9,27 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/replication"
 	"github.com/rosterdb/rosterdb/ring"
 )
+
+// engine is what a node needs of replication.Node.
+type engine interface {
+	Reconcile(doc *ring.Document) error
+	Receive(from uint64, batch []byte)
+	ProposeBatch(ps []replication.Proposal)
+	Read(reads []replication.ReadRequest)
+	LeaderOf(group uint32) (member uint64, ok bool)
+	SessionOwner(group uint32, session op.Session) (owner string, ok bool)
+	PeerDown(member uint64)
+	PeerUp(member uint64)
+	Status() replication.Status
+	Groups() []replication.GroupStatus
+	Close() error
+}
 
 // Node is a data node. Make it with Open.
 type Node struct {
@@ -26,7 +42,7 @@ type Node struct {
 	started time.Time
 
 	dir       *replication.Dir
-	engine    *replication.Node
+	engine    engine
 	endEngine sync.Once
 	engineErr error // of closing it
 	disk      disk
@@ -49,6 +65,13 @@ type Node struct {
 	operations atomic.Uint64 // received since the start
 	inFlight   atomic.Int64  // not answered yet
 	clients    atomic.Int64  // in the read loop's cache
+
+	faults faults
+}
+
+// faults are seeded by tests of this package, which must then turn red.
+type faults struct {
+	AnyStore bool // takes Raft batches of a wiped disk
 }
 
 // Run is the life of a data node: it opens the data directory, serves until ctx
@@ -93,7 +116,7 @@ func (n *Node) open() error {
 	if err := n.disk.look(); err != nil {
 		return err
 	}
-	engine, err := replication.Open(replication.Config{
+	recovered, err := replication.Open(replication.Config{
 		Dir: n.dir, Transport: transport{n}, Logger: n.log, Tick: n.cfg.Tick,
 		// The node's own reserve comes first where it is the larger.
 		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
@@ -113,8 +136,8 @@ func (n *Node) open() error {
 	if err != nil {
 		return fmt.Errorf("recover data directory %s: %w", n.cfg.Dir, err)
 	}
-	n.engine = engine
-	doc := engine.Ring()
+	n.engine = recovered
+	doc := recovered.Ring()
 	if doc == nil {
 		n.log.Info("new store, waiting for bootstrap", "store", n.store)
 		return nil

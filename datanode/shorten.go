@@ -1,7 +1,6 @@
 package datanode
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -11,6 +10,15 @@ import (
 // smallValue is the length up to which values are given whole before longer
 // ones get a share, in bytes.
 const smallValue = 4 << 10
+
+// leastReply is more than a reply without objects takes, in bytes, one of the
+// texts below included.
+const leastReply = 320
+
+const (
+	textNoRoom = "no room in this answer beside the others; ask again"
+	textRefs   = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
+)
 
 // shorten makes replies fit into room bytes of XML. A value that does not fit is
 // cut: Size tells its whole length, and the client asks on from there. A page
@@ -48,28 +56,23 @@ func cutValue(replies []wire.ReadReply, i, o, most int) {
 	obj.Value = obj.Value[:most]
 }
 
-// shortenKeys accounts for everything but values, and returns the room left of
-// the whole.
-func shortenKeys(r *wire.ReadReply, room, whole int) int {
-	fixed := 160 + escapedLen(r.Text) + escapedLen(r.Leader)
-	room -= fixed
+// shortenKeys accounts for everything but values, and returns the room left.
+// alone is the room that the reply could have without its neighbours.
+func shortenKeys(r *wire.ReadReply, room, alone int) int {
+	room -= escapedLen(r.Text) + escapedLen(r.Leader)
 	for i := range r.Objects {
 		size := objectSize(&r.Objects[i])
 		if size <= room {
 			room -= size
 			continue
 		}
-		if i > 0 {
+		switch {
+		case i > 0:
 			r.Objects, r.More = r.Objects[:i], true
-			return room
-		}
-		if size <= whole-fixed {
-			r.ReadResult = op.ReadResult{Code: op.Retry, Text: "no room in an answer shared with other reads; ask again"}
-			return room
-		}
-		r.ReadResult = op.ReadResult{
-			Code: op.TooLarge, Revision: r.Revision,
-			Text: fmt.Sprintf("the object's path and references take %d bytes and do not fit into this answer: read it alone, or in a message instead of an IQ", size),
+		case size <= alone:
+			r.ReadResult = op.ReadResult{Code: op.Retry, Revision: r.Revision, Text: textNoRoom}
+		default:
+			r.ReadResult = op.ReadResult{Code: op.TooLarge, Revision: r.Revision, Text: textRefs}
 		}
 		return room
 	}

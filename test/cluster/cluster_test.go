@@ -174,6 +174,9 @@ func (c *cluster) stop(i int) {
 		c.t.Errorf("%s does not end", nodeName(i))
 	}
 	n.cancel = nil
+	if c.op != nil {
+		c.eventually(nodeName(i)+" is gone from the roster", func() bool { return !c.view(i).Online })
+	}
 }
 
 func (c *cluster) jids() []string {
