@@ -1,25 +1,37 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
+	"errors"
+	"math"
+	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
-// partOverhead is more than the markup of a part with an id of 64 bytes takes.
-const partOverhead = 256
+const (
+	// partOverhead is more than the markup of a part takes, with an id of maxPartID
+	// bytes that all need escaping.
+	partOverhead = 512
+	maxPartID    = 64 // bytes
+	minPart      = 1024
+	// maxSenders is how many senders may have unfinished elements at a time.
+	maxSenders = 1024
+)
 
-// Split cuts an element into parts of at most max bytes each, to be sent as
+// Split cuts an element into parts of at most limit bytes each, to be sent as
 // messages in order, or returns it alone when it fits. id names the element among
-// the sender's; it has at most 64 bytes. max is at least 1 KiB.
-func Split(el []byte, max int, id string) [][]byte {
-	if len(el) <= max {
+// the sender's; it has at most 64 bytes. A limit below 1 KiB is taken as 1 KiB.
+func Split(el []byte, limit int, id string) [][]byte {
+	limit = max(limit, minPart)
+	if len(el) <= limit {
 		return [][]byte{el}
 	}
-	size := (max - partOverhead) / 4 * 3
+	size := (limit - partOverhead) / 4 * 3
 	of := (len(el) + size - 1) / size
 	parts := make([][]byte, 0, of)
-	for n := 0; n < of; n++ {
+	for n := range of {
 		piece := el[n*size : min(len(el), (n+1)*size)]
 		p := append(make([]byte, 0, partOverhead+base64.StdEncoding.EncodedLen(len(piece))), "<part xmlns='"+NS+"'"...)
 		p = stanza.AppendAttr(p, "id", id)
@@ -37,22 +49,32 @@ type partial struct {
 	data     []byte
 }
 
+// sender has unfinished elements, oldest first.
+type sender struct {
+	open []*partial
+	last uint64 // Assembler.clock of its newest part
+}
+
 // Assembler puts elements together from their parts. It holds at most maxOpen
 // unfinished elements a sender and drops that sender's oldest for a new one, so a
-// sender only ever costs itself. Not safe for concurrent use.
+// sender costs itself first; of more than 1,024 senders it drops the one that has
+// been silent longest. Not safe for concurrent use.
 type Assembler struct {
 	maxElement, maxOpen int
-	open                map[string][]*partial // by sender, oldest first
+	clock               uint64
+	senders             map[string]*sender
 }
 
 // NewAssembler returns an Assembler for elements of at most maxElement bytes.
 func NewAssembler(maxElement, maxOpen int) *Assembler {
-	return &Assembler{maxElement, maxOpen, map[string][]*partial{}}
+	return &Assembler{maxElement: maxElement, maxOpen: maxOpen, senders: map[string]*sender{}}
 }
 
 // Add takes in one <part/> of the sender from, who is named by the server-stamped
-// address. It returns the element when this was its last part. An error says
-// what was wrong with the part; its element is dropped.
+// address. It returns the element when this was its last part: one element of
+// well-formed XML within the limits of a stanza but the size. An error says what
+// was wrong with the part; what there is of its element is dropped. A part that
+// comes twice is such an error, part 0 begins the element anew.
 func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err error) {
 	p := stanza.Parse(part)
 	if err := begin(&p, NS, "part"); err != nil {
@@ -63,10 +85,10 @@ func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err err
 	if f.bad != "" {
 		return nil, false, badPayload("%s", f.bad)
 	}
-	text := p.Content()
+	text := bytes.TrimSpace(p.Content())
 	e := a.take(from, id)
 	switch {
-	case id == "" || len(id) > 64 || of == 0 || n >= of:
+	case id == "" || len(id) > maxPartID || of == 0 || n >= of:
 		return nil, false, badPayload("part %d of %d of element %.64q", n, of, id)
 	case n == 0:
 		e = &partial{id: id, of: of}
@@ -79,33 +101,73 @@ func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err err
 	if e.data, err = base64.StdEncoding.AppendDecode(e.data, text); err != nil {
 		return nil, false, badPayload("part %d of element %q is not base64", n, id)
 	}
-	if e.next = n + 1; e.next == of {
-		return e.data, true, nil
+	if e.next = n + 1; e.next < of {
+		a.keep(from, e)
+		return nil, false, nil
 	}
-	open := append(a.open[from], e)
-	if len(open) > a.maxOpen {
-		open = open[1:]
+	if err := wellFormed(e.data); err != nil {
+		return nil, false, badPayload("element %q in %d parts: %v", id, of, err)
 	}
-	a.open[from] = open
-	return nil, false, nil
+	return e.data, true, nil
 }
 
-// take removes the unfinished element from the sender's list and returns it.
-func (a *Assembler) take(from, id string) *partial {
-	open := a.open[from]
-	for i, e := range open {
-		if e.id != id {
-			continue
-		}
-		if len(open) == 1 {
-			delete(a.open, from)
-		} else {
-			a.open[from] = append(open[:i:i], open[i+1:]...)
-		}
-		return e
+// wellFormed checks what no server has looked at: the parts hid it.
+func wellFormed(el []byte) error {
+	s := stanza.NewScanner(stanza.Limits{MaxStanza: len(el)})
+	st, n, err := s.Next(el)
+	switch {
+	case err != nil:
+		return err
+	case st == nil || n != len(el) || st.Kind == stanza.StreamEnd:
+		return errors.New("not exactly one element")
 	}
 	return nil
 }
 
+// keep enters an unfinished element as the sender's newest.
+func (a *Assembler) keep(from string, e *partial) {
+	s := a.senders[from]
+	if s == nil {
+		if len(a.senders) >= maxSenders {
+			a.dropSilent()
+		}
+		s = &sender{}
+		a.senders[from] = s
+	}
+	a.clock++
+	s.last = a.clock
+	s.open = append(s.open, e)
+	if len(s.open) > a.maxOpen {
+		s.open = slices.Delete(s.open, 0, 1)
+	}
+}
+
+func (a *Assembler) dropSilent() {
+	oldest, last := "", uint64(math.MaxUint64)
+	for from, s := range a.senders {
+		if s.last < last {
+			oldest, last = from, s.last
+		}
+	}
+	delete(a.senders, oldest)
+}
+
+// take removes the unfinished element from the sender's list and returns it.
+func (a *Assembler) take(from, id string) *partial {
+	s := a.senders[from]
+	if s == nil {
+		return nil
+	}
+	i := slices.IndexFunc(s.open, func(e *partial) bool { return e.id == id })
+	if i < 0 {
+		return nil
+	}
+	e := s.open[i]
+	if s.open = slices.Delete(s.open, i, i+1); len(s.open) == 0 {
+		delete(a.senders, from)
+	}
+	return e
+}
+
 // Forget drops what a sender has left unfinished, when it is gone.
-func (a *Assembler) Forget(from string) { delete(a.open, from) }
+func (a *Assembler) Forget(from string) { delete(a.senders, from) }
