@@ -121,7 +121,7 @@ func (s *Server) start(ctx context.Context) error {
 
 // addModules lists the extensions: this is the one place that knows them.
 func (s *Server) addModules(r *router.Router, ims *im.Service) (c2s.PreAuth, error) {
-	reg := &register.Module{Accounts: s.accounts, Domain: s.cfg.Domain, Open: s.cfg.Registration == "open"}
+	reg := &register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.cfg.Registration == "open"}
 	all := []module.Module{
 		ims,
 		ping.Module{},

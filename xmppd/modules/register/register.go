@@ -7,14 +7,14 @@ import (
 	"errors"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
-	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 )
 
 // NS is the namespace of the payload.
 const NS = "jabber:iq:register"
 
-// Accounts is what registration needs of the server's accounts.
+// Accounts is what registration needs of the server's accounts. A name that is taken and a name or
+// password that cannot be are refused with the *module.Error that the client is to get.
 type Accounts interface {
 	Add(ctx context.Context, name, password, group string) error
 	SetPassword(ctx context.Context, name, password string) error
@@ -83,7 +83,7 @@ func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	case r.password == "":
 		return nil, module.BadRequest("no password given")
 	}
-	return nil, asStanzaError(m.Accounts.SetPassword(ctx, r.username, r.password))
+	return nil, m.Accounts.SetPassword(ctx, r.username, r.password)
 }
 
 // StreamFeature implements c2s.PreAuth.
@@ -123,16 +123,5 @@ func (m *Module) create(ctx context.Context, r request) error {
 	if r.username == "" || r.password == "" {
 		return &module.Error{Type: "modify", Condition: "not-acceptable", Text: "user name and password are needed"}
 	}
-	return asStanzaError(m.Accounts.Add(ctx, r.username, r.password, ""))
-}
-
-// asStanzaError translates errors of accounts (XEP-0077 section 3.1).
-func asStanzaError(err error) error {
-	switch {
-	case errors.Is(err, account.ErrExists):
-		return &module.Error{Type: "cancel", Condition: "conflict", Text: "the name is taken"}
-	case errors.Is(err, account.ErrInvalid):
-		return &module.Error{Type: "modify", Condition: "not-acceptable", Text: err.Error()}
-	}
-	return err
+	return m.Accounts.Add(ctx, r.username, r.password, "")
 }
