@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -51,6 +52,8 @@ func (h *handler) readIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 		h.refuse(conn, st, "bad-request", err.Error())
 	case len(req.Opens)+len(req.Writes) > 0:
 		h.refuse(conn, st, "bad-request", textIQ)
+	case len(req.Reads) > maxReadsPerIQ:
+		h.refuse(conn, st, "policy-violation", fmt.Sprintf("%d reads in one IQ; the limit is %d", len(req.Reads), maxReadsPerIQ))
 	default:
 		h.reads(c, st.AttrString(st.ID), req)
 	}

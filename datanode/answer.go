@@ -13,6 +13,7 @@ const (
 	maxRepliesPerAnswer = 512       // results (count)
 	maxItemsPerAnswer   = 2048      // outcomes of mutations (count)
 	maxReadAnswer       = 150 << 10 // bytes that the reads of one IQ share
+	maxReadsPerIQ       = 512       // so that even their bare replies fit (count)
 	maxReadMessage      = 4 << 20   // bytes of reads asked for by message, which may be sent in parts
 )
 

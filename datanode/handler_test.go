@@ -262,7 +262,7 @@ func TestForeignSessionIsDenied(t *testing.T) {
 }
 
 func TestAdoptChecksWhoItIs(t *testing.T) {
-	n, e, _ := testNode(t)
+	n, _, _ := testNode(t)
 	doc := testRing(t)
 	doc.Epoch = 2
 	doc.Cluster = "6f1a2b3c-0000-4000-8000-000000000002"
@@ -275,7 +275,7 @@ func TestAdoptChecksWhoItIs(t *testing.T) {
 	if err := n.adopt(doc); !errors.Is(err, replication.ErrStranger) || n.state() != wire.StateStranger {
 		t.Errorf("other store: %v, state %s", err, n.state())
 	}
-	n, e, _ = testNode(t)
+	n, e, _ := testNode(t)
 	e.reconcile = errors.New("disk on fire")
 	doc = testRing(t)
 	doc.Epoch = 2

@@ -11,13 +11,11 @@ import (
 // ones get a share, in bytes.
 const smallValue = 4 << 10
 
-// leastReply is more than a reply without objects takes, in bytes, one of the
-// texts below included.
-const leastReply = 320
+// leastReply is more than a reply without objects and text takes, in bytes.
+const leastReply = 120
 
 const (
-	textNoRoom = "no room in this answer beside the others; ask again"
-	textRefs   = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
+	textRefs = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
 )
 
 // shorten makes replies fit into room bytes of XML. A value that does not fit is
@@ -26,10 +24,11 @@ const (
 // no room is asked for again; only what cannot be cut (references) and would
 // not fit alone either is refused as too large.
 func shorten(replies []wire.ReadReply, room int) {
-	room -= 256 // the element around them
-	whole := room
+	// The element around them, and the least that each takes.
+	room -= 256 + len(replies)*leastReply
+	alone := room + (len(replies)-1)*leastReply
 	for i := range replies {
-		room = shortenKeys(&replies[i], room, whole)
+		room = shortenKeys(&replies[i], room, alone)
 	}
 	for _, small := range []bool{true, false} {
 		for i := range replies {
@@ -70,9 +69,10 @@ func shortenKeys(r *wire.ReadReply, room, alone int) int {
 		case i > 0:
 			r.Objects, r.More = r.Objects[:i], true
 		case size <= alone:
-			r.ReadResult = op.ReadResult{Code: op.Retry, Revision: r.Revision, Text: textNoRoom}
+			r.ReadResult = op.ReadResult{Code: op.Retry, Revision: r.Revision}
 		default:
 			r.ReadResult = op.ReadResult{Code: op.TooLarge, Revision: r.Revision, Text: textRefs}
+			room -= len(textRefs)
 		}
 		return room
 	}
