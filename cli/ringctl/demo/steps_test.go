@@ -11,7 +11,10 @@ import (
 
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/appclient/appclienttest"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // dialFake returns a client of an in-memory cluster.
 func dialFake(t *testing.T) *appclient.Client {
