@@ -82,7 +82,18 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 			c.sleepAsked(g, p, rec)
 			continue
 		}
-		c.wake(g)
+		switch rec.msg.GetType() {
+		case pb.MsgHeartbeatResp:
+			if g.asleep {
+				continue // of the last heartbeat before it fell asleep
+			}
+		case pb.MsgHeartbeat:
+			if g.asleep {
+				c.wake(g)
+			}
+		default:
+			c.wake(g)
+		}
 		// raft refuses what is outdated or from strangers; it repeats what matters.
 		_ = g.rn.Step(rec.msg)
 		c.mark(g)

@@ -16,7 +16,7 @@ const (
 	giveUpHi      = 9 * second
 	patienceLo    = 100 * ms
 	patienceHi    = 900 * ms
-	maxOperations = 60 // of a client: porcupine's work grows fast with the history
+	maxOperations = 200// of a client: porcupine's work grows fast with the history
 )
 
 // client does one operation at a time and retries it, under the same session and
@@ -53,8 +53,8 @@ func newClient(w *world, id int) *client {
 // next begins the next operation after a pause.
 func (c *client) next() {
 	c.op = nil
-	pause := c.w.between(0, 60*ms)
-	if c.w.chance(0.05) {
+	pause := c.w.between(0, 25*ms)
+	if c.w.chance(0.02) {
 		pause = c.w.between(0, 4*second) // long enough for groups to fall asleep
 	}
 	c.w.after(pause, func() {

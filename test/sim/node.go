@@ -107,7 +107,7 @@ func (n *node) open() error {
 	}
 	w.check.recovered(n, rec)
 	n.core = core.New(core.Config{
-		Member: member.ID, Incarnation: uint64(w.now) + 1, KeepEntries: 16, KeepBytes: 32 << 10,
+		Member: member.ID, Incarnation: uint64(w.now) + 1, KeepEntries: 4, KeepBytes: 8 << 10,
 		MaxBatch: 16 << 10, SleepTicks: w.sleepTicks, Faults: w.opt.Faults.Core,
 	})
 	replicas, err := replication.TakeUp(n.state, rec, w.doc, member.ID, n.bootstrapped, n.core.Holds)
