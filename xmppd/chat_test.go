@@ -137,6 +137,7 @@ func vanish(t *testing.T, f router.Faults, enter func(*testing.T, *xmppd.Server,
 		witness.want("alive")
 	}
 	// bob wakes up, too late.
+	bob.mayCut = true
 	got := bob.rest()
 	read = strings.Count(got, "</message>")
 	bounced += strings.Count(alice.sync(), "type='error'")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -68,6 +69,8 @@ type client struct {
 	conn net.Conn
 	in   []byte
 	jid  string
+	// mayCut allows TLS to end without its own end.
+	mayCut bool
 }
 
 func connect(t *testing.T, addr string) *client {
@@ -95,12 +98,16 @@ func (c *client) trySend(s string) {
 	_, _ = io.WriteString(c.conn, s)
 }
 
-// read reads more. It reports false at the end of the stream.
+// read reads more. It reports false at the end of the stream. An end that looks like a cut fails
+// the test.
 func (c *client) read(wait time.Duration) bool {
 	buf := make([]byte, 64<<10)
 	_ = c.conn.SetReadDeadline(time.Now().Add(wait))
 	n, err := c.conn.Read(buf)
 	c.in = append(c.in, buf[:n]...)
+	if errors.Is(err, io.ErrUnexpectedEOF) && !c.mayCut {
+		c.t.Errorf("%s: TLS was cut off", c.jid)
+	}
 	return n > 0 || err == nil
 }
 
@@ -242,4 +249,9 @@ func online(t *testing.T, s *xmppd.Server, user, resource string) *client {
 
 func message(to, body string) string {
 	return fmt.Sprintf("<message type='chat' to='%s' id='m'><body>%s</body></message>", to, body)
+}
+
+// entrances are the ways to log in whose streams differ afterwards.
+func entrances() map[string]func(*testing.T, *xmppd.Server, string, string) *client {
+	return map[string]func(*testing.T, *xmppd.Server, string, string) *client{"plain": login, "TLS": loginTLS}
 }

@@ -132,7 +132,7 @@ func TestHostileAfterLogin(t *testing.T) {
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for _, enter := range []func(*testing.T, *xmppd.Server, string, string) *client{login, loginTLS} {
+			for _, enter := range entrances() {
 				c := enter(t, s, "carol", strings.Repeat("r", i+1)+tt.name[:1])
 				c.trySend(tt.send)
 				got := c.rest()
@@ -219,7 +219,7 @@ func TestBytesAhead(t *testing.T) {
 
 func TestWhiteSpaceKeepAlive(t *testing.T) {
 	s := startServer(t, options{})
-	for _, enter := range []func(*testing.T, *xmppd.Server, string, string) *client{login, loginTLS} {
+	for _, enter := range entrances() {
 		c := enter(t, s, "alice", "a")
 		for range 10 {
 			c.send(" \n")

@@ -134,23 +134,28 @@ func TestHeaderFrom(t *testing.T) {
 func TestResourceConflict(t *testing.T) {
 	s := startServer(t, options{})
 	watcher := online(t, s, "dn2", "w")
-	old := online(t, s, "dn1", "store")
-	watcher.want("from='dn1@" + domain + "/store'")
-	now := login(t, s, "dn1", "store")
-	if got := old.rest(); !strings.Contains(got, "<conflict ") {
-		t.Fatalf("the old stream ended with %q", got)
-	}
-	now.send("<presence><status>new</status></presence>")
-	now.sync()
-	// The old one's end must not come behind the new one's presence.
-	got := watcher.want("<status>new</status>")
-	if !strings.Contains(got, "unavailable") {
-		t.Fatalf("the old session's end was not announced: %q", got)
-	}
-	watcher.send(message(now.jid, "hello"))
-	now.want("hello")
-	if more := watcher.sync(); strings.Contains(more, "unavailable") {
-		t.Fatalf("the new session was declared unavailable: %q", more)
+	for name, enter := range entrances() {
+		t.Run(name, func(t *testing.T) {
+			old := enter(t, s, "dn1", "store")
+			old.send("<presence/>")
+			old.sync()
+			watcher.want("from='dn1@" + domain + "/store'")
+			now := enter(t, s, "dn1", "store")
+			if got := old.rest(); !strings.Contains(got, "<conflict ") {
+				t.Fatalf("the old stream ended with %q", got)
+			}
+			now.send("<presence><status>new</status></presence>")
+			now.sync()
+			// The old one's end must not come behind the new one's presence.
+			if got := watcher.want("<status>new</status>"); !strings.Contains(got, "unavailable") {
+				t.Fatalf("the old session's end was not announced: %q", got)
+			}
+			watcher.send(message(now.jid, "hello"))
+			now.want("hello")
+			if more := watcher.sync(); strings.Contains(more, "unavailable") {
+				t.Fatalf("the new session was declared unavailable: %q", more)
+			}
+		})
 	}
 }
 

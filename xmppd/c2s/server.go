@@ -184,7 +184,7 @@ func (s *Server) negotiate(conn net.Conn, direct bool) {
 		}
 		s.log.Debug("stream not established", "peer", addrOf(conn), "reason", err)
 		if n.fail(err) {
-			linger(conn)
+			linger(conn, n.tls)
 		}
 		_ = conn.Close()
 		s.closed()

@@ -26,6 +26,7 @@ type boundStream struct {
 	sess  *session.Session
 	tcp   net.Conn
 	tls   *tls.Conn // nil on a plain stream
+	tap   *tap
 	raw   syscall.RawConn
 	read  func(uintptr) bool // readFD, bound once
 	wire  wire
@@ -39,7 +40,7 @@ type boundStream struct {
 }
 
 func newStream(s *Server, n *negotiation, sess *session.Session) (*boundStream, error) {
-	st := &boundStream{srv: s, sess: sess, tcp: n.tcp, tls: n.tls}
+	st := &boundStream{srv: s, sess: sess, tcp: n.tcp, tls: n.tls, tap: n.tap}
 	if err := st.wire.init(n.tcp); err != nil {
 		return nil, err
 	}
@@ -238,15 +239,21 @@ func (st *boundStream) finish(ctx context.Context, err error) {
 	b.Flush()
 	st.putBuf()
 	if said {
-		linger(st.tcp)
+		if st.tls != nil {
+			st.tap.release()
+		}
+		linger(st.tcp, st.tls)
 	}
 	_ = st.tcp.Close()
 }
 
 // linger closes our half and reads on for a while: closing at once would make the kernel reset
-// the connection, and the peer could lose the last words.
-func linger(c net.Conn) {
+// the connection, and the peer could lose the last words. secure is nil on a plain stream.
+func linger(c net.Conn, secure *tls.Conn) {
 	_ = c.SetDeadline(time.Now().Add(lingerTime))
+	if secure != nil {
+		_ = secure.CloseWrite() // without TLS's own end the peer can't tell an end from a cut
+	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

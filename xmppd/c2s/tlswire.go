@@ -39,6 +39,13 @@ func (t *tap) hold() {
 	t.mu.Unlock()
 }
 
+// release writes from now on. What was kept is dropped: it belongs to text that has been given up.
+func (t *tap) release() {
+	t.mu.Lock()
+	t.held, t.out = false, nil
+	t.mu.Unlock()
+}
+
 // take returns what was kept; nil if nothing was.
 func (t *tap) take() *[]byte {
 	t.mu.Lock()

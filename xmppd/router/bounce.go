@@ -1,6 +1,7 @@
 package router
 
 import (
+	"math"
 	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -56,7 +57,7 @@ func (r *Router) Bounce(src *session.Session, st *stanza.Stanza, b *session.Batc
 // Return bounces the stanzas that a session had been given but that were never written to it. left
 // holds runs of whole stanzas; the first `written` bytes of the first run went out.
 func (r *Router) Return(left [][]byte, written int, b *session.Batch) {
-	scan := stanza.NewScanner(stanza.Limits{MaxStanza: 1 << 30})
+	scan := stanza.NewScanner(stanza.Limits{MaxStanza: math.MaxInt, MaxDepth: math.MaxInt, MaxAttrs: math.MaxInt, MaxName: math.MaxInt}) // they have passed once
 	for _, run := range left {
 		for pos := 0; pos < len(run); {
 			st, n, err := scan.Next(run[pos:])

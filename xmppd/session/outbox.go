@@ -32,8 +32,8 @@ var (
 type chunk struct{ b []byte }
 
 const (
-	chunkSize = 4 << 10  // first size
-	chunkKeep = 64 << 10 // larger ones are left to the garbage collector
+	chunkSize = 4 << 10   // first size
+	chunkKeep = 512 << 10 // larger ones are left to the garbage collector
 )
 
 // Pool lends the chunks of outboxes. One pool serves a whole server.
