@@ -3,6 +3,7 @@
 package command
 
 import (
+	"fmt"
 	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
@@ -19,10 +20,16 @@ itself by presence and waits until an operator makes it part of a cluster
 (ringctl bootstrap). It only dials out; it listens on no port.`,
 		Commands:       []*cli.Command{runCommand(), identityCommand()},
 		ExitErrHandler: func(*cli.Context, error) {}, // main decides, see Outcome
+		OnUsageError:   usageError,
 		CommandNotFound: func(c *cli.Context, name string) {
 			_ = cli.ShowAppHelp(c) // the help is all there is to say
 		},
 	}
+}
+
+// usageError keeps urfave/cli from printing a page of help around one mistake.
+func usageError(c *cli.Context, err error, _ bool) error {
+	return usage(fmt.Sprintf("%v; see %s --help", err, c.Command.HelpName))
 }
 
 // version is the module's version as the Go toolchain recorded it.

@@ -12,8 +12,9 @@ import (
 
 func identityCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "identity",
-		Usage: "print who the data directory of a stopped node belongs to",
+		Name:         "identity",
+		Usage:        "print who the data directory of a stopped node belongs to",
+		OnUsageError: usageError,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "data `DIRECTORY`"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT`: text or json"},

@@ -25,6 +25,7 @@ func runCommand() *cli.Command {
 		UsageText: "datanode run --dir DIR --jid dn1@example.org --password-file FILE --operator JID --app JID",
 		Description: "The password is read from --password-file or from the environment variable\n" +
 			passwordVar + ", never from the command line." + "\n" + exitHelp,
+		OnUsageError: usageError,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "data `DIRECTORY`; made when it does not exist"},
 			&cli.StringFlag{Name: "jid", Usage: "account of this node, a bare `JID`"},
