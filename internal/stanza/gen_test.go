@@ -62,7 +62,7 @@ func element(t *rapid.T, b *strings.Builder, depth int, prefixes []string) {
 	for range rapid.IntRange(0, 3).Draw(t, "content") {
 		switch rapid.IntRange(0, 2).Draw(t, "what") {
 		case 0:
-			b.WriteString(strings.ReplaceAll(chars(t, "'", `"`), "]]>", ""))
+			b.WriteString(strings.ReplaceAll(chars(t, "'", `"`), "]]>", "") + ".") // neighbours must not make "]]>" together
 		case 1:
 			b.WriteString("<![CDATA[" + strings.ReplaceAll(rapid.StringOfN(rapid.SampledFrom([]rune("x<>&]é ")), 0, 6, -1).Draw(t, "cdata"), "]]>", "") + "]]>")
 		case 2:
