@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
 func TestWriteReadRestart(t *testing.T) {
@@ -82,4 +84,61 @@ func TestLargeValue(t *testing.T) {
 	if !bytes.Equal(got, value) {
 		t.Fatalf("read %d bytes, wrote %d, or they differ", len(got), len(value))
 	}
+}
+
+// TestServerRestart: the data nodes come back by themselves, and so does the
+// application's session.
+func TestServerRestart(t *testing.T) {
+	c := newCluster(t, 3)
+	c.bootstrap()
+	app := c.rawClient("app")
+	s := c.session(app, "root")
+	for i := range 3 {
+		seq := uint64(i + 1)
+		if res := c.write(app, put(s, seq, "root", fmt.Sprint(i), []byte("v"))); res.Code != op.OK {
+			t.Fatalf("write %d: %+v", i, res)
+		}
+		c.srv.restart(t)
+		c.awaitOnline()
+		c.awaitLed()
+	}
+	for i := range 3 {
+		if res := c.read(app, get("root", fmt.Sprint(i))); res.Code != op.OK {
+			t.Fatalf("read %d: %+v", i, res)
+		}
+	}
+}
+
+// TestReadsByMessage: what does not fit into an IQ comes in parts.
+func TestReadsByMessage(t *testing.T) {
+	c := newCluster(t, 1)
+	c.bootstrap()
+	app := c.rawClient("app")
+	root := "many references"
+	s := c.session(app, root)
+	w := put(s, 1, root, "", nil)
+	for i := range 2000 {
+		w.Mutations[0].Refs = append(w.Mutations[0].Refs, op.Ref{Root: fmt.Sprintf("root %d %0300d", i, i), Path: "p"})
+	}
+	if res := c.write(app, w); res.Code != op.OK {
+		t.Fatalf("write: %+v", res)
+	}
+	if res := c.read(app, get(root, "")); res.Code != op.TooLarge {
+		t.Fatalf("600 kB of references in an IQ: %+v", res.Code)
+	}
+	ch := make(chan op.ReadResult, 1)
+	tag := app.nextTag()
+	app.mu.Lock()
+	app.reads[tag] = ch
+	app.mu.Unlock()
+	received := app.send(nodeJID(0), &wire.Request{Reads: []wire.Read{{Tag: tag, Partition: c.doc.Partition(root), Read: get(root, "")}}})
+	select {
+	case res := <-ch:
+		if res.Code != op.OK || len(res.Objects) != 1 || len(res.Objects[0].Refs) != 2000 {
+			t.Fatalf("code %d, %d objects", res.Code, len(res.Objects))
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("no answer")
+	}
+	<-received
 }

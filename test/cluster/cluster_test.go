@@ -39,8 +39,9 @@ func TestMain(m *testing.M) {
 // server is an XMPP server with the accounts of a cluster.
 type server struct {
 	*xmppd.Server
+	cfg  xmppd.Config
+	log  *slog.Logger
 	addr string
-	dir  string
 }
 
 func startServer(t *testing.T, nodes int) *server {
@@ -52,8 +53,9 @@ func startServer(t *testing.T, nodes int) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	srv := &server{Server: s, cfg: cfg, log: logger(t, "xmppd")}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := srv.Close(); err != nil {
 			t.Errorf("close server: %v", err)
 		}
 	})
@@ -69,8 +71,22 @@ func startServer(t *testing.T, nodes int) *server {
 	add("app2", "Applications")
 	add("operator", "Operators")
 	add("user", "")
-	addr, _, _ := s.Addrs()
-	return &server{Server: s, addr: addr, dir: cfg.Data}
+	srv.addr, _, _ = s.Addrs()
+	srv.cfg.ListenC2S = srv.addr
+	return srv
+}
+
+// restart ends the server and starts it again, at the same address.
+func (s *server) restart(t *testing.T) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := xmppd.Start(t.Context(), s.cfg, xmppd.Options{Log: s.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Server = again
 }
 
 func nodeName(i int) string { return fmt.Sprintf("dn%d", i+1) }

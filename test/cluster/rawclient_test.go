@@ -64,7 +64,11 @@ func (r *rawClient) Up(c *xmppconn.Conn) {
 	r.conn = c
 	r.mu.Unlock()
 	_ = c.Send([]byte(`<presence/>`))
-	close(r.up)
+	select {
+	case <-r.up:
+	default:
+		close(r.up)
+	}
 }
 
 func (r *rawClient) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
@@ -145,9 +149,8 @@ func (r *rawClient) send(to string, req *wire.Request) (received chan struct{}) 
 	r.mu.Unlock()
 	parts := wire.Split(wire.AppendRequest(nil, req), 128<<10, id)
 	for _, p := range parts {
-		if err := conn.Send(wire.AppendMessage(nil, to, id, true, p)); err != nil {
-			r.t.Fatal(err)
-		}
+		// A stream that is down loses it, as a network does.
+		_ = conn.Send(wire.AppendMessage(nil, to, id, true, p))
 	}
 	return received
 }
