@@ -12,6 +12,10 @@ import (
 // after a hint that the leader is gone: the others may hear of it a moment later.
 const eagerCampaigns = 4
 
+// startCampaigns is the same for a replica that starts and is preferred: the
+// others may take a while to start, too.
+const startCampaigns = 20
+
 // peer is another node that shares groups with this one.
 type peer struct {
 	id          uint64

@@ -2,6 +2,7 @@ package core
 
 import (
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
 )
 
 const (
@@ -32,7 +33,10 @@ func (c *Core) place() {
 			continue
 		}
 		p := c.peer(to)
-		if c.willing(c.cfg.Member) && (p.incarnation == 0 || c.now-p.upSince < settleTicks) {
+		if p.incarnation == 0 || c.now-p.heard > 2*uint64(c.cfg.PeerTicks) {
+			continue
+		}
+		if c.willing(c.cfg.Member) && c.now-p.upSince < settleTicks {
 			continue
 		}
 		if !c.near(g, to) || g.rn.BasicStatus().LeadTransferee != 0 {
@@ -50,7 +54,7 @@ func (c *Core) near(g *group, id uint64) bool {
 	ok := false
 	g.rn.WithProgress(func(other uint64, typ raft.ProgressType, pr tracked) {
 		if other == id && typ == raft.ProgressTypePeer {
-			ok = pr.Match+transferLag >= g.log.last()
+			ok = pr.Match > 0 && pr.State == tracker.StateReplicate && pr.Match+transferLag >= g.log.last()
 		}
 	})
 	return ok

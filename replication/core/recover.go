@@ -192,7 +192,7 @@ func (c *Core) start(g *group) {
 	g.term, g.commit = g.log.hard.GetTerm(), g.log.hard.GetCommit()
 	c.wake(g)
 	if len(g.table) > 0 && g.table[0] == c.cfg.Member {
-		g.eager = eagerCampaigns
+		g.eager = startCampaigns
 		c.campaign(g)
 	}
 	c.mark(g)

@@ -1,0 +1,375 @@
+package core
+
+import (
+	"crypto/rand"
+	"fmt"
+	mathrand "math/rand/v2"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/wal"
+)
+
+// The scripts in testdata/interaction drive cores whose disks and links are perfect unless
+// the script says otherwise. Commands:
+//
+//	cluster nodes=3 groups=2 [sleep=N] [keep=N]   first membership; group g prefers node g%nodes+1
+//	tick [n=1]                                    all nodes, n times, work done in between
+//	settle                                        work without the passing of time
+//	propose node=1 group=0 value=x                answers are printed when they come
+//	read node=1 group=0
+//	cut node=1 / join node=1                      links
+//	down node=1 / up node=1                       hint to all others
+//	crash node=1 / start node=1                   from what is durable
+//	full node=1 / room node=1
+//	stop node=1                                   asks others to lead
+//	hold node=1 / release node=1                  WAL writes are not finished / are
+//	conf node=1 group=0 add-learner=4 | add=4 | remove=3
+//	status                                        a line a group
+type world struct {
+	t       *testing.T
+	nodes   []*testNode
+	out     strings.Builder
+	cfg     Config
+	groups  int
+	members int // of the first configuration
+	restart uint64
+}
+
+// testNode is a node with a WAL that is a slice and a state that is a list of
+// values.
+type testNode struct {
+	w     *world
+	id    uint64
+	core  *Core // nil: down
+	cut   bool
+	hold  bool
+	wal   map[uint32]*wal.Group
+	batch *wal.Batch
+	state map[uint32]*testState
+	inbox []func()
+}
+
+type testState struct {
+	index, term uint64
+	conf        []byte
+	values      []string
+}
+
+func TestInteraction(t *testing.T) {
+	old := rand.Reader
+	defer func() { rand.Reader = old }()
+	datadriven.Walk(t, "testdata/interaction", func(t *testing.T, path string) {
+		rand.Reader = mathrand.NewChaCha8([32]byte{1})
+		w := &world{t: t}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			w.t = t
+			w.out.Reset()
+			w.command(d)
+			if w.out.Len() == 0 {
+				return "ok\n"
+			}
+			return w.out.String()
+		})
+	})
+}
+
+func (w *world) printf(format string, v ...any) { fmt.Fprintf(&w.out, format+"\n", v...) }
+
+func text(d *datadriven.TestData, key string) string {
+	for _, a := range d.CmdArgs {
+		if a.Key == key && len(a.Vals) == 1 {
+			return a.Vals[0]
+		}
+	}
+	return ""
+}
+
+func arg(d *datadriven.TestData, key string, def int) int {
+	if n, err := strconv.Atoi(text(d, key)); err == nil {
+		return n
+	}
+	return def
+}
+
+func (w *world) command(d *datadriven.TestData) {
+	var n *testNode
+	if id := arg(d, "node", 0); id > 0 {
+		n = w.nodes[id-1]
+	}
+	switch d.Cmd {
+	case "cluster":
+		w.cluster(arg(d, "nodes", 3), arg(d, "spare", 0), arg(d, "groups", 1), Config{SleepTicks: arg(d, "sleep", -1), KeepEntries: arg(d, "keep", 1024)})
+	case "tick":
+		for range arg(d, "n", 1) {
+			for _, n := range w.nodes {
+				if n.core != nil {
+					n.core.Tick()
+				}
+			}
+			w.settle()
+		}
+	case "settle":
+	case "propose":
+		n.propose(d)
+	case "read":
+		n.read(d)
+	case "cut", "join":
+		n.cut = d.Cmd == "cut"
+	case "down", "up":
+		for _, other := range w.nodes {
+			if other != n && other.core != nil {
+				if d.Cmd == "down" {
+					other.core.PeerDown(n.id)
+				} else {
+					other.core.PeerUp(n.id)
+				}
+			}
+		}
+	case "crash":
+		n.core, n.inbox, n.batch, n.hold = nil, nil, nil, false
+	case "start":
+		n.start()
+	case "full", "room":
+		n.core.SetFull(d.Cmd == "full")
+	case "stop":
+		n.core.Stop()
+	case "hold":
+		n.hold = true
+	case "release":
+		n.hold = false
+	case "conf":
+		n.confChange(d)
+	case "status":
+		w.settle()
+		w.status()
+		return
+	default:
+		w.t.Fatalf("unknown command %q", d.Cmd)
+	}
+	w.settle()
+}
+
+func (w *world) cluster(nodes, spare, groups int, cfg Config) {
+	w.nodes, w.cfg, w.groups, w.members = nil, cfg, groups, nodes
+	for i := range nodes + spare {
+		n := &testNode{w: w, id: uint64(i + 1), wal: make(map[uint32]*wal.Group), state: make(map[uint32]*testState)}
+		for g := range groups {
+			n.state[uint32(g)] = &testState{}
+			if i < nodes {
+				*n.state[uint32(g)] = testState{index: FirstIndex, term: FirstTerm, conf: FirstConf(w.table(g, nodes))}
+			}
+		}
+		w.nodes = append(w.nodes, n)
+	}
+	for _, n := range w.nodes {
+		n.start()
+	}
+}
+
+func (w *world) table(g, nodes int) []uint64 {
+	var row []uint64
+	for i := range nodes {
+		row = append(row, uint64((g+i)%nodes+1))
+	}
+	return row
+}
+
+func (n *testNode) start() {
+	n.w.restart++
+	cfg := n.w.cfg
+	cfg.Member, cfg.Incarnation = n.id, n.w.restart
+	n.core = New(cfg)
+	for g := range n.w.groups {
+		st := n.state[uint32(g)]
+		err := n.core.Add(Replica{
+			Group: uint32(g), Table: n.w.table(g, n.w.members), Index: st.index, Term: st.term, Conf: st.conf, Log: n.wal[uint32(g)],
+		})
+		if err != nil {
+			n.w.printf("node %d: %v", n.id, err)
+		}
+	}
+}
+
+// settle lets everybody work until nothing is left to do.
+func (w *world) settle() {
+	for range 10000 {
+		busy := false
+		for _, n := range w.nodes {
+			if n.core == nil {
+				continue
+			}
+			todo := n.inbox
+			n.inbox = nil
+			for _, f := range todo {
+				f()
+			}
+			if n.batch != nil && !n.hold {
+				n.append()
+				busy = true
+			}
+			busy = n.carryOut(n.core.Advance()) || busy || len(todo) > 0
+		}
+		if !busy {
+			return
+		}
+	}
+	w.t.Fatal("the cluster does not come to rest")
+}
+
+func (n *testNode) carryOut(r *Round) bool {
+	for _, s := range r.Sends {
+		to := n.w.nodes[s.To-1]
+		if n.cut || to.cut || to.core == nil {
+			continue
+		}
+		to.inbox = append(to.inbox, func() {
+			if err := to.core.Receive(n.id, s.Batch); err != nil {
+				n.w.printf("node %d: %v", to.id, err)
+			}
+		})
+	}
+	if r.WAL != nil {
+		n.batch = r.WAL
+	}
+	for i := range r.Tasks {
+		n.run(&r.Tasks[i])
+	}
+	for _, g := range r.Snapshots {
+		st := n.state[g]
+		n.w.printf("node %d: snapshot of group %d at %d", n.id, g, st.index)
+		if err := n.core.SnapshotDone(g, st.index, st.term, st.conf, []byte(strings.Join(st.values, ",")), nil); err != nil {
+			n.w.printf("node %d: %v", n.id, err)
+		}
+	}
+	for _, read := range r.Reads {
+		read.Done(op.ReadResult{Code: op.OK, Text: strings.Join(n.state[read.Group].values, ",")})
+	}
+	for _, l := range r.Leaders {
+		if l.Leader == n.id {
+			n.w.printf("node %d leads group %d in term %d", n.id, l.Group, l.Term)
+		}
+	}
+	for _, answer := range r.Answers {
+		answer()
+	}
+	return len(r.Sends)+len(r.Tasks)+len(r.Snapshots) > 0 || r.WAL != nil && !n.hold
+}
+
+func (n *testNode) append() {
+	group := func(id uint32) *wal.Group {
+		if n.wal[id] == nil {
+			n.wal[id] = &wal.Group{}
+		}
+		return n.wal[id]
+	}
+	for _, s := range n.batch.Snapshots {
+		*group(s.Group) = wal.Group{HardState: group(s.Group).HardState, Snapshot: s}
+	}
+	for _, hs := range n.batch.States {
+		group(hs.Group).HardState = hs
+	}
+	for _, e := range n.batch.Entries {
+		g := group(e.Group)
+		i := sort.Search(len(g.Entries), func(i int) bool { return g.Entries[i].Index >= e.Index })
+		g.Entries = append(g.Entries[:i:i], e)
+	}
+	n.batch = nil
+	n.core.WALDone()
+}
+
+func (n *testNode) run(t *Task) {
+	st := n.state[t.Group]
+	if t.Restore != nil {
+		meta := t.Restore.GetMetadata()
+		*st = testState{index: meta.GetIndex(), term: meta.GetTerm(), conf: EncodeConf(meta.GetConfState())}
+		if len(t.Restore.GetData()) > 0 {
+			st.values = strings.Split(string(t.Restore.GetData()), ",")
+		}
+		n.w.printf("node %d: group %d restored at %d", n.id, t.Group, st.index)
+		n.core.Restored(t)
+		return
+	}
+	for i, e := range t.Entries {
+		st.index, st.term = e.GetIndex(), e.GetTerm()
+		if t.Confs != nil && t.Confs[i] != nil {
+			st.conf = t.Confs[i]
+		} else if len(e.GetData()) > 0 {
+			st.values = append(st.values, string(e.GetData()))
+		}
+		if t.Dones != nil && t.Dones[i] != nil {
+			t.Dones[i](op.WriteResult{Code: op.OK, Revision: e.GetIndex()})
+		}
+	}
+	n.core.Applied(t)
+}
+
+func codeName(c op.Code) string {
+	return map[op.Code]string{op.OK: "ok", op.Redirect: "redirect", op.Retry: "retry", op.Unavailable: "unavailable", op.Full: "full"}[c]
+}
+
+func (n *testNode) propose(d *datadriven.TestData) {
+	value := text(d, "value")
+	count := arg(d, "count", 1)
+	var ps []Proposal
+	for i := range count {
+		v := value
+		if count > 1 {
+			v = fmt.Sprint(value, i)
+		}
+		ps = append(ps, Proposal{Group: uint32(arg(d, "group", 0)), Cmd: []byte(v), Done: func(r op.WriteResult) {
+			n.w.printf("write %s: %s", v, codeName(r.Code))
+		}})
+	}
+	n.core.Propose(ps)
+}
+
+func (n *testNode) read(d *datadriven.TestData) {
+	n.core.Read([]ReadRequest{{Group: uint32(arg(d, "group", 0)), Done: func(r op.ReadResult) {
+		n.w.printf("read: %s [%s]", codeName(r.Code), r.Text)
+	}}})
+}
+
+// confChange proposes as the engine's own proposals will, below its API.
+func (n *testNode) confChange(d *datadriven.TestData) {
+	cc := &pb.ConfChangeV2{}
+	for key, typ := range map[string]pb.ConfChangeType{
+		"add": pb.ConfChangeAddNode, "remove": pb.ConfChangeRemoveNode, "add-learner": pb.ConfChangeAddLearnerNode,
+	} {
+		if id := arg(d, key, 0); id > 0 {
+			cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: typ.Enum(), NodeId: new(uint64(id))})
+		}
+	}
+	slices.SortFunc(cc.Changes, func(a, b *pb.ConfChangeSingle) int { return int(a.GetNodeId()) - int(b.GetNodeId()) })
+	g := n.core.groups[uint32(arg(d, "group", 0))]
+	if err := g.rn.ProposeConfChange(cc); err != nil {
+		n.w.printf("refused: %v", err)
+	}
+	n.core.mark(g)
+}
+
+func (w *world) status() {
+	for _, n := range w.nodes {
+		if n.core == nil {
+			w.printf("node %d is down", n.id)
+			continue
+		}
+		for _, g := range n.core.Groups() {
+			s := n.state[g.Group]
+			asleep := ""
+			if g.Asleep {
+				asleep = " asleep"
+			}
+			w.printf("node %d group %d: leader %d term %d last %d commit %d applied %d voters %v learners %v values [%s]%s",
+				n.id, g.Group, g.Leader, g.Term, g.Last, g.Commit, g.Applied, g.Voters, g.Learners, strings.Join(s.values, ","), asleep)
+		}
+	}
+}
