@@ -57,8 +57,11 @@ func (e *engine) progress(r *request) {
 // release gives a request's slot back to its lane.
 func (e *engine) release(r *request) {
 	r.holding = false
-	r.node.lanes[r.lane].slots--
-	e.mark(r.node)
+	l := &r.node.lanes[r.lane]
+	l.slots--
+	if len(l.queue) > 0 {
+		e.mark(r.node)
+	}
 }
 
 // received takes the end of a request: a receipt, or the answer to an IQ.

@@ -82,24 +82,40 @@ func (e *engine) do(ctx context.Context, c *call, root string) error {
 	e.stats.Operations++
 	c.part = e.parts[e.doc.Partition(root)]
 	e.admit(c)
+	work := len(e.dirty) > 0
 	e.mu.Unlock()
-	e.wake()
+	if work {
+		e.wake()
+	}
 
 	select {
 	case <-c.done:
 		return c.err
 	case <-ctx.Done():
 	}
+	return e.abandon(c, context.Cause(ctx))
+}
+
+// abandon ends a call whose caller waits no longer.
+func (e *engine) abandon(c *call, cause error) error {
+	e.mu.Lock()
+	if c.state != finished { // or it was answered at the last moment
+		e.finish(c, e.gaveUp(c, cause))
+	}
+	work := len(e.dirty) > 0 // others may take its place
+	e.mu.Unlock()
+	if work {
+		e.wake()
+	}
+	<-c.done
+	return c.err
+}
+
+// hasWork says whether fill would find something to send.
+func (e *engine) hasWork() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c.state == finished { // it was answered at the last moment
-		<-c.done
-		return c.err
-	}
-	err := e.gaveUp(c, context.Cause(ctx))
-	e.finish(c, nil)
-	<-c.done
-	return err
+	return len(e.dirty) > 0
 }
 
 // recycle gives a finished call back, unless a late copy is being encoded.
@@ -173,10 +189,12 @@ func (e *engine) route(c *call, failed *node) {
 	c.state, c.node = waitFlush, n
 	l := &n.lanes[c.lane()]
 	l.queue = append(l.queue, c)
-	e.mark(n)
+	if l.slots < maxSlots {
+		e.mark(n)
+	}
 }
 
-// mark notes that a node's queues want to be looked at.
+// mark notes that there is something to send to a node.
 func (e *engine) mark(n *node) {
 	if !n.dirty {
 		n.dirty = true

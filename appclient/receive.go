@@ -50,7 +50,11 @@ func (h handler) Fill(c *xmppconn.Conn, b []byte) []byte {
 }
 
 // Idle sends what answers have made room for.
-func (h handler) Idle(c *xmppconn.Conn) { c.Flush() }
+func (h handler) Idle(c *xmppconn.Conn) {
+	if h.engine.hasWork() {
+		c.Flush()
+	}
+}
 
 func (h handler) Stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {
 	switch st.Kind {

@@ -48,7 +48,10 @@ func (c *Client) fetchRing(ctx context.Context) error {
 	var last error
 	for _, jid := range c.engine.ringSources() {
 		doc, err := c.askRing(ctx, jid)
-		if err == nil && doc != nil {
+		if err == nil {
+			if doc == nil {
+				continue // it lags behind; others may not
+			}
 			err = c.engine.install(doc)
 		}
 		if err == nil {

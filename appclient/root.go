@@ -1,6 +1,7 @@
 package appclient
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -178,7 +179,7 @@ func (r Root) get(ctx context.Context, path string) (o *Object, whole bool, err 
 		}
 		got := &res.Objects[0]
 		if o == nil {
-			o = &Object{Root: r.name, Path: path, Version: got.Version, Value: got.Value, Refs: fromRefs(got.Refs)}
+			o = &Object{Root: r.name, Path: path, Version: got.Version, Value: own(got.Value), Refs: fromRefs(got.Refs)}
 		} else {
 			o.Value = append(o.Value, got.Value...)
 		}
@@ -241,6 +242,17 @@ func (r Root) List(ctx context.Context, o ListOptions) iter.Seq2[Entry, error] {
 			ask.After, ask.FromStart = res.Objects[len(res.Objects)-1].Path, false
 		}
 	}
+}
+
+// maxClone is the largest value that is copied out of the answer it came in, in
+// bytes. Without that a small value kept would keep all those that came with it.
+const maxClone = 16 << 10
+
+func own(value []byte) []byte {
+	if len(value) <= maxClone {
+		return bytes.Clone(value)
+	}
+	return value
 }
 
 func fromRefs(in []op.Ref) []Ref {
