@@ -161,13 +161,10 @@ func parseUint(b []byte) (uint64, error) {
 
 // fields reads attributes by name, for elements that are not worth a pass of
 // their own, and remembers the first that is wrong.
-type fields struct {
-	p   *stanza.Parser
-	bad string
-}
+type fields struct{ bad string }
 
-func (f *fields) num(name string, required bool) uint64 {
-	v, ok := f.p.Attr(name)
+func (f *fields) num(p *stanza.Parser, name string, required bool) uint64 {
+	v, ok := p.Attr(name)
 	if !ok {
 		if required && f.bad == "" {
 			f.bad = "attribute " + name + " is missing"
@@ -181,7 +178,7 @@ func (f *fields) num(name string, required bool) uint64 {
 	return n
 }
 
-func (f *fields) str(name string) string {
-	v, _ := f.p.Attr(name)
+func textAttr(p *stanza.Parser, name string) string {
+	v, _ := p.Attr(name)
 	return string(v)
 }

@@ -80,8 +80,8 @@ func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err err
 	if err := begin(&p, NS, "part"); err != nil {
 		return nil, false, err
 	}
-	f := fields{p: &p}
-	id, n, of := f.str("id"), f.num("n", true), f.num("of", true)
+	var f fields
+	id, n, of := textAttr(&p, "id"), f.num(&p, "n", true), f.num(&p, "of", true)
 	if f.bad != "" {
 		return nil, false, badPayload("%s", f.bad)
 	}

@@ -54,14 +54,14 @@ func ParseHealth(el []byte) (*Health, error) {
 	if err := begin(&p, NSHealth, "health"); err != nil {
 		return nil, err
 	}
-	f := fields{p: &p}
+	var f fields
 	h := &Health{
-		Member: f.num("member", true), Store: f.str("store"), Cluster: f.str("cluster"),
-		Epoch: f.num("epoch", true), State: f.str("state"),
-		Led: int(f.num("led", false)), Held: int(f.num("held", false)), Lag: f.num("lag", false),
-		DiskUsed: f.num("disk-used", false), DiskFree: f.num("disk-free", false), Version: f.str("version"),
+		Member: f.num(&p, "member", true), Store: textAttr(&p, "store"), Cluster: textAttr(&p, "cluster"),
+		Epoch: f.num(&p, "epoch", true), State: textAttr(&p, "state"),
+		Led: int(f.num(&p, "led", false)), Held: int(f.num(&p, "held", false)), Lag: f.num(&p, "lag", false),
+		DiskUsed: f.num(&p, "disk-used", false), DiskFree: f.num(&p, "disk-free", false), Version: textAttr(&p, "version"),
 	}
-	if l := f.str("load"); l != "" {
+	if l := textAttr(&p, "load"); l != "" {
 		v, err := strconv.ParseFloat(l, 64)
 		if err != nil && f.bad == "" {
 			f.bad = "attribute load is no number"

@@ -59,8 +59,8 @@ func ParseRing(el []byte) (epoch uint64, doc []byte, err error) {
 	if err := begin(&p, NS, "ring"); err != nil {
 		return 0, nil, err
 	}
-	f := fields{p: &p}
-	if epoch = f.num("epoch", true); f.bad != "" {
+	var f fields
+	if epoch = f.num(&p, "epoch", true); f.bad != "" {
 		return 0, nil, badPayload("%s", f.bad)
 	}
 	return epoch, append([]byte(nil), p.Content()...), nil

@@ -55,7 +55,7 @@ func (r *reader) child(depth int) bool {
 	}
 }
 
-// value decodes the content of the element that just started.
+// value decodes the content of the element that just started; nil when it is empty.
 func (r *reader) value() ([]byte, error) {
 	b := bytes.TrimSpace(r.p.Content())
 	if r.vals == nil {
@@ -68,6 +68,9 @@ func (r *reader) value() ([]byte, error) {
 	}
 	// The whole buffer has room for all values: out is never another one.
 	r.vals = out
+	if len(out) == from {
+		return nil, nil
+	}
 	return out[from:len(out):len(out)], nil
 }
 
@@ -79,8 +82,8 @@ func ParseRequest(el []byte) (*Request, error) {
 	if err := begin(&r.p, NS, "ops"); err != nil {
 		return nil, err
 	}
-	f := fields{p: &r.p}
-	q := &Request{Epoch: f.num("epoch", false)}
+	var f fields
+	q := &Request{Epoch: f.num(&r.p, "epoch", false)}
 	if f.bad != "" {
 		return nil, badPayload("%s", f.bad)
 	}
@@ -97,7 +100,7 @@ func (r *reader) operation(q *Request) {
 		a.fail("attribute partition is above 2^32-1")
 	}
 	part := uint32(partition)
-	switch name := string(r.p.Name()); name {
+	switch string(r.p.Name()) {
 	case "open":
 		q.Opens = append(q.Opens, Open{tag, part, a.bad})
 		r.p.Skip()
@@ -122,7 +125,7 @@ func (r *reader) operation(q *Request) {
 		r.p.Skip()
 	default:
 		// An unknown operation is answered like a write, by its tag.
-		a.fail("unknown operation <%.40s/>; this node speaks %s", name, NS)
+		a.fail("unknown operation <%.40s/>; this node speaks %s", r.p.Name(), NS)
 		q.Writes = append(q.Writes, Write{Tag: tag, Partition: part, Bad: a.bad})
 		r.p.Skip()
 	}

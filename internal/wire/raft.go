@@ -22,8 +22,8 @@ func ParseRaft(el []byte) (from uint64, store string, batch []byte, err error) {
 	if err := begin(&p, NSRaft, "raft"); err != nil {
 		return 0, "", nil, err
 	}
-	f := fields{p: &p}
-	from, store = f.num("from", true), f.str("store")
+	var f fields
+	from, store = f.num(&p, "from", true), textAttr(&p, "store")
 	if f.bad != "" {
 		return 0, "", nil, badPayload("%s", f.bad)
 	}

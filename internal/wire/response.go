@@ -13,8 +13,8 @@ func ParseResponse(el []byte) (*Response, error) {
 	if err := begin(&r.p, NS, "results"); err != nil {
 		return nil, err
 	}
-	f := fields{p: &r.p}
-	out := &Response{Epoch: f.num("epoch", false)}
+	var f fields
+	out := &Response{Epoch: f.num(&r.p, "epoch", false)}
 	if f.bad != "" {
 		return nil, badPayload("%s", f.bad)
 	}

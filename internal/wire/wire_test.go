@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"reflect"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -111,67 +110,6 @@ func TestResponseRoundTrip(t *testing.T) {
 	})
 }
 
-func TestOneMalformedOperationLeavesItsNeighbours(t *testing.T) {
-	r, err := ParseRequest([]byte(`<ops xmlns='urn:rosterdb:store:1' epoch='1'><write tag='1' partition='2' session='3' seq='x' floor='1' root='r'><put path='p'/></write><frob tag='2' partition='1'/><write tag='3' partition='2' session='3' seq='4' floor='1' root='r'><put path='p'><v>!</v></put></write><get tag='4' partition='1' root='r'/></ops>`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []string{"seq", "unknown operation", "base64"} {
-		if !strings.Contains(r.Writes[i].Bad, want) {
-			t.Errorf("write %d: %q", i, r.Writes[i].Bad)
-		}
-	}
-	if len(r.Reads) != 1 || r.Reads[0].Bad != "" {
-		t.Errorf("reads: %+v", r.Reads)
-	}
-}
-
-func TestPartsMakeTheElementAgain(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		el := []byte("<a>" + strings.Repeat("<b>ü</b>", rapid.IntRange(1, 3000).Draw(t, "n")) + "</a>")
-		a := NewAssembler(len(el), 2)
-		parts := Split(el, rapid.IntRange(1024, 9000).Draw(t, "max"), "e1")
-		if len(parts) == 1 {
-			if !bytes.Equal(parts[0], el) {
-				t.Fatal("changed")
-			}
-			return
-		}
-		for i, p := range parts {
-			got, done, err := a.Add("a@b/c", p)
-			if err != nil || done != (i == len(parts)-1) || done && !bytes.Equal(got, el) {
-				t.Fatalf("part %d: %v %v", i, done, err)
-			}
-		}
-		if len(a.senders) != 0 {
-			t.Fatal("something was left open")
-		}
-	})
-}
-
-func TestAssemblerIsBounded(t *testing.T) {
-	big := bytes.Repeat([]byte("x"), 5000)
-	a := NewAssembler(4000, 2)
-	failed := false
-	for _, p := range Split(big, 1024, "e") {
-		if _, _, err := a.Add("s", p); err != nil {
-			failed = true
-			break
-		}
-	}
-	if !failed {
-		t.Fatal("an element above the limit was accepted")
-	}
-	for _, id := range []string{"1", "2", "3"} {
-		if _, _, err := a.Add("s", Split(big, 1024, id)[0]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(a.senders["s"].open); n != 2 {
-		t.Fatalf("%d elements open, want 2", n)
-	}
-}
-
 func TestRaftHealthAndRingRoundTrip(t *testing.T) {
 	el := AppendRaft(nil, 3, "store-uuid", []byte{0, 1, 255})
 	if from, store, b, err := ParseRaft(el); err != nil || from != 3 || store != "store-uuid" || !bytes.Equal(b, []byte{0, 1, 255}) {
@@ -185,19 +123,4 @@ func TestRaftHealthAndRingRoundTrip(t *testing.T) {
 	if e, d, err := ParseRing(AppendRing(nil, 7, doc)); err != nil || e != 7 || !bytes.Equal(d, doc) {
 		t.Fatal(e, string(d), err)
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add(AppendRequest(nil, &Request{Epoch: 1, Writes: []Write{{Tag: 1, Write: op.Write{Root: "r", Mutations: []op.Mutation{{Kind: op.Put, Path: "p", Value: []byte("v"), Refs: []op.Ref{{Root: "x"}}}}}}}}))
-	f.Add(AppendResponse(nil, &Response{Reads: []ReadReply{{Tag: 1, ReadResult: op.ReadResult{Code: op.OK, Objects: []op.Object{{Path: "p"}}}}}}))
-	f.Add(AppendRaft(nil, 1, "s", []byte("b")))
-	f.Add(Split(bytes.Repeat([]byte("x"), 3000), 1024, "i")[0])
-	f.Fuzz(func(t *testing.T, el []byte) {
-		_, _ = ParseRequest(el)
-		_, _ = ParseResponse(el)
-		_, _, _, _ = ParseRaft(el)
-		_, _ = ParseHealth(el)
-		_, _, _ = ParseRing(el)
-		_, _, _ = NewAssembler(1<<16, 2).Add("s", el)
-	})
 }

@@ -1,0 +1,102 @@
+package wire
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/stanza"
+)
+
+// healthy tells whether nothing of a request is malformed and all of it can be sent:
+// elements cut out of their context may hold text that no stream can carry.
+func healthy(el []byte, r *Request) bool {
+	s := stanza.NewScanner(stanza.Limits{})
+	st, n, err := s.Next(el)
+	if err != nil || st == nil || n != len(el) {
+		return false
+	}
+	for _, o := range r.Opens {
+		if o.Bad != "" {
+			return false
+		}
+	}
+	for _, w := range r.Writes {
+		if w.Bad != "" {
+			return false
+		}
+	}
+	for _, rd := range r.Reads {
+		if rd.Bad != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func FuzzParseRequest(f *testing.F) {
+	f.Add(AppendRequest(nil, manyWrites(2)))
+	f.Add(AppendRequest(nil, &Request{Epoch: 1, Opens: []Open{{Tag: 1, Partition: 2}}, Reads: []Read{{Tag: 3, Read: op.Read{Kind: op.List, Root: "r", After: "&"}}}}))
+	f.Fuzz(func(t *testing.T, el []byte) {
+		r, err := ParseRequest(el)
+		if err != nil || !healthy(el, r) {
+			return
+		}
+		again, err := ParseRequest(AppendRequest(nil, r))
+		if err != nil || !reflect.DeepEqual(r, again) {
+			t.Fatalf("%+v came back as %+v, %v", r, again, err)
+		}
+	})
+}
+
+func FuzzParseResponse(f *testing.F) {
+	f.Add(AppendResponse(nil, manyReplies(2)))
+	f.Add(AppendResponse(nil, &Response{Reads: []ReadReply{{Tag: 1, ReadResult: op.ReadResult{Code: op.OK, More: true, Objects: []op.Object{{Path: "p", Size: 1, Value: []byte("v"), Refs: []op.Ref{{Root: "r"}}}}}}}}))
+	f.Fuzz(func(t *testing.T, el []byte) {
+		r, err := ParseResponse(el)
+		if err != nil || !healthy(el, &Request{}) {
+			return
+		}
+		again, err := ParseResponse(AppendResponse(nil, r))
+		if err != nil || !reflect.DeepEqual(r, again) {
+			t.Fatalf("%+v came back as %+v, %v", r, again, err)
+		}
+	})
+}
+
+// FuzzAssembler feeds three parts of one sender; whatever comes out is one element.
+func FuzzAssembler(f *testing.F) {
+	p := Split([]byte("<a>"+string(bytes.Repeat([]byte("x"), 1500))+"</a>"), 1024, "i")
+	f.Add(p[0], p[1], p[2])
+	f.Add(p[1], p[0], p[0])
+	f.Fuzz(func(t *testing.T, one, two, three []byte) {
+		a := NewAssembler(4096, 2)
+		for _, part := range [][]byte{one, two, three} {
+			el, done, err := a.Add("s", part)
+			if done != (el != nil) || done && err != nil || len(el) > 4096+3 {
+				t.Fatalf("%q %v %v", el, done, err)
+			}
+			if done {
+				if err := wellFormed(el); err != nil {
+					t.Fatalf("%q: %v", el, err)
+				}
+			}
+		}
+		if len(a.senders) > 1 {
+			t.Fatal("one sender became two")
+		}
+	})
+}
+
+// FuzzParseOthers: the small elements never hurt.
+func FuzzParseOthers(f *testing.F) {
+	f.Add(AppendRaft(nil, 1, "s", []byte("b")))
+	f.Add(AppendHealth(nil, &Health{Member: 1, State: StateOK, Load: 0.5}))
+	f.Add(AppendRing(nil, 7, []byte(`{"a":1}`)))
+	f.Fuzz(func(_ *testing.T, el []byte) {
+		_, _, _, _ = ParseRaft(el)
+		_, _ = ParseHealth(el)
+		_, _, _ = ParseRing(el)
+	})
+}

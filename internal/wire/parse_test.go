@@ -1,0 +1,129 @@
+package wire
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+func TestOneMalformedOperationLeavesItsNeighbours(t *testing.T) {
+	const good = "<write tag='9' partition='2' session='3' seq='4' floor='1' root='r'><put path='p'><v>\n QUI= </v></put></write>"
+	for in, want := range map[string]string{
+		"<write tag='1' partition='2' session='3' seq='x' floor='1' root='r'/>":                                                      "seq=",
+		"<write tag='1' partition='2' session='3' floor='1' root='r'/>":                                                              "seq is missing",
+		"<write tag='1' partition='2' session='-3' seq='1' floor='1' root='r'/>":                                                     "session=",
+		"<write tag='1' partition='2' session='99999999999999999999' seq='1' floor='1' root='r'/>":                                   "session=",
+		"<write tag='1' partition='4294967296' session='1' seq='1' floor='1' root='r'/>":                                             "above 2^32-1",
+		"<write partition='2' session='3' seq='1' floor='1' root='r'/>":                                                              "tag is missing",
+		"<write tag='1' session='3' seq='1' floor='1' root='r'/>":                                                                    "partition is missing",
+		"<frob tag='1' partition='1'><put path='x'/></frob>":                                                                         "unknown operation <frob/>",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p'><v>!</v></put></write>":                   "base64",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p'><v>QQ==</v><v>QQ==</v></put></write>":     "two values",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p'><ttl/></put></write>":                     "unknown element <ttl/>",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><touch path='p'/><put path='q'/></write>":               "unknown mutation <touch/>",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p' if='maybe'/></write>":                     "unknown condition",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p' if-version='new'/></write>":               "if-version=",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><delete path='p' if='present' if-version='3'/></write>": "both if and if-version",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p'/><put path='q' if='new'/></write>":        "unknown condition",
+		"<open tag='1' partition='x'/>":                      "partition=",
+		"<get tag='1' partition='1' root='r' offset='x'/>":   "offset=",
+		"<list tag='1' partition='1' root='r' limit='all'/>": "limit=",
+	} {
+		r, err := ParseRequest([]byte("<ops xmlns='" + NS + "'>" + good + in + "<note xmlns='urn:other' tag='5'/>" + good + "</ops>"))
+		if err != nil {
+			t.Errorf("%s: %v", in, err)
+			continue
+		}
+		bad := ""
+		for _, o := range r.Opens {
+			bad += o.Bad
+		}
+		for _, rd := range r.Reads {
+			bad += rd.Bad
+		}
+		healthy := 0
+		for _, w := range r.Writes {
+			if w.Tag == 9 && w.Bad == "" && len(w.Mutations) == 1 && string(w.Mutations[0].Value) == "AB" {
+				healthy++
+				continue
+			}
+			bad += w.Bad
+		}
+		if !strings.Contains(bad, want) || healthy != 2 || len(r.Opens)+len(r.Reads)+len(r.Writes) != 3 {
+			t.Errorf("%s: %q, want %q; %d neighbours of %+v", in, bad, want, healthy, r)
+		}
+	}
+}
+
+func TestForeignElementsAreNoOperations(t *testing.T) {
+	for _, in := range []string{"", "<ops/>", "<ops xmlns='urn:other'/>", "<results xmlns='" + NS + "'/>", "<ops xmlns='" + NS + "' epoch='x'/>", "text"} {
+		if r, err := ParseRequest([]byte(in)); !errors.Is(err, ErrPayload) {
+			t.Errorf("request %q: %+v %v", in, r, err)
+		}
+	}
+	for _, in := range []string{
+		"<results/>", "<ops xmlns='" + NS + "'/>", "<results xmlns='" + NS + "'><done code='ok'/></results>", "<results xmlns='" + NS + "'><read tag='1'><object path='p' size='1'/></read></results>",
+		"<results xmlns='" + NS + "'><read tag='1'><object version='1' size='1'><v>?</v></object></read></results>", "<results xmlns='" + NS + "'><done tag='1' code='ok'><item version='x'/></done></results>",
+	} {
+		if r, err := ParseResponse([]byte(in)); !errors.Is(err, ErrPayload) {
+			t.Errorf("response %q: %+v %v", in, r, err)
+		}
+	}
+	for _, in := range []string{"<raft/>", "<raft xmlns='" + NSRaft + "' store='s'>QQ==</raft>", "<raft xmlns='" + NSRaft + "' from='1' store='s'>?</raft>"} {
+		if _, _, _, err := ParseRaft([]byte(in)); !errors.Is(err, ErrPayload) {
+			t.Errorf("raft %q: %v", in, err)
+		}
+	}
+	for _, in := range []string{"<health/>", "<health xmlns='" + NSHealth + "'/>", "<health xmlns='" + NSHealth + "' member='1' epoch='1' load='high'/>"} {
+		if _, err := ParseHealth([]byte(in)); !errors.Is(err, ErrPayload) {
+			t.Errorf("health %q: %v", in, err)
+		}
+	}
+}
+
+// TestResponseOfALaterVersion: what a client does not know must not look like success.
+func TestResponseOfALaterVersion(t *testing.T) {
+	r, err := ParseResponse([]byte("<results xmlns='" + NS + "' epoch='3' more='x'><done tag='1' code='throttled' new='1'><hint/></done><read tag='2' code='later'/><watch tag='3'/></results>"))
+	if err != nil || len(r.Writes) != 1 || r.Writes[0].Code != op.Unknown || len(r.Reads) != 1 || r.Reads[0].Code != op.Unknown {
+		t.Fatalf("%+v %v", r, err)
+	}
+	for c := range op.Denied + 3 {
+		if got := codeOf([]byte(codeName(c))); got != c && got != op.Unknown {
+			t.Errorf("code %d came back as %d", c, got)
+		}
+	}
+}
+
+// TestSmallElementsStayCheap: what takes few bytes must not fill the memory.
+func TestSmallElementsStayCheap(t *testing.T) {
+	head := "<ops xmlns='" + NS + "'><write tag='1' partition='2' session='3' seq='4' floor='1' root='r'>"
+	r, err := ParseRequest([]byte(head + strings.Repeat("<put/>", 50_000) + "</write></ops>"))
+	if err != nil || len(r.Writes[0].Mutations) != op.MaxMutations+1 {
+		t.Fatalf("%d mutations kept, %v", len(r.Writes[0].Mutations), err)
+	}
+	if tooLarge, _ := r.Writes[0].Check(); !tooLarge {
+		t.Error("that there were too many cannot be seen any more")
+	}
+	r, err = ParseRequest([]byte(head + "<put>" + strings.Repeat("<ref/>", 50_000) + "</put></write></ops>"))
+	if err != nil || len(r.Writes[0].Mutations[0].Refs) != op.MaxRefs+1 {
+		t.Fatalf("%d references kept, %v", len(r.Writes[0].Mutations[0].Refs), err)
+	}
+}
+
+func TestParseRequestAllocatesLittle(t *testing.T) {
+	// Per write: its root, its path, its mutations; per request: itself, the values,
+	// and the list of writes as it grows.
+	for n, most := range map[int]float64{1: 6, 64: 3*64 + 12} {
+		el := AppendRequest(nil, manyWrites(n))
+		if got := testing.AllocsPerRun(50, func() { _, _ = ParseRequest(el) }); got > most {
+			t.Errorf("%d writes: %v allocations, want at most %v", n, got, most)
+		}
+	}
+	r, resp := manyWrites(16), manyReplies(16)
+	dst := AppendResponse(AppendRequest(nil, r), resp)
+	if got := testing.AllocsPerRun(50, func() { dst = AppendResponse(AppendRequest(dst[:0], r), resp) }); got > 0 {
+		t.Errorf("appending allocates %v times", got)
+	}
+}
