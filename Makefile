@@ -24,16 +24,17 @@ smoke: ## the demo without staying; one JSON line at the end
 
 test: unit race e2e ## all tests: unit, race detector, processes; under 10 minutes on 2 cores
 
-# Packages whose tests start processes or print a table run in e2e and mission.
-PROCESS_TESTS := ./test/e2e/... ./test/mission/...
+# All packages but those whose tests are about processes: e2e and mission run them.
+UNIT = $(shell $(GO) list ./... | grep -v -e /test/e2e -e /test/mission)
 # Where goroutines meet. The simulator is single-threaded by design: no race to find.
 RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/... ./test/cluster/...
 
 unit: ## tests within one process
-	$(GO) test $(filter-out $(PROCESS_TESTS),$(shell $(GO) list ./... | grep -v -e /test/e2e -e /test/mission))
+	@echo '$(GO) test (all packages but test/e2e and test/mission)'
+	@$(GO) test $(UNIT)
 
 race: ## tests of the concurrent packages under the race detector
-	$(GO) test -race $(RACE)
+	GORACE=atexit_sleep_ms=0 $(GO) test -race $(RACE)
 
 e2e: ## tests over real processes
 	$(GO) test ./test/e2e/...

@@ -29,6 +29,7 @@ type Options struct {
 	BasePort          int    // first of the ports used; 0: free ones are chosen
 	InsecurePlaintext bool   // logins without TLS; for measurements
 	OpenRegistration  bool   // in-band registration (XEP-0077)
+	ServerConfig      string // TOML file with further settings of the XMPP server; may be empty
 
 	// DieWithParent ties the processes to this one: when it dies, however it
 	// dies, the kernel kills them (Linux; elsewhere only Close does).
@@ -54,6 +55,11 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Binary == "" {
 		if o.Binary, err = os.Executable(); err != nil {
 			return o, fmt.Errorf("find the running executable: %w", err)
+		}
+	}
+	if o.ServerConfig != "" {
+		if o.ServerConfig, err = filepath.Abs(o.ServerConfig); err != nil {
+			return o, fmt.Errorf("server configuration %q: %w", o.ServerConfig, err)
 		}
 	}
 	setDefault(&o.Domain, "localhost")

@@ -217,6 +217,9 @@ func (c *Cluster) serverArgs(s *Server) []string {
 	if c.info.InsecurePlaintext {
 		args = append(args, "--insecure-plaintext")
 	}
+	if c.opts.ServerConfig != "" {
+		args = append(args, "--config", c.opts.ServerConfig)
+	}
 	return args
 }
 

@@ -63,13 +63,18 @@ func (r *Raw) Send(stanzas []byte) {
 // IQ asks and returns the result's child.
 func (r *Raw) IQ(to, typ, payload string) []byte {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
-	defer cancel()
-	el, err := r.iqs.Do(ctx, r.conn, to, typ, []byte(payload))
+	el, err := r.TryIQ(r.t.Context(), to, typ, payload)
 	if err != nil {
 		r.t.Fatalf("IQ to %q: %v", to, err)
 	}
 	return el
+}
+
+// TryIQ is IQ where an error may be the answer wanted.
+func (r *Raw) TryIQ(ctx context.Context, to, typ, payload string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return r.iqs.Do(ctx, r.conn, to, typ, []byte(payload))
 }
 
 // Messages returns what came so far.

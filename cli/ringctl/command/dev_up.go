@@ -37,6 +37,7 @@ accounts: app and operator for the store, user1 and user2 for chat clients.
 			&cli.IntFlag{Name: "replicas", Usage: "copies of each partition (default: 3, or the number of nodes if less)"},
 			&cli.IntFlag{Name: "base-port", Usage: "first `PORT` used (default: free ones are chosen)"},
 			&cli.StringFlag{Name: "registration", Value: "closed", Usage: "open or closed: may anybody make an account (XEP-0077)"},
+			&cli.StringFlag{Name: "server-config", Usage: "TOML `FILE` with further settings of the XMPP server (docs/xmppd.md)"},
 			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "take logins without TLS, and let the data nodes do without; for measurements"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "longest `TIME` until it is healthy"},
 			outputFlag(),
@@ -71,6 +72,7 @@ func devUpOptionsOf(c *cli.Context) (o devUpOptions, err error) {
 		Replicas:          c.Int("replicas"),
 		BasePort:          c.Int("base-port"),
 		InsecurePlaintext: c.Bool("insecure-plaintext"),
+		ServerConfig:      c.String("server-config"),
 		StartTimeout:      c.Duration("timeout"),
 	}
 	switch r := c.String("registration"); r {
