@@ -15,8 +15,8 @@ import (
 const (
 	maxClientElement = 2*op.MaxBatch + 64<<10
 	maxClientParts   = 4
-	maxPeerElement   = 64 << 20
-	maxPeerParts     = 4
+	maxPeerElement   = 1 << 30
+	maxPeerParts     = 2 * paceTogether
 )
 
 // handler is the Node as the stream's read loop sees it. It implements

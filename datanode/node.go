@@ -53,6 +53,7 @@ type Node struct {
 
 	answers   answers
 	announcer announcer
+	pacer     pacer
 	tasks     chan func(context.Context) // for the control goroutine
 	wanted    atomic.Uint64              // newest epoch a member announced
 	fatal     chan error                 // the engine's end
@@ -106,6 +107,7 @@ func Open(cfg Config) (*Node, error) {
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace, wanted: cfg.DiskReserve}
 	n.answers.init(n)
 	n.announcer.init(n)
+	n.pacer.init(transport{n}.sendPart, xmppconn.ErrOverflow)
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -169,6 +171,7 @@ func (n *Node) Serve(ctx context.Context) error {
 
 	var answering, working sync.WaitGroup
 	answering.Go(n.answers.run)
+	working.Go(func() { n.pacer.run(loops) })
 	working.Go(func() { n.controlLoop(loops) })
 	working.Go(func() { n.announcer.run(loops) })
 	ended := make(chan error, 1)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
 // maxElement is the largest payload put into one stanza, in bytes. ejabberd,
@@ -43,12 +44,20 @@ func (t transport) Send(to uint64, batch []byte) {
 	}
 	el := wire.AppendRaft(nil, v.self, t.n.store, batch)
 	id := "r" + strconv.FormatUint(t.n.fragments.Add(1), 36)
-	for _, part := range wire.Split(el, maxElement, id) {
-		buf = append(buf[:0], p.header...)
-		buf = append(buf, part...)
-		buf = append(buf, noStore+`</message>`...)
-		if conn.Send(buf) != nil {
-			return
-		}
+	t.n.pacer.push(p, wire.Split(el, maxElement, id))
+}
+
+// sendPart sends one part of a batch. Errors: xmppconn.ErrOverflow where another
+// try makes sense, or what makes the rest useless.
+func (t transport) sendPart(p *peer, part []byte) error {
+	conn := t.n.conn.Load()
+	if conn == nil || p.down.Load() {
+		return xmppconn.ErrClosed
 	}
+	buf := append(t.n.buffers.get(), p.header...)
+	buf = append(buf, part...)
+	buf = append(buf, noStore+`</message>`...)
+	err := conn.Send(buf)
+	t.n.buffers.put(buf)
+	return err
 }
