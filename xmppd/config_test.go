@@ -132,6 +132,6 @@ func TestRegistration(t *testing.T) {
 	n.send("<iq type='set' id='2' to='" + domain + "'><query xmlns='jabber:iq:register'><username>alice</username><password>x</password></query></iq>")
 	has(t, "another's password", n.sync(), "<not-allowed ")
 	n.send("<iq type='set' id='2' to='" + domain + "'><query xmlns='jabber:iq:register'><remove/></query></iq>")
-	n.rest()
+	has(t, "end of the removed account's stream", n.rest(), "<not-authorized ")
 	hasNot(t, "login after removal", connectAndAuth(t, s, "new.user"), "success")
 }

@@ -2,7 +2,6 @@ package im
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -72,7 +72,7 @@ func (s *Service) AccountRemoved(ctx context.Context, name string) {
 	if u := s.table.User(bare); u != nil {
 		for _, sess := range u.Sessions() {
 			s.SessionEnded(ctx, sess)
-			sess.Out.Fail(fmt.Errorf("account %s was deleted", bare))
+			sess.Out.Fail(&router.StreamError{Condition: "not-authorized", Text: "the account was removed"})
 		}
 	}
 	s.groups.mu.Lock()
