@@ -27,7 +27,6 @@ type outgoing struct {
 	req     *request
 	ops     wire.Request
 	calls   []*call
-	parts   bool // it is larger than a stanza may be
 	scratch []byte
 }
 
@@ -66,7 +65,7 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 	e.lastID++
 	now := e.now()
 	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: lane, holding: true, sent: now}
-	o.req, o.calls, o.parts = r, o.calls[:0], false
+	o.req, o.calls = r, o.calls[:0]
 	o.ops = wire.Request{Epoch: e.doc.Epoch, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Reads: o.ops.Reads[:0]}
 	timeout := e.timeout(n)
 	l := &n.lanes[lane]
@@ -84,7 +83,6 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 		r.tags = append(r.tags, e.lastTag)
 		o.add(c, e.lastTag)
 	}
-	o.parts = size > e.maxStanza-stanzaMargin
 	rest := copy(l.queue, l.queue[used:])
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
@@ -124,11 +122,8 @@ func (o *outgoing) add(c *call, tag uint64) {
 func (o *outgoing) append(b []byte, maxStanza int) []byte {
 	o.scratch = wire.AppendRequest(o.scratch[:0], &o.ops)
 	to, id := o.req.node.jid, o.req.id
-	switch {
-	case o.req.lane == reads:
+	if o.req.lane == reads {
 		return wire.AppendIQ(b, to, id, "get", o.scratch)
-	case !o.parts:
-		return wire.AppendMessage(b, to, id, true, o.scratch)
 	}
 	parts := wire.Split(o.scratch, maxStanza-stanzaMargin, id)
 	for i, p := range parts {
@@ -157,20 +152,32 @@ func (e *engine) encoded(o *outgoing) {
 	}
 }
 
-// size estimates the bytes of XML that the call needs.
+// size is at least the bytes of XML that the call needs.
 func (c *call) size() int {
 	switch c.kind {
 	case openCall:
 		return opOverhead
 	case readCall:
-		return opOverhead + 2*(len(c.read.Root)+len(c.read.Path)+len(c.read.Prefix)+len(c.read.After))
+		return opOverhead + escaped(c.read.Root) + escaped(c.read.Path) + escaped(c.read.Prefix) + escaped(c.read.After)
 	}
-	n := opOverhead + 2*len(c.write.Root)
+	n := opOverhead + escaped(c.write.Root)
 	for i := range c.write.Mutations {
 		m := &c.write.Mutations[i]
-		n += opOverhead + 2*len(m.Path) + (len(m.Value)+2)/3*4
+		n += opOverhead + escaped(m.Path) + (len(m.Value)+2)/3*4
 		for _, r := range m.Refs {
-			n += 48 + 2*len(r.Root) + 2*len(r.Path)
+			n += 48 + escaped(r.Root) + escaped(r.Path)
+		}
+	}
+	return n
+}
+
+// escaped is at least the length of s between quotes.
+func escaped(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		switch s[i] {
+		case '&', '<', '>', '\'', '"':
+			n += 5
 		}
 	}
 	return n

@@ -105,6 +105,13 @@ func (e *engine) retryWaiting() {
 	}
 }
 
+// knows says whether jid is a data node.
+func (e *engine) knows(jid string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.nodes[jid] != nil
+}
+
 func (e *engine) node(jid string) *node {
 	n := e.nodes[jid]
 	if n == nil {

@@ -97,7 +97,7 @@ func (h handler) message(st *stanza.Stanza) {
 			p.Skip()
 		case ns == nsStore && name == "results":
 			results = p.Element()
-		case ns == nsStore && name == "part":
+		case ns == nsStore && name == "part" && h.engine.knows(from):
 			el, done, err := h.parts.Add(from, p.Element())
 			if err != nil {
 				h.cfg.Logger.Debug("part of an answer dropped", "from", from, "err", err)

@@ -36,7 +36,7 @@ func (s *script) next(st appclienttest.Stanza) appclienttest.Fault {
 
 func quick(cfg *appclient.Config) { cfg.TryTimeout = 50 * time.Millisecond }
 
-// single is a cluster in which the scripted faults meet one write.
+// putUnder makes a cluster in which the faults meet one write, and writes.
 func putUnder(t testing.TB, f appclient.Faults, faults ...appclienttest.Fault) (cl *appclienttest.Cluster, c *appclient.Client, err error) {
 	s := &script{faults: faults}
 	cl = cluster(t, appclienttest.Options{Fault: s.next})
@@ -162,6 +162,85 @@ func TestUnknownToldAsUnavailableIsSeen(t *testing.T) {
 	_, err = c.Root("r").Put(ctx, "p", nil)
 	if claims(err) != "not applied" || len(cl.Applied()) != 1 {
 		t.Errorf("a client that tells unknown as unavailable told %v of what was applied %d times; the tests cannot see the lie", err, len(cl.Applied()))
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	type F = appclienttest.Fault
+	for _, tc := range []struct {
+		name  string
+		fault F
+		want  error
+	}{
+		{"denied", F{Refuse: op.Denied}, appclient.ErrDenied},
+		{"invalid", F{Refuse: op.Invalid}, appclient.ErrInvalid},
+		{"too large", F{Refuse: op.TooLarge}, appclient.ErrTooLarge},
+		{"forbidden to talk to the node", F{Bounce: "forbidden"}, appclient.ErrDenied},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cl, c, err := putUnder(t, appclient.Faults{}, tc.fault)
+			if !errors.Is(err, tc.want) || errors.Is(err, appclient.ErrUnknownOutcome) {
+				t.Errorf("Put: %v, want %v", err, tc.want)
+			}
+			if len(cl.Applied()) != 0 {
+				t.Error("it was applied")
+			}
+			if _, err := c.Root("r").Put(deadline(t), "p", nil); err != nil {
+				t.Errorf("the next Put: %v", err)
+			}
+		})
+	}
+}
+
+// TestSessionsExpireUnderLoad forgets all sessions while writers write.
+func TestSessionsExpireUnderLoad(t *testing.T) {
+	cl := cluster(t, appclienttest.Options{Partitions: 4})
+	c := dial(t, cl, nil)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 100 {
+				if _, err := c.Root(fmt.Sprint("root", i)).Put(deadline(t), fmt.Sprint(n), nil); err != nil {
+					t.Error(err)
+					return
+				}
+				if i == 0 && n%20 == 10 {
+					cl.ExpireSessions()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(cl.Applied()); n != 800 {
+		t.Errorf("applied %d of 800", n)
+	}
+}
+
+// TestGivingUpLeavesNoHole lets many callers give up and the next succeed in
+// the same session.
+func TestGivingUpLeavesNoHole(t *testing.T) {
+	s := &script{}
+	for range 40 {
+		s.faults = append(s.faults, appclienttest.Fault{DropRequest: true})
+	}
+	cl := cluster(t, appclienttest.Options{Fault: s.next})
+	c := dial(t, cl, quick)
+	var wg sync.WaitGroup
+	for i := range 1500 { // nearly three windows
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(50+i%50)*time.Millisecond)
+			defer cancel()
+			if _, err := c.Root("r").Put(ctx, fmt.Sprint(i), nil); claims(err) != "applied" && claims(err) != "unknown" && claims(err) != "not applied" {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	s.mu.Lock()
+	s.faults = nil
+	s.mu.Unlock()
+	if _, err := c.Root("r").Put(deadline(t), "last", nil); err != nil {
+		t.Error(err)
 	}
 }
 
