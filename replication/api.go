@@ -67,6 +67,8 @@ type Config struct {
 	WAL   wal.Options
 	State state.Options
 
+	fs wal.FS // for tests: the WAL's file system; nil: the operating system's
+
 	// OnLeader tells that a group's leader as known here changed; 0: none.
 	OnLeader func(group uint32, leader uint64)
 	// OnRing tells of a newer ring document applied by the local replica of the

@@ -67,28 +67,10 @@ func newTestCluster(t testing.TB, nodes, partitions int, cfg func(*Config)) *tes
 		net:  &testNet{nodes: make(map[uint64]*Node), cut: make(map[uint64]bool)},
 		dirs: make([]*Dir, nodes),
 	}
-	doc := &ring.Document{
-		Version: ring.FormatVersion, Cluster: "c0ffee00-0000-4000-8000-000000000001", Epoch: 1,
-		Partitions: partitions, Replicas: min(3, nodes),
-	}
 	for i := range nodes {
 		c.openDir(i)
-		doc.Members = append(doc.Members, ring.Member{
-			ID: uint64(i + 1), JID: fmt.Sprintf("dn%d@example.org/store", i+1), Store: c.dirs[i].Store(), State: ring.Active,
-		})
 	}
-	for p := range partitions {
-		var row []uint64
-		for r := range doc.Replicas {
-			row = append(row, uint64((p+r)%nodes+1))
-		}
-		doc.Table = append(doc.Table, row)
-	}
-	for i := range doc.Replicas | 1 {
-		if i < nodes {
-			doc.Meta = append(doc.Meta, uint64(i+1))
-		}
-	}
+	doc := testDocument(nodes, partitions, func(i int) string { return c.dirs[i].Store() })
 	c.doc = doc
 	for i := range nodes {
 		c.start(i)
@@ -98,6 +80,30 @@ func newTestCluster(t testing.TB, nodes, partitions int, cfg func(*Config)) *tes
 	}
 	t.Cleanup(c.close)
 	return c
+}
+
+// testDocument is a first ring document; partition p prefers member p%nodes+1.
+func testDocument(nodes, partitions int, store func(int) string) *ring.Document {
+	doc := &ring.Document{
+		Version: ring.FormatVersion, Cluster: "c0ffee00-0000-4000-8000-000000000001", Epoch: 1,
+		Partitions: partitions, Replicas: min(3, nodes),
+	}
+	for i := range nodes {
+		doc.Members = append(doc.Members, ring.Member{
+			ID: uint64(i + 1), JID: fmt.Sprintf("dn%d@example.org/store", i+1), Store: store(i), State: ring.Active,
+		})
+	}
+	for p := range partitions {
+		var row []uint64
+		for r := range doc.Replicas {
+			row = append(row, uint64((p+r)%nodes+1))
+		}
+		doc.Table = append(doc.Table, row)
+	}
+	for i := range doc.Replicas {
+		doc.Meta = append(doc.Meta, uint64(i+1))
+	}
+	return doc
 }
 
 func (c *testCluster) openDir(i int) {

@@ -83,12 +83,16 @@ func Open(cfg Config) (*Node, error) {
 	if n.store, err = state.OpenStore(filepath.Join(cfg.Dir.Path(), stateFile), stateOpt); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	n.log, n.rec, err = wal.Open(wal.OSFS{}, filepath.Join(cfg.Dir.Path(), walDir), id, cfg.WAL)
+	n.log, n.rec, err = wal.Open(cfg.fs, filepath.Join(cfg.Dir.Path(), walDir), id, cfg.WAL)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open write-ahead log: %w", err), n.store.Close())
 	}
 	if n.rec.Cut != nil {
 		n.logger.Warn("write-ahead log ended in a torn record; it was cut off", "file", n.rec.Cut.File, "offset", n.rec.Cut.Offset)
+	}
+	if known.bootstrapped && len(n.rec.Groups) == 0 {
+		return nil, errors.Join(fmt.Errorf("%w: the write-ahead log of %s has vanished; restore the data directory, or empty it and add this node as a new member",
+			ErrLostState, cfg.Dir.Path()), n.log.Close(), n.store.Close())
 	}
 	n.start()
 	if known.doc != nil {
@@ -108,6 +112,9 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.FlushEvery == 0 {
 		cfg.FlushEvery = defaultFlushEvery
+	}
+	if cfg.fs == nil {
+		cfg.fs = wal.OSFS{}
 	}
 	if cfg.DiskReserve == 0 {
 		cfg.DiskReserve = defaultDiskReserve
@@ -252,12 +259,12 @@ func (n *Node) handOver() {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		led := make(chan int, 1)
-		if !n.inbox.call(func() { led <- n.core.Led() }) {
+		left := make(chan int, 1)
+		if !n.inbox.call(func() { left <- n.core.Leaving() }) {
 			return
 		}
 		select {
-		case k := <-led:
+		case k := <-left:
 			if k == 0 {
 				return
 			}

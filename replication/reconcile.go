@@ -62,13 +62,6 @@ func (n *Node) takeUp(doc *ring.Document, member uint64) error {
 	if err != nil {
 		return err
 	}
-	if !n.ring.bootstrapped {
-		known := knownRing{doc: n.ring.doc, bootstrapped: true}
-		if err := known.save(n.cfg.Dir.Path()); err != nil {
-			return err
-		}
-		n.ring = known
-	}
 	for _, r := range replicas {
 		if parts[r.Group], err = n.store.Partition(r.Group); err != nil {
 			return fmt.Errorf("take up group %d: %w", r.Group, err)
@@ -76,10 +69,22 @@ func (n *Node) takeUp(doc *ring.Document, member uint64) error {
 		delete(n.rec.Groups, r.Group)
 	}
 	n.parts.Store(&parts)
-	return n.add(doc, member, replicas)
+	if err := n.add(doc, member, replicas); err != nil {
+		return err
+	}
+	if doc.Epoch != 1 || n.ring.bootstrapped || len(replicas) == 0 {
+		return nil
+	}
+	known := knownRing{doc: n.ring.doc, bootstrapped: true}
+	if err := known.save(n.cfg.Dir.Path()); err != nil {
+		return err
+	}
+	n.ring = known
+	return nil
 }
 
-// add hands the replicas to the loop and waits until it has them.
+// add hands the replicas to the loop and waits until they have started, which is
+// when the WAL knows them.
 func (n *Node) add(doc *ring.Document, member uint64, replicas []core.Replica) error {
 	done := make(chan error, 1)
 	ok := n.inbox.call(func() {
@@ -94,7 +99,7 @@ func (n *Node) add(doc *ring.Document, member uint64, replicas []core.Replica) e
 				return
 			}
 		}
-		done <- nil
+		n.core.WhenDurable(func() { done <- nil })
 	})
 	if !ok {
 		return ErrClosed

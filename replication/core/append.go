@@ -23,9 +23,10 @@ type walQueue struct {
 // afterAppend is what follows when a batch is durable: a group's messages, or
 // its start.
 type afterAppend struct {
-	g     *group
+	g     *group // nil: only do
 	msgs  []*pb.Message
 	start bool
+	do    func()
 }
 
 // walMark remembers what of a group is in the gathering batch.
@@ -127,6 +128,12 @@ func (c *Core) gatherState(g *group, hs wal.HardState) {
 	g.batch.state = len(c.wal.batch.States)
 }
 
+// WhenDurable calls f, from within WALDone, when everything added so far is durable.
+func (c *Core) WhenDurable(f func()) {
+	c.wal.after = append(c.wal.after, afterAppend{do: f})
+	c.wal.urgent = true
+}
+
 // takeWAL hands the gathered batch out if the WAL is free and somebody waits.
 func (c *Core) takeWAL() {
 	q := &c.wal
@@ -164,6 +171,10 @@ func (c *Core) WALDone() {
 func (c *Core) deliver() {
 	after := c.wal.inAfter
 	for i, a := range after {
+		if a.do != nil {
+			a.do()
+			continue
+		}
 		if a.start {
 			c.start(a.g)
 		}

@@ -163,7 +163,7 @@ func (c *Core) Tick() {
 func (c *Core) SetFull(full bool) { c.full = full }
 
 // Stop refuses new work and asks peers to take over the groups led here. Call
-// Tick and Advance on until Led is 0 or patience ends, then Abandon.
+// Tick and Advance on until Leaving is 0 or patience ends, then Abandon.
 func (c *Core) Stop() {
 	c.stopping = true
 	c.place()
@@ -179,11 +179,11 @@ func (c *Core) Abandon() {
 	}
 }
 
-// Led is the number of groups this node leads.
-func (c *Core) Led() int {
+// Leaving is the number of groups led here that another replica could take over.
+func (c *Core) Leaving() int {
 	n := 0
 	for _, g := range c.list {
-		if g.state == raft.StateLeader {
+		if g.state == raft.StateLeader && c.heir(g) != 0 {
 			n++
 		}
 	}
