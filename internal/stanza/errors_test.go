@@ -126,16 +126,16 @@ func TestScannerAccepts(t *testing.T) {
 func TestLimitsAreExact(t *testing.T) {
 	l := Limits{MaxStanza: 40, MaxDepth: 2, MaxAttrs: 1, MaxName: 4, MaxPrefixes: 1}
 	for in, ok := range map[string]bool{
-		"<a>" + strings.Repeat("x", 33) + "</a>":    true,
-		"<a>" + strings.Repeat("x", 34) + "</a>":    false,
-		"<a><b></b></a>":                            true,
-		"<a><b><c/></b></a>":                        false,
-		"<a b='1'/>":                                true,
-		"<a b='1' c='2'/>":                          false,
-		"<abcd/>":                                   true,
-		"<abcde/>":                                  false,
-		"<a><abcde/>":                               false,
-		"<a xmlns:x='u'/>":                          false, // the name xmlns:x is too long
+		"<a>" + strings.Repeat("x", 33) + "</a>": true,
+		"<a>" + strings.Repeat("x", 34) + "</a>": false,
+		"<a><b></b></a>":                         true,
+		"<a><b><c/></b></a>":                     false,
+		"<a b='1'/>":                             true,
+		"<a b='1' c='2'/>":                       false,
+		"<abcd/>":                                true,
+		"<abcde/>":                               false,
+		"<a><abcde/>":                            false,
+		"<a xmlns:x='u'/>":                       false, // the name xmlns:x is too long
 		strings.Repeat(" ", 50) + "<a>xxxxxxxx</a>": true,
 	} {
 		e := scanErr(t, l, in)

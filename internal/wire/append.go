@@ -157,13 +157,21 @@ func appendReadReply(dst []byte, r *ReadReply) []byte {
 		dst = append(dst, " more='1'"...)
 	}
 	dst = appendOpt(dst, "leader", r.Leader)
-	dst = append(appendOpt(dst, "text", r.Text), '>')
+	dst = appendOpt(dst, "text", r.Text)
+	if len(r.Objects) == 0 {
+		return append(dst, "/>"...)
+	}
+	dst = append(dst, '>')
 	for i := range r.Objects {
 		o := &r.Objects[i]
 		dst = stanza.AppendAttr(append(dst, "<object"...), "path", o.Path)
 		dst = appendUint(dst, "version", o.Version)
-		dst = append(appendUint(dst, "size", o.Size), '>')
-		dst = append(appendContent(dst, o.Value, o.Refs), "</object>"...)
+		dst = appendUint(dst, "size", o.Size)
+		if len(o.Value) == 0 && len(o.Refs) == 0 {
+			dst = append(dst, "/>"...)
+			continue
+		}
+		dst = append(appendContent(append(dst, '>'), o.Value, o.Refs), "</object>"...)
 	}
 	return append(dst, "</read>"...)
 }

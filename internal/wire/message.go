@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -49,8 +50,11 @@ func AppendIQ(dst []byte, to, id, typ string, payload []byte) []byte {
 // as new.
 func AppendRing(dst []byte, epoch uint64, doc []byte) []byte {
 	dst = append(dst, "<ring xmlns='"+NS+"' epoch='"...)
-	dst = append(strconv.AppendUint(dst, epoch, 10), "'>"...)
-	return append(stanza.AppendEscaped(dst, doc), "</ring>"...)
+	dst = append(strconv.AppendUint(dst, epoch, 10), '\'')
+	if len(doc) == 0 {
+		return append(dst, "/>"...)
+	}
+	return append(stanza.AppendEscaped(append(dst, '>'), doc), "</ring>"...)
 }
 
 // ParseRing takes in a <ring/> element. doc is a copy, nil when there is none.
@@ -63,5 +67,5 @@ func ParseRing(el []byte) (epoch uint64, doc []byte, err error) {
 	if epoch = f.num(&p, "epoch", true); f.bad != "" {
 		return 0, nil, badPayload("%s", f.bad)
 	}
-	return epoch, append([]byte(nil), p.Content()...), nil
+	return epoch, append([]byte(nil), bytes.TrimSpace(p.Content())...), nil
 }
