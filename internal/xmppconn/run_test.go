@@ -391,3 +391,63 @@ func TestPause(t *testing.T) {
 		}
 	}
 }
+
+// TestStanzasLargerThanTheBuffer sends stanzas that fill the read buffer in
+// every possible way.
+func TestStanzasLargerThanTheBuffer(t *testing.T) {
+	s := serve(t, xmppconntest.Options{Stanza: echo})
+	r := newRecorder()
+	start(t, s, Config{InsecurePlaintext: true}, r)
+	r.until(t, "login", func() bool { return len(r.up) == 1 })
+	var want []string
+	for i, n := range []int{10, readBuffer - 20, readBuffer, 5, readBuffer * 3, 200 << 10, 7, readBuffer / 2, readBuffer / 2, readBuffer / 3, 250 << 10, 1} {
+		want = append(want, fmt.Sprintf("<message id='%d'><body>%s</body></message>", i, strings.Repeat("x", n)))
+		if err := r.conn().Send([]byte(want[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.until(t, "all echoes", func() bool { return len(r.got) == len(want) })
+	for i := range want {
+		if r.got[i] != want[i] {
+			t.Errorf("stanza %d of %d bytes came back as %d bytes", i, len(want[i]), len(r.got[i]))
+		}
+	}
+}
+
+// filling is a Handler that bundles by itself.
+type filling struct {
+	*recorder
+	mu      sync.Mutex
+	waiting int
+}
+
+func (f *filling) Fill(_ *Conn, b []byte) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for ; f.waiting > 0; f.waiting-- {
+		b = append(b, "<message><body>filled</body></message>"...)
+	}
+	return b
+}
+
+func TestFiller(t *testing.T) {
+	s := serve(t, xmppconntest.Options{Stanza: echo})
+	f := &filling{recorder: newRecorder()}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Config{JID: "ann@localhost", Password: "x", Addrs: []string{s.Addr()}, InsecurePlaintext: true}, f)
+	}()
+	f.until(t, "login", func() bool { return len(f.up) == 1 })
+	for n := 1; n <= 3; n++ {
+		f.mu.Lock()
+		f.waiting = 10
+		f.mu.Unlock()
+		f.conn().Flush()
+		f.until(t, "what was filled in", func() bool { return len(f.got) == 10*n })
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
