@@ -144,7 +144,7 @@ func (st *boundStream) readFD(fd uintptr) bool {
 		st.buf = st.srv.getBuf(0)
 	}
 	for {
-		n, err := syscall.Read(int(fd), (*st.buf)[st.end:cap(*st.buf)])
+		n, err := readNow(fd, (*st.buf)[st.end:cap(*st.buf)])
 		switch {
 		case n > 0:
 			st.end += n

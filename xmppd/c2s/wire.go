@@ -40,7 +40,7 @@ func (w *wire) init(conn net.Conn) error {
 // again once it is.
 func (w *wire) writeFD(fd uintptr) bool {
 	for w.n < len(w.p) {
-		n, err := syscall.Write(int(fd), w.p[w.n:])
+		n, err := writeNow(fd, w.p[w.n:])
 		if n > 0 {
 			w.n += n
 		}
