@@ -7,7 +7,7 @@ import (
 
 // readNow and writeNow are read(2) and write(2) on a descriptor that doesn't block. They skip what
 // the runtime does around a system call that may block: on an otherwise idle server that is two
-// wake-ups of its monitor thread for each stanza. docs/adr/0007-raw-system-calls.md has the figures.
+// wake-ups of its monitor thread for each stanza. docs/adr/0008-raw-system-calls.md has the figures.
 func readNow(fd uintptr, p []byte) (int, error) { return rawIO(syscall.SYS_READ, fd, p) }
 
 func writeNow(fd uintptr, p []byte) (int, error) { return rawIO(syscall.SYS_WRITE, fd, p) }
