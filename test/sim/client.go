@@ -16,7 +16,7 @@ const (
 	giveUpHi      = 9 * second
 	patienceLo    = 100 * ms
 	patienceHi    = 900 * ms
-	maxOperations = 200// of a client: porcupine's work grows fast with the history
+	maxOperations = 200 // of a client: porcupine's work grows fast with the history
 )
 
 // client does one operation at a time and retries it, under the same session and
