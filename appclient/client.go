@@ -35,8 +35,9 @@ type Client struct {
 }
 
 // Dial logs in, finds the data nodes, fetches the ring and returns when the
-// store can be used. When ctx ends first the error says what was missing. A
-// login that is refused ends Dial at once.
+// store can be used. When ctx ends first the error says what was missing. What
+// trying again cannot mend ends Dial at once.
+// Errors: ErrDenied (wrong password), ErrUnavailable.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	return dial(ctx, cfg, faults{})
 }
@@ -83,10 +84,15 @@ func (c *Client) run(life context.Context) error {
 	stream := c.cfg.stream()
 	stream.OnRetry = func(err error, _ time.Duration) { c.note(err) }
 	err := xmppconn.Run(life, stream, handler{c})
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-		c.engine.shut(err)
+	if err == nil {
+		return nil
 	}
+	kind := ErrUnavailable
+	if errors.Is(err, xmppconn.ErrAuth) {
+		kind = ErrDenied
+	}
+	err = fmt.Errorf("%w: %w", kind, err)
+	c.engine.shut(err)
 	return err
 }
 
