@@ -17,7 +17,7 @@ func (s *Server) serveHTTP(l net.Listener, h http.Handler) {
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	s.https = append(s.https, srv)
+	s.web = append(s.web, srv)
 	s.wg.Go(func() {
 		if err := srv.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.fatal <- fmt.Errorf("serve %s: %w", l.Addr(), err)

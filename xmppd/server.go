@@ -53,7 +53,7 @@ type Server struct {
 	registry *prometheus.Registry
 
 	c2sListener, tlsListener, httpListener, adminListener net.Listener
-	https                                                 []*http.Server
+	web                                                   []*http.Server
 	wg                                                    sync.WaitGroup
 	fatal                                                 chan error
 }
@@ -225,7 +225,7 @@ func (s *Server) Close() error {
 	if s.c2s != nil {
 		errs = append(errs, s.c2s.Close())
 	}
-	for _, h := range s.https {
+	for _, h := range s.web {
 		errs = append(errs, h.Close())
 	}
 	// Those that were served are closed by now.

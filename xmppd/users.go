@@ -25,23 +25,28 @@ type Users interface {
 
 // OpenUsers opens the accounts of a data directory: directly, or through the server that runs on
 // it. domain may be empty if the directory has been used before.
-func OpenUsers(data, domain string) (Users, error) {
-	store, err := account.Open(data, domain)
-	if err == nil {
-		d, err := store.Domain()
-		if err != nil {
-			return nil, errors.Join(err, store.Close())
-		}
-		return &localUsers{Accounts{Store: store, Domain: d}}, nil
+func OpenUsers(ctx context.Context, data, domain string) (Users, error) {
+	// A running server answers on its socket at once; its lock would be waited for.
+	remote := newRemoteUsers(filepath.Join(data, adminSocket))
+	_, listErr := remote.List(ctx)
+	if listErr == nil {
+		return remote, nil
 	}
-	if !errors.Is(err, account.ErrLocked) {
+	if err := remote.Close(); err != nil {
 		return nil, err
 	}
-	r := newRemoteUsers(filepath.Join(data, adminSocket))
-	if _, listErr := r.List(context.Background()); listErr != nil {
-		return nil, errors.Join(fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, listErr), r.Close())
+	store, err := account.Open(data, domain)
+	if errors.Is(err, account.ErrLocked) {
+		return nil, fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, listErr)
 	}
-	return r, nil
+	if err != nil {
+		return nil, err
+	}
+	d, err := store.Domain()
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &localUsers{Accounts{Store: store, Domain: d}}, nil
 }
 
 // localUsers works on the files.

@@ -66,7 +66,7 @@ func password(c *cli.Context) (string, error) {
 
 // withUsers runs f on the accounts that the flags name.
 func withUsers(c *cli.Context, f func(xmppd.Users) error) error {
-	users, err := xmppd.OpenUsers(c.String("data"), c.String("domain"))
+	users, err := xmppd.OpenUsers(c.Context, c.String("data"), c.String("domain"))
 	if err != nil {
 		return err
 	}
