@@ -62,6 +62,7 @@ type Core struct {
 	peers  []*peer  // by id
 
 	wal       walQueue
+	due       []afterAppend // what need not wait for the WAL
 	pending   int64 // bytes of proposals not yet answered
 	waiting   int   // reads not yet handed out
 	logBytes  int64
@@ -91,7 +92,8 @@ func (c *Core) SetMember(id uint64) { c.cfg.Member = id }
 
 // Advance works off what the inputs set in motion.
 func (c *Core) Advance() *Round {
-	for len(c.dirty) > 0 {
+	for len(c.dirty) > 0 || len(c.due) > 0 {
+		c.passDue()
 		todo := c.dirty
 		c.dirty = c.spare[:0]
 		for _, g := range todo {

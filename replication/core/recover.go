@@ -81,6 +81,7 @@ func (c *Core) Add(r Replica) error {
 	c.meet(cs.GetLearners())
 	c.meet(cs.GetVotersOutgoing())
 	c.insert(g)
+	g.batch.term, g.batch.vote = hs.Term, hs.Vote
 	g.log.hard = &pb.HardState{Term: &hs.Term, Vote: &hs.Vote, Commit: &hs.Commit}
 	if !fix {
 		c.start(g)

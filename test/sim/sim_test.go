@@ -7,7 +7,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only, with a log of what happens")
-	seedsFlag = flag.Int("seeds", 200, "how many seeds to run")
+	seedsFlag = flag.Int("seeds", 250, "how many seeds to run")
 )
 
 const stormLength = 12 * second
