@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,6 +17,7 @@ import (
 func (n *Node) flush() {
 	timer := time.NewTicker(n.cfg.FlushEvery)
 	defer timer.Stop()
+	var released map[uint32]uint64
 	for {
 		select {
 		case <-n.quit:
@@ -24,9 +26,6 @@ func (n *Node) flush() {
 		case <-n.flushNow:
 		}
 		n.watchRoom()
-		if n.store.Dirty() == 0 {
-			continue
-		}
 		switch err := n.store.Flush(); {
 		case errors.Is(err, state.ErrFull):
 			n.setFull(fullState, true)
@@ -36,16 +35,23 @@ func (n *Node) flush() {
 			return
 		}
 		n.setFull(fullState, false)
-		n.releaseWAL()
+		if durable := n.durable(); !maps.Equal(durable, released) {
+			released = durable
+			n.releaseWAL(durable)
+		}
 	}
 }
 
-func (n *Node) releaseWAL() {
+func (n *Node) durable() map[uint32]uint64 {
 	parts := *n.parts.Load()
 	durable := make(map[uint32]uint64, len(parts))
 	for id, p := range parts {
 		durable[id] = p.Durable()
 	}
+	return durable
+}
+
+func (n *Node) releaseWAL(durable map[uint32]uint64) {
 	// Not fatal: what stays is only room, and a broken log tells at the next append.
 	if err := n.log.Release(durable); err != nil {
 		n.logger.Error("write-ahead log could not give room back", "err", err)

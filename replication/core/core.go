@@ -63,8 +63,8 @@ type Core struct {
 
 	wal       walQueue
 	due       []afterAppend // what need not wait for the WAL
-	pending   int64 // bytes of proposals not yet answered
-	waiting   int   // reads not yet handed out
+	pending   int64         // bytes of proposals not yet answered
+	waiting   int           // reads not yet handed out
 	logBytes  int64
 	snapshots int // groups that make, hold or send one
 

@@ -119,6 +119,7 @@ func (c *Core) heardOf(p *peer, flags byte, incarnation uint64) {
 	p.incarnation = incarnation
 	if restarted {
 		c.leaderGone(p)
+		c.rouse(p.id) // it does not know who leads
 	}
 }
 
@@ -145,6 +146,11 @@ func (c *Core) PeerUp(id uint64) {
 		return
 	}
 	p.up, p.upSince, p.heard = true, c.now, c.now
+	c.rouse(id)
+}
+
+// rouse wakes the groups led here that have a replica on the peer.
+func (c *Core) rouse(id uint64) {
 	for _, g := range c.list {
 		if g.state == raft.StateLeader && (slices.Contains(g.table, id) || c.tracks(g, id)) {
 			c.wake(g)
