@@ -40,7 +40,7 @@ e2e: ## tests over real processes
 	$(GO) test ./test/e2e/...
 
 mission: ## one line a capability: works, or todo
-	@$(GO) test -count=1 -run TestMission ./test/mission -report
+	@cd test/mission && $(GO) test -count=1 -run TestMission -report
 
 bench: ## measure xmppd and the store with the rulers in RULERS
 	@$(GO) run ./test/bench -rulers $(RULERS)
