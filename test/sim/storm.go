@@ -11,8 +11,8 @@ func (w *world) storm() {
 
 // mishap draws one.
 func (w *world) mishap() {
-	i := w.rng.IntN(len(w.nodes))
-	n := w.nodes[i]
+	n := w.victim()
+	i := n.index
 	switch w.rng.IntN(16) {
 	case 0, 1, 2:
 		n.crash()
@@ -49,6 +49,17 @@ func (w *world) mishap() {
 			n.wipe()
 		}
 	}
+}
+
+// victim is any node, or, for more harm, one that leads.
+func (w *world) victim() *node {
+	n := w.nodes[w.rng.IntN(len(w.nodes))]
+	if n.up && w.chance(0.6) {
+		if id := n.leaderOf(uint32(w.rng.IntN(partitions))); id != 0 {
+			return w.nodes[id-1]
+		}
+	}
+	return n
 }
 
 // hint tells the others, rightly or wrongly, that a node is gone or back.
