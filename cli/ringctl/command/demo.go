@@ -63,7 +63,11 @@ func runDemo(ctx context.Context, env Env, o demoOptions) error {
 	}
 	r, err := demo.Run(ctx, demo.Options{Nodes: o.nodes, Smoke: o.smoke, Out: out, Terminal: terminal, Getenv: env.Getenv})
 	if err != nil {
-		if o.output == formatJSON && !errors.Is(err, context.Canceled) {
+		if errors.Is(err, context.Canceled) {
+			fmt.Fprintln(env.Stderr, "interrupted; the cluster is stopped and its files are removed")
+			return err
+		}
+		if o.output == formatJSON {
 			failed := demo.Report{Nodes: o.nodes, Problems: []string{err.Error()}}
 			return errors.Join(err, writeJSON(env.Stdout, failed))
 		}

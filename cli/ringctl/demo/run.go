@@ -61,6 +61,9 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, t.cluster.Close()) }()
 	if err := t.steps(ctx); err != nil {
+		if o.Smoke && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("not through after %s; is the machine busy with something else? %w", smokeLimit, err)
+		}
 		return nil, err
 	}
 	t.report.OK = len(t.report.Problems) == 0
