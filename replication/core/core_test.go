@@ -147,3 +147,41 @@ func TestEveryRequestIsAnsweredOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestSnapshotsOfManyGroupsTakeTurns(t *testing.T) {
+	w := &world{t: t}
+	w.cluster(3, 0, 12, Config{SleepTicks: 3, KeepEntries: 4})
+	tick := func(n int) {
+		for range n {
+			for _, n := range w.nodes {
+				if n.core != nil {
+					n.core.Tick()
+				}
+			}
+			w.settle()
+		}
+	}
+	tick(2)
+	w.nodes[2].core = nil
+	tick(45) // the others lead its groups now
+	for g := range uint32(12) {
+		for i := range 20 {
+			for _, n := range w.nodes[:2] {
+				n.core.Propose([]Proposal{{Group: g, Cmd: []byte(fmt.Sprint(i)), Done: func(op.WriteResult) {}}})
+			}
+			w.settle()
+		}
+	}
+	w.nodes[2].start()
+	tick(400)
+	for g := range uint32(12) {
+		if a, b := w.nodes[0].state[g].index, w.nodes[2].state[g].index; a != b {
+			t.Errorf("group %d: the replica that was away has applied %d of %d", g, b, a)
+		}
+	}
+	for _, n := range w.nodes {
+		if n.core.snapshots != 0 {
+			t.Errorf("node %d counts %d snapshots in memory", n.id, n.core.snapshots)
+		}
+	}
+}

@@ -46,6 +46,9 @@ func (c *Core) settled(g *group) bool {
 	if g.commit != last || g.applied != last || g.dirty && g.rn.HasReady() {
 		return false
 	}
+	if g.snap.phase != snapNone {
+		return false // asleep it would keep its place among the few that may have one
+	}
 	if len(g.queue) > 0 || len(g.pending) > 0 || len(g.reads.waiting) > 0 || g.reads.asked != nil {
 		return false
 	}
