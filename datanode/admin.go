@@ -14,6 +14,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/replication"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -158,14 +159,22 @@ func (n *Node) command(_ context.Context, conn *xmppconn.Conn, st *stanza.Stanza
 	_ = conn.Send(stanza.AppendIQResult(nil, st, adminxml.Append(nil, command, string(b))))
 }
 
-// bootstrap takes over a first ring document from an operator. The same one
-// again is no error.
+// bootstrap takes over a first ring document from an operator, the only one that
+// does not come through the meta group. The same one again is no error.
 func (n *Node) bootstrap(text string) error {
 	doc, err := ring.Decode([]byte(text))
 	if err != nil {
 		return err
 	}
-	if v := n.view.Load(); v == nil && doc.Epoch != 1 {
+	v := n.view.Load()
+	switch {
+	case v != nil && doc.Cluster != v.doc.Cluster:
+		return fmt.Errorf("%w: this node belongs to cluster %s", replication.ErrForeignCluster, v.doc.Cluster)
+	case v != nil && doc.Epoch > v.doc.Epoch:
+		return fmt.Errorf("this node has the ring of epoch %d and gets newer ones from its members, not by bootstrap", v.doc.Epoch)
+	case v != nil:
+		return nil
+	case doc.Epoch != 1:
 		return errors.New("this data node is in no ring and the document is not a first one; a node joins a running cluster, it is not bootstrapped into it")
 	}
 	return n.adopt(doc)

@@ -93,7 +93,7 @@ func (n *Node) catchUp(ctx context.Context) {
 		if p == nil || p.down.Load() {
 			continue
 		}
-		doc, err := n.fetchRing(ctx, p.jid)
+		doc, err := n.fetch(ctx, p.jid)
 		if err == nil && doc != nil {
 			err = n.adopt(doc)
 		}
@@ -196,7 +196,7 @@ func (n *Node) look(jid string) {
 		if n.view.Load() != nil {
 			return
 		}
-		doc, err := n.fetchRing(ctx, jid)
+		doc, err := n.fetch(ctx, jid)
 		if err != nil || doc == nil {
 			n.log.Debug("ring of a running cluster not readable", "from", jid, "err", err)
 			return

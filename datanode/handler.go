@@ -16,7 +16,7 @@ const (
 	maxClientElement = 2*op.MaxBatch + 64<<10
 	maxClientParts   = 4
 	maxPeerElement   = 1 << 30
-	maxPeerParts     = 2 * paceTogether
+	maxPeerParts     = 2 // one of each lane of the pacer
 )
 
 // handler is the Node as the stream's read loop sees it. It implements

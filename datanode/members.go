@@ -60,6 +60,8 @@ type peer struct {
 	header []byte // `<message to='…' type='normal'>`
 	down   atomic.Bool
 	probed atomic.Int64 // when something was last sent while down, ns
+
+	inOrder, bulk lane // what waits in the pacer
 }
 
 func newPeer(m ring.Member) *peer {

@@ -56,7 +56,8 @@ type Node struct {
 	pacer     pacer
 	tasks     chan func(context.Context) // for the control goroutine
 	wanted    atomic.Uint64              // newest epoch a member announced
-	fatal     chan error                 // the engine's end
+	fetch     func(ctx context.Context, jid string) (*ring.Document, error)
+	fatal     chan error // the engine's end
 
 	stranger  atomic.Pointer[string] // why this store is not what the ring knows under its JID
 	stopping  atomic.Bool
@@ -105,6 +106,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	n.log = cfg.Logger.With("jid", n.full)
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace, wanted: cfg.DiskReserve}
+	n.fetch = n.fetchRing
 	n.answers.init(n)
 	n.announcer.init(n)
 	n.pacer.init(transport{n}.sendPart, xmppconn.ErrOverflow)

@@ -3,100 +3,126 @@ package datanode
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// How what is sent in parts (large values, snapshots) is spread over time. The
-// server keeps 4 MiB for a receiver that does not keep up and bounces the rest,
-// and behind a burst on the own stream heartbeats and answers would wait.
+// How what is sent in parts (large values, snapshots) is spread over time: the
+// server keeps a few MiB for a receiver that does not keep up and then cuts it
+// off.
 const (
-	paceBurst    = 2 << 20   // bytes sent at once after a pause
-	paceRate     = 32 << 20  // bytes a second
-	paceWaiting  = 256 << 20 // bytes that may wait; more are dropped
-	paceTogether = 8         // elements whose parts take turns
-	paceAgain    = 20 * time.Millisecond
+	paceBurst   = 2 << 20   // bytes sent at once after a pause
+	paceRate    = 32 << 20  // bytes a second
+	paceWaiting = 512 << 20 // bytes that may wait; more are dropped
+	paceAgain   = 20 * time.Millisecond
+	// bulkSize is the size of an element from which on it is a snapshot, which
+	// nothing has to wait for; in bytes.
+	bulkSize = 8 << 20
 )
 
-// pacer sends elements part by part. Parts of several take turns, so that a
-// large value does not wait for a snapshot.
+// pacer sends elements part by part, at a bounded rate. What goes to one peer
+// stays in order, because Raft takes an overtaken batch for a lost one and sends
+// it again: while something waits for a peer, smaller batches wait behind it.
+// Only snapshots have a lane of their own. Parts of different lanes take turns.
 type pacer struct {
-	send func(p *peer, part []byte) error
+	send func(p *peer, el []byte) error
 	full error // what send returns when the stream has no room just now
 
 	mu      sync.Mutex
-	queue   []*paced
-	waiting int // bytes
+	active  []*lane // with something in it
+	waiting int     // bytes
 	wake    chan struct{}
 }
 
-// paced is an element on its way.
-type paced struct {
-	p     *peer
-	parts [][]byte
+// lane is a queue of elements. Its fields belong to the pacer, under its lock.
+type lane struct {
+	p        *peer
+	elements [][][]byte // parts of each
+	// busy counts the elements not sent completely. It is read without the lock.
+	busy atomic.Int32
 }
 
 func (c *pacer) init(send func(*peer, []byte) error, full error) {
 	c.send, c.full, c.wake = send, full, make(chan struct{}, 1)
 }
 
-// push takes an element, or drops it when too much waits. It never blocks.
+// push takes an element in parts, or drops it when too much waits. It never blocks.
 func (c *pacer) push(p *peer, parts [][]byte) {
 	size := 0
 	for _, part := range parts {
 		size += len(part)
 	}
-	c.mu.Lock()
-	if c.waiting+size <= paceWaiting {
-		c.waiting += size
-		c.queue = append(c.queue, &paced{p, parts})
+	l := &p.inOrder
+	if size >= bulkSize {
+		l = &p.bulk
 	}
-	c.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting+size > paceWaiting {
+		return
+	}
+	c.waiting += size
+	l.p = p
+	if len(l.elements) == 0 {
+		c.active = append(c.active, l)
+	}
+	l.elements = append(l.elements, parts)
+	l.busy.Add(1)
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
 }
 
-// next takes the part whose turn it is off the queue; turn counts up.
-func (c *pacer) next(turn int) (e *paced, part []byte) {
+// next takes the next part off the lane whose turn it is; last says that its
+// element is complete with it.
+func (c *pacer) next(turn int) (l *lane, part []byte, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
-		return nil, nil
+	if len(c.active) == 0 {
+		return nil, nil, false
 	}
-	i := turn % min(len(c.queue), paceTogether)
-	e = c.queue[i]
-	part = e.parts[0]
-	e.parts = e.parts[1:]
+	i := turn % len(c.active)
+	l = c.active[i]
+	part = l.elements[0][0]
+	l.elements[0] = l.elements[0][1:]
 	c.waiting -= len(part)
-	if len(e.parts) == 0 {
-		c.queue = append(c.queue[:i], c.queue[i+1:]...)
+	if len(l.elements[0]) == 0 {
+		last = true
+		l.elements = l.elements[1:]
+		if len(l.elements) == 0 {
+			l.elements = nil
+			c.active = append(c.active[:i], c.active[i+1:]...)
+		}
 	}
-	return e, part
+	return l, part, last
 }
 
-// drop forgets the rest of an element: without one part it is worthless.
-func (c *pacer) drop(e *paced) {
+// clear empties a lane: its peer or the stream is gone.
+func (c *pacer) clear(l *lane) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, other := range c.queue {
-		if other == e {
-			c.queue = append(c.queue[:i], c.queue[i+1:]...)
+	for i, other := range c.active {
+		if other == l {
+			c.active = append(c.active[:i], c.active[i+1:]...)
 			break
 		}
 	}
-	for _, part := range e.parts {
-		c.waiting -= len(part)
+	for _, parts := range l.elements {
+		for _, part := range parts {
+			c.waiting -= len(part)
+		}
 	}
-	e.parts = nil
+	l.elements = nil
+	l.busy.Store(0)
 }
 
 // run sends until ctx ends.
 func (c *pacer) run(ctx context.Context) {
-	budget, last := float64(paceBurst), time.Now()
+	budget, at := float64(paceBurst), time.Now()
 	for turn := 0; ; turn++ {
-		e, part := c.next(turn)
-		if e == nil {
+		l, part, last := c.next(turn)
+		if l == nil {
 			select {
 			case <-ctx.Done():
 				return
@@ -105,21 +131,23 @@ func (c *pacer) run(ctx context.Context) {
 			continue
 		}
 		now := time.Now()
-		budget = min(paceBurst, budget+paceRate*now.Sub(last).Seconds())
-		last = now
+		budget = min(paceBurst, budget+paceRate*now.Sub(at).Seconds())
+		at = now
 		if short := float64(len(part)) - budget; short > 0 && !rest(ctx, time.Duration(short/paceRate*float64(time.Second))) {
 			return
 		}
 		budget -= float64(len(part))
-		err := c.send(e.p, part)
+		err := c.send(l.p, part)
 		for err != nil && err == c.full {
 			if !rest(ctx, paceAgain) {
 				return
 			}
-			err = c.send(e.p, part)
+			err = c.send(l.p, part)
 		}
 		if err != nil {
-			c.drop(e)
+			c.clear(l)
+		} else if last {
+			l.busy.Add(-1)
 		}
 	}
 }

@@ -41,8 +41,8 @@ func runPacer(t *testing.T, errs func(n int) error, push func(*pacer)) []sentPar
 		time.Sleep(time.Minute)
 		cancel()
 		<-done
-		if c.waiting != 0 || len(c.queue) != 0 {
-			t.Errorf("%d bytes in %d elements still wait", c.waiting, len(c.queue))
+		if c.waiting != 0 || len(c.active) != 0 {
+			t.Errorf("%d bytes in %d lanes still wait", c.waiting, len(c.active))
 		}
 	})
 	return out
@@ -83,18 +83,27 @@ func TestPacerSpreadsALargeElement(t *testing.T) {
 }
 
 func TestPacerTakesTurns(t *testing.T) {
+	two := &peer{id: 2}
 	got := runPacer(t, noError, func(c *pacer) {
-		c.push(&peer{id: 2}, parts(400, 128<<10))
-		c.push(&peer{id: 3}, parts(4, 128<<10))
+		c.push(two, parts(400, 128<<10))        // a snapshot
+		c.push(two, parts(4, 100<<10))          // does not wait for it
+		c.push(two, parts(1, 7))                // waits for the one before
+		c.push(&peer{id: 3}, parts(4, 101<<10)) // waits for neither
 	})
-	last := 0
+	var order []int
 	for i, s := range got {
-		if s.p == 3 {
-			last = i
+		if s.size == 100<<10 || s.size == 7 {
+			order = append(order, s.size)
+		}
+		if s.size != 128<<10 && i > 16+3*5 { // the first burst may be through before they come
+			t.Errorf("part %d of %d bytes to %d", i, s.size, s.p)
 		}
 	}
-	if len(got) != 404 || last > 16+2*4 { // the burst may be through before it came
-		t.Errorf("%d parts; the small element was through at part %d", len(got), last)
+	if len(got) != 409 || !slices.Equal(order, []int{100 << 10, 100 << 10, 100 << 10, 100 << 10, 7}) {
+		t.Errorf("%d parts, order %v", len(got), order)
+	}
+	if two.inOrder.busy.Load() != 0 || two.bulk.busy.Load() != 0 {
+		t.Error("busy when all is sent")
 	}
 }
 

@@ -33,21 +33,24 @@ func (t transport) Send(to uint64, batch []byte) {
 	if p == nil || !p.reachable(time.Now().UnixNano()) {
 		return
 	}
-	buf := t.n.buffers.get()
-	defer func() { t.n.buffers.put(buf) }()
-	if base64.StdEncoding.EncodedLen(len(batch)) <= maxElement-256 {
-		buf = append(buf, p.header...)
-		buf = wire.AppendRaft(buf, v.self, t.n.store, batch)
-		buf = append(buf, noStore+`</message>`...)
-		_ = conn.Send(buf) // dropped: see above
+	if base64.StdEncoding.EncodedLen(len(batch)) > maxElement-256 {
+		el := wire.AppendRaft(nil, v.self, t.n.store, batch)
+		id := "r" + strconv.FormatUint(t.n.fragments.Add(1), 36)
+		t.n.pacer.push(p, wire.Split(el, maxElement, id))
 		return
 	}
-	el := wire.AppendRaft(nil, v.self, t.n.store, batch)
-	id := "r" + strconv.FormatUint(t.n.fragments.Add(1), 36)
-	t.n.pacer.push(p, wire.Split(el, maxElement, id))
+	if p.inOrder.busy.Load() > 0 {
+		t.n.pacer.push(p, [][]byte{wire.AppendRaft(nil, v.self, t.n.store, batch)})
+		return
+	}
+	buf := append(t.n.buffers.get(), p.header...)
+	buf = wire.AppendRaft(buf, v.self, t.n.store, batch)
+	buf = append(buf, noStore+`</message>`...)
+	_ = conn.Send(buf) // dropped: see above
+	t.n.buffers.put(buf)
 }
 
-// sendPart sends one part of a batch. Errors: xmppconn.ErrOverflow where another
+// sendPart sends one part of a batch, or a batch that waited. Errors: xmppconn.ErrOverflow where another
 // try makes sense, or what makes the rest useless.
 func (t transport) sendPart(p *peer, part []byte) error {
 	conn := t.n.conn.Load()

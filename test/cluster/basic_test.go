@@ -131,7 +131,7 @@ func TestReadsByMessage(t *testing.T) {
 	app.mu.Lock()
 	app.reads[tag] = ch
 	app.mu.Unlock()
-	received := app.send(nodeJID(0), &wire.Request{Reads: []wire.Read{{Tag: tag, Partition: c.doc.Partition(root), Read: get(root, "")}}})
+	received, _ := app.send(nodeJID(0), &wire.Request{Reads: []wire.Read{{Tag: tag, Partition: c.doc.Partition(root), Read: get(root, "")}}})
 	select {
 	case res := <-ch:
 		if res.Code != op.OK || len(res.Objects) != 1 || len(res.Objects[0].Refs) != 2000 {
@@ -141,4 +141,48 @@ func TestReadsByMessage(t *testing.T) {
 		t.Fatal("no answer")
 	}
 	<-received
+}
+
+// TestCatchUp: a node that was away for longer than the others keep the log gets
+// a snapshot, in many parts.
+func TestCatchUp(t *testing.T) {
+	c := newCluster(t, 3)
+	c.bootstrap()
+	app := c.rawClient("app")
+	root := "big"
+	s := c.session(app, root)
+	p := c.doc.Partition(root)
+	c.stop(2)
+	value := bytes.Repeat([]byte("x"), 1<<20)
+	const n = 24
+	for i := range n {
+		if res := c.write(app, put(s, uint64(i+1), root, fmt.Sprint(i), value)); res.Code != op.OK {
+			t.Fatalf("write %d: %+v", i, res)
+		}
+	}
+	applied := func(i int) uint64 {
+		st, err := c.op.Groups(t.Context(), nodeJID(i))
+		if err != nil {
+			return 0
+		}
+		for _, g := range st.Groups {
+			if g.Group == p {
+				return g.Applied
+			}
+		}
+		return 0
+	}
+	want := max(applied(0), applied(1))
+	began := time.Now()
+	c.start(2)
+	c.eventually("the node has caught up", func() bool { return applied(2) >= want })
+	t.Logf("%d MiB caught up in %v", n, time.Since(began))
+	// And it counts: with it alone beside one other there is a majority.
+	c.stop(0)
+	if res := c.write(app, put(s, n+1, root, "last", []byte("v"))); res.Code != op.OK {
+		t.Fatalf("write: %+v", res)
+	}
+	if res := c.read(app, get(root, "0")); res.Code != op.OK || res.Objects[0].Size != 1<<20 {
+		t.Fatalf("read: %+v", res)
+	}
 }

@@ -28,7 +28,7 @@ type rawClient struct {
 	writes   map[uint64]chan op.WriteResult
 	reads    map[uint64]chan op.ReadResult
 	received map[string]chan struct{}
-	errors   chan *xmppconn.StanzaError
+	errors   map[string]chan *xmppconn.StanzaError // by the id of what was sent
 	parts    *wire.Assembler
 }
 
@@ -38,7 +38,7 @@ func (c *cluster) rawClient(name string) *rawClient {
 	r := &rawClient{
 		t: c.t, cancel: cancel, ended: make(chan struct{}), up: make(chan struct{}),
 		writes: map[uint64]chan op.WriteResult{}, reads: map[uint64]chan op.ReadResult{},
-		received: map[string]chan struct{}{}, errors: make(chan *xmppconn.StanzaError, 16),
+		received: map[string]chan struct{}{}, errors: map[string]chan *xmppconn.StanzaError{},
 		parts: wire.NewAssembler(16<<20, 4),
 	}
 	go func() {
@@ -79,7 +79,13 @@ func (r *rawClient) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
 		return false
 	}
 	if st.IsType("error") {
-		r.errors <- xmppconn.ParseError(st)
+		r.mu.Lock()
+		ch := r.errors[st.AttrString(st.ID)]
+		r.mu.Unlock()
+		select {
+		case ch <- xmppconn.ParseError(st):
+		default: // each part of a request is bounced
+		}
 		return true
 	}
 	p := stanza.Parse(st.Raw)
@@ -137,12 +143,23 @@ func (r *rawClient) results(el []byte) {
 func (r *rawClient) Idle(*xmppconn.Conn) {}
 func (r *rawClient) Down(error)          { r.iqs.Down() }
 
-// send sends a request to a node and returns the channel that its receipt closes.
-func (r *rawClient) send(to string, req *wire.Request) (received chan struct{}) {
-	r.t.Helper()
+// failures returns the channel for errors that answer the stanza with the id.
+func (r *rawClient) failures(id string) chan *xmppconn.StanzaError {
 	r.mu.Lock()
-	r.tag++
-	id := fmt.Sprint("m", r.tag)
+	defer r.mu.Unlock()
+	if r.errors[id] == nil {
+		r.errors[id] = make(chan *xmppconn.StanzaError, 1)
+	}
+	return r.errors[id]
+}
+
+// send sends a request to a node and returns the channel that its receipt
+// closes, and the one for an error.
+func (r *rawClient) send(to string, req *wire.Request) (received chan struct{}, failed chan *xmppconn.StanzaError) {
+	r.t.Helper()
+	id := fmt.Sprint("m", r.nextTag())
+	failed = r.failures(id)
+	r.mu.Lock()
 	received = make(chan struct{})
 	r.received[id] = received
 	conn := r.conn
@@ -152,7 +169,7 @@ func (r *rawClient) send(to string, req *wire.Request) (received chan struct{}) 
 		// A stream that is down loses it, as a network does.
 		_ = conn.Send(wire.AppendMessage(nil, to, id, true, p))
 	}
-	return received
+	return received, failed
 }
 
 // one sends one open or write and waits for result and receipt; false when no
@@ -163,7 +180,7 @@ func (r *rawClient) one(to string, req *wire.Request, tag uint64) (op.WriteResul
 	r.mu.Lock()
 	r.writes[tag] = ch
 	r.mu.Unlock()
-	received := r.send(to, req)
+	received, failed := r.send(to, req)
 	timeout := time.After(3 * time.Second)
 	select {
 	case res := <-ch:
@@ -173,7 +190,7 @@ func (r *rawClient) one(to string, req *wire.Request, tag uint64) (op.WriteResul
 			r.t.Errorf("result %+v came without a receipt", res)
 		}
 		return res, true
-	case e := <-r.errors:
+	case e := <-failed:
 		return op.WriteResult{Code: op.Unavailable, Text: e.Error()}, true
 	case <-timeout:
 		return op.WriteResult{}, false

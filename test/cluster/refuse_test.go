@@ -94,6 +94,7 @@ func TestBadInput(t *testing.T) {
 // malformed sends stanzas that no client should.
 func (r *rawClient) malformed(t *testing.T) {
 	t.Helper()
+	r.failures("bad")
 	for name, try := range map[string]struct{ payload, want string }{
 		"ops without tag":  {`<ops xmlns='urn:rosterdb:store:1' epoch='x'/>`, "bad-request"},
 		"part of nothing":  {`<part xmlns='urn:rosterdb:store:1' id='q' n='3' of='9'>AAAA</part>`, "bad-request"},
@@ -104,7 +105,7 @@ func (r *rawClient) malformed(t *testing.T) {
 			t.Fatal(err)
 		}
 		select {
-		case e := <-r.errors:
+		case e := <-r.failures("bad"):
 			if e.Condition != try.want || e.Text == "" {
 				t.Errorf("%s: %v, want %s with a text", name, e, try.want)
 			}
