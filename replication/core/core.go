@@ -61,12 +61,12 @@ type Core struct {
 	spare  []*group // storage of dirty, to swap with
 	peers  []*peer  // by id
 
-	wal       walQueue
-	due       []afterAppend // what need not wait for the WAL
-	pending   int64         // bytes of proposals not yet answered
-	waiting   int           // reads not yet handed out
-	logBytes  int64
-	snapshots int // groups that make, hold or send one
+	wal      walQueue
+	due      []afterAppend // what need not wait for the WAL
+	pending  int64         // bytes of proposals not yet answered
+	waiting  int           // reads not yet handed out
+	logBytes int64
+	snaps    snapshotBudget
 
 	full     bool
 	stopping bool

@@ -180,8 +180,8 @@ func TestSnapshotsOfManyGroupsTakeTurns(t *testing.T) {
 		}
 	}
 	for _, n := range w.nodes {
-		if n.core.snapshots != 0 {
-			t.Errorf("node %d counts %d snapshots in memory", n.id, n.core.snapshots)
+		if n.core.snaps != (snapshotBudget{}) {
+			t.Errorf("node %d counts snapshots in memory: %+v", n.id, n.core.snaps)
 		}
 	}
 }

@@ -9,10 +9,12 @@ import (
 )
 
 const (
-	maxSnapshots      = 2   // groups whose snapshots are in memory at once
-	snapshotTicks     = 200 // ticks a follower has to take a snapshot,
+	maxMaking         = 2        // snapshots being made at once
+	maxHeld           = 32       // snapshots in memory at once,
+	maxHeldBytes      = 16 << 20 // of which all but one fit this
+	snapshotTicks     = 200      // ticks a follower has to take a snapshot,
 	snapshotTickBytes = 64 << 10
-	snapshotKeep      = 40 // ticks a finished snapshot waits for a follower
+	snapshotKeep      = 40 // ticks a finished snapshot waits for a follower to ask
 )
 
 type snapPhase uint8
@@ -48,9 +50,9 @@ func (c *Core) snapshot(g *group) (*pb.Snapshot, error) {
 		}
 		c.dropSnapshot(g) // the log has moved past it
 	}
-	if s.phase == snapNone && c.snapshots < maxSnapshots {
+	if s.phase == snapNone && c.snaps.room() {
 		s.phase = snapMaking
-		c.snapshots++
+		c.snaps.making++
 		c.next.Snapshots = append(c.next.Snapshots, g.id)
 	}
 	return nil, raft.ErrSnapshotTemporarilyUnavailable
@@ -63,18 +65,21 @@ func (c *Core) SnapshotDone(id uint32, index, term uint64, conf, data []byte, er
 	if g.snap.phase != snapMaking {
 		return nil
 	}
+	c.snaps.making--
+	g.snap.phase = snapNone
 	var cs *pb.ConfState
 	if err == nil {
 		cs, err = DecodeConf(conf)
 	}
-	if err != nil || g.state != raft.StateLeader || index < g.log.offset {
-		c.dropSnapshot(g)
-		if err != nil {
-			return fmt.Errorf("make snapshot of group %d: %w", id, err)
-		}
+	if err != nil {
+		return fmt.Errorf("make snapshot of group %d: %w", id, err)
+	}
+	if g.state != raft.StateLeader || index < g.log.offset {
 		return nil
 	}
 	g.snap.phase = snapReady
+	c.snaps.held++
+	c.snaps.bytes += int64(len(data))
 	g.snap.snap = newSnapshot(index, term, cs, data)
 	g.snap.until = c.now + snapshotKeep
 	return nil
@@ -104,7 +109,7 @@ func (c *Core) tickSnapshot(g *group) {
 		p := c.peer(t.peer)
 		switch {
 		case !taking:
-			s.until = c.now + snapshotKeep
+			s.until = c.now // others wait for their turn
 		case c.now >= t.deadline || p == nil || !p.up:
 			lost = append(lost, t.peer)
 		default:
@@ -120,9 +125,23 @@ func (c *Core) tickSnapshot(g *group) {
 	}
 }
 
+// dropSnapshot forgets a snapshot that is ready; one being made ends by itself.
 func (c *Core) dropSnapshot(g *group) {
-	if g.snap.phase != snapNone {
-		c.snapshots--
+	if g.snap.phase != snapReady {
+		return
 	}
+	c.snaps.held--
+	c.snaps.bytes -= int64(len(g.snap.snap.GetData()))
 	g.snap = outgoingSnapshot{}
+}
+
+// snapshotBudget bounds the memory that snapshots take: their size is known only
+// when they are made.
+type snapshotBudget struct {
+	making, held int
+	bytes        int64
+}
+
+func (b *snapshotBudget) room() bool {
+	return b.making < maxMaking && b.held < maxHeld && (b.held == 0 || b.bytes < maxHeldBytes)
 }
