@@ -32,7 +32,8 @@ type handler struct {
 	readRequests []replication.ReadRequest
 	clock        int64 // ms since 1970, of this wake-up; 0: not looked at yet
 
-	elements [][]byte // of the message being handled
+	elements  [][]byte // of the message being handled
+	partsFrom []*peer  // peers whose parts are to be acknowledged
 }
 
 func newHandler(n *Node) *handler {
@@ -55,7 +56,10 @@ func (h *handler) Up(c *xmppconn.Conn) {
 
 // Idle implements xmppconn.Handler: what the bytes read brought goes to the
 // engine in one batch.
-func (h *handler) Idle(*xmppconn.Conn) {
+func (h *handler) Idle(c *xmppconn.Conn) {
+	if len(h.partsFrom) > 0 {
+		h.acknowledgeParts(c)
+	}
 	if len(h.proposals) > 0 {
 		h.n.engine.ProposeBatch(h.proposals)
 		h.proposals = make([]replication.Proposal, 0, min(cap(h.proposals), 256))

@@ -61,7 +61,10 @@ type peer struct {
 	down   atomic.Bool
 	probed atomic.Int64 // when something was last sent while down, ns
 
-	inOrder, bulk lane // what waits in the pacer
+	// Of the pacer: what waits, and what is on its way.
+	inOrder, bulk lane
+	flight        flight
+	received      int // parts not acknowledged yet; of the read loop
 }
 
 func newPeer(m ring.Member) *peer {

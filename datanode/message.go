@@ -1,6 +1,8 @@
 package datanode
 
 import (
+	"strconv"
+
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
@@ -86,6 +88,34 @@ func isPart(el []byte) bool {
 	return p.Next() == stanza.Start && string(p.Name()) == "part"
 }
 
+// The receiver of parts tells their sender how many it got, which opens the
+// sender's window again.
+
+func appendGot(dst []byte, parts int) []byte {
+	dst = append(dst, "<got xmlns='"+wire.NSRaft+"' parts='"...)
+	return append(strconv.AppendInt(dst, int64(parts), 10), "'/>"...)
+}
+
+func partsGot(el []byte) (parts int, ok bool) {
+	p := stanza.Parse(el)
+	if p.Next() != stanza.Start || string(p.Name()) != "got" {
+		return 0, false
+	}
+	a, _ := p.Attr("parts")
+	n, err := strconv.ParseUint(string(a), 10, 16)
+	return int(n), err == nil
+}
+
+// acknowledgeParts tells the peers whose parts came with the bytes just read.
+func (h *handler) acknowledgeParts(conn *xmppconn.Conn) {
+	for _, p := range h.partsFrom {
+		b := appendGot(append([]byte(nil), p.header...), p.received)
+		p.received = 0
+		_ = conn.Send(append(b, noStore+`</message>`...)) // lost: the sender goes on after a while
+	}
+	h.partsFrom = h.partsFrom[:0]
+}
+
 // refuse answers a stanza with an error (RFC 6120 section 8.3). A message
 // without id is nobody's question.
 func (h *handler) refuse(conn *xmppconn.Conn, st *stanza.Stanza, condition, text string) {
@@ -111,7 +141,14 @@ func (h *handler) fromPeer(p *peer, st *stanza.Stanza) {
 		return
 	}
 	for _, el := range h.elements {
+		if n, ok := partsGot(el); ok {
+			h.n.pacer.got(p, n)
+			continue
+		}
 		if isPart(el) {
+			if p.received++; p.received == 1 {
+				h.partsFrom = append(h.partsFrom, p)
+			}
 			whole, done, err := h.peerParts.Add(p.jid, el)
 			if err != nil || !done {
 				continue // Raft repeats what got lost

@@ -2,28 +2,30 @@ package datanode
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// How what is sent in parts (large values, snapshots) is spread over time: the
-// server keeps a few MiB for a receiver that does not keep up and then cuts it
-// off.
+// How what is sent in parts (large values, snapshots) is kept from overrunning
+// its receiver: XMPP has no flow control from end to end, and a server cuts off
+// who does not read as fast as others send to it.
 const (
-	paceBurst   = 2 << 20   // bytes sent at once after a pause
-	paceRate    = 32 << 20  // bytes a second
-	paceWaiting = 512 << 20 // bytes that may wait; more are dropped
+	paceWindow  = 4               // parts to one peer on their way (count)
+	paceStale   = 2 * time.Second // without a word of them they are taken for lost
+	paceWaiting = 512 << 20       // bytes that may wait; more are dropped
 	paceAgain   = 20 * time.Millisecond
 	// bulkSize is the size of an element from which on it is a snapshot, which
 	// nothing has to wait for; in bytes.
 	bulkSize = 8 << 20
 )
 
-// pacer sends elements part by part, at a bounded rate. What goes to one peer
-// stays in order, because Raft takes an overtaken batch for a lost one and sends
-// it again: while something waits for a peer, smaller batches wait behind it.
-// Only snapshots have a lane of their own. Parts of different lanes take turns.
+// pacer sends elements part by part, as fast as the receiver says that it got
+// them. What goes to one peer stays in order, because Raft takes an overtaken
+// batch for a lost one and sends it again: while something waits for a peer,
+// smaller batches wait behind it. Only snapshots have a lane of their own. Parts
+// of different lanes take turns.
 type pacer struct {
 	send func(p *peer, el []byte) error
 	full error // what send returns when the stream has no room just now
@@ -37,13 +39,31 @@ type pacer struct {
 // lane is a queue of elements. Its fields belong to the pacer, under its lock.
 type lane struct {
 	p        *peer
-	elements [][][]byte // parts of each
+	elements []element
 	// busy counts the elements not sent completely. It is read without the lock.
 	busy atomic.Int32
 }
 
+type element struct {
+	parts [][]byte
+	whole bool // in one piece, which the receiver does not acknowledge
+}
+
+// flight is what is on its way to a peer, under the pacer's lock.
+type flight struct {
+	parts int
+	since time.Time // the last word of it, or the first part
+}
+
 func (c *pacer) init(send func(*peer, []byte) error, full error) {
 	c.send, c.full, c.wake = send, full, make(chan struct{}, 1)
+}
+
+func (c *pacer) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // push takes an element in parts, or drops it when too much waits. It never blocks.
@@ -62,81 +82,104 @@ func (c *pacer) push(p *peer, parts [][]byte) {
 		return
 	}
 	c.waiting += size
-	l.p = p
+	if l.p == nil {
+		l.p = p
+	}
 	if len(l.elements) == 0 {
 		c.active = append(c.active, l)
 	}
-	l.elements = append(l.elements, parts)
+	l.elements = append(l.elements, element{parts, len(parts) == 1})
 	l.busy.Add(1)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.poke()
 }
 
-// next takes the next part off the lane whose turn it is; last says that its
-// element is complete with it.
-func (c *pacer) next(turn int) (l *lane, part []byte, last bool) {
+// got notes that a peer has received parts.
+func (c *pacer) got(p *peer, parts int) {
+	c.mu.Lock()
+	p.flight.parts = max(0, p.flight.parts-parts)
+	p.flight.since = time.Now()
+	c.mu.Unlock()
+	c.poke()
+}
+
+// next takes the next part that may be sent off the lane whose turn it is; last
+// says that its element is complete with it. l is nil when nothing may be sent,
+// waiting then says whether something waits.
+func (c *pacer) next(turn int) (l *lane, part []byte, last, waiting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.active) == 0 {
-		return nil, nil, false
-	}
-	i := turn % len(c.active)
-	l = c.active[i]
-	part = l.elements[0][0]
-	l.elements[0] = l.elements[0][1:]
-	c.waiting -= len(part)
-	if len(l.elements[0]) == 0 {
-		last = true
-		l.elements = l.elements[1:]
+	for i := range c.active {
+		i = (i + turn) % len(c.active)
+		l = c.active[i]
+		e := &l.elements[0]
+		if !e.whole && !l.p.flight.take() {
+			continue
+		}
+		part = e.parts[0]
+		e.parts = e.parts[1:]
+		c.waiting -= len(part)
+		if last = len(e.parts) == 0; last {
+			l.elements = l.elements[1:]
+		}
 		if len(l.elements) == 0 {
 			l.elements = nil
-			c.active = append(c.active[:i], c.active[i+1:]...)
+			c.active = slices.Delete(c.active, i, i+1)
 		}
+		return l, part, last, true
 	}
-	return l, part, last
+	return nil, nil, false, len(c.active) > 0
+}
+
+// take makes room in the window for one more part; false when there is none.
+func (f *flight) take() bool {
+	now := time.Now()
+	if f.parts >= paceWindow && now.Sub(f.since) < paceStale {
+		return false
+	}
+	if f.parts >= paceWindow {
+		f.parts = 0 // lost, or the receiver's word was
+	}
+	if f.parts == 0 {
+		f.since = now
+	}
+	f.parts++
+	return true
 }
 
 // clear empties a lane: its peer or the stream is gone.
 func (c *pacer) clear(l *lane) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, other := range c.active {
-		if other == l {
-			c.active = append(c.active[:i], c.active[i+1:]...)
-			break
-		}
-	}
-	for _, parts := range l.elements {
-		for _, part := range parts {
+	c.active = slices.DeleteFunc(c.active, func(other *lane) bool { return other == l })
+	for _, e := range l.elements {
+		for _, part := range e.parts {
 			c.waiting -= len(part)
 		}
 	}
 	l.elements = nil
 	l.busy.Store(0)
+	l.p.flight.parts = 0
 }
 
 // run sends until ctx ends.
 func (c *pacer) run(ctx context.Context) {
-	budget, at := float64(paceBurst), time.Now()
+	stale := time.NewTicker(paceStale / 4)
+	defer stale.Stop()
 	for turn := 0; ; turn++ {
-		l, part, last := c.next(turn)
+		l, part, last, waiting := c.next(turn)
 		if l == nil {
+			var again <-chan time.Time
+			if waiting {
+				again = stale.C
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-c.wake:
+			case <-again:
 			}
 			continue
 		}
-		now := time.Now()
-		budget = min(paceBurst, budget+paceRate*now.Sub(at).Seconds())
-		at = now
-		if short := float64(len(part)) - budget; short > 0 && !rest(ctx, time.Duration(short/paceRate*float64(time.Second))) {
-			return
-		}
-		budget -= float64(len(part))
 		err := c.send(l.p, part)
 		for err != nil && err == c.full {
 			if !rest(ctx, paceAgain) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,9 @@ func runPacer(t *testing.T, errs func(n int) error, push func(*pacer)) []sentPar
 				return err
 			}
 			out = append(out, sentPart{p.id, len(part), time.Since(began)})
+			if p.id > 9 {
+				c.got(p, 1) // a peer that is quick
+			}
 			return nil
 		}, errFull)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -60,47 +64,79 @@ func parts(n, size int) [][]byte {
 
 func noError(int) error { return nil }
 
-func TestPacerSpreadsALargeElement(t *testing.T) {
-	const size = 128 << 10
-	got := runPacer(t, noError, func(c *pacer) { c.push(&peer{id: 2}, parts(800, size)) }) // 100 MiB
-	if len(got) != 800 {
-		t.Fatalf("%d of 800 parts", len(got))
-	}
-	if got[15].at != 0 {
-		t.Errorf("the burst waited: %v", got[15].at)
-	}
-	if end := got[799].at; end < 2900*time.Millisecond || end > 3300*time.Millisecond {
-		t.Errorf("100 MiB took %v at 32 MiB/s", end)
-	}
-	// In no stretch of time more than burst and rate permit.
-	for i := range got {
-		for j := i; j < len(got); j += 37 {
-			if bytes, most := (j-i+1)*size, paceBurst+size+int(paceRate*(got[j].at-got[i].at).Seconds()); bytes > most {
-				t.Fatalf("%d bytes between %v and %v", bytes, got[i].at, got[j].at)
-			}
+// TestPacerKeepsTheWindow: however slow the receiver, there are never more parts
+// on their way than it may have.
+func TestPacerKeepsTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var flying atomic.Int32
+		most, delivered := int32(0), 0
+		arrived := make(chan *peer, 100)
+		var c pacer
+		c.init(func(p *peer, _ []byte) error {
+			most = max(most, flying.Add(1))
+			arrived <- p
+			return nil
+		}, errFull)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.run(ctx)
+		}()
+		two := &peer{id: 2}
+		c.push(two, parts(200, 64<<10)) // a snapshot
+		c.push(two, parts(20, 64<<10))
+		for range 220 {
+			p := <-arrived
+			time.Sleep(10 * time.Millisecond) // a slow receiver
+			delivered++
+			flying.Add(-1)
+			c.got(p, 1)
 		}
+		synctest.Wait()
+		cancel()
+		<-done
+		if most > paceWindow || delivered != 220 || c.waiting != 0 || len(c.active) != 0 {
+			t.Errorf("%d on their way at a time, %d delivered, %d bytes wait", most, delivered, c.waiting)
+		}
+	})
+}
+
+// TestPacerGoesOnWithoutAWord: when parts or their acknowledgement are lost, the
+// rest goes on after a while.
+func TestPacerGoesOnWithoutAWord(t *testing.T) {
+	got := runPacer(t, noError, func(c *pacer) { c.push(&peer{id: 2}, parts(10, 100)) })
+	if len(got) != 10 {
+		t.Fatalf("%d of 10 parts", len(got))
+	}
+	if got[3].at != 0 || got[4].at < paceStale || got[9].at > 3*paceStale {
+		t.Errorf("parts at %v, %v, %v", got[3].at, got[4].at, got[9].at)
 	}
 }
 
 func TestPacerTakesTurns(t *testing.T) {
-	two := &peer{id: 2}
+	two := &peer{id: 12}
 	got := runPacer(t, noError, func(c *pacer) {
-		c.push(two, parts(400, 128<<10))        // a snapshot
-		c.push(two, parts(4, 100<<10))          // does not wait for it
-		c.push(two, parts(1, 7))                // waits for the one before
-		c.push(&peer{id: 3}, parts(4, 101<<10)) // waits for neither
+		c.push(two, parts(400, 128<<10))         // a snapshot
+		c.push(two, parts(4, 100<<10))           // does not wait for it
+		c.push(two, parts(1, 7))                 // waits for the one before
+		c.push(&peer{id: 13}, parts(4, 101<<10)) // waits for neither
 	})
 	var order []int
+	lastOther := 0
 	for i, s := range got {
 		if s.size == 100<<10 || s.size == 7 {
 			order = append(order, s.size)
 		}
-		if s.size != 128<<10 && i > 16+3*5 { // the first burst may be through before they come
-			t.Errorf("part %d of %d bytes to %d", i, s.size, s.p)
+		if s.p == 13 || s.size == 7 {
+			lastOther = i
 		}
 	}
 	if len(got) != 409 || !slices.Equal(order, []int{100 << 10, 100 << 10, 100 << 10, 100 << 10, 7}) {
 		t.Errorf("%d parts, order %v", len(got), order)
+	}
+	if lastOther > 350 {
+		t.Errorf("the snapshot held up others until part %d", lastOther)
 	}
 	if two.inOrder.busy.Load() != 0 || two.bulk.busy.Load() != 0 {
 		t.Error("busy when all is sent")
