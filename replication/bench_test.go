@@ -35,7 +35,7 @@ func benchWriters(b *testing.B, writers, partitions int) {
 		return true
 	})
 	var next atomic.Int64
-	cpu := cpuTime(b)
+	cpu, sends := cpuTime(b), c.net.sends.Load()
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	for i := range ws {
@@ -58,6 +58,7 @@ func benchWriters(b *testing.B, writers, partitions int) {
 	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
+	b.ReportMetric(float64(c.net.sends.Load()-sends)/float64(b.N), "batches/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 	var appends uint64
 	for i := range c.dirs {
@@ -82,7 +83,7 @@ func benchReaders(b *testing.B, readers, partitions int) {
 		nodes[g] = c.leader(uint32(g))
 	}
 	var next atomic.Int64
-	cpu := cpuTime(b)
+	cpu, sends := cpuTime(b), c.net.sends.Load()
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	for i := range readers {
@@ -101,6 +102,7 @@ func benchReaders(b *testing.B, readers, partitions int) {
 	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-us/op")
+	b.ReportMetric(float64(c.net.sends.Load()-sends)/float64(b.N), "batches/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
 }
 

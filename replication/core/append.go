@@ -172,6 +172,7 @@ func (c *Core) takeWAL() {
 		return
 	}
 	q.busy, q.urgent = true, false
+	c.rounds = -1 // the one that filled this batch does not count
 	q.seq++
 	q.batch, q.inFlight = q.inFlight, q.batch
 	q.after, q.inAfter = q.inAfter[:0], q.after
@@ -192,6 +193,11 @@ func (c *Core) WALDone() {
 	c.deliver()
 	q := &c.wal
 	q.busy = false
+	for i, g := range c.queued {
+		c.mark(g)
+		c.queued[i] = nil
+	}
+	c.queued = c.queued[:0]
 	clear(q.inFlight.Entries)
 	q.inFlight.Entries = q.inFlight.Entries[:0]
 	q.inFlight.States = q.inFlight.States[:0]

@@ -61,12 +61,15 @@ type Core struct {
 	spare  []*group // storage of dirty, to swap with
 	peers  []*peer  // by id
 
-	wal      walQueue
-	due      []afterAppend // what need not wait for the WAL
-	pending  int64         // bytes of proposals not yet answered
-	waiting  int           // reads not yet handed out
-	logBytes int64
-	snaps    snapshotBudget
+	wal       walQueue
+	due       []afterAppend // what need not wait for the WAL
+	queued    []*group      // with proposals that may wait for the end of an fsync
+	rounds    int           // of proposals since the last fsync began
+	proposing bool          // in this step
+	pending   int64         // bytes of proposals not yet answered
+	waiting   int           // reads not yet handed out
+	logBytes  int64
+	snaps     snapshotBudget
 
 	full     bool
 	stopping bool
@@ -92,6 +95,7 @@ func (c *Core) SetMember(id uint64) { c.cfg.Member = id }
 
 // Advance works off what the inputs set in motion.
 func (c *Core) Advance() *Round {
+	c.proposing = false
 	for len(c.dirty) > 0 || len(c.due) > 0 {
 		c.passDue()
 		todo := c.dirty
@@ -104,8 +108,13 @@ func (c *Core) Advance() *Round {
 		c.takeWAL()
 	}
 	c.takeWAL()
+	if c.proposing {
+		c.rounds++
+	}
 	for _, p := range c.peers {
-		c.flushPeer(p)
+		if p.urgent || c.now > p.opened {
+			c.flushPeer(p)
+		}
 	}
 	c.next, c.last = c.last, c.next
 	c.next.reset()
@@ -161,8 +170,20 @@ func (c *Core) Tick() {
 }
 
 // SetFull tells whether the disk is full: then proposals are refused and
-// leadership is given away; reads and votes go on.
-func (c *Core) SetFull(full bool) { c.full = full }
+// leadership is given away; reads go on.
+func (c *Core) SetFull(full bool) {
+	c.full = full
+	if !full {
+		return
+	}
+	for _, g := range c.list {
+		for _, p := range g.queue {
+			c.pending -= int64(len(p.Cmd))
+			c.answerWrite(p.Done, diskFull())
+		}
+		g.queue = nil
+	}
+}
 
 // Stop refuses new work and asks peers to take over the groups led here. Call
 // Tick and Advance on until Leaving is 0 or patience ends, then Abandon.

@@ -37,6 +37,7 @@ type group struct {
 	restored  bool
 	batch     walMark
 
+	acked  struct{ index, term uint64 } // last append answered, see urgent
 	asleep bool
 	busyAt uint64 // tick of the last thing that a sleeping group would not do
 	eager  int    // campaigns still to be tried soon after a hint

@@ -9,6 +9,11 @@ import (
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
+// roundsAnFsync is how many rounds of proposals go to the peers while one fsync
+// runs here. Their entries could not be durable here before the next one, so more
+// rounds would mean more messages and hardly less waiting.
+const roundsAnFsync = 1
+
 // Propose takes proposals for any groups. All of a group's that come before the
 // next Advance become one append.
 func (c *Core) Propose(ps []Proposal) {
@@ -20,7 +25,7 @@ func (c *Core) Propose(ps []Proposal) {
 			continue
 		}
 		if c.full {
-			c.answerWrite(p.Done, op.WriteResult{Code: op.Full, Text: "the disk of this data node is full; make room or try again later"})
+			c.answerWrite(p.Done, diskFull())
 			continue
 		}
 		if c.pending+int64(len(p.Cmd)) > c.cfg.MaxPending {
@@ -28,10 +33,17 @@ func (c *Core) Propose(ps []Proposal) {
 			continue
 		}
 		c.pending += int64(len(p.Cmd))
+		if len(g.queue) == 0 {
+			c.queued = append(c.queued, g)
+		}
 		g.queue = append(g.queue, p)
 		c.wake(g)
 		c.mark(g)
 	}
+}
+
+func diskFull() op.WriteResult {
+	return op.WriteResult{Code: op.Full, Text: "the disk of this data node is full; make room or try again later"}
 }
 
 func overloaded() op.WriteResult {
@@ -48,6 +60,10 @@ func (c *Core) proposeQueue(g *group) {
 		c.refuseQueue(g)
 		return
 	}
+	if c.wal.busy && c.rounds >= roundsAnFsync {
+		return // WALDone marks it again
+	}
+	c.proposing = true
 	index := g.log.last()
 	for len(g.queue) > 0 {
 		n := chunk(g.queue, c.maxMessage())

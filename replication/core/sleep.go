@@ -76,6 +76,7 @@ func (c *Core) putToSleep(g *group) {
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, _ tracked) {
 		if p := c.peer(id); p != nil {
 			c.record(p, func(dst []byte) []byte { return appendSleepRecord(dst, g.id, g.term, g.commit) })
+			p.urgent = true
 		}
 	})
 	g.asleep = true // Tick takes it off the list

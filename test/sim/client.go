@@ -26,6 +26,7 @@ type client struct {
 	id       int
 	sessions map[uint32]op.Session
 	seqs     map[uint32]uint64
+	floors   map[uint32]uint64
 	versions map[string]uint64 // of objects, as last seen
 	hints    map[uint32]uint64
 	done     int
@@ -45,7 +46,7 @@ type operation struct {
 
 func newClient(w *world, id int) *client {
 	return &client{
-		w: w, id: id, sessions: make(map[uint32]op.Session), seqs: make(map[uint32]uint64),
+		w: w, id: id, sessions: make(map[uint32]op.Session), seqs: make(map[uint32]uint64), floors: make(map[uint32]uint64),
 		versions: make(map[string]uint64), hints: make(map[uint32]uint64),
 	}
 }
@@ -89,7 +90,7 @@ func (c *client) choose(root string) *operation {
 
 func (c *client) mutation(root, path string) op.Mutation {
 	m := op.Mutation{Kind: op.Put, Path: path, Value: fmt.Appendf(nil, "c%d-%d", c.id, c.w.rng.Uint32())}
-	if c.w.chance(0.2) {
+	if c.w.chance(0.3) {
 		// More than a disk's sector, so that a crash can tear it.
 		m.Value = append(m.Value, bytes.Repeat([]byte{'x'}, int(c.w.between(500, 3000)))...)
 	}
@@ -117,11 +118,40 @@ func (c *client) begin(o *operation, group uint32) {
 	}
 	if o.Write != nil {
 		c.seqs[group]++
-		o.Write.Session, o.Write.Seq, o.Write.Floor = c.sessions[group], c.seqs[group], c.seqs[group]
+		o.Write.Session, o.Write.Seq, o.Write.Floor = c.sessions[group], c.seqs[group], c.floor(group)
 	}
 	o.Call = c.w.stamp()
 	c.op = o
 	c.attempt(o)
+}
+
+// floor draws a floor that may lag behind, as with many operations under way: the
+// higher it is, the less the dedupe table is put to the test.
+func (c *client) floor(group uint32) uint64 {
+	lag := uint64(c.w.between(0, 12))
+	if seq := c.seqs[group]; seq > lag {
+		c.floors[group] = max(c.floors[group], seq-lag)
+	}
+	return max(c.floors[group], 1)
+}
+
+// haunt sends a copy of an answered write once more, later: a straggler.
+func (c *client) haunt(o *operation) {
+	if o.Write == nil || !c.w.chance(0.3) {
+		return
+	}
+	group, w := o.group, *o.Write
+	c.w.after(c.w.between(0, 2*second), func() {
+		to := int(c.hints[group]) - 1
+		if to < 0 {
+			to = c.w.rng.IntN(len(c.w.nodes))
+		}
+		c.w.deliver(func() {
+			if n := c.w.nodes[to]; n.up {
+				n.propose(group, &w, func(op.WriteResult) {})
+			}
+		})
+	})
 }
 
 // openThen opens a session first.
@@ -141,7 +171,7 @@ func (c *client) attempt(o *operation) {
 		return
 	}
 	to := int(c.hints[o.group]) - 1
-	if to < 0 || o.attempts%3 == 2 {
+	if to < 0 || o.attempts > 0 && c.w.chance(0.5) {
 		to = c.w.rng.IntN(len(c.w.nodes))
 	}
 	c.send(o, to)
@@ -215,7 +245,7 @@ func (c *client) writeAnswer(o *operation, r op.WriteResult, hint uint64) {
 		return
 	}
 	if o.open {
-		c.sessions[o.group], c.seqs[o.group] = r.Session, 0
+		c.sessions[o.group], c.seqs[o.group], c.floors[o.group] = r.Session, 0, 0
 		c.op = nil
 		o.then()
 		return
@@ -245,6 +275,7 @@ func (c *client) readAnswer(o *operation, r op.ReadResult, hint uint64) {
 func (c *client) finish(o *operation) {
 	o.Return = c.w.stamp()
 	c.w.history = append(c.w.history, o.Operation)
+	c.haunt(o)
 	c.next()
 }
 

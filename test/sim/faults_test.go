@@ -11,7 +11,7 @@ import (
 // TestFaults seeds one mistake at a time: the checks must find each within a
 // number of seeds, or a green TestSim means nothing.
 func TestFaults(t *testing.T) {
-	const within = 150
+	const within = 300
 	for name, faults := range map[string]Faults{
 		"acknowledged before the fsync":            {Core: core.Faults{AckBeforeFsync: true}},
 		"WAL does not sync":                        {WAL: wal.Faults{SkipSync: true}},
