@@ -26,6 +26,9 @@ type identity struct {
 	Store   string `json:"store"`             // UUID, made with the directory
 	Cluster string `json:"cluster,omitempty"` // UUID of the cluster it joined
 	Member  uint64 `json:"member,omitempty"`  // its Raft node id there
+	// Started: its groups have their first membership durably and may have voted.
+	// From then on missing state is lost state, never that of a new store.
+	Started bool `json:"started,omitempty"`
 }
 
 // Dir is an opened and locked data directory. Its methods are safe for
@@ -119,6 +122,28 @@ func (d *Dir) join(cluster string, member uint64) error {
 	}
 	d.id = id
 	return nil
+}
+
+// markStarted notes, durably, that the store's groups have started.
+func (d *Dir) markStarted() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.id.Started {
+		return nil
+	}
+	id := d.id
+	id.Started = true
+	if err := d.save(id); err != nil {
+		return err
+	}
+	d.id = id
+	return nil
+}
+
+func (d *Dir) started() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.id.Started
 }
 
 // Path is the directory.

@@ -57,7 +57,7 @@ type Node struct {
 	fatal   fatalError
 
 	reconciling sync.Mutex
-	ring        knownRing
+	ring        *ring.Document // as the ring file has it; nil: none
 	closing     sync.Once
 	closeErr    error
 }
@@ -88,13 +88,13 @@ func Open(cfg Config) (*Node, error) {
 	if n.rec.Cut != nil {
 		n.logger.Warn("write-ahead log ended in a torn record; it was cut off", "file", n.rec.Cut.File, "offset", n.rec.Cut.Offset)
 	}
-	if known.bootstrapped && len(n.rec.Groups) == 0 {
+	if cfg.Dir.started() && len(n.rec.Groups) == 0 {
 		return nil, errors.Join(fmt.Errorf("%w: the write-ahead log of %s has vanished; restore the data directory, or empty it and add this node as a new member",
 			ErrLostState, cfg.Dir.Path()), n.log.Close(), n.store.Close())
 	}
 	n.start()
-	if known.doc != nil {
-		if err := n.Reconcile(known.doc); err != nil {
+	if known != nil {
+		if err := n.Reconcile(known); err != nil {
 			return nil, errors.Join(err, n.Close())
 		}
 	}
@@ -120,7 +120,7 @@ func withDefaults(cfg Config) Config {
 	return cfg
 }
 
-func newNode(cfg Config, known knownRing) *Node {
+func newNode(cfg Config, known *ring.Document) *Node {
 	n := &Node{
 		cfg:      cfg,
 		logger:   cfg.Logger,
@@ -133,7 +133,7 @@ func newNode(cfg Config, known knownRing) *Node {
 		ring:     known,
 	}
 	n.inbox.wake = make(chan struct{}, 1)
-	n.known.Store(known.doc)
+	n.known.Store(known)
 	n.parts.Store(&map[uint32]*state.Partition{})
 	n.core = core.New(core.Config{
 		Member: cfg.Dir.Member(),

@@ -26,8 +26,8 @@ func (n *Node) reconcile(doc *ring.Document) (newer bool, err error) {
 	n.reconciling.Lock()
 	defer n.reconciling.Unlock()
 	known := n.ring
-	newer = known.doc == nil || known.doc.Epoch < doc.Epoch
-	if !newer && known.doc.Epoch > doc.Epoch {
+	newer = known == nil || known.Epoch < doc.Epoch
+	if !newer && known.Epoch > doc.Epoch {
 		return false, nil
 	}
 	me, err := core.MemberOf(doc, n.cfg.Dir.Store())
@@ -38,12 +38,11 @@ func (n *Node) reconcile(doc *ring.Document) (newer bool, err error) {
 		return false, err
 	}
 	if newer {
-		known.doc = doc
-		if err := known.save(n.cfg.Dir.Path()); err != nil {
+		if err := saveRing(n.cfg.Dir.Path(), doc); err != nil {
 			return false, err
 		}
-		n.ring = known
-	} else if !reflect.DeepEqual(known.doc, doc) {
+		n.ring = doc
+	} else if !reflect.DeepEqual(known, doc) {
 		return false, fmt.Errorf("there are two ring documents of epoch %d; bootstrap the cluster with one and the same on all data nodes", doc.Epoch)
 	}
 	if err := n.takeUp(doc, me.ID); err != nil {
@@ -58,7 +57,7 @@ func (n *Node) reconcile(doc *ring.Document) (newer bool, err error) {
 func (n *Node) takeUp(doc *ring.Document, member uint64) error {
 	parts := maps.Clone(*n.parts.Load())
 	held := func(id uint32) bool { return parts[id] != nil }
-	replicas, err := TakeUp(n.store, n.rec, doc, member, n.ring.bootstrapped, held)
+	replicas, err := TakeUp(n.store, n.rec, doc, member, n.cfg.Dir.started(), held)
 	if err != nil {
 		return err
 	}
@@ -72,15 +71,10 @@ func (n *Node) takeUp(doc *ring.Document, member uint64) error {
 	if err := n.add(doc, member, replicas); err != nil {
 		return err
 	}
-	if doc.Epoch != 1 || n.ring.bootstrapped || len(replicas) == 0 {
+	if doc.Epoch != 1 || len(replicas) == 0 {
 		return nil
 	}
-	known := knownRing{doc: n.ring.doc, bootstrapped: true}
-	if err := known.save(n.cfg.Dir.Path()); err != nil {
-		return err
-	}
-	n.ring = known
-	return nil
+	return n.cfg.Dir.markStarted()
 }
 
 // add hands the replicas to the loop and waits until they have started, which is

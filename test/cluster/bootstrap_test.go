@@ -102,13 +102,13 @@ func TestLostState(t *testing.T) {
 	c := newCluster(t, 3)
 	c.bootstrap()
 	c.stop(2)
-	for _, f := range []string{"wal", "state.db"} {
+	for _, f := range []string{"wal", "state.db", "ring"} {
 		if err := os.RemoveAll(c.nodes[2].dir + "/" + f); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := datanode.Run(t.Context(), c.config(2)); !errors.Is(err, replication.ErrLostState) {
-		t.Fatalf("started with: %v", err)
+		if err := datanode.Run(t.Context(), c.config(2)); !errors.Is(err, replication.ErrLostState) {
+			t.Fatalf("started without %s: %v", f, err)
+		}
 	}
 }
 
