@@ -163,6 +163,28 @@ func TestSlowReceiver(t *testing.T) {
 	}
 }
 
+// TestClusterAccountsMayLagFurther: what many write to a data node at once does not cost it its
+// stream, where it would cost any other client its own.
+func TestClusterAccountsMayLagFurther(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Limits.QueueBytes = 64 << 10 }})
+	alice := login(t, s, "alice", "a")
+	dn1 := login(t, s, "dn1", "store")
+	body := strings.Repeat("x", 10_000)
+	const count = 1000 // 10 MB: more than sockets hold
+	for range count / 20 {
+		for range 20 {
+			alice.send(message(dn1.jid, body))
+		}
+		if back := alice.sync(); strings.Contains(back, "type='error'") {
+			t.Fatalf("a message came back: %.300s", back[strings.Index(back, "type='error'"):])
+		}
+	}
+	alice.send(message(dn1.jid, "the last"))
+	if got := dn1.want("the last"); strings.Count(got, "</message>") < count {
+		t.Errorf("%d messages arrived before the last, want %d", strings.Count(got, "</message>"), count)
+	}
+}
+
 func TestAccountsWhileRunning(t *testing.T) {
 	s := startServer(t, options{})
 	dn1 := login(t, s, "dn1", "store")

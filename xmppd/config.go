@@ -45,6 +45,7 @@ type LimitsConfig struct {
 	StanzaBytes        int `toml:"stanza_bytes"`        // 262144
 	Depth              int `toml:"depth"`               // of elements in a stanza: 128
 	QueueBytes         int `toml:"queue_bytes"`         // waiting for a slow client: 4194304
+	GroupQueueBytes    int `toml:"group_queue_bytes"`   // the same, of an account with a shared group: 67108864
 	Connections        int `toml:"connections"`         // 100000
 	NegotiationSeconds int `toml:"negotiation_seconds"` // until a resource is bound: 30
 	RosterItems        int `toml:"roster_items"`        // 2000
@@ -129,7 +130,7 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
 	}
 	c.Domain = j.Domain
-	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence} {
+	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence} {
 		if l < 0 {
 			return errors.New("a limit can't be negative")
 		}

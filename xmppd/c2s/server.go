@@ -44,11 +44,15 @@ type Config struct {
 	// Ended takes back the presence of a session; it may be called more than once for one.
 	Ended func(context.Context, *session.Session)
 
-	Limits         stanza.Limits
-	MaxQueue       int           // bytes that wait for one slow client; 0: 4 MiB
-	MaxConnections int           // 0: 100,000
-	Negotiation    time.Duration // from accepting a connection to a bound resource; 0: 30 s
-	NegotiationMax int           // bytes a client may send until then; 0: 64 KiB
+	Limits   stanza.Limits
+	MaxQueue int // bytes that wait for one slow client; 0: 4 MiB
+	// Trusted tells accounts that may be sent bulk by many at once, such as data nodes: for them
+	// MaxTrustedQueue counts instead of MaxQueue. nil: nobody.
+	Trusted         func(local string) bool
+	MaxTrustedQueue int           // bytes; 0: 64 MiB
+	MaxConnections  int           // 0: 100,000
+	Negotiation     time.Duration // from accepting a connection to a bound resource; 0: 30 s
+	NegotiationMax  int           // bytes a client may send until then; 0: 64 KiB
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
@@ -79,6 +83,7 @@ type Server struct {
 // New makes a server. It serves the listeners that are given to Serve, until Close.
 func New(cfg Config) *Server {
 	cfg.MaxQueue = orDefault(cfg.MaxQueue, 4<<20)
+	cfg.MaxTrustedQueue = orDefault(cfg.MaxTrustedQueue, 64<<20)
 	cfg.MaxConnections = orDefault(cfg.MaxConnections, 100_000)
 	cfg.NegotiationMax = orDefault(cfg.NegotiationMax, 64<<10)
 	cfg.Limits.MaxStanza = orDefault(cfg.Limits.MaxStanza, 256<<10)

@@ -56,7 +56,11 @@ func newStream(s *Server, n *negotiation, sess *session.Session) (*boundStream, 
 		st.raw = st.wire.raw
 		st.read = st.readFD
 	}
-	sess.Out.Init(&s.chunks, t, s.cfg.MaxQueue, s.spawn)
+	limit := s.cfg.MaxQueue
+	if s.cfg.Trusted != nil && s.cfg.Trusted(sess.JID.Local) {
+		limit = max(limit, s.cfg.MaxTrustedQueue)
+	}
+	sess.Out.Init(&s.chunks, t, limit, s.spawn)
 	return st, nil
 }
 

@@ -44,6 +44,12 @@ func (g *groups) set(members []account.Member) {
 	g.now.Store(s)
 }
 
+// Grouped tells whether the account belongs to a shared group.
+func (s *Service) Grouped(name string) bool {
+	_, in := s.groups.load().group[name]
+	return in
+}
+
 // AccountAdded tells the service of an account made while the server runs: members of shared
 // groups that are on line get it into their rosters.
 func (s *Service) AccountAdded(ctx context.Context, name, group string) {
