@@ -2,83 +2,14 @@ package state
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-	errMalformed = errors.New("malformed encoding")
-)
-
-// decoder reads what the append functions wrote; after the first mistake it is
-// bad and yields zeros.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.bad = true
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
-
-// bytes reads a length and that many bytes, which alias the input.
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	p := d.b[:n:n]
-	d.b = d.b[n:]
-	return p
-}
-
-// count reads a number of items that take at least size bytes each.
-func (d *decoder) count(size int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.b)/size) {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	return int(n)
-}
-
-// end tells whether everything was read without a mistake.
-func (d *decoder) end() error {
-	if d.bad || len(d.b) != 0 {
-		return errMalformed
-	}
-	return nil
-}
-
-func appendBytes(dst, p []byte) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(p))), p...)
-}
-
-func appendString(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // appendKey appends the key of an object: root, NUL, path. Neither holds
 // control characters, so keys sort by root, then by path.
@@ -119,16 +50,16 @@ type object struct {
 // appendObject appends an object's payload.
 func appendObject(dst []byte, o *object) []byte {
 	dst = binary.AppendUvarint(dst, o.version)
-	dst = appendBytes(dst, o.refs)
+	dst = binenc.AppendBytes(dst, o.refs)
 	return append(dst, o.value...)
 }
 
 func decodeObject(payload []byte) (object, error) {
-	d := decoder{b: payload}
-	o := object{version: d.uvarint(), refs: d.bytes()}
-	o.value = d.b
-	if d.bad {
-		return object{}, fmt.Errorf("%w: object: %w", ErrCorrupt, errMalformed)
+	d := binenc.Reader{B: payload}
+	o := object{version: d.Uvarint(), refs: d.Bytes()}
+	o.value = d.B
+	if d.Bad {
+		return object{}, fmt.Errorf("%w: object: %w", ErrCorrupt, binenc.ErrMalformed)
 	}
 	return o, nil
 }
@@ -137,30 +68,30 @@ func decodeObject(payload []byte) (object, error) {
 func appendRefs(dst []byte, refs []op.Ref) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(refs)))
 	for i := range refs {
-		dst = appendString(appendString(dst, refs[i].Root), refs[i].Path)
+		dst = binenc.AppendString(binenc.AppendString(dst, refs[i].Root), refs[i].Path)
 	}
 	return dst
 }
 
 func decodeRefs(p []byte) []op.Ref {
-	d := decoder{b: p}
-	n := d.count(2)
+	d := binenc.Reader{B: p}
+	n := d.Count(2)
 	if n == 0 {
 		return nil
 	}
 	refs := make([]op.Ref, n)
 	for i := range refs {
-		refs[i] = op.Ref{Root: string(d.bytes()), Path: string(d.bytes())}
+		refs[i] = op.Ref{Root: string(d.Bytes()), Path: string(d.Bytes())}
 	}
 	return refs
 }
 
 // skipRefs returns the encoded references at the beginning of the input.
-func (d *decoder) skipRefs() []byte {
-	from := d.b
-	for range d.count(2) {
-		d.bytes()
-		d.bytes()
+func skipRefs(d *binenc.Reader) []byte {
+	from := d.B
+	for range d.Count(2) {
+		d.Bytes()
+		d.Bytes()
 	}
-	return from[:len(from)-len(d.b)]
+	return from[:len(from)-len(d.B)]
 }

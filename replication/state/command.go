@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 // commandVersion is the first byte of a command, its kind the second.
@@ -28,7 +29,7 @@ func EncodeWrite(dst []byte, now int64, w *op.Write) []byte {
 	dst = binary.AppendUvarint(dst, uint64(w.Session))
 	dst = binary.AppendUvarint(dst, w.Seq)
 	dst = binary.AppendUvarint(dst, w.Floor)
-	dst = appendString(dst, w.Root)
+	dst = binenc.AppendString(dst, w.Root)
 	dst = binary.AppendUvarint(dst, uint64(len(w.Mutations)))
 	for i := range w.Mutations {
 		m := &w.Mutations[i]
@@ -36,10 +37,10 @@ func EncodeWrite(dst []byte, now int64, w *op.Write) []byte {
 		if m.Cond.Kind == op.VersionIs {
 			dst = binary.AppendUvarint(dst, m.Cond.Version)
 		}
-		dst = appendString(dst, m.Path)
+		dst = binenc.AppendString(dst, m.Path)
 		if m.Kind == op.Put {
 			dst = appendRefs(dst, m.Refs)
-			dst = appendBytes(dst, m.Value)
+			dst = binenc.AppendBytes(dst, m.Value)
 		}
 	}
 	return dst
@@ -47,7 +48,7 @@ func EncodeWrite(dst []byte, now int64, w *op.Write) []byte {
 
 // EncodeOpen appends the command that opens a session for a bare JID.
 func EncodeOpen(dst []byte, now int64, owner string) []byte {
-	return appendString(appendHead(dst, kindOpen, now), owner)
+	return binenc.AppendString(appendHead(dst, kindOpen, now), owner)
 }
 
 // EncodeRing appends the command that replaces the ring document if its epoch
@@ -56,7 +57,7 @@ func EncodeOpen(dst []byte, now int64, owner string) []byte {
 func EncodeRing(dst []byte, now int64, expectEpoch uint64, doc []byte) []byte {
 	dst = appendHead(dst, kindRing, now)
 	dst = binary.AppendUvarint(dst, expectEpoch)
-	return appendBytes(dst, doc)
+	return binenc.AppendBytes(dst, doc)
 }
 
 func appendHead(dst []byte, kind byte, now int64) []byte {
@@ -88,40 +89,40 @@ type mutation struct {
 
 // decode reads a command into c, whose mutations' room is used again.
 func (c *command) decode(b []byte) error {
-	d := decoder{b: b}
+	d := binenc.Reader{B: b}
 	*c = command{muts: c.muts[:0]}
-	if v := d.byte(); v != commandVersion {
+	if v := d.Byte(); v != commandVersion {
 		return fmt.Errorf("command format %d is unknown here; run the same version on all nodes", v)
 	}
-	c.kind = d.byte()
-	c.now = int64(min(d.uvarint(), 1<<62))
+	c.kind = d.Byte()
+	c.now = int64(min(d.Uvarint(), 1<<62))
 	switch c.kind {
 	case kindWrite:
 		c.decodeWrite(&d)
 	case kindOpen:
-		c.owner = d.bytes()
+		c.owner = d.Bytes()
 	case kindRing:
-		c.epoch, c.doc = d.uvarint(), d.bytes()
+		c.epoch, c.doc = d.Uvarint(), d.Bytes()
 	default:
 		return fmt.Errorf("command kind %d is unknown here; run the same version on all nodes", c.kind)
 	}
-	return d.end()
+	return d.End()
 }
 
-func (c *command) decodeWrite(d *decoder) {
-	c.session = op.Session(d.uvarint())
-	c.seq = d.uvarint()
-	c.floor = d.uvarint()
-	c.root = d.bytes()
-	for range d.count(3) {
-		m := mutation{kind: op.MutKind(d.byte()), cond: op.CondKind(d.byte())}
+func (c *command) decodeWrite(d *binenc.Reader) {
+	c.session = op.Session(d.Uvarint())
+	c.seq = d.Uvarint()
+	c.floor = d.Uvarint()
+	c.root = d.Bytes()
+	for range d.Count(3) {
+		m := mutation{kind: op.MutKind(d.Byte()), cond: op.CondKind(d.Byte())}
 		if m.cond == op.VersionIs {
-			m.version = d.uvarint()
+			m.version = d.Uvarint()
 		}
-		m.path = d.bytes()
+		m.path = d.Bytes()
 		if m.kind == op.Put {
-			m.refs = d.skipRefs()
-			m.value = d.bytes()
+			m.refs = skipRefs(d)
+			m.value = d.Bytes()
 		}
 		c.muts = append(c.muts, m)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 // lookup reads the merged state. It opens a bbolt transaction only if the
@@ -85,9 +87,9 @@ func storedRevision(roots *bbolt.Bucket, root []byte) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	d := decoder{b: payload}
-	r := d.uvarint()
-	if err := d.end(); err != nil {
+	d := binenc.Reader{B: payload}
+	r := d.Uvarint()
+	if err := d.End(); err != nil {
 		return 0, fmt.Errorf("%w: root %q: %w", ErrCorrupt, root, err)
 	}
 	return r, nil

@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 // Partition is the state machine of one partition. Apply, SetConf and Restore:
@@ -83,10 +84,10 @@ func (p *Partition) loadPosition(b *bbolt.Bucket) error {
 	if payload, err = unseal(ringKey, rec); err != nil {
 		return err
 	}
-	d := decoder{b: payload}
-	p.ring = ringDoc{epoch: d.uvarint(), doc: slices.Clone(d.b)}
-	if d.bad {
-		return fmt.Errorf("%w: ring document: %w", ErrCorrupt, errMalformed)
+	d := binenc.Reader{B: payload}
+	p.ring = ringDoc{epoch: d.Uvarint(), doc: slices.Clone(d.B)}
+	if d.Bad {
+		return fmt.Errorf("%w: ring document: %w", ErrCorrupt, binenc.ErrMalformed)
 	}
 	return nil
 }
@@ -95,13 +96,13 @@ func (pos *position) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, pos.index)
 	dst = binary.AppendUvarint(dst, pos.term)
 	dst = binary.AppendUvarint(dst, uint64(pos.logTime))
-	return appendBytes(dst, pos.conf)
+	return binenc.AppendBytes(dst, pos.conf)
 }
 
 func decodePosition(p []byte) (position, error) {
-	d := decoder{b: p}
-	pos := position{index: d.uvarint(), term: d.uvarint(), logTime: int64(d.uvarint()), conf: slices.Clone(d.bytes())}
-	if err := d.end(); err != nil {
+	d := binenc.Reader{B: p}
+	pos := position{index: d.Uvarint(), term: d.Uvarint(), logTime: int64(d.Uvarint()), conf: slices.Clone(d.Bytes())}
+	if err := d.End(); err != nil {
 		return position{}, fmt.Errorf("%w: position: %w", ErrCorrupt, err)
 	}
 	return pos, nil

@@ -8,6 +8,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 // picture is the whole state of a partition at one applied position. It is
@@ -106,7 +108,7 @@ func (p *Partition) Digest() uint64 {
 	var buf []byte
 	// Lengths keep neighbours apart. A hash never fails to take bytes.
 	add := func(part []byte) {
-		buf = appendBytes(buf[:0], part)
+		buf = binenc.AppendBytes(buf[:0], part)
 		_, _ = h.Write(buf)
 	}
 	number := func(n uint64) { _, _ = h.Write(binary.LittleEndian.AppendUint64(nil, n)) }

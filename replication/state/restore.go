@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 // Restore replaces the state by a snapshot taken at that position; conf is the
@@ -110,11 +111,11 @@ func (r *restorer) run(tx *bbolt.Tx, frames []frame) error {
 		return err
 	}
 	for _, f := range frames {
-		d := decoder{b: f.content}
+		d := binenc.Reader{B: f.content}
 		if err := r.frame(f.kind, &d); err != nil {
 			return err
 		}
-		if err := d.end(); err != nil {
+		if err := d.End(); err != nil {
 			return r.wrong(fmt.Errorf("frame of kind %d: %w", f.kind, err))
 		}
 	}
@@ -148,14 +149,14 @@ func (r *restorer) buckets(tx *bbolt.Tx) (err error) {
 	return nil
 }
 
-func (r *restorer) frame(kind byte, d *decoder) error {
+func (r *restorer) frame(kind byte, d *binenc.Reader) error {
 	switch kind {
 	case frameHead:
 		return r.head(d)
 	case frameRing:
-		rest := d.b
-		d.uvarint()
-		d.b = nil
+		rest := d.B
+		d.Uvarint()
+		d.B = nil
 		return r.w.put(r.b, ringKey, append(r.w.record(len(rest)), rest...))
 	case frameSessions:
 		return r.each(d, 0, r.session)
@@ -164,7 +165,7 @@ func (r *restorer) frame(kind byte, d *decoder) error {
 	case frameObjects:
 		return r.each(d, 2, r.object)
 	case frameEnd:
-		if got := [3]uint64{d.uvarint(), d.uvarint(), d.uvarint()}; got != r.counts {
+		if got := [3]uint64{d.Uvarint(), d.Uvarint(), d.Uvarint()}; got != r.counts {
 			return r.wrong(fmt.Errorf("it should hold %v sessions, roots and objects, not %v", got, r.counts))
 		}
 		return nil
@@ -172,8 +173,8 @@ func (r *restorer) frame(kind byte, d *decoder) error {
 	return r.wrong(fmt.Errorf("unknown frame kind %d", kind))
 }
 
-func (r *restorer) each(d *decoder, count int, item func(*decoder) error) error {
-	for len(d.b) > 0 {
+func (r *restorer) each(d *binenc.Reader, count int, item func(*binenc.Reader) error) error {
+	for len(d.B) > 0 {
 		if err := item(d); err != nil {
 			return err
 		}
@@ -182,13 +183,13 @@ func (r *restorer) each(d *decoder, count int, item func(*decoder) error) error 
 	return nil
 }
 
-func (r *restorer) head(d *decoder) error {
-	id := d.uvarint()
-	pos, err := decodePosition(d.b)
-	d.b = nil
+func (r *restorer) head(d *binenc.Reader) error {
+	id := d.Uvarint()
+	pos, err := decodePosition(d.B)
+	d.B = nil
 	switch {
-	case err != nil || d.bad:
-		return r.wrong(errMalformed)
+	case err != nil || d.Bad:
+		return r.wrong(binenc.ErrMalformed)
 	case id != uint64(r.p.id):
 		return r.wrong(fmt.Errorf("it is of partition %d", id))
 	case pos.index != r.pos.index || pos.term != r.pos.term:
@@ -198,10 +199,10 @@ func (r *restorer) head(d *decoder) error {
 	return r.w.put(r.b, positionKey, r.pos.append(r.w.record(64+len(r.pos.conf))))
 }
 
-func (r *restorer) session(d *decoder) error {
-	p := d.bytes()
+func (r *restorer) session(d *binenc.Reader) error {
+	p := d.Bytes()
 	if len(p) < 8 {
-		return r.wrong(errMalformed)
+		return r.wrong(binenc.ErrMalformed)
 	}
 	if _, err := decodeSession(op.Session(binary.BigEndian.Uint64(p)), p[8:]); err != nil {
 		return r.wrong(err)
@@ -209,19 +210,19 @@ func (r *restorer) session(d *decoder) error {
 	return r.w.put(r.sessions, p[:8], append(r.w.record(len(p)-8), p[8:]...))
 }
 
-func (r *restorer) root(d *decoder) error {
-	root := d.bytes()
-	revision := d.uvarint()
-	if d.bad || len(root) == 0 || len(root) > op.MaxRoot {
-		return r.wrong(errMalformed)
+func (r *restorer) root(d *binenc.Reader) error {
+	root := d.Bytes()
+	revision := d.Uvarint()
+	if d.Bad || len(root) == 0 || len(root) > op.MaxRoot {
+		return r.wrong(binenc.ErrMalformed)
 	}
 	return r.w.put(r.roots, root, binary.AppendUvarint(r.w.record(binary.MaxVarintLen64), revision))
 }
 
-func (r *restorer) object(d *decoder) error {
-	key, payload := d.bytes(), d.bytes()
+func (r *restorer) object(d *binenc.Reader) error {
+	key, payload := d.Bytes(), d.Bytes()
 	if _, err := decodeObject(payload); err != nil || len(key) == 0 || len(key) > op.MaxRoot+1+op.MaxPath {
-		return r.wrong(errMalformed)
+		return r.wrong(binenc.ErrMalformed)
 	}
 	return r.w.put(r.objects, key, append(r.w.record(len(payload)), payload...))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 // session is one client's dedupe table in one partition (design D7; Ongaro's
@@ -69,7 +70,7 @@ func (s *session) raise(floor uint64) {
 
 // append encodes the session without its id.
 func (s *session) append(dst []byte) []byte {
-	dst = appendString(dst, s.owner)
+	dst = binenc.AppendString(dst, s.owner)
 	dst = binary.AppendUvarint(dst, uint64(s.used))
 	dst = binary.AppendUvarint(dst, s.floor)
 	dst = binary.AppendUvarint(dst, uint64(len(s.results)))
@@ -87,22 +88,22 @@ func (s *session) append(dst []byte) []byte {
 }
 
 func decodeSession(id op.Session, p []byte) (*session, error) {
-	d := decoder{b: p}
-	s := &session{id: id, owner: string(d.bytes()), used: int64(d.uvarint()), floor: d.uvarint()}
-	if n := d.count(4); n > 0 {
+	d := binenc.Reader{B: p}
+	s := &session{id: id, owner: string(d.Bytes()), used: int64(d.Uvarint()), floor: d.Uvarint()}
+	if n := d.Count(4); n > 0 {
 		s.results = make([]result, n)
 	}
 	for i := range s.results {
 		r := &s.results[i]
-		*r = result{seq: d.uvarint(), code: op.Code(d.byte()), revision: d.uvarint()}
-		if n := d.count(2); n > 0 {
+		*r = result{seq: d.Uvarint(), code: op.Code(d.Byte()), revision: d.Uvarint()}
+		if n := d.Count(2); n > 0 {
 			r.items = make([]op.Item, n)
 		}
 		for k := range r.items {
-			r.items[k] = op.Item{Code: op.Code(d.byte()), Version: d.uvarint()}
+			r.items[k] = op.Item{Code: op.Code(d.Byte()), Version: d.Uvarint()}
 		}
 	}
-	if err := d.end(); err != nil {
+	if err := d.End(); err != nil {
 		return nil, fmt.Errorf("%w: session %d: %w", ErrCorrupt, id, err)
 	}
 	return s, nil

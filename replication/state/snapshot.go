@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 // A snapshot is a magic number, a format version and frames. A frame is its
@@ -42,12 +44,12 @@ func (p *Partition) Snapshot() (index, term uint64, conf, data []byte, err error
 	var counts [3]uint64
 	if !p.store.opt.Faults.SnapshotNoSessions {
 		for _, s := range v.sessions {
-			w.item(frameSessions, appendBytes(w.scratch(), s))
+			w.item(frameSessions, binenc.AppendBytes(w.scratch(), s))
 			counts[0]++
 		}
 	}
 	err = v.eachRoot(func(root []byte, revision uint64) {
-		w.item(frameRoots, binary.AppendUvarint(appendBytes(w.scratch(), root), revision))
+		w.item(frameRoots, binary.AppendUvarint(binenc.AppendBytes(w.scratch(), root), revision))
 		counts[1]++
 	})
 	if err == nil {
@@ -126,5 +128,5 @@ func (w *snapshotWriter) room(kind byte, size int) {
 func (w *snapshotWriter) object(key []byte, o *object) {
 	w.tmp = appendObject(w.tmp[:0], o)
 	w.room(frameObjects, len(key)+len(w.tmp))
-	w.out = appendBytes(appendBytes(w.out, key), w.tmp)
+	w.out = binenc.AppendBytes(binenc.AppendBytes(w.out, key), w.tmp)
 }

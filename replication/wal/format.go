@@ -3,9 +3,10 @@ package wal
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
+
+	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
 const (
@@ -21,8 +22,6 @@ const (
 var (
 	segMagic   = [8]byte{'R', 'D', 'B', 'W', 'A', 'L', '\r', '\n'}
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-	errMalformed = errors.New("malformed batch")
 )
 
 // segHeader is the first page of a segment.
@@ -140,95 +139,35 @@ func encodeBatch(dst []byte, b *Batch) []byte {
 	for i := range b.Entries {
 		e := &b.Entries[i]
 		dst = put(put(put(dst, uint64(e.Group)), e.Index), e.Term)
-		dst = append(dst, e.Type)
-		dst = put(dst, uint64(len(e.Data)))
-		dst = append(dst, e.Data...)
+		dst = binenc.AppendBytes(append(dst, e.Type), e.Data)
 	}
 	return dst
 }
 
 // decodeBatch reads a payload. The entries' Data alias it.
 func decodeBatch(p []byte) (*Batch, error) {
-	d := decoder{b: p}
+	d := binenc.Reader{B: p}
 	b := &Batch{}
-	if n := d.count(3); n > 0 {
+	if n := d.Count(3); n > 0 {
 		b.Snapshots = make([]Snapshot, n)
 		for i := range b.Snapshots {
-			b.Snapshots[i] = Snapshot{Group: d.group(), Index: d.uvarint(), Term: d.uvarint()}
+			b.Snapshots[i] = Snapshot{Group: d.Uint32(), Index: d.Uvarint(), Term: d.Uvarint()}
 		}
 	}
-	if n := d.count(4); n > 0 {
+	if n := d.Count(4); n > 0 {
 		b.States = make([]HardState, n)
 		for i := range b.States {
-			b.States[i] = HardState{Group: d.group(), Term: d.uvarint(), Vote: d.uvarint(), Commit: d.uvarint()}
+			b.States[i] = HardState{Group: d.Uint32(), Term: d.Uvarint(), Vote: d.Uvarint(), Commit: d.Uvarint()}
 		}
 	}
-	if n := d.count(5); n > 0 {
+	if n := d.Count(5); n > 0 {
 		b.Entries = make([]Entry, n)
 		for i := range b.Entries {
-			b.Entries[i] = Entry{Group: d.group(), Index: d.uvarint(), Term: d.uvarint(), Type: d.byte(), Data: d.bytes()}
+			b.Entries[i] = Entry{Group: d.Uint32(), Index: d.Uvarint(), Term: d.Uvarint(), Type: d.Byte(), Data: d.Bytes()}
 		}
 	}
-	if d.bad || len(d.b) != 0 {
-		return nil, errMalformed
+	if err := d.End(); err != nil {
+		return nil, fmt.Errorf("batch: %w", err)
 	}
 	return b, nil
-}
-
-// decoder reads uvarints; after the first mistake it is bad and yields zeros.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) group() uint32 {
-	v := d.uvarint()
-	if v > 1<<32-1 {
-		d.bad = true
-	}
-	return uint32(v)
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.bad = true
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	if n == 0 {
-		return nil
-	}
-	p := d.b[:n:n]
-	d.b = d.b[n:]
-	return p
-}
-
-// count reads a count of items of at least size bytes each.
-func (d *decoder) count(size int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.b)/size) {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	return int(n)
 }
