@@ -16,7 +16,6 @@ const (
 	maxOps   = 256 // operations a stanza
 	// stanzaMargin is left for what surrounds the operations, in bytes.
 	stanzaMargin = 1024
-	opOverhead   = 192 // bytes of XML around an operation's keys and values
 	// fillLimit ends a batch for the socket; what is left leaves in the next.
 	fillLimit = 512 << 10
 )
@@ -156,31 +155,11 @@ func (e *engine) encoded(o *outgoing) {
 func (c *call) size() int {
 	switch c.kind {
 	case openCall:
-		return opOverhead
+		return wire.OpenSize
 	case readCall:
-		return opOverhead + escaped(c.read.Root) + escaped(c.read.Path) + escaped(c.read.Prefix) + escaped(c.read.After)
+		return wire.ReadSize(&c.read)
 	}
-	n := opOverhead + escaped(c.write.Root)
-	for i := range c.write.Mutations {
-		m := &c.write.Mutations[i]
-		n += opOverhead + escaped(m.Path) + (len(m.Value)+2)/3*4
-		for _, r := range m.Refs {
-			n += 48 + escaped(r.Root) + escaped(r.Path)
-		}
-	}
-	return n
-}
-
-// escaped is at least the length of s between quotes.
-func escaped(s string) int {
-	n := len(s)
-	for i := range len(s) {
-		switch s[i] {
-		case '&', '<', '>', '\'', '"':
-			n += 5
-		}
-	}
-	return n
+	return wire.WriteSize(&c.write)
 }
 
 // timeout is how long a try at n may take.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
@@ -11,12 +12,7 @@ import (
 // ones get a share, in bytes.
 const smallValue = 4 << 10
 
-// leastReply is more than a reply without objects and text takes, in bytes.
-const leastReply = 120
-
-const (
-	textRefs = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
-)
+const textRefs = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
 
 // shorten makes replies fit into room bytes of XML. A value that does not fit is
 // cut: Size tells its whole length, and the client asks on from there. A page
@@ -25,8 +21,8 @@ const (
 // not fit alone either is refused as too large.
 func shorten(replies []wire.ReadReply, room int) {
 	// The element around them, and the least that each takes.
-	room -= 256 + len(replies)*leastReply
-	alone := room + (len(replies)-1)*leastReply
+	room -= 256 + len(replies)*wire.ReplyMarkup
+	alone := room + (len(replies)-1)*wire.ReplyMarkup
 	for i := range replies {
 		room = shortenKeys(&replies[i], room, alone)
 	}
@@ -41,7 +37,7 @@ func shorten(replies []wire.ReadReply, room int) {
 				if most := max(room, 0) / 4 * 3; len(obj.Value) > most {
 					cutValue(replies, i, o, most)
 				}
-				room -= (len(obj.Value) + 2) / 3 * 4
+				room -= wire.ValueSize(len(obj.Value))
 			}
 		}
 	}
@@ -58,9 +54,9 @@ func cutValue(replies []wire.ReadReply, i, o, most int) {
 // shortenKeys accounts for everything but values, and returns the room left.
 // alone is the room that the reply could have without its neighbours.
 func shortenKeys(r *wire.ReadReply, room, alone int) int {
-	room -= escapedLen(r.Text) + escapedLen(r.Leader)
+	room -= stanza.EscapedLen(r.Text) + stanza.EscapedLen(r.Leader)
 	for i := range r.Objects {
-		size := objectSize(&r.Objects[i])
+		size := wire.ObjectSize(&r.Objects[i])
 		if size <= room {
 			room -= size
 			continue
@@ -77,24 +73,4 @@ func shortenKeys(r *wire.ReadReply, room, alone int) int {
 		return room
 	}
 	return room
-}
-
-func objectSize(o *op.Object) int {
-	n := 120 + escapedLen(o.Path)
-	for _, r := range o.Refs {
-		n += 40 + escapedLen(r.Root) + escapedLen(r.Path)
-	}
-	return n
-}
-
-// escapedLen is the length of s as attribute or text.
-func escapedLen(s string) int {
-	n := len(s)
-	for i := range len(s) {
-		switch s[i] {
-		case '&', '<', '>', '\'', '"':
-			n += 5
-		}
-	}
-	return n
 }

@@ -38,6 +38,21 @@ func AppendEscaped[T ~string | ~[]byte](dst []byte, s T) []byte {
 	return append(dst, s[from:]...)
 }
 
+// EscapedLen is at least the length of what AppendEscaped appends, in bytes; for
+// valid UTF-8 it is just that.
+func EscapedLen(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		if c := s[i]; c < utf8.RuneSelf && escapes[c] != "" {
+			n += len(escapes[c]) - 1
+		}
+	}
+	if !utf8.ValidString(s) {
+		n += 2 * len(s) // U+FFFD is three bytes
+	}
+	return n
+}
+
 // AppendAttr appends ` name='value'` with the value escaped.
 func AppendAttr[T ~string | ~[]byte](dst []byte, name string, value T) []byte {
 	dst = append(append(append(dst, ' '), name...), "='"...)

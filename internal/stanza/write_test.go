@@ -3,6 +3,7 @@ package stanza
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -25,6 +26,9 @@ func TestEscapedComesBack(t *testing.T) {
 		doc := append(AppendEscaped(append(AppendAttr([]byte("<a"), "b", s), '>'), []byte(s)), "</a>"...)
 		if e := verdict(string(doc)); e != nil {
 			t.Fatalf("%q: %v", doc, e)
+		}
+		if got, said := len(AppendEscaped(nil, s)), EscapedLen(s); got > said || got < said && utf8.ValidString(s) {
+			t.Fatalf("%d bytes escaped, EscapedLen says %d", got, said)
 		}
 		p := Parse(doc)
 		p.Next()
