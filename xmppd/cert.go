@@ -1,21 +1,15 @@
 package xmppd
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/rosterdb/rosterdb/internal/certs"
 )
 
 // Files of the certificate that a server without one makes in its data directory.
@@ -23,6 +17,9 @@ const (
 	selfSignedCert = "self-signed.crt"
 	selfSignedKey  = "self-signed.key"
 )
+
+// selfSignedLifetime is ten years: nobody is told to replace it.
+const selfSignedLifetime = 10 * 365 * 24 * time.Hour
 
 // certificate loads the configured certificate, or the self-signed one of the data directory,
 // which it makes the first time.
@@ -45,42 +42,21 @@ func (s *Server) certificate() (tls.Certificate, error) {
 	return cert, nil
 }
 
-// makeCertificate makes a self-signed certificate that is its own CA, valid for ten years.
+// makeCertificate makes a self-signed certificate that is its own authority.
 func makeCertificate(domain, certFile, keyFile string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	pair, err := certs.New(certs.Options{Name: domain, Hosts: []string{domain}, Authority: true, Lifetime: selfSignedLifetime}, nil)
 	if err != nil {
-		return fmt.Errorf("make key: %w", err)
+		return err
 	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	key, err := pair.KeyPEM()
 	if err != nil {
-		return fmt.Errorf("make serial number: %w", err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: domain},
-		DNSNames:     []string{domain},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().AddDate(10, 0, 0),
-		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	if ip := net.ParseIP(domain); ip != nil {
-		tmpl.IPAddresses, tmpl.DNSNames = []net.IP{ip}, nil
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		return fmt.Errorf("make certificate: %w", err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("encode key: %w", err)
+		return err
 	}
 	// The key comes last: with it the pair is complete.
-	if err := os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil { //nolint:gosec // public
+	if err := os.WriteFile(certFile, pair.CertPEM(), 0o644); err != nil { //nolint:gosec // public
 		return fmt.Errorf("write certificate: %w", err)
 	}
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
+	if err := os.WriteFile(keyFile, key, 0o600); err != nil {
 		return fmt.Errorf("write key: %w", err)
 	}
 	return nil

@@ -2,8 +2,6 @@ package xmppconntest
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,12 +9,13 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"strings"
 	"time"
 
 	"github.com/xdg-go/scram"
+
+	"github.com/rosterdb/rosterdb/internal/certs"
 )
 
 var errRefused = errors.New("refused")
@@ -262,27 +261,11 @@ func (n *negotiation) bind(el *element) error {
 }
 
 func selfSigned(domain string) (tls.Certificate, *x509.CertPool, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		DNSNames:     []string{domain},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		IsCA:         true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return tls.Certificate{}, nil, err
-	}
-	leaf, err := x509.ParseCertificate(der)
+	pair, err := certs.New(certs.Options{Name: domain, Hosts: []string{domain}, Authority: true, Lifetime: time.Hour}, nil)
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
 	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool, nil
+	pool.AddCert(pair.Leaf)
+	return pair.TLS(), pool, nil
 }
