@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,18 +15,7 @@ import (
 // binary is the ringctl under test; TestMain builds it.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	path, remove, err := harness.Build()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer remove()
-	binary = path
-	return m.Run()
-}
+func TestMain(m *testing.M) { harness.Main(m, &binary) }
 
 // TestScripts runs testdata/*.txtar. Clusters in $WORK/c1 and $WORK/c2 are
 // stopped when a script ends, however it ends.

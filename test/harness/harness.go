@@ -18,21 +18,24 @@ import (
 // startTimeout is generous: tests share the machine with other tests.
 const startTimeout = 60 * time.Second
 
-// Build compiles ringctl into a temporary directory, for TestMain. Call remove
-// when the tests are through.
-func Build() (binary string, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "ringctl-test-")
-	if err != nil {
-		return "", nil, fmt.Errorf("make a directory for the binary: %w", err)
-	}
-	remove = func() { _ = os.RemoveAll(dir) } // the system empties it at last
-	binary = filepath.Join(dir, "ringctl")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/rosterdb/rosterdb/cli/ringctl").CombinedOutput()
-	if err != nil {
-		remove()
-		return "", nil, fmt.Errorf("build ringctl: %w\n%s", err, out)
-	}
-	return binary, remove, nil
+// Main is the body of a TestMain: it builds ringctl for the tests to come, tells
+// its path in binary, runs them, and exits.
+func Main(m *testing.M, binary *string) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "ringctl-test-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "make a directory for the binary:", err)
+			return 1
+		}
+		defer os.RemoveAll(dir) //nolint:errcheck // the system empties it at last
+		*binary = filepath.Join(dir, "ringctl")
+		out, err := exec.Command("go", "build", "-o", *binary, "github.com/rosterdb/rosterdb/cli/ringctl").CombinedOutput()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "build ringctl: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
 }
 
 // Start starts a cluster for one test. It ends with the test, or with the test

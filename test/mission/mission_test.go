@@ -10,7 +10,6 @@ package mission
 import (
 	"flag"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/test/harness"
@@ -22,21 +21,7 @@ var (
 	binary string
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	path, remove, err := harness.Build()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer remove()
-	binary = path
-	return m.Run()
-}
+func TestMain(m *testing.M) { harness.Main(m, &binary) }
 
 func TestMission(t *testing.T) {
 	works, due := 0, 0
