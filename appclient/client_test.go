@@ -262,9 +262,7 @@ func TestClose(t *testing.T) {
 		_, err := c.Root("r").Get(context.Background(), "p")
 		result <- err
 	}()
-	for c.Stats().Stanzas == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "the read on its way", func() bool { return c.Stats().Stanzas > 0 })
 	c.Close() //nolint:errcheck // never fails
 	if err := <-result; !errors.Is(err, appclient.ErrClosed) {
 		t.Errorf("Get under Close: %v", err)

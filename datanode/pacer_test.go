@@ -42,7 +42,7 @@ func runPacer(t *testing.T, errs func(n int) error, push func(*pacer)) []sentPar
 			c.run(ctx)
 		}()
 		push(&c)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // of the bubble: until nothing but the pacer's own timers could wake it
 		cancel()
 		<-done
 		if c.waiting != 0 || len(c.active) != 0 {
@@ -88,7 +88,7 @@ func TestPacerKeepsTheWindow(t *testing.T) {
 		c.push(two, parts(20, 64<<10))
 		for range 220 {
 			p := <-arrived
-			time.Sleep(10 * time.Millisecond) // a slow receiver
+			time.Sleep(10 * time.Millisecond) // of the bubble: a slow receiver
 			delivered++
 			flying.Add(-1)
 			c.got(p, 1)

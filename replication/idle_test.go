@@ -30,7 +30,7 @@ func TestIdleGroupsSleep(t *testing.T) {
 	})
 	const span = 2 * time.Second
 	before := cpuTime(t)
-	time.Sleep(span) // the measurement, not a synchronisation
+	time.Sleep(span) // the time that is measured; nothing is waited for
 	used := cpuTime(t) - before
 	perNode := float64(used) / float64(span) / 3
 	t.Logf("an idle node with 271 groups uses %.2f%% of a core", 100*perNode)

@@ -127,7 +127,7 @@ func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, 
 		return
 	}
 	c.wg.Go(func() {
-		time.Sleep(f.Delay)
+		time.Sleep(f.Delay) // the fault itself
 		send()
 	})
 }

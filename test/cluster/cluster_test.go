@@ -253,6 +253,6 @@ func (c *cluster) eventually(what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("not in time: %s; nodes: %+v", what, c.op.Nodes())
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) // the pause of a poll
 	}
 }

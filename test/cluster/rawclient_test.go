@@ -231,7 +231,7 @@ func (c *cluster) toLeader(r *rawClient, p uint32, req func(tag uint64) *wire.Re
 		default:
 			return res
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) // between two tries
 	}
 	c.t.Fatalf("no final answer in time; last %+v", last)
 	return last
@@ -307,7 +307,7 @@ func (c *cluster) read(r *rawClient, rd op.Read) op.ReadResult {
 			return x
 		}
 		last = fmt.Sprint(x.Code, x.Text)
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond) // between two tries
 	}
 	c.t.Fatalf("no read in time; last %s", last)
 	return op.ReadResult{}

@@ -158,10 +158,13 @@ func TestStaleStanzas(t *testing.T) {
 // TestDiskFull: writes are refused, reads go on, presence tells, and it passes.
 func TestDiskFull(t *testing.T) {
 	c := newCluster(t, 1)
-	var free atomic.Uint64
+	var free, looks atomic.Uint64
 	free.Store(10 << 30)
 	c.stop(0)
-	c.nodes[0].free = func(string) (uint64, uint64, error) { return free.Load(), 100 << 30, nil }
+	c.nodes[0].free = func(string) (uint64, uint64, error) {
+		defer looks.Add(1)
+		return free.Load(), 100 << 30, nil
+	}
 	c.start(0)
 	c.eventually("the node is back", func() bool { return c.view(0).Online })
 	c.bootstrap()
@@ -183,7 +186,12 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("read on a full disk: %+v", res)
 	}
 	free.Store(300 << 20) // above the reserve, but not by enough
-	time.Sleep(200 * time.Millisecond)
+	// One look may be under way; at the third, what the second found is announced.
+	seen := looks.Load()
+	c.eventually("the node looks at its disk again", func() bool { return looks.Load() >= seen+3 })
+	if res := c.write(app, put(s, 2, "root", "b", []byte("2"))); res.Code != op.Full {
+		t.Fatalf("write at the edge: %+v", res)
+	}
 	if v := c.view(0); v.Health.State != wire.StateFull {
 		t.Fatalf("recovered at the edge: %+v", v)
 	}

@@ -133,7 +133,7 @@ func TestServe(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // the pause of a poll
 	}
 	users(t, data)
 	if _, err := xmppd(t.Context(), "", "serve", "--config", config, "--data", data, "--listen-c2s", "127.0.0.1:0"); !errors.Is(err, account.ErrLocked) {
