@@ -79,19 +79,9 @@ func (a *announcer) run(ctx context.Context) {
 
 func (a *announcer) pause(ctx context.Context) bool {
 	a.mu.Lock()
-	rest := announceGap - time.Since(a.sent)
+	left := announceGap - time.Since(a.sent)
 	a.mu.Unlock()
-	if rest <= 0 {
-		return true
-	}
-	t := time.NewTimer(rest)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+	return left <= 0 || rest(ctx, left)
 }
 
 // announce sends presence if it is news, or if forced.

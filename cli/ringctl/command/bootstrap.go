@@ -32,7 +32,7 @@ was made. The number of partitions cannot be changed later.
 ` + connectionHelp,
 		Flags: append(connectionFlags(), outputFlag(),
 			&cli.IntFlag{Name: "partitions", Value: ring.DefaultPartitions, Usage: "`NUMBER` of partitions, for ever"},
-			&cli.IntFlag{Name: "replicas", Value: ring.DefaultReplicas, Usage: "copies of each partition"},
+			&cli.IntFlag{Name: "replicas", Value: ring.DefaultReplicas, Usage: "`NUMBER` of copies of each partition"},
 		),
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {

@@ -3,10 +3,13 @@ package command
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 type devUpOptions struct {
@@ -33,10 +36,10 @@ accounts: app and operator for the store, user1 and user2 for chat clients.
 			&cli.IntFlag{Name: "nodes", Value: 3, Usage: "`NUMBER` of data nodes"},
 			&cli.IntFlag{Name: "servers", Value: 1, Usage: "`NUMBER` of XMPP servers; only 1 for now"},
 			&cli.StringFlag{Name: "domain", Value: "localhost", Usage: "XMPP `DOMAIN`"},
-			&cli.IntFlag{Name: "partitions", Usage: "`NUMBER` of partitions of a new cluster (default: 271)"},
-			&cli.IntFlag{Name: "replicas", Usage: "copies of each partition (default: 3, or the number of nodes if less)"},
-			&cli.IntFlag{Name: "base-port", Usage: "first `PORT` used (default: free ones are chosen)"},
-			&cli.StringFlag{Name: "registration", Value: "closed", Usage: "open or closed: may anybody make an account (XEP-0077)"},
+			&cli.IntFlag{Name: "partitions", DefaultText: strconv.Itoa(ring.DefaultPartitions), Usage: "`NUMBER` of partitions of a new cluster"},
+			&cli.IntFlag{Name: "replicas", DefaultText: "3, or the number of nodes if less", Usage: "`NUMBER` of copies of each partition"},
+			&cli.IntFlag{Name: "base-port", DefaultText: "free ones are chosen", Usage: "first `PORT` used"},
+			&cli.StringFlag{Name: "registration", Value: "closed", Usage: "may anybody make an account (XEP-0077): `open|closed`"},
 			&cli.StringFlag{Name: "server-config", Usage: "TOML `FILE` with further settings of the XMPP server (docs/xmppd.md)"},
 			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "take logins without TLS, and let the data nodes do without; for measurements"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "longest `TIME` until it is healthy"},
