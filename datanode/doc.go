@@ -17,9 +17,11 @@
 //     client and wake-up, with the receipts of the requests it completes.
 //   - One control goroutine (control.go) does what takes time: taking over ring
 //     documents, fetching newer ones, administration.
+//   - One pacing goroutine (pacer.go) sends what was too large for one stanza, in
+//     parts: a few at a time to each peer, so that a snapshot delays nothing else.
 //   - One presence goroutine (presence.go) watches disk and engine and announces
 //     health.
 //
-// Presence is a hint and never proof (design D3); who a sender is, is told by
-// the address that the server stamped on the stanza.
+// Presence is a hint and never proof; who a sender is, is told by the address
+// that the server stamped on the stanza.
 package datanode

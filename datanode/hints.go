@@ -8,7 +8,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
-// presence takes the hints of design D3.
+// presence acts on what a contact announces: a hint, no more.
 func (h *handler) presence(c *xmppconn.Conn, st *stanza.Stanza) {
 	switch typ := string(st.Get(st.Type.Value)); typ {
 	case "":
