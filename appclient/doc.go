@@ -26,6 +26,6 @@
 //   - a read found nothing: ErrNotFound.
 //
 // The client retries by itself, under the operation's identity, until the
-// context ends; a retry never applies twice (design D7). So give each call a
+// context ends; a retry never applies twice. So give each call a
 // context with a deadline.
 package appclient

@@ -9,7 +9,7 @@ import (
 // node is a data node as this client sees it.
 type node struct {
 	jid     string // full
-	online  bool   // its presence says so: a hint, no more (design D3)
+	online  bool   // its presence says so: a hint, no more
 	health  wire.Health
 	trouble time.Duration // ask others until then, on the engine's clock
 	rtt     time.Duration // moving average of answers

@@ -11,7 +11,7 @@ import (
 const window = op.MaxWindow / 2
 
 // partition is the client's side of one partition: where its leader is thought
-// to be, and the session that its writes run in (design D7).
+// to be, and the session that its writes run in (docs/adr/0001).
 //
 // A session's sequences are settled when their operation was answered, or when
 // its caller gave up and no more copies of it will be sent. The floor is the

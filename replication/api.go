@@ -22,7 +22,7 @@ var (
 	// ErrLocked: another process uses the directory.
 	ErrLocked = errors.New("data directory is in use")
 	// ErrStranger: the ring document has no member with this store's UUID. A wiped
-	// disk is a new member, never the old one (design D4).
+	// disk is a new member, never the old one.
 	ErrStranger = core.ErrStranger
 	// ErrForeignCluster: the document is of another cluster.
 	ErrForeignCluster = errors.New("ring document of another cluster")

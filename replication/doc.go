@@ -1,6 +1,6 @@
 // Package replication is the engine that keeps partitions replicated: a Raft
 // group a partition (go.etcd.io/raft/v3), all groups of a node on one
-// write-ahead log and one state store (design D1, D2, D3, D9).
+// write-ahead log and one state store.
 //
 // # The way in
 //

@@ -207,7 +207,7 @@ func (n *Node) SessionOwner(group uint32, session op.Session) (owner string, ok 
 }
 
 // PeerDown is the hint (presence) that a member is gone: its groups elect anew
-// at once instead of after the time-out (design D3).
+// at once instead of after the time-out.
 func (n *Node) PeerDown(member uint64) {
 	n.inbox.call(func() { n.core.PeerDown(member) })
 }

@@ -1,6 +1,6 @@
 // Package ring holds the ring document and the placement of partitions as pure
 // values: who is a member, which replicas each partition has, and how a new
-// table is made from an old one. It does no I/O (design D4, D5).
+// table is made from an old one. It does no I/O.
 package ring
 
 // MetaPartition is the Raft group that holds the ring document. It is no

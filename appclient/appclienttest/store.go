@@ -10,7 +10,7 @@ import (
 )
 
 // store is what the fake nodes share: the state that a Raft group would
-// replicate, with the rules of design D6 and D7.
+// replicate, with the rules of docs/protocol.md.
 type store struct {
 	revisions map[string]uint64
 	objects   map[string]map[string]op.Object

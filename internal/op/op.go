@@ -46,7 +46,7 @@ type Session uint64
 // CondKind is the kind of a Condition.
 type CondKind uint8
 
-// The conditions, evaluated in the state machine (design D6).
+// The conditions, evaluated in the state machine.
 const (
 	Always CondKind = iota
 	Absent
@@ -86,7 +86,7 @@ type Mutation struct {
 }
 
 // Write is one atomic batch on one root: one log entry. (Session, Seq) within
-// the root's partition identifies it through every retry (design D7).
+// the root's partition identifies it through every retry (docs/adr/0001).
 type Write struct {
 	Root      string
 	Session   Session
@@ -121,7 +121,7 @@ const (
 )
 
 // Read asks for one object or for a page of a root's objects. Both are
-// linearizable by ReadIndex (design D9).
+// linearizable by ReadIndex (Raft thesis, section 6.4).
 type Read struct {
 	Kind ReadKind
 	Root string

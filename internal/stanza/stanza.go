@@ -4,7 +4,7 @@
 // buffer of the caller's, checks that it is well-formed and within limits, and
 // tells where its addresses and its first child lie. Parser walks one such
 // element for a handler. The Append functions build answers. Nothing here does
-// I/O or keeps a buffer of its own (RFC 6120; design D10).
+// I/O or keeps a buffer of its own (RFC 6120).
 package stanza
 
 import "fmt"

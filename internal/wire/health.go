@@ -15,7 +15,7 @@ const (
 	StateStopping = "stopping"
 )
 
-// Health is the payload of a data node's presence. It is a hint (design D3).
+// Health is the payload of a data node's presence. It is a hint.
 type Health struct {
 	Member   uint64
 	Store    string // UUID of the data directory

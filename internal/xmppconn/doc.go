@@ -5,7 +5,7 @@
 // channel binding where the server offers it); resource binding is our own,
 // because mellium's never asks for the wanted resource. After that the
 // scanner of internal/stanza owns the reading side and one batching goroutine
-// the writing side (design D10, D11; docs/adr/0002).
+// the writing side (docs/adr/0002).
 //
 // Run is the whole life of a client: it dials, hands stanzas to a Handler,
 // notices a dead peer within seconds, and dials again with a jittered back-off.

@@ -1,5 +1,5 @@
 // Package state is the replicated state machine of the store's partitions and
-// the bbolt file that keeps it (design D2, D6, D7).
+// the bbolt file that keeps it.
 //
 // A [Store] is one file per data node with all its partitions inside. The
 // engine feeds each [Partition] the committed entries of its Raft group; what

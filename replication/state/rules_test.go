@@ -71,7 +71,7 @@ func newFeed(t *testing.T, opt Options) *feed {
 	return &feed{t: t, p: testPart(t, testStore(t, opt), 3)}
 }
 
-// TestSequences goes through the rules of design D7 on one session: the root's
+// TestSequences goes through the rules of sessions (docs/protocol.md) on one of them: the root's
 // revision tells whether a write was executed.
 func TestSequences(t *testing.T) {
 	f := newFeed(t, Options{})

@@ -9,7 +9,7 @@ import (
 	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
-// session is one client's dedupe table in one partition (design D7; Ongaro's
+// session is one client's dedupe table in one partition (docs/adr/0001; Ongaro's
 // thesis, section 6.3).
 type session struct {
 	id      op.Session

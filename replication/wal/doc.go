@@ -1,6 +1,6 @@
 // Package wal is the write-ahead log of a data node: the only file that an
 // acknowledgement waits for. One log serves all Raft groups of the node, so one
-// fdatasync makes a batch of all of them durable (design D2).
+// fdatasync makes a batch of all of them durable.
 //
 // # Files
 //
