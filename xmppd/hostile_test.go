@@ -52,6 +52,9 @@ func TestHostileBeforeLogin(t *testing.T) {
 		{"silence", "", "<connection-timeout "},
 		{"half an element", header + "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' ", "<connection-timeout "},
 		{"data behind starttls", header + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><message/>", "<policy-violation "},
+		{"data behind white space behind starttls", header + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\n<message/>", "<policy-violation "},
+		{"TLS behind starttls at once", header + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\n\x16\x03\x01", "<policy-violation "},
+		{"endless white space for TLS", header + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + strings.Repeat("\n", 100_000), "<proceed "},
 		{"no TLS behind starttls", header + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed "},
 	}
 	for _, tt := range tests {

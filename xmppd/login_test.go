@@ -70,6 +70,32 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// TestWhiteSpaceBehindStartTLS: clients end the element with a line feed, and it may come late.
+func TestWhiteSpaceBehindStartTLS(t *testing.T) {
+	s := startServer(t, options{})
+	addr, _, _ := s.Addrs()
+	for _, late := range []string{"", "\n", " \t\r\n"} {
+		c := connect(t, addr)
+		c.open()
+		c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\r\n")
+		c.want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+		c.send(late)
+		c.startTLS()
+		c.open()
+		if got := c.auth(sasl.ScramSha256, "alice", password); got != "success" {
+			t.Errorf("login after %q ahead of TLS: %q", late, got)
+		}
+	}
+	c := connect(t, addr)
+	c.open()
+	c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	c.want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	c.trySend("\n" + header)
+	if got := c.rest(); strings.Contains(got, "<stream:") {
+		t.Errorf("clear text ahead of TLS got an answer: %q", got)
+	}
+}
+
 func TestForeignClient(t *testing.T) {
 	s := startServer(t, options{})
 	addr, _, _ := s.Addrs()

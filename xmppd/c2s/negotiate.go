@@ -164,20 +164,22 @@ func (n *negotiation) refuseTLS() error {
 
 // startTLS upgrades the connection (RFC 6120 section 5.4.3). Bytes that came behind <starttls/>
 // were sent in the clear by who knows whom: they end the stream instead of being read as if they
-// had come through TLS.
+// had come through TLS. White space alone says nothing, and some clients end each element with a
+// line feed: it is dropped, also when it comes in a later packet.
 func (n *negotiation) startTLS(ctx context.Context) error {
-	if len(n.src.rest()) > 0 {
+	if !n.src.dropSpace() {
 		return &router.StreamError{Condition: "policy-violation", Text: "nothing may follow starttls before TLS"}
 	}
 	if err := n.write([]byte("<proceed xmlns='" + nsTLS + "'/>")); err != nil {
 		return err
 	}
-	return n.handshake(ctx)
+	return n.handshake(ctx, n.src.budget)
 }
 
-// handshake makes TLS of the connection, within its deadline.
-func (n *negotiation) handshake(ctx context.Context) error {
-	n.tap = &tap{Conn: n.tcp, pool: &n.srv.sealed}
+// handshake makes TLS of the connection, within its deadline. Up to lead bytes of white space may
+// come before the first record.
+func (n *negotiation) handshake(ctx context.Context, lead int) error {
+	n.tap = &tap{Conn: n.tcp, pool: &n.srv.sealed, lead: lead}
 	n.tls = tls.Server(n.tap, n.srv.cfg.TLS)
 	if err := n.tls.HandshakeContext(ctx); err != nil {
 		return &handshakeError{err}

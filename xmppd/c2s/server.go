@@ -177,7 +177,7 @@ func (s *Server) negotiate(conn net.Conn, direct bool) {
 	n.src = source{conn: conn, budget: s.cfg.NegotiationMax}
 	var err error
 	if direct {
-		err = n.handshake(s.ctx)
+		err = n.handshake(s.ctx, 0)
 	}
 	if err == nil {
 		err = n.negotiate(s.ctx, direct)

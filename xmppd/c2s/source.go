@@ -161,3 +161,12 @@ func scanError(err error) error {
 
 // rest gives away what was read ahead.
 func (s *source) rest() []byte { return s.buf[s.pos:] }
+
+// dropSpace forgets what was read ahead if it is white space only, and reports whether it was.
+func (s *source) dropSpace() bool {
+	if skipSpace(s.buf, s.pos) < len(s.buf) {
+		return false
+	}
+	s.pos = len(s.buf)
+	return true
+}

@@ -11,9 +11,30 @@ import (
 type tap struct {
 	net.Conn
 	pool *sync.Pool // of *[]byte
+	lead int        // bytes of white space that may still come before TLS; only Read uses it
 	mu   sync.Mutex
 	held bool
 	out  *[]byte
+}
+
+// Read drops white space before the first record, which never begins with any (RFC 8446 section
+// 5.1). What else is there TLS refuses itself.
+func (t *tap) Read(p []byte) (int, error) {
+	for {
+		n, err := t.Conn.Read(p)
+		if t.lead <= 0 || n == 0 {
+			return n, err
+		}
+		space := skipSpace(p[:min(n, t.lead)], 0)
+		t.lead -= space
+		if space < n {
+			t.lead = 0
+			return copy(p, p[space:n]), err
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
 }
 
 func (t *tap) Write(p []byte) (int, error) {
