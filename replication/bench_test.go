@@ -3,6 +3,7 @@ package replication
 import (
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,3 +108,25 @@ func benchReaders(b *testing.B, readers, partitions int) {
 }
 
 func BenchmarkCluster64Readers(b *testing.B) { benchReaders(b, 64, 64) }
+
+// BenchmarkIdle measures three nodes with 271 sleeping groups for 2 s an iteration.
+func BenchmarkIdle(b *testing.B) {
+	c := newTestCluster(b, 3, 271, nil)
+	c.waitPreferred()
+	c.waitAsleep()
+	const span = 2 * time.Second
+	cpu := cpuTime(b)
+	for b.Loop() {
+		time.Sleep(span) // the time that is measured
+	}
+	b.ReportMetric(100*float64(cpuTime(b)-cpu)/float64(b.N)/float64(span)/3, "%core/node")
+}
+
+func cpuTime(t testing.TB) time.Duration {
+	t.Helper()
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}

@@ -74,6 +74,22 @@ func TestHintMakesFailOverQuick(t *testing.T) {
 	c.waitPreferred()
 }
 
+// TestALeaderWithoutMajorityStepsDown, though its groups were asleep: else it would tell
+// operators for ever that it leads.
+func TestALeaderWithoutMajorityStepsDown(t *testing.T) {
+	c := newTestCluster(t, 3, 6, nil)
+	c.waitPreferred()
+	c.waitAsleep()
+	if c.node(0).Status().Led == 0 {
+		t.Fatal("node 1 leads nothing")
+	}
+	c.net.setCut(2, true)
+	c.net.setCut(3, true)
+	c.node(0).PeerDown(2)
+	c.node(0).PeerDown(3)
+	eventually(t, "it leads nothing any more", func() bool { return c.node(0).Status().Led == 0 })
+}
+
 func TestFarBehindGetsASnapshot(t *testing.T) {
 	c := newTestCluster(t, 3, 2, nil)
 	s := c.session(1)

@@ -134,8 +134,9 @@ func (c *Core) PeerDown(id uint64) {
 	p.up = false
 	c.leaderGone(p)
 	for _, g := range c.list {
-		if g.rn != nil && g.state == raft.StateLeader {
+		if g.rn != nil && g.state == raft.StateLeader && c.tracks(g, id) {
 			g.rn.ReportUnreachable(id)
+			c.wake(g) // a leader that sleeps would never notice that its majority is gone
 			c.mark(g)
 		}
 	}
