@@ -129,9 +129,9 @@ func (c *Client) wake() {
 	}
 }
 
-// Close ends the client and waits for its goroutines. Operations under way end
-// with ErrClosed, or ErrUnknownOutcome if they may have been applied. It always
-// returns nil.
+// Close ends the client and waits for its goroutines. Operations under way and
+// later ones end with ErrClosed, but for writes that may have been applied: those
+// end with ErrUnknownOutcome. It always returns nil.
 func (c *Client) Close() error {
 	c.engine.shut(ErrClosed)
 	c.cancel()

@@ -272,3 +272,30 @@ func TestClose(t *testing.T) {
 	}
 	c.Close() //nolint:errcheck // must be harmless
 }
+
+// TestCloseUnderWrite: what may have been applied is not called closed, which
+// stands for surely not applied.
+func TestCloseUnderWrite(t *testing.T) {
+	cl := cluster(t, appclienttest.Options{Fault: func(st appclienttest.Stanza) appclienttest.Fault {
+		return appclienttest.Fault{DropAnswer: st.Writes > 0}
+	}})
+	c := dial(t, cl, nil)
+	result := make(chan error, 1)
+	go func() {
+		_, err := c.Root("r").Put(context.Background(), "p", nil)
+		result <- err
+	}()
+	until(t, "the write applied", func() bool { return len(cl.Applied()) > 0 })
+	c.Close() //nolint:errcheck // never fails
+	if err := <-result; !errors.Is(err, appclient.ErrUnknownOutcome) || errors.Is(err, appclient.ErrClosed) {
+		t.Errorf("Put under Close: %v", err)
+	}
+}
+
+// TestZeroOption: an option that nobody made changes nothing.
+func TestZeroOption(t *testing.T) {
+	c := dial(t, cluster(t, appclienttest.Options{}), nil)
+	if _, err := c.Root("r").Put(deadline(t), "p", nil, appclient.MutationOption{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -17,11 +17,11 @@
 // # How an operation ends
 //
 // Reads and writes are linearizable per root. A write that returns nil is
-// durable on a majority of the partition's disks. Its errors fall in three
-// kinds that call for different things, told apart by errors.Is:
+// durable on a majority of the partition's disks. Errors fall in three kinds
+// that call for different things, told apart by errors.Is; no error is of two:
 //
 //   - it was surely not applied: ErrUnavailable, ErrConflict, ErrInvalid,
-//     ErrTooLarge, ErrDenied;
+//     ErrTooLarge, ErrDenied, ErrClosed;
 //   - it may or may not have been applied, and may yet be: ErrUnknownOutcome;
 //   - a read found nothing: ErrNotFound.
 //

@@ -335,7 +335,8 @@ func (e *engine) shut(cause error) {
 		c := e.live[len(e.live)-1]
 		err := cause
 		if c.kind == writeCall && c.uncertain() && !e.faults.unknownAsUnavailable {
-			err = fmt.Errorf("%w: %w", ErrUnknownOutcome, cause)
+			// Words only of the cause: it may be a kind that says "surely not applied".
+			err = fmt.Errorf("%w: %v", ErrUnknownOutcome, cause)
 		}
 		e.finish(c, err)
 	}

@@ -25,7 +25,9 @@ var (
 	ErrTooLarge = errors.New("over a limit of the store")
 	// ErrDenied: this account may not do that; nothing was applied.
 	ErrDenied = errors.New("denied")
-	// ErrClosed: Close was called; the operation was not sent.
+	// ErrClosed: Close was called before the operation was answered. A write that
+	// ends with it was surely not applied and never will be; one that may have
+	// been ends with ErrUnknownOutcome instead, never with both.
 	ErrClosed = errors.New("client is closed")
 )
 

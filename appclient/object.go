@@ -32,8 +32,9 @@ type Entry struct {
 // Mutation is one change of a batch; Put and Delete make them.
 type Mutation struct{ m op.Mutation }
 
-// MutationOption refines a mutation.
-type MutationOption func(*op.Mutation)
+// MutationOption refines a mutation; WithRefs, IfAbsent, IfPresent and IfVersion
+// make them. The zero value changes nothing.
+type MutationOption struct{ apply func(*op.Mutation) }
 
 // Put returns a mutation that creates or replaces the object at path: its
 // value and its references. Path "" is the root object itself. The value must
@@ -50,31 +51,37 @@ func Delete(path string, opts ...MutationOption) Mutation {
 
 func newMutation(m op.Mutation, opts []MutationOption) Mutation {
 	for _, o := range opts {
-		o(&m)
+		if o.apply != nil {
+			o.apply(&m)
+		}
 	}
 	return Mutation{m}
 }
 
 // WithRefs stores weak references with the object.
 func WithRefs(refs ...Ref) MutationOption {
-	return func(m *op.Mutation) {
+	return MutationOption{func(m *op.Mutation) {
 		for _, r := range refs {
 			m.Refs = append(m.Refs, op.Ref(r))
 		}
-	}
+	}}
 }
 
 // IfAbsent applies the batch only if there is no object at the path.
 func IfAbsent() MutationOption {
-	return func(m *op.Mutation) { m.Cond = op.Condition{Kind: op.Absent} }
+	return condition(op.Condition{Kind: op.Absent})
 }
 
 // IfPresent applies the batch only if there is an object at the path.
 func IfPresent() MutationOption {
-	return func(m *op.Mutation) { m.Cond = op.Condition{Kind: op.Present} }
+	return condition(op.Condition{Kind: op.Present})
 }
 
 // IfVersion applies the batch only if the object has this version.
 func IfVersion(v uint64) MutationOption {
-	return func(m *op.Mutation) { m.Cond = op.Condition{Kind: op.VersionIs, Version: v} }
+	return condition(op.Condition{Kind: op.VersionIs, Version: v})
+}
+
+func condition(c op.Condition) MutationOption {
+	return MutationOption{func(m *op.Mutation) { m.Cond = c }}
 }
