@@ -106,7 +106,7 @@ func (e *engine) wrote(c *call, n *node, tag uint64, r *op.WriteResult) {
 	// From here on this copy was surely not applied, but for Retry.
 	current := e.isCurrent(c, tag)
 	e.answeredTry(c, tag)
-	c.why = n.jid + " answered " + describe(r.Code, r.Text)
+	c.why = n.jid + " answered: " + describe(r.Code, r.Leader, r.Text)
 	switch r.Code {
 	case op.Redirect:
 		e.redirect(c, n, r.Leader, current)
@@ -148,7 +148,7 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 	}
 	current := e.isCurrent(c, tag)
 	e.answeredTry(c, tag)
-	c.why = n.jid + " answered " + describe(r.Code, r.Text)
+	c.why = n.jid + " answered: " + describe(r.Code, r.Leader, r.Text)
 	switch {
 	case r.Code == op.Redirect:
 		e.redirect(c, n, r.Leader, current)
@@ -231,21 +231,24 @@ func (e *engine) leave(p *partition, n *node) {
 	}
 }
 
-func describe(c op.Code, text string) string {
+func describe(c op.Code, leader, text string) string {
 	if text != "" {
 		return text
 	}
 	switch c {
 	case op.Redirect:
-		return "that it does not lead the partition"
+		if leader == "" {
+			return "it knows no leader of the partition"
+		}
+		return leader + " leads the partition"
 	case op.Retry:
-		return "that leadership was lost under way"
+		return "leadership was lost under way"
 	case op.Full:
-		return "that its disk is full"
+		return "its disk is full"
 	case op.SessionExpired:
-		return "that the session expired"
+		return "the session expired"
 	}
-	return "that it is not available"
+	return "it is not available"
 }
 
 // refusal is the error for a final answer that applied nothing.
@@ -262,6 +265,7 @@ func refusal(c op.Code, text string) error {
 		if text == "" {
 			text = "the disk of the partition's leader is full; free space or add nodes"
 		}
+		text += "; the write was not applied"
 	}
 	if text == "" {
 		return kind

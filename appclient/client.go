@@ -37,12 +37,15 @@ type Client struct {
 // Dial logs in, finds the data nodes, fetches the ring and returns when the
 // store can be used. When ctx ends first the error says what was missing. What
 // trying again cannot mend ends Dial at once.
-// Errors: ErrDenied (wrong password), ErrUnavailable.
+// Errors: ErrInvalid (the JID), ErrDenied (wrong password), ErrUnavailable.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	return dial(ctx, cfg, faults{})
 }
 
 func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("dial %q: %w", cfg.JID, err)
+	}
 	cfg = cfg.withDefaults()
 	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(2*op.MaxBatch, 64)}
 	busy := make(chan struct{}, 1)

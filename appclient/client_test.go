@@ -239,7 +239,7 @@ func TestDialSaysWhatIsMissing(t *testing.T) {
 		cl.SetOnline(i, false)
 	}
 	_, err := appclient.Dial(short, cl.Config())
-	if !errors.Is(err, appclient.ErrUnavailable) || !strings.Contains(err.Error(), "no data node in the roster") {
+	if !errors.Is(err, appclient.ErrUnavailable) || strings.Contains(err.Error(), "applied") || !strings.Contains(err.Error(), "no data node in the roster") {
 		t.Errorf("Dial without nodes: %v", err)
 	}
 	cfg := cl.Config()
@@ -249,6 +249,12 @@ func TestDialSaysWhatIsMissing(t *testing.T) {
 	_, err = appclient.Dial(short, cfg)
 	if !errors.Is(err, appclient.ErrUnavailable) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("Dial without a server: %v", err)
+	}
+	for _, jid := range []string{"", "localhost", "@localhost", "a b@localhost", "app@"} {
+		cfg.JID = jid
+		if _, err = appclient.Dial(short, cfg); !errors.Is(err, appclient.ErrInvalid) || errors.Is(err, appclient.ErrUnavailable) {
+			t.Errorf("Dial as %q: %v", jid, err)
+		}
 	}
 }
 

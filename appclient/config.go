@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
@@ -45,6 +46,17 @@ type Config struct {
 	// MaxStanza is the server's limit on a stanza in bytes; larger writes are
 	// sent in parts. 0: DefaultMaxStanza.
 	MaxStanza int
+}
+
+// check refuses what no server could make sense of.
+func (cfg *Config) check() error {
+	switch j, err := stanza.ParseJID(cfg.JID); {
+	case err != nil:
+		return fmt.Errorf("%w: JID: %w", ErrInvalid, err)
+	case j.Local == "":
+		return fmt.Errorf("%w: JID: there is no account in it; write user@domain", ErrInvalid)
+	}
+	return nil
 }
 
 func (cfg Config) withDefaults() Config {

@@ -292,27 +292,49 @@ func (e *engine) opened(c *call) {
 // gaveUp is the error of a call whose caller waits no longer.
 func (e *engine) gaveUp(c *call, cause error) error {
 	kind := ErrUnavailable
-	if c.kind == writeCall && c.uncertain() && !e.faults.unknownAsUnavailable {
+	not := ""
+	switch {
+	case c.kind != writeCall:
+	case c.uncertain() && !e.faults.unknownAsUnavailable:
 		kind = ErrUnknownOutcome
+	default:
+		not = "; the write was not applied"
 	}
-	why := c.why
-	if why == "" {
-		why = e.missing(c)
+	stuck := c
+	if o := c.part.opening; c.state == waitSession && o != nil {
+		stuck = o // what kept the session from being opened
 	}
-	return fmt.Errorf("%w: %s (%d tries): %w", kind, why, c.tries, cause)
+	return fmt.Errorf("%w: %s (%d tries)%s: %w", kind, e.missing(stuck), stuck.tries, not, cause)
 }
 
 // missing says what kept a call from being answered.
 func (e *engine) missing(c *call) string {
+	last := c.why
+	if last == "" && c.state == waitAnswer && c.node != nil {
+		last = "no answer from " + c.node.jid
+	}
+	online := 0
+	for _, n := range c.part.replicas {
+		if n.online {
+			online++
+		}
+	}
+	all := len(c.part.replicas)
 	switch {
 	case !e.up:
 		return "no stream to the XMPP server"
-	case c.state == waitAnswer && c.node != nil:
-		return "no answer from " + c.node.jid
-	case c.part.candidate(nil, e.now()) == nil:
-		return fmt.Sprintf("no replica of partition %d is available", c.part.id)
+	case online == 0:
+		return fmt.Sprintf("none of the %d replicas of partition %d is available", all, c.part.id)
+	case 2*online <= all:
+		lost := fmt.Sprintf("partition %d has lost its majority and so its leader: %d of its %d replicas available", c.part.id, online, all)
+		if last == "" {
+			return lost
+		}
+		return lost + "; " + last
+	case last != "":
+		return last
 	case c.state == waitSession:
-		return fmt.Sprintf("no session in partition %d yet", c.part.id)
+		return fmt.Sprintf("too many writes under way in partition %d", c.part.id)
 	}
 	return "no answer yet"
 }

@@ -13,13 +13,14 @@ var (
 	// ErrConflict: a condition did not hold; nothing of the batch was applied,
 	// nor will it be. errors.As finds a *ConflictError.
 	ErrConflict = errors.New("condition not met")
-	// ErrUnavailable: the operation was surely not applied and never will be.
-	ErrUnavailable = errors.New("store not available; the operation was not applied")
+	// ErrUnavailable: the operation was surely not applied and never will be. Of
+	// Dial: there is no operation yet.
+	ErrUnavailable = errors.New("store not available")
 	// ErrUnknownOutcome: a write may or may not have been applied, or may still
 	// be. Read before writing again.
 	ErrUnknownOutcome = errors.New("outcome unknown; the write may or may not have been applied")
 	// ErrInvalid: the request is malformed (a key with control characters, a
-	// path named twice, …); nothing was sent or applied.
+	// path named twice, a JID that is none, …); nothing was sent or applied.
 	ErrInvalid = errors.New("invalid request")
 	// ErrTooLarge: over a limit of the store; nothing was applied.
 	ErrTooLarge = errors.New("over a limit of the store")

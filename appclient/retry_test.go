@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -253,6 +254,43 @@ func TestNoOneOnline(t *testing.T) {
 	defer cancel()
 	if _, err := c.Root("r").Put(ctx, "p", nil); claims(err) != "not applied" {
 		t.Errorf("Put with no node: %v", err)
+	}
+}
+
+// TestErrorsSayWhy: an operation that ends for want of a leader or of a majority
+// says so, also when it never left because its session could not be opened.
+func TestErrorsSayWhy(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		offline int // nodes
+		refuse  op.Code
+		want    string
+	}{
+		{"no leader", 0, op.Redirect, "no leader of the partition"},
+		{"unavailable", 0, op.Unavailable, "answered: it is not available"},
+		{"no majority", 2, op.Unavailable, "lost its majority and so its leader: 1 of its 3 replicas available; dn3@localhost/store answered"},
+		{"nobody", 3, op.OK, "none of the 3 replicas of partition"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			cl := cluster(t, appclienttest.Options{Fault: func(appclienttest.Stanza) appclienttest.Fault {
+				return appclienttest.Fault{Refuse: tc.refuse, NoHint: true}
+			}})
+			c := dial(t, cl, quick)
+			for i := range tc.offline {
+				cl.SetOnline(i, false)
+			}
+			until(t, "nodes offline", func() bool { return c.Stats().Nodes == 3-tc.offline })
+			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+			defer cancel()
+			_, err := c.Root("r").Put(ctx, "p", nil)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "the write was not applied") || strings.Contains(err.Error(), "session") {
+				t.Errorf("Put: %v, want it to say %q", err, tc.want)
+			}
+			if _, err = c.Root("r").Get(ctx, "p"); err == nil || strings.Contains(err.Error(), "applied") {
+				t.Errorf("Get: %v", err)
+			}
+		})
 	}
 }
 
