@@ -93,12 +93,13 @@ func (cfg *Config) stream() xmppconn.Config {
 	}
 }
 
-// FromDev reads what `ringctl dev up -o json` printed from a file, and returns
-// the configuration of that cluster's application account.
+// FromDev reads the file cluster.json that `ringctl dev up` writes into the
+// cluster's directory (with -o json it prints the same), and returns the
+// configuration of that cluster's application account.
 func FromDev(file string) (Config, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return Config{}, fmt.Errorf("read development cluster: %w; start one with: ringctl dev up -o json", err)
+		return Config{}, fmt.Errorf("read development cluster: %w; start one with `ringctl dev up --dir DIR` and name DIR/cluster.json", err)
 	}
 	var dev struct {
 		CA                string `json:"ca"`

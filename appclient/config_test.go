@@ -16,6 +16,9 @@ import (
 const devAccounts = `"accounts":{"app":{"jid":"app@localhost","password":"pw"}}`
 
 func TestFromDev(t *testing.T) {
+	if _, err := appclient.FromDev(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "ringctl dev up --dir DIR") {
+		t.Errorf("no file: %v", err)
+	}
 	for _, tc := range []struct {
 		name, json string
 		want       appclient.Config

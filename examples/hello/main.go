@@ -1,5 +1,6 @@
 // Command hello stores an object and reads it back. The cluster is described by
-// the file that `ringctl dev up -o json` prints: -dev FILE or ROSTERDB_DEV.
+// the file cluster.json in the directory of `ringctl dev up --dir DIR`: -dev FILE
+// or ROSTERDB_DEV.
 package main
 
 import (
@@ -14,26 +15,44 @@ import (
 )
 
 func main() {
-	dev := flag.String("dev", os.Getenv("ROSTERDB_DEV"), "JSON file of a development cluster")
+	log.SetFlags(0)
+	dev := flag.String("dev", os.Getenv("ROSTERDB_DEV"), "cluster.json of a development cluster")
 	flag.Parse()
+	if *dev == "" {
+		log.Fatal(`hello: no cluster is named. Start one and name it:
+    go run ./cli/ringctl dev up --dir ./dev
+    export ROSTERDB_DEV=$PWD/dev/cluster.json`)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	cfg, err := appclient.FromDev(*dev)
-	check(err)
-	c, err := appclient.Dial(ctx, cfg)
-	check(err)
-	defer c.Close()
-
-	greeting := c.Root("greeting")
-	version, err := greeting.Put(ctx, "en", []byte("Hello, roster!"))
-	check(err)
-	o, err := greeting.Get(ctx, "en")
-	check(err)
-	fmt.Printf("%s (version %d of %d, led by %s)\n", o.Value, o.Version, version, c.Where("greeting").Leader)
+	if err := hello(ctx, *dev); err != nil {
+		log.Fatal("hello: ", err)
+	}
 }
 
-func check(err error) {
+func hello(ctx context.Context, dev string) error {
+	cfg, err := appclient.FromDev(dev)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
+	client, err := appclient.Dial(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	greeting := client.Root("greeting")
+	version, err := greeting.Put(ctx, "en", []byte("Hello, roster!"))
+	if err != nil {
+		return err
+	}
+	o, err := greeting.Get(ctx, "en")
+	if err != nil {
+		return err
+	}
+	where := client.Where("greeting")
+	fmt.Printf("%s\n", o.Value)
+	fmt.Printf("on the disks of a majority of %d data nodes, led by %s; change %d of this root\n",
+		len(where.Replicas), where.Leader, version)
+	return nil
 }
