@@ -134,7 +134,7 @@ func (n *Node) command(_ context.Context, conn *xmppconn.Conn, st *stanza.Stanza
 	case adminxml.CmdIdentity:
 		answer = n.identity()
 	case adminxml.CmdStatus:
-		answer = n.status(arg == adminxml.WithGroups)
+		answer = n.status(arg)
 	case adminxml.CmdWhere:
 		w := n.where(arg)
 		if w == nil {
@@ -191,7 +191,7 @@ func (n *Node) identity() adminxml.Identity {
 	return id
 }
 
-func (n *Node) status(groups bool) adminxml.NodeStatus {
+func (n *Node) status(detail string) adminxml.NodeStatus {
 	s, h := n.engine.Status(), n.health()
 	out := adminxml.NodeStatus{
 		Identity: n.identity(),
@@ -200,7 +200,14 @@ func (n *Node) status(groups bool) adminxml.NodeStatus {
 		Clients: int(n.clients.Load()), InFlight: n.inFlight.Load(), Operations: n.operations.Load(),
 		Load: n.announcer.load(), UptimeMS: time.Since(n.started).Milliseconds(),
 	}
-	if !groups {
+	switch detail {
+	case adminxml.WithLeaders:
+		for _, g := range n.engine.Groups() {
+			out.Leaders = append(out.Leaders, [3]uint64{uint64(g.Group), g.Leader, g.Term})
+		}
+		return out
+	case adminxml.WithGroups:
+	default:
 		return out
 	}
 	for _, g := range n.engine.Groups() {

@@ -196,19 +196,13 @@ func majority(group, have []uint64) bool {
 	return 2*n > len(group)
 }
 
-// awaitLeaders waits until the nodes' presence accounts for a leader of every
-// partition.
+// awaitLeaders waits until every partition has a leader.
 func (c *Client) awaitLeaders(ctx context.Context, doc *ring.Document) error {
 	t := time.NewTicker(25 * time.Millisecond)
 	defer t.Stop()
 	for {
-		led := 0
-		for _, v := range c.Nodes() {
-			if v.Online && v.Health.Cluster == doc.Cluster {
-				led += v.Health.Led
-			}
-		}
-		if led >= doc.Partitions {
+		led, all := c.AllLed(ctx, doc)
+		if all {
 			return nil
 		}
 		select {

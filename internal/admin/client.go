@@ -47,6 +47,7 @@ type Client struct {
 
 	mu   sync.Mutex
 	conn *xmppconn.Conn // nil while down
+	why  error          // the last failure of the stream or of a login
 	up   chan struct{}  // closed at the first login
 }
 
@@ -58,10 +59,15 @@ func Connect(ctx context.Context, cfg xmppconn.Config) (*Client, error) {
 	c := &Client{nodes: newNodes(), cancel: cancel, ended: make(chan struct{}), up: make(chan struct{})}
 	var last error
 	var lastMu sync.Mutex
-	cfg.OnRetry = func(err error, _ time.Duration) {
+	told := cfg.OnRetry
+	cfg.OnRetry = func(err error, pause time.Duration) {
 		lastMu.Lock()
 		last = err
 		lastMu.Unlock()
+		c.noteDown(err)
+		if told != nil {
+			told(err, pause)
+		}
 	}
 	go func() {
 		defer close(c.ended)
@@ -76,13 +82,42 @@ func Connect(ctx context.Context, cfg xmppconn.Config) (*Client, error) {
 		c.Close()
 		lastMu.Lock()
 		defer lastMu.Unlock()
-		return nil, errors.Join(context.Cause(ctx), last)
+		return nil, whyNot(context.Cause(ctx), last)
 	}
 	if err := c.settle(ctx); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// whyNot is why a login did not come about: what ended the wait and, if it says
+// more, how the last attempt failed.
+func whyNot(cause, last error) error {
+	if last == nil || errors.Is(cause, last) {
+		return cause
+	}
+	return fmt.Errorf("%w; the last attempt: %w", cause, last)
+}
+
+// Down returns nil while logged in, else why not. The client goes on trying to
+// log in until Close.
+func (c *Client) Down() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		return nil
+	}
+	if c.why == nil {
+		return xmppconn.ErrClosed
+	}
+	return c.why
+}
+
+func (c *Client) noteDown(err error) {
+	c.mu.Lock()
+	c.why = err
+	c.mu.Unlock()
 }
 
 // Close logs out and waits until the stream has ended.
@@ -189,8 +224,9 @@ func (c *Client) Ring(ctx context.Context) (*ring.Document, error) {
 	return nil, last
 }
 
-// Where asks which nodes hold a root, and which of them leads. A replica is
-// asked, for it knows the leader.
+// Where asks which nodes hold a root, and which of them leads. Leader is the
+// replica that says so of itself: what others remember may be of a node that is
+// gone. It is empty while there is none.
 func (c *Client) Where(ctx context.Context, root string) (*Where, error) {
 	doc, err := c.Ring(ctx)
 	if err != nil {
@@ -201,18 +237,29 @@ func (c *Client) Where(ctx context.Context, root string) (*Where, error) {
 	for _, m := range doc.ReplicasOf(p) {
 		w.Replicas = append(w.Replicas, m.JID)
 	}
-	var last error
+	var failed error
+	answered := false
 	for _, jid := range w.Replicas {
 		if !c.nodes.online(jid) {
 			continue
 		}
 		var told Where
-		if last = c.ask(ctx, jid, "get", adminxml.CmdWhere, root, &told); last == nil && told.Leader != "" {
-			w.Leader = told.Leader
+		switch err := c.ask(ctx, jid, "get", adminxml.CmdWhere, root, &told); {
+		case isCondition(err, "forbidden"):
+			return nil, fmt.Errorf("%w: %w", ErrNotOperator, err)
+		case err != nil:
+			failed = err
+		case told.Leader == jid:
+			w.Leader = jid
 			return w, nil
+		default:
+			answered = true
 		}
 	}
-	return w, last
+	if answered {
+		failed = nil // a replica that knows of no leader is an answer
+	}
+	return w, failed
 }
 
 func isCondition(err error, condition string) bool {
@@ -255,9 +302,9 @@ func (h handler) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
 func (h handler) Idle(*xmppconn.Conn) {}
 
 // Down implements xmppconn.Handler.
-func (h handler) Down(error) {
+func (h handler) Down(err error) {
 	h.mu.Lock()
-	h.conn = nil
+	h.conn, h.why = nil, err
 	h.mu.Unlock()
 	h.iqs.Down()
 	h.nodes.allDown()

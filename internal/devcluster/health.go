@@ -116,7 +116,7 @@ func (c *Cluster) bootstrap(ctx context.Context, opt admin.BootstrapOptions) err
 		return fmt.Errorf("bootstrap the store: %w%s", err, c.logTails())
 	}
 	c.opts.Progress(fmt.Sprintf("waiting until all %d partitions have a leader", doc.Partitions))
-	return c.await(ctx, func() (bool, string) { return led(op, doc) })
+	return c.await(ctx, func() (bool, string) { return led(ctx, op, doc) })
 }
 
 func (c *Cluster) connect(ctx context.Context) (*admin.Client, error) {
@@ -150,7 +150,7 @@ func (c *Cluster) waitHealthy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fetch the ring: %w", err)
 	}
-	return c.await(ctx, func() (bool, string) { return led(op, doc) })
+	return c.await(ctx, func() (bool, string) { return led(ctx, op, doc) })
 }
 
 // await polls a condition, and says at the end of ctx what was still missing.
@@ -190,16 +190,10 @@ func (c *Cluster) allOnline(op *admin.Client) (bool, string) {
 	return len(waiting) == 0, "not available in the roster: " + strings.Join(waiting, ", ")
 }
 
-// led says whether the leaders that the nodes announce add up to all partitions
-// and the group of the ring itself.
-func led(op *admin.Client, doc *ring.Document) (bool, string) {
-	sum := 0
-	for _, v := range op.Nodes() {
-		if v.Online {
-			sum += v.Health.Led
-		}
-	}
-	return sum >= doc.Partitions, fmt.Sprintf("%d of %d partitions have a leader", sum, doc.Partitions)
+// led says whether every partition has a leader.
+func led(ctx context.Context, op *admin.Client, doc *ring.Document) (bool, string) {
+	n, all := op.AllLed(ctx, doc)
+	return all, fmt.Sprintf("%d of %d partitions have a leader", n, doc.Partitions)
 }
 
 // logTails shows the last lines of every log, for errors that no single process

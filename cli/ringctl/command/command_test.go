@@ -78,12 +78,20 @@ func TestStatusListsTheDead(t *testing.T) {
 		{JID: "dn2@d/store", Online: true, Health: health(5)},
 		{JID: "dn3@d/store", Online: true, Health: health(0)},
 	}
-	if s := summarize(doc, up); !s.Healthy || s.Led != 8 {
+	all := &admin.Leaders{Led: 8, ByNode: map[string]int{"dn1@d/store": 3, "dn2@d/store": 5}}
+	if s := summarize(doc, up, all); !s.Healthy || s.Led != 8 || s.Nodes[1].Led != 5 {
 		t.Errorf("all there: %+v", s)
+	}
+	// The presence of all adds up, but one partition is claimed twice.
+	if s := summarize(doc, up, &admin.Leaders{Led: 7}); s.Healthy || !strings.Contains(s.verdict(), "DEGRADED: ring epoch 7, 7 of 8") {
+		t.Errorf("one without leader: %+v %s", s, s.verdict())
+	}
+	if s := summarize(doc, up, &admin.Leaders{Led: 8, Silent: []string{"dn1@d/store"}}); s.Healthy || !strings.Contains(s.verdict(), "dn1 does not answer") {
+		t.Errorf("one silent: %s", s.verdict())
 	}
 	dead := summarize(doc, append(up[:1:1],
 		admin.NodeView{JID: "dn2@d/store"}, // known, and not there
-		admin.NodeView{JID: "dn9@d/store", Online: true, Show: "dnd", Text: "disk full", Health: wire.Health{State: "full"}}))
+		admin.NodeView{JID: "dn9@d/store", Online: true, Show: "dnd", Text: "disk full", Health: wire.Health{State: "full"}}), all)
 	want := []string{"dn1 available 1", "dn2 down 2", "dn3 down 3", "dn9 dnd 0"}
 	if len(dead.Nodes) != len(want) || dead.Healthy {
 		t.Fatalf("%+v", dead)
@@ -94,10 +102,10 @@ func TestStatusListsTheDead(t *testing.T) {
 		}
 	}
 	env, out, _ := testEnv()
-	if err := dead.print(env, formatTable); err != nil || !strings.Contains(out.String(), "DEGRADED") {
+	if err := dead.print(env, formatTable); err != nil || !strings.Contains(out.String(), "DEGRADED: dn2 is down; dn3 is down; dn9 is full; ring epoch 7") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if none := summarize(nil, []admin.NodeView{{JID: "dn1@d/store"}}); none.Healthy || len(none.Nodes) != 1 {
+	if none := summarize(nil, []admin.NodeView{{JID: "dn1@d/store"}}, nil); none.Healthy || len(none.Nodes) != 1 {
 		t.Errorf("without a ring: %+v", none)
 	}
 }
@@ -105,7 +113,7 @@ func TestStatusListsTheDead(t *testing.T) {
 // TestStatusJSON fixes the names that scripts use.
 func TestStatusJSON(t *testing.T) {
 	env, out, _ := testEnv()
-	s := summarize(&ring.Document{Epoch: 1, Partitions: 1, Members: []ring.Member{{ID: 1, JID: "dn1@d/store"}}}, nil)
+	s := summarize(&ring.Document{Epoch: 1, Partitions: 1, Members: []ring.Member{{ID: 1, JID: "dn1@d/store"}}}, nil, nil)
 	if err := s.print(env, formatJSON); err != nil {
 		t.Fatal(err)
 	}

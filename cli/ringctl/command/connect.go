@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
@@ -19,6 +22,7 @@ import (
 type connection struct {
 	xmpp    xmppconn.Config
 	timeout time.Duration
+	dir     string // of the development cluster that it is; empty: none is named
 }
 
 const connectionHelp = `
@@ -50,6 +54,7 @@ func connectionOf(c *cli.Context, env Env) (connection, error) {
 		if err != nil {
 			return conn, unreachable(err)
 		}
+		conn.dir = filepath.Dir(file)
 		conn.xmpp, err = info.Config("operator")
 		return conn, err
 	}
@@ -97,13 +102,36 @@ func trust(file string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
 }
 
+// notReached says on one line why there is no login, and what to do. Errors of
+// several addresses come on a line each.
+func notReached(conn connection, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, xmppconn.ErrAuth) || errors.Is(err, xmppconn.ErrPolicy) {
+		return unreachable(fmt.Errorf("log in as %s: %w", conn.xmpp.JID, err))
+	}
+	todo := "check --addr, and that the XMPP server runs"
+	if conn.dir != "" {
+		todo = fmt.Sprintf("start it with `ringctl dev restart --dir %[1]s x1`, or the whole cluster with `ringctl dev up --dir %[1]s`", conn.dir)
+	}
+	return unreachable(fmt.Errorf("the XMPP server cannot be reached: %s; %s", oneLine(err), todo))
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
 // withOperator logs in, runs do, and logs out.
 func withOperator(ctx context.Context, conn connection, do func(context.Context, *admin.Client) error) error {
-	login, cancel := context.WithTimeout(ctx, conn.timeout)
+	login, cancel := context.WithTimeoutCause(ctx, conn.timeout, fmt.Errorf("no login within %v", conn.timeout))
 	defer cancel()
+	login, giveUp := context.WithCancelCause(login)
+	defer giveUp(nil)
+	conn.xmpp.OnRetry = func(err error, _ time.Duration) {
+		// Nobody listens there: waiting would only hide it.
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			giveUp(err)
+		}
+	}
 	op, err := admin.Connect(login, conn.xmpp)
 	if err != nil {
-		return unreachable(fmt.Errorf("log in as %s: %w", conn.xmpp.JID, err))
+		return notReached(conn, err)
 	}
 	defer op.Close()
 	return do(ctx, op)

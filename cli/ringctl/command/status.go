@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/ring"
@@ -65,8 +70,10 @@ type clusterStatus struct {
 	Healthy    bool      `json:"healthy"`
 	Epoch      uint64    `json:"epoch"` // of the ring; 0: the store was not made yet
 	Partitions int       `json:"partitions"`
-	Led        int       `json:"led"` // partitions with a leader, as far as nodes say
+	Led        int       `json:"led"` // partitions with a leader, each counted once
 	Nodes      []nodeRow `json:"nodes"`
+
+	reasons []string // why it is not healthy, for people
 }
 
 type nodeRow struct {
@@ -85,23 +92,37 @@ type nodeRow struct {
 }
 
 func status(ctx context.Context, env Env, op *admin.Client, o statusOptions) error {
-	for {
-		s, err := collect(ctx, op, o.conn.timeout)
+	if !o.watch {
+		s, _, err := collect(ctx, op, o.conn, nil)
 		if err != nil {
 			return err
-		}
-		if o.watch && env.Terminal && o.output == formatTable {
-			fmt.Fprint(env.Stdout, "\x1b[H\x1b[2J") // home, clear
 		}
 		if err := s.print(env, o.output); err != nil {
 			return err
 		}
-		if !o.watch {
-			if !s.Healthy {
-				return errDegraded
-			}
-			return nil
+		if !s.Healthy {
+			return errDegraded
 		}
+		return nil
+	}
+	var doc *ring.Document
+	for {
+		s, newer, err := collect(ctx, op, o.conn, doc)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && doc == nil && op.Down() == nil: // wrong from the start
+			return err
+		}
+		if env.Terminal && o.output == formatTable {
+			fmt.Fprint(env.Stdout, "\x1b[H\x1b[2J") // home, clear
+		}
+		if err != nil { // the client goes on trying to log in, and so does the watch
+			fmt.Fprintf(env.Stderr, "%s; trying again\n", err)
+		} else if err := s.print(env, o.output); err != nil {
+			return err
+		}
+		doc = newer
 		select {
 		case <-ctx.Done():
 			return nil // ctrl-C is how a watch ends
@@ -110,23 +131,49 @@ func status(ctx context.Context, env Env, op *admin.Client, o statusOptions) err
 	}
 }
 
-// collect asks for the ring and puts beside it what the nodes' presence says.
-func collect(ctx context.Context, op *admin.Client, timeout time.Duration) (*clusterStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// collect asks for the ring and for the leaders, and puts beside them what the
+// nodes' presence says. known is the ring of the last look, for when no node can
+// be asked; the newer one is returned.
+func collect(ctx context.Context, op *admin.Client, conn connection, known *ring.Document) (*clusterStatus, *ring.Document, error) {
+	ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 	defer cancel()
 	doc, err := op.Ring(ctx)
+	if down := op.Down(); down != nil {
+		return nil, known, notReached(conn, down)
+	}
+	var leaders *admin.Leaders
 	switch {
 	case errors.Is(err, admin.ErrNoNode), errors.Is(err, admin.ErrNoRing):
-		doc = nil // the roster still tells which nodes there should be
-	case err != nil:
-		return nil, unreachable(fmt.Errorf("fetch the ring: %w", err))
+		doc = known // the roster still tells which nodes there should be
+	case err == nil:
+		if leaders, err = op.Leaders(ctx, doc); err != nil {
+			return nil, known, unreachable(fmt.Errorf("%s: %w", conn.xmpp.JID, err))
+		}
+	default:
+		return nil, known, unreachable(fmt.Errorf("fetch the ring: %w", err))
 	}
-	return summarize(doc, op.Nodes()), nil
+	views := op.Nodes()
+	if doc == nil && len(views) == 0 {
+		return nil, known, seesNothing(op, conn, err)
+	}
+	return summarize(doc, views, leaders), doc, nil
+}
+
+// seesNothing tells an account without data nodes in its roster from a cluster
+// whose nodes are down: those are in an operator's roster all the same.
+func seesNothing(op *admin.Client, conn connection, err error) error {
+	if !errors.Is(err, admin.ErrNoNode) || len(op.Nodes()) > 0 {
+		return err
+	}
+	return unreachable(fmt.Errorf("%s is not an operator, or there are no data nodes: it sees none; log in as an operator, or start data nodes", conn.xmpp.JID))
 }
 
 // summarize makes the rows: every member of the ring, there or not, and data
 // nodes that are no members.
-func summarize(doc *ring.Document, views []admin.NodeView) *clusterStatus {
+func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leaders) *clusterStatus {
+	if leaders == nil {
+		leaders = &admin.Leaders{}
+	}
 	s := &clusterStatus{Healthy: true, Nodes: []nodeRow{}}
 	if doc == nil {
 		s.Healthy = false
@@ -144,32 +191,38 @@ func summarize(doc *ring.Document, views []admin.NodeView) *clusterStatus {
 		}
 		delete(byJID, m.JID)
 		v.Member = m.ID
-		s.add(v)
+		s.add(v, leaders)
 	}
 	for _, v := range views {
 		if _, left := byJID[v.JID]; left {
 			v.Member = 0
-			s.add(v)
+			s.add(v, leaders)
 		}
 	}
+	s.Led = leaders.Led
 	if s.Led < s.Partitions {
 		s.Healthy = false
 	}
 	return s
 }
 
-func (s *clusterStatus) add(v admin.NodeView) {
+func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 	row := nodeRow{Node: nodeName(v.JID), JID: v.JID, Member: v.Member, Presence: "down"}
 	if v.Online {
 		h := v.Health
 		row.Presence, row.Status, row.State = presenceOf(v), v.Text, h.State
-		row.Epoch, row.Led, row.Held, row.Lag = h.Epoch, h.Led, h.Held, h.Lag
+		row.Epoch, row.Led, row.Held, row.Lag = h.Epoch, leaders.ByNode[v.JID], h.Held, h.Lag
 		row.DiskUsed, row.DiskFree = h.DiskUsed, h.DiskFree
-		s.Led += h.Led
 	}
-	if !v.Online || row.State != "ok" {
-		s.Healthy = false
+	switch {
+	case !v.Online:
+		s.reasons = append(s.reasons, row.Node+" is down")
+	case row.State != "ok":
+		s.reasons = append(s.reasons, row.Node+" is "+row.State)
+	case slices.Contains(leaders.Silent, v.JID):
+		s.reasons = append(s.reasons, row.Node+" does not answer")
 	}
+	s.Healthy = s.Healthy && len(s.reasons) == 0
 	s.Nodes = append(s.Nodes, row)
 }
 
@@ -193,11 +246,25 @@ func (s *clusterStatus) print(env Env, out format) error {
 		}
 		t.AppendRow([]any{n.Node, n.Presence, n.State, n.Epoch, n.Led, n.Held, n.Lag, bytesText(n.DiskUsed), bytesText(n.DiskFree)})
 	}
-	t.Render()
-	word := "healthy"
-	if !s.Healthy {
-		word = "DEGRADED"
+	// Where a node is down its cells are "-": they must not turn the column.
+	columns := []table.ColumnConfig{}
+	for i := 4; i <= 9; i++ {
+		columns = append(columns, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
-	_, err := fmt.Fprintf(env.Stdout, "%s: ring epoch %d, %d of %d partitions have a leader\n", word, s.Epoch, s.Led, s.Partitions)
+	t.SetColumnConfigs(columns)
+	t.Render()
+	_, err := fmt.Fprintln(env.Stdout, s.verdict())
 	return err
+}
+
+// verdict is the last line of the table: how the cluster is, and why.
+func (s *clusterStatus) verdict() string {
+	if s.Epoch == 0 {
+		return "DEGRADED: no ring is known: " + strings.Join(append(s.reasons, "a new store is made by `ringctl bootstrap`"), "; ")
+	}
+	ring := fmt.Sprintf("ring epoch %d, %d of %d partitions have a leader", s.Epoch, s.Led, s.Partitions)
+	if s.Healthy {
+		return "healthy: " + ring
+	}
+	return "DEGRADED: " + strings.Join(append(s.reasons, ring), "; ")
 }

@@ -36,7 +36,10 @@ who leads it now. The root does not have to exist. Flags come before ROOT.
 			return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error {
 				ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 				defer cancel()
-				return where(ctx, env, op, c.Args().First(), out)
+				if err := where(ctx, env, op, c.Args().First(), out); err != nil {
+					return seesNothing(op, conn, err)
+				}
+				return nil
 			})
 		},
 	}

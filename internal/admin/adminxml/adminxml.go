@@ -21,12 +21,16 @@ const NS = wire.NSAdmin
 const (
 	CmdIdentity  = "identity"  // get: an Identity
 	CmdBootstrap = "bootstrap" // set, with an encoded ring document: an Identity
-	CmdStatus    = "status"    // get, optionally with "groups": a NodeStatus
+	CmdStatus    = "status"    // get, optionally with "groups" or "leaders": a NodeStatus
 	CmdWhere     = "where"     // get, with the name of a root: a Where
 )
 
 // WithGroups is the argument of CmdStatus that asks for every group.
 const WithGroups = "groups"
+
+// WithLeaders is the argument of CmdStatus that asks for the leaders that the
+// node knows: much less than every group in full.
+const WithLeaders = "leaders"
 
 // Identity is who a data node is.
 type Identity struct {
@@ -59,6 +63,8 @@ type NodeStatus struct {
 	Operations uint64  `json:"operations"` // since the start
 	UptimeMS   int64   `json:"uptime_ms"`
 	Groups     []Group `json:"groups,omitempty"`
+	// Leaders are {group, member that leads it or 0, term} of the groups held.
+	Leaders [][3]uint64 `json:"leaders,omitempty"`
 }
 
 // Group is one Raft group as its replica on the node sees it.

@@ -1,0 +1,121 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// leadersTimeout is the longest that one node may take to list its groups'
+// leaders: a frozen node must not hold up the answer of all others.
+const leadersTimeout = 2 * time.Second
+
+// Leaders says which partitions have a leader, as of one look.
+type Leaders struct {
+	Led    int            // partitions with a leader
+	ByNode map[string]int // of these, by the full JID of the leader
+	Silent []string       // full JIDs of members that are online and did not answer
+}
+
+// Leaders asks every member that is online which leaders it knows. It counts
+// each partition once, whatever the number of nodes that claim it: the sum of
+// what nodes announce in presence may count a partition twice and hide another
+// one that has no leader. Errors: ErrNotOperator; a node that does not answer is
+// none, but listed in Silent.
+func (c *Client) Leaders(ctx context.Context, doc *ring.Document) (*Leaders, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, leadersTimeout, fmt.Errorf("no answer within %v", leadersTimeout))
+	defer cancel()
+	var (
+		mu      sync.Mutex
+		wg      sync.WaitGroup
+		denied  error
+		silent  []string
+		reports = make(map[uint64][][3]uint64)
+	)
+	for _, m := range doc.Members {
+		if !c.nodes.online(m.JID) {
+			continue
+		}
+		wg.Go(func() {
+			var s NodeStatus
+			err := c.ask(ctx, m.JID, "get", adminxml.CmdStatus, adminxml.WithLeaders, &s)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				reports[m.ID] = s.Leaders
+			case isCondition(err, "forbidden"):
+				denied = fmt.Errorf("%w: %w", ErrNotOperator, err)
+			default:
+				silent = append(silent, m.JID)
+			}
+		})
+	}
+	wg.Wait()
+	if denied != nil {
+		return nil, denied
+	}
+	l := countLeaders(doc, reports)
+	l.Silent = silent
+	return l, nil
+}
+
+// countLeaders counts the partitions whose leader says so itself, in a term that
+// is no older than what any replica knows of: a leader that was deposed and has
+// not heard of it yet leads nothing. reports are {group, leader, term} by the
+// member that says so.
+func countLeaders(doc *ring.Document, reports map[uint64][][3]uint64) *Leaders {
+	newest := make(map[uint64]uint64) // term by partition, where a leader is known
+	claims := make(map[uint64]uint64) // member by partition
+	terms := make(map[uint64]uint64)  // of the claims
+	for member, report := range reports {
+		for _, r := range report {
+			group, leader, term := r[0], r[1], r[2]
+			if group >= uint64(doc.Partitions) || leader == 0 {
+				continue // the ring's own group, or no leader known
+			}
+			newest[group] = max(newest[group], term)
+			if leader == member && term >= terms[group] {
+				claims[group], terms[group] = member, term
+			}
+		}
+	}
+	l := &Leaders{ByNode: make(map[string]int)}
+	for group, member := range claims {
+		if terms[group] < newest[group] {
+			continue
+		}
+		l.Led++
+		if m, ok := doc.Member(member); ok {
+			l.ByNode[m.JID]++
+		}
+	}
+	return l
+}
+
+// AllLed says whether every partition has a leader, and if not how many do. It
+// is cheap to poll while that cannot be so yet: presence tells, and nobody is
+// asked.
+func (c *Client) AllLed(ctx context.Context, doc *ring.Document) (led int, all bool) {
+	for _, v := range c.Nodes() {
+		if v.Online && v.Health.Cluster == doc.Cluster {
+			led += v.Health.Led
+		}
+	}
+	if led < doc.Partitions {
+		return led, false
+	}
+	l, err := c.Leaders(ctx, doc)
+	if err != nil {
+		return 0, false
+	}
+	return l.Led, l.Led >= doc.Partitions
+}
+
+// ErrNotOperator: the account may not administrate the data nodes.
+var ErrNotOperator = errors.New("this account is not an operator of the data nodes")
