@@ -11,6 +11,6 @@ import (
 func main() {
 	if err := command.App().Run(os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, "xmppd:", err)
-		os.Exit(1)
+		os.Exit(command.ExitCode(err))
 	}
 }

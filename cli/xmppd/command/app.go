@@ -10,11 +10,14 @@ import (
 // App is the command line of xmppd.
 func App() *cli.App {
 	return &cli.App{
-		Name:                 "xmppd",
-		Usage:                "an XMPP server",
-		Version:              xmppd.Version,
-		EnableBashCompletion: true,
-		Commands:             []*cli.Command{serve(), user()},
+		Name:                  "xmppd",
+		Usage:                 "an XMPP server",
+		Version:               xmppd.Version,
+		EnableBashCompletion:  true,
+		Commands:              onWrongFlag([]*cli.Command{serve(), user()}),
+		Action:                unknownCommand,
+		OnUsageError:          wrongFlag,
+		CustomAppHelpTemplate: cli.AppHelpTemplate + exitHelp,
 		// Errors are returned to main, which prints them once.
 		ExitErrHandler: func(*cli.Context, error) {},
 	}

@@ -167,8 +167,33 @@ func TestServeErrors(t *testing.T) {
 		"log level is":                 {"--domain", "x", "--log-level", "loud"},
 		"read configuration":           {"--config", "/no/such/file"},
 	} {
-		if _, err := xmppd(t.Context(), "", append([]string{"serve"}, args...)...); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v: got %v, want %q", args, err, want)
+		if _, err := xmppd(t.Context(), "", append([]string{"serve"}, args...)...); err == nil || !strings.Contains(err.Error(), want) || command.ExitCode(err) != command.ExitUsage {
+			t.Errorf("%v: got %v (exit code %d), want %q", args, err, command.ExitCode(err), want)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	data := t.TempDir()
+	for _, tt := range []struct {
+		args string
+		want int
+	}{
+		{"--help", command.ExitOK},
+		{"user list --data " + data + " --domain example.net", command.ExitOK},
+		{"user delete --data " + data + " nobody", command.ExitFailed},
+		{"serve --data /dev/null/x --domain example.net --listen-c2s 127.0.0.1:0", command.ExitFailed},
+		{"serv", command.ExitUsage},
+		{"user ad", command.ExitUsage},
+		{"--nothing", command.ExitUsage},
+		{"serve --nothing", command.ExitUsage},
+		{"user list --nothing", command.ExitUsage},
+		{"user delete --data " + data, command.ExitUsage},
+		{"user add --data " + data + " alice", command.ExitUsage}, // no password
+	} {
+		out, err := xmppd(t.Context(), "", strings.Fields(tt.args)...)
+		if got := command.ExitCode(err); got != tt.want {
+			t.Errorf("%s: exit code %d, want %d; %v\n%s", tt.args, got, tt.want, err, out)
 		}
 	}
 }

@@ -34,11 +34,14 @@ func serve() *cli.Command {
 		Action: func(c *cli.Context) error {
 			cfg, err := configOf(c)
 			if err != nil {
-				return err
+				return usage(err)
 			}
 			log, err := logger(c.App.ErrWriter, &cfg)
 			if err != nil {
-				return err
+				return usage(err)
+			}
+			if err := cfg.Check(); err != nil {
+				return usage(err)
 			}
 			return run(c.Context, cfg, log)
 		},

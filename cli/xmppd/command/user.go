@@ -17,8 +17,9 @@ import (
 
 func user() *cli.Command {
 	return &cli.Command{
-		Name:  "user",
-		Usage: "manage accounts, whether the server runs or not",
+		Name:   "user",
+		Usage:  "manage accounts, whether the server runs or not",
+		Action: unknownCommand,
 		Subcommands: []*cli.Command{
 			userAdd(), userPasswd(), userDelete(), userList(),
 		},
@@ -59,7 +60,7 @@ func password(c *cli.Context) (string, error) {
 		return "", fmt.Errorf("read password: %w", err)
 	}
 	if line == "" {
-		return "", errors.New("no password: give --password-file FILE, or a line on standard input")
+		return "", usage(errors.New("no password: give --password-file FILE, or a line on standard input"))
 	}
 	return line, nil
 }
@@ -76,7 +77,7 @@ func withUsers(c *cli.Context, f func(xmppd.Users) error) error {
 // oneName returns the only argument.
 func oneName(c *cli.Context) (string, error) {
 	if c.NArg() != 1 {
-		return "", fmt.Errorf("give one NAME (flags come before it); got %d arguments", c.NArg())
+		return "", usage(fmt.Errorf("give one NAME (flags come before it); got %d arguments", c.NArg()))
 	}
 	return c.Args().First(), nil
 }
