@@ -39,6 +39,35 @@ func readme(ctx context.Context, cfg appclient.Config) error {
 	return nil
 }
 
+// readmeMore is the second piece of it.
+func readmeMore(ctx context.Context, client *appclient.Client, item *appclient.Object) error {
+	order := client.Root("order/7")
+	_, err := order.Batch(ctx,
+		appclient.Put("", []byte("new"), appclient.WithRefs(item.Ref())),
+		appclient.Put("line/1", item.Value, appclient.IfAbsent()),
+		appclient.Delete("draft"),
+	)
+	if err != nil {
+		return err
+	}
+	for line, err := range order.List(ctx, appclient.ListOptions{Prefix: "line/"}) {
+		if err != nil {
+			return err
+		}
+		fmt.Println(line.Path, line.Size)
+	}
+	placed, err := order.Get(ctx, "")
+	if err != nil {
+		return err
+	}
+	bought, err := client.Resolve(ctx, placed.Refs[0])
+	if err != nil {
+		return err
+	}
+	fmt.Printf("from %s: %s\n", bought.Root, bought.Value)
+	return nil
+}
+
 // TestReadme: the client shown to newcomers is the one above, which compiles and
 // works.
 func TestReadme(t *testing.T) {
@@ -50,10 +79,12 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, shown, _ := strings.Cut(string(page), "```go\n")
-	shown, _, ok := strings.Cut(shown, "```\n")
+	_, text, _ := strings.Cut(string(page), "```go\n")
+	shown, text, _ := strings.Cut(text, "```\n")
+	_, text, _ = strings.Cut(text, "```go\n")
+	more, _, ok := strings.Cut(text, "```\n")
 	if !ok {
-		t.Fatal("README.md shows no Go code")
+		t.Fatal("README.md does not show two pieces of Go code")
 	}
 	const dialled = `appclient.Config{
 	JID: "app@example.org", Password: password, Addrs: []string{"xmpp.example.org:5222"},
@@ -63,13 +94,29 @@ func TestReadme(t *testing.T) {
 		t.Errorf("README.md does not dial with %s", dialled)
 	}
 	shown = strings.Replace(shown, dialled, "cfg", 1)
-	_, body, _ := strings.Cut(string(source), "func readme(ctx context.Context, cfg appclient.Config) error {\n")
-	body, _, _ = strings.Cut(body, "\treturn nil\n}\n")
-	body = strings.TrimPrefix(strings.ReplaceAll("\n"+body, "\n\t", "\n"), "\n")
-	if shown != body {
-		t.Errorf("README.md shows\n%s\nand what is tested is\n%s", shown, body)
+	for name, shown := range map[string]string{"readme": shown, "readmeMore": more} {
+		if body := bodyOf(string(source), name); shown != body {
+			t.Errorf("README.md shows\n%s\nand what is tested is\n%s", shown, body)
+		}
 	}
-	if err := readme(deadline(t), cluster(t, appclienttest.Options{}).Config()); err != nil {
+	cl := cluster(t, appclienttest.Options{})
+	if err := readme(deadline(t), cl.Config()); err != nil {
 		t.Error(err)
 	}
+	client := dial(t, cl, nil)
+	item, err := client.Root("cart/42").Get(deadline(t), "item/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := readmeMore(deadline(t), client, item); err != nil {
+		t.Error(err)
+	}
+}
+
+// bodyOf returns what a function does up to its last return, without indentation.
+func bodyOf(source, name string) string {
+	_, body, _ := strings.Cut(source, "func "+name+"(")
+	_, body, _ = strings.Cut(body, "{\n")
+	body, _, _ = strings.Cut(body, "\treturn nil\n}\n")
+	return strings.TrimPrefix(strings.ReplaceAll("\n"+body, "\n\t", "\n"), "\n")
 }
