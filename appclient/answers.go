@@ -83,10 +83,16 @@ func (e *engine) received(from, id string) {
 
 // free forgets a request and lets the next of its lane go.
 func (e *engine) free(r *request) {
-	delete(e.requests, r.id)
+	e.forget(r)
 	if r.holding {
 		e.release(r)
 	}
+}
+
+// forget waits no longer for the request as a whole.
+func (e *engine) forget(r *request) {
+	delete(e.requests, r.id)
+	r.node.owed -= r.bytes
 }
 
 // wrote takes a node's answer to one copy of a write or an open.

@@ -14,6 +14,7 @@ type node struct {
 	trouble time.Duration // ask others until then, on the engine's clock
 	rtt     time.Duration // moving average of answers
 	dirty   bool          // in engine.dirty
+	owed    int           // bytes of XML of the requests it has not answered
 	lanes   [2]lane       // writes and opens; reads
 }
 
@@ -55,6 +56,7 @@ type request struct {
 	sent    time.Duration
 	tags    []uint64
 	left    int // tags without an answer
+	bytes   int // of XML, at most
 }
 
 func (c *call) lane() int {

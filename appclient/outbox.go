@@ -66,18 +66,14 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: lane, holding: true, sent: now}
 	o.req, o.calls = r, o.calls[:0]
 	o.ops = wire.Request{Epoch: e.doc.Epoch, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Reads: o.ops.Reads[:0]}
-	timeout := e.timeout(n)
 	l := &n.lanes[lane]
-	size, used := 0, 0
-	for _, c := range l.queue {
-		s := c.size()
-		if used > 0 && (size+s > e.maxStanza-stanzaMargin || used == maxOps) {
-			break
-		}
-		size += s
-		used++
+	used, size := l.bundle(e.maxStanza - stanzaMargin)
+	r.bytes = size
+	n.owed += size
+	due := now + e.timeout(n)
+	for _, c := range l.queue[:used] {
 		e.lastTag++
-		e.send(c, r, e.lastTag, now+timeout)
+		e.send(c, r, e.lastTag, due)
 		c.encoding++
 		r.tags = append(r.tags, e.lastTag)
 		o.add(c, e.lastTag)
@@ -162,10 +158,34 @@ func (c *call) size() int {
 	return wire.WriteSize(&c.write)
 }
 
-// timeout is how long a try at n may take.
+// bundle is how many calls at the head of the queue share the next request, and
+// the bytes of XML that they need at most.
+func (l *lane) bundle(maxBytes int) (used, size int) {
+	for _, c := range l.queue {
+		s := c.size()
+		if used > 0 && (size+s > maxBytes || used == maxOps) {
+			break
+		}
+		size += s
+		used++
+	}
+	return used, size
+}
+
+// slowest is the rate that a node is trusted to take large requests at, in bytes
+// a second. To send 4 MiB again because a second has passed makes a busy node
+// busier.
+const slowest = 2 << 20
+
+// transfer is the time that many bytes may take.
+func transfer(bytes int) time.Duration {
+	return time.Duration(bytes) * time.Second / slowest
+}
+
+// timeout is how long a try at n may take, with all that it has not answered yet.
 func (e *engine) timeout(n *node) time.Duration {
 	if n.rtt == 0 {
-		return e.tryTimeout
+		return e.tryTimeout + transfer(n.owed)
 	}
-	return min(e.tryTimeout, max(e.tryTimeout/2, 10*n.rtt))
+	return min(e.tryTimeout, max(e.tryTimeout/2, 10*n.rtt)) + transfer(n.owed)
 }

@@ -24,9 +24,9 @@ func (e *engine) disconnected() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.up = false
-	for id, r := range e.requests {
+	for _, r := range e.requests {
 		r.holding = false
-		delete(e.requests, id)
+		e.forget(r)
 	}
 	for _, n := range e.nodes {
 		n.online, n.trouble = false, 0
@@ -82,10 +82,10 @@ func (e *engine) unavailable(jid string) {
 			e.route(c, nil)
 		}
 	}
-	for id, r := range e.requests {
+	for _, r := range e.requests {
 		if r.node == n {
 			r.holding = false
-			delete(e.requests, id)
+			e.forget(r)
 		}
 	}
 	for _, c := range e.live {

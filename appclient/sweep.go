@@ -74,11 +74,11 @@ func (e *engine) sweep() (alive, work bool) {
 		}
 	}
 	for _, r := range e.requests {
-		if r.holding && now-r.sent > max(slotAge, 2*r.node.rtt) {
+		if r.holding && now-r.sent > max(slotAge, 2*r.node.rtt, transfer(r.bytes)) {
 			e.release(r)
 		}
 		if now-r.sent > requestAge {
-			delete(e.requests, r.id)
+			e.forget(r)
 		}
 	}
 	return len(e.live) > 0, len(e.dirty) > 0

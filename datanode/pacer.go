@@ -14,7 +14,7 @@ import (
 const (
 	paceWindow  = 4               // parts to one peer on their way (count)
 	paceStale   = 2 * time.Second // without a word of them they are taken for lost
-	paceWaiting = 512 << 20       // bytes that may wait; more are dropped
+	paceWaiting = 512 << 20       // bytes that may wait before more is dropped; one element may exceed it
 	paceAgain   = 20 * time.Millisecond
 	// bulkSize is the size of an element from which on it is a snapshot, which
 	// nothing has to wait for; in bytes.
@@ -66,7 +66,7 @@ func (c *pacer) poke() {
 	}
 }
 
-// push takes an element in parts, or drops it when too much waits. It never blocks.
+// push takes an element in parts, or drops it when too much waits already. It never blocks.
 func (c *pacer) push(p *peer, parts [][]byte) {
 	size := 0
 	for _, part := range parts {
@@ -78,7 +78,7 @@ func (c *pacer) push(p *peer, parts [][]byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting+size > paceWaiting {
+	if c.waiting >= paceWaiting {
 		return
 	}
 	c.waiting += size

@@ -168,12 +168,12 @@ func TestPacerErrors(t *testing.T) {
 	if n := len(got); n >= 16 || (len(three) != 8 && n-len(three) != 8) {
 		t.Errorf("%d parts, of these %d of the second element", n, len(three))
 	}
-	// Too much: dropped whole.
+	// Too much waits: dropped whole. But one that is too large alone goes.
 	got = runPacer(t, noError, func(c *pacer) {
 		c.push(&peer{id: 2}, parts(1, paceWaiting+1))
 		c.push(&peer{id: 3}, parts(1, 1))
 	})
-	if len(got) != 1 || got[0].p != 3 {
+	if len(got) != 1 || got[0].p != 2 {
 		t.Errorf("%v", got)
 	}
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // maxInbound bounds the bytes of peers' batches that wait for the loop. Beyond
-// it they are dropped: Raft repeats what matters.
+// it they are dropped: Raft repeats what matters. A single batch may be larger,
+// or a snapshot above it could never get in.
 const maxInbound = 64 << 20
 
 // inbox collects what happens for the loop, which takes all of it at once: that
@@ -56,14 +57,18 @@ func (b *inbox) signal() {
 	}
 }
 
-func (b *inbox) batch(from uint64, batch []byte) {
+// batch is false when the batch was dropped for want of room.
+func (b *inbox) batch(from uint64, batch []byte) (taken bool) {
+	taken = true
 	b.put(func(e *events) {
-		if b.bytes+len(batch) > maxInbound {
+		if b.bytes >= maxInbound {
+			taken = false
 			return
 		}
 		b.bytes += len(batch)
 		e.batches = append(e.batches, inBatch{from: from, batch: batch})
 	})
+	return taken
 }
 
 func (b *inbox) propose(ps []Proposal) bool {

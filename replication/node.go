@@ -164,7 +164,9 @@ func (n *Node) start() {
 // has checked that it really comes from that member. It never blocks for long;
 // under overload batches are dropped. The batch belongs to the engine.
 func (n *Node) Receive(from uint64, batch []byte) {
-	n.inbox.batch(from, batch)
+	if !n.inbox.batch(from, batch) {
+		n.logger.Warn("dropped a batch: too much waits", "from", from, "bytes", len(batch))
+	}
 }
 
 // ProposeBatch proposes commands, asynchronously; see Proposal.
