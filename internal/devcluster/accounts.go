@@ -51,7 +51,12 @@ func (c *Cluster) makeAccounts(ctx context.Context) error {
 		var out bytes.Buffer
 		cmd := exec.CommandContext(ctx, c.opts.Binary, append(args, a.name)...)
 		cmd.Stdout, cmd.Stderr = &out, &out
+		// Out of the terminal's reach: a ctrl-C ends it through ctx.
+		cmd.SysProcAttr = childAttributes(false)
 		if err := cmd.Run(); err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("add account %s: %w", a.name, context.Cause(ctx))
+			}
 			return fmt.Errorf("add account %s: %w: %s", a.name, err, bytes.TrimSpace(out.Bytes()))
 		}
 	}

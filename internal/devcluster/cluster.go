@@ -91,6 +91,26 @@ func (c *Cluster) File() string { return c.files.info() }
 // Log returns the path of the log of a process.
 func (c *Cluster) Log(id string) string { return c.files.log(id) }
 
+// IDs lists the processes, the XMPP server first.
+func (c *Cluster) IDs() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info.ids()
+}
+
+// NotRunning lists the processes that do not run, whoever started them.
+func (c *Cluster) NotRunning() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var down []string
+	for _, id := range c.info.ids() {
+		if !(foreign{*c.info.pidOf(id), string(c.files)}).ours() {
+			down = append(down, id)
+		}
+	}
+	return down
+}
+
 // Kill ends one process with SIGKILL and waits until it is gone.
 func (c *Cluster) Kill(id string) error {
 	p, err := c.process(id)

@@ -108,6 +108,44 @@ func TestDownSparesOthers(t *testing.T) {
 	<-ended
 }
 
+// TestRemoveStopped: neither a cluster that runs nor one that starts nor another
+// directory is removed.
+func TestRemoveStopped(t *testing.T) {
+	dir := t.TempDir()
+	if removed, err := RemoveStopped(dir); removed || err != nil {
+		t.Errorf("a directory without a cluster: %v, %v", removed, err)
+	}
+	l := layout(dir)
+	unlock, err := lockDir(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := RemoveStopped(dir); removed || err == nil {
+		t.Errorf("a cluster that starts: %v, %v", removed, err)
+	}
+	unlock()
+	node := exec.Command("sh", "-c", "sleep 60; :", l.data("dn1")) // names the directory
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := recordPID(l, node.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := RemoveStopped(dir); removed || err != nil {
+		t.Errorf("a cluster that runs: %v, %v", removed, err)
+	}
+	if err := node.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = node.Wait() // killed
+	if removed, err := RemoveStopped(dir); !removed || err != nil {
+		t.Errorf("a stopped cluster: %v, %v", removed, err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("it is still there")
+	}
+}
+
 func TestLockExcludes(t *testing.T) {
 	l := layout(t.TempDir())
 	unlock, err := lockDir(l)

@@ -153,6 +153,22 @@ func (c *Cluster) waitHealthy(ctx context.Context) error {
 	return c.await(ctx, func() (bool, string) { return led(ctx, op, doc) })
 }
 
+// WaitAvailable waits until one process serves: a data node is available in the
+// roster, and the XMPP server takes logins.
+func (c *Cluster) WaitAvailable(ctx context.Context, id string) error {
+	return c.watched(ctx, func(ctx context.Context) error {
+		op, err := c.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer op.Close()
+		if isServer(id) {
+			return nil
+		}
+		return c.await(ctx, func() (bool, string) { return c.online(op, id) })
+	})
+}
+
 // await polls a condition, and says at the end of ctx what was still missing.
 func (c *Cluster) await(ctx context.Context, ready func() (ok bool, missing string)) error {
 	missing := ""
@@ -179,9 +195,21 @@ func (c *Cluster) ended() *process {
 }
 
 func (c *Cluster) allOnline(op *admin.Client) (bool, string) {
+	var ids []string
+	for _, n := range c.info.Nodes {
+		ids = append(ids, n.ID)
+	}
+	return c.online(op, ids...)
+}
+
+// online says whether the data nodes are available in the roster.
+func (c *Cluster) online(op *admin.Client, ids ...string) (bool, string) {
 	var waiting []string
 	views := op.Nodes()
 	for _, n := range c.info.Nodes {
+		if !slices.Contains(ids, n.ID) {
+			continue
+		}
 		i := slices.IndexFunc(views, func(v admin.NodeView) bool { return v.JID == n.JID })
 		if i < 0 || !views[i].Online {
 			waiting = append(waiting, n.ID)

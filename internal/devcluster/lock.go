@@ -38,6 +38,38 @@ func prepareDir(l layout) error {
 	return l.make()
 }
 
+// RemoveStopped removes the directory of a cluster of which no recorded process
+// runs and that nobody is starting or stopping. A directory that holds no
+// cluster is left alone; removed says what was done.
+func RemoveStopped(dir string) (removed bool, err error) {
+	o, err := Options{Dir: dir}.withDefaults()
+	if err != nil {
+		return false, err
+	}
+	files := layout(o.Dir)
+	if _, err := os.Stat(files.lock()); err != nil {
+		return false, nil // no cluster, or not ours to look into
+	}
+	unlock, err := lockDir(files)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	pids, err := readPIDs(files)
+	if err != nil {
+		return false, err
+	}
+	for _, pid := range pids {
+		if (foreign{pid, o.Dir}).ours() {
+			return false, nil
+		}
+	}
+	if err := os.RemoveAll(o.Dir); err != nil {
+		return false, fmt.Errorf("remove a stopped cluster: %w", err)
+	}
+	return true, nil
+}
+
 // discardHalfMade removes what an unfinished start has left: without
 // cluster.json nothing was ever handed out to anybody.
 func discardHalfMade(l layout) error {

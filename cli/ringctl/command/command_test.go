@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -58,6 +60,7 @@ func TestExitCodes(t *testing.T) {
 		{unreachable(context.Canceled), ExitInterrupted, false},
 		{fmt.Errorf("log in: %w", xmppconn.ErrAuth), ExitUnreachable, true},
 		{errDegraded, ExitDegraded, false},
+		{fmt.Errorf("add account: %w", &exec.ExitError{ProcessState: &os.ProcessState{}}), ExitFailed, true},
 		{fmt.Errorf("step: %w", context.Canceled), ExitInterrupted, false},
 	} {
 		if code, show := exitCode(c.err); code != c.code || show != c.show {

@@ -27,7 +27,7 @@ directory; several clusters live side by side in several directories.
 }
 
 func dirFlag() cli.Flag {
-	return &cli.StringFlag{Name: "dir", Usage: "`DIR`ectory of the cluster: data, logs, passwords, process ids"}
+	return &cli.StringFlag{Name: "dir", Usage: "directory `DIR` of the cluster: data, logs, passwords, process ids"}
 }
 
 // dirOf returns --dir; there is no default, so that nobody stops or starts

@@ -3,6 +3,8 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/devcluster"
@@ -16,7 +18,8 @@ func devRestartCommand(env Env) *cli.Command {
 		ArgsUsage: "ID",
 		Description: `ID is a process as dev status lists it: x1 is the XMPP server, dn1 the first
 data node. It comes back with the data on its disk. Returns when the cluster is
-healthy again.
+healthy again; when other processes are down, as soon as this one serves, with
+exit code 4.
 
    kill -9 $(jq .nodes[1].pid /tmp/ring/cluster.json)
    ringctl dev restart --dir /tmp/ring dn2`,
@@ -43,14 +46,44 @@ func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Durat
 		return err
 	}
 	defer c.Detach()
+	down := c.NotRunning()
+	if s := server(down); s != "" && s != id && slices.Contains(c.IDs(), id) {
+		return fmt.Errorf("%s is not running, and no data node serves without it; %s", s, startAgain(c, dir, s, down))
+	}
 	if err := c.Restart(ctx, id); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := c.WaitHealthy(ctx); err != nil {
+	down = slices.DeleteFunc(down, func(other string) bool { return other == id })
+	if len(down) == 0 {
+		if err := c.WaitHealthy(wait); err != nil {
+			return err
+		}
+		fmt.Fprintln(env.Stdout, id, "runs, and the cluster is healthy")
+		return nil
+	}
+	if err := c.WaitAvailable(wait, id); err != nil {
 		return err
 	}
-	fmt.Fprintln(env.Stdout, id, "runs, and the cluster is healthy")
-	return nil
+	fmt.Fprintf(env.Stdout, "%s runs; the cluster is degraded: down: %s\n", id, strings.Join(down, ", "))
+	return errDegraded
+}
+
+// server returns the XMPP server among the processes, or "".
+func server(ids []string) string {
+	for _, id := range ids {
+		if strings.HasPrefix(id, "x") {
+			return id
+		}
+	}
+	return ""
+}
+
+// startAgain says how the server comes back: alone, or with everything else.
+func startAgain(c *devcluster.Cluster, dir, server string, down []string) string {
+	if len(down) == len(c.IDs()) {
+		return fmt.Sprintf("start the cluster with `ringctl dev up --dir %s --nodes %d`", dir, len(c.IDs())-1)
+	}
+	return fmt.Sprintf("start it with `ringctl dev restart --dir %s %s`", dir, server)
 }

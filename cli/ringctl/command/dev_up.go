@@ -78,6 +78,11 @@ func devUpOptionsOf(c *cli.Context) (o devUpOptions, err error) {
 		ServerConfig:      c.String("server-config"),
 		StartTimeout:      c.Duration("timeout"),
 	}
+	for name, n := range map[string]int{"nodes": o.cluster.Nodes, "servers": o.cluster.Servers} {
+		if n < 1 {
+			return o, usageErrorf("--%s %d: choose 1 or more", name, n)
+		}
+	}
 	switch r := c.String("registration"); r {
 	case "open":
 		o.cluster.OpenRegistration = true

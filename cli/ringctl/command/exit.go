@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/urfave/cli/v2"
@@ -58,6 +59,7 @@ var errDegraded = &codeError{ExitDegraded, errors.New("degraded")}
 func exitCode(err error) (code int, show bool) {
 	var coded *codeError
 	var coder cli.ExitCoder
+	var child *exec.ExitError // it has an ExitCode too, but is no command's answer
 	switch {
 	case err == nil:
 		return ExitOK, false
@@ -65,12 +67,12 @@ func exitCode(err error) (code int, show bool) {
 		return ExitDegraded, false
 	case errors.As(err, &coded):
 		return coded.code, true
-	case errors.As(err, &coder): // a command of xmppd or datanode
+	case errors.Is(err, context.Canceled):
+		return ExitInterrupted, false
+	case errors.As(err, &coder) && !errors.As(err, &child): // a command of xmppd or datanode
 		return coder.ExitCode(), coder.Error() != ""
 	case errors.Is(err, xmppconn.ErrAuth), errors.Is(err, xmppconn.ErrPolicy):
 		return ExitUnreachable, true
-	case errors.Is(err, context.Canceled):
-		return ExitInterrupted, false
 	}
 	return ExitFailed, true
 }

@@ -4,4 +4,4 @@ package demo
 
 // endWithParent has no equal here: a demo whose `go run` is killed goes on
 // until it is stopped itself.
-func endWithParent() {}
+func endWithParent(func(string) string) {}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,8 +40,9 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 		ctx, cancel = context.WithTimeout(ctx, smokeLimit)
 		defer cancel()
 	}
-	endWithParent()
-	dir, err := os.MkdirTemp("", "rosterdb-demo-")
+	endWithParent(o.Getenv)
+	removeStale(os.TempDir())
+	dir, err := os.MkdirTemp("", dirPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the demo: %w", err)
 	}
@@ -75,6 +77,21 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 		fmt.Fprintln(o.Out, "\nStopping the cluster and removing its files.")
 	}
 	return t.report, nil
+}
+
+// dirPrefix begins the name of every demo's directory.
+const dirPrefix = "rosterdb-demo-"
+
+// removeStale removes what demos that were killed have left in the directory for
+// temporary files. What cannot be removed, as other users' directories, stays.
+func removeStale(tmp string) {
+	dirs, err := filepath.Glob(filepath.Join(tmp, dirPrefix+"*"))
+	if err != nil {
+		return // only for a bad pattern
+	}
+	for _, dir := range dirs {
+		_, _ = devcluster.RemoveStopped(dir) // a later demo tries again
+	}
 }
 
 // tour is a run of the demo.
