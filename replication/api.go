@@ -28,6 +28,9 @@ var (
 	ErrForeignCluster = errors.New("ring document of another cluster")
 	// ErrLostState: the directory once held replicas whose state is gone.
 	ErrLostState = core.ErrLostState
+	// ErrContradiction: the log contradicts what this node has promised; most
+	// likely an older copy of the data directory was put back.
+	ErrContradiction = errors.New("the log contradicts what this node has promised")
 	// ErrClosed: the node is closed or stopped by a fatal error.
 	ErrClosed = errors.New("replication node is closed")
 )

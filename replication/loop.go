@@ -42,7 +42,8 @@ func (n *Node) loop() {
 func (n *Node) step(ev *events, tick bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("replication engine: %v\n%s", p, debug.Stack())
+			n.logger.Error("replication engine stopped", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: %v; if an older copy of the data directory was put back, it is not this member any more: do not start it again, add this node as a new member with an empty directory", ErrContradiction, p)
 		}
 	}()
 	if ev.durable {

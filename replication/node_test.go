@@ -74,6 +74,21 @@ func TestHintMakesFailOverQuick(t *testing.T) {
 	c.waitPreferred()
 }
 
+// TestInboxTakesOneLargeBatch: a snapshot above the bound must get in, or its receiver would
+// never catch up; but only one at a time.
+func TestInboxTakesOneLargeBatch(t *testing.T) {
+	b := inbox{wake: make(chan struct{}, 1)}
+	if !b.batch(2, make([]byte, maxInbound+1)) {
+		t.Fatal("a large batch was dropped though nothing waits")
+	}
+	if b.batch(2, []byte("x")) {
+		t.Fatal("a batch was taken above the bound")
+	}
+	if e, _ := b.take(events{}); len(e.batches) != 1 || !b.batch(2, []byte("x")) {
+		t.Fatal("taking the events makes no room")
+	}
+}
+
 // TestALeaderWithoutMajorityStepsDown, though its groups were asleep: else it would tell
 // operators for ever that it leads.
 func TestALeaderWithoutMajorityStepsDown(t *testing.T) {

@@ -66,7 +66,7 @@ func withCode(err error) error {
 		wal.ErrForeign, wal.ErrNewerFormat, state.ErrNewerFormat, state.ErrLocked):
 		return coded{err, ExitIdentity}
 	case is(wal.ErrCorrupt, wal.ErrFailed, wal.ErrFull,
-		state.ErrCorrupt, state.ErrFailed, state.ErrFull, replication.ErrLostState):
+		state.ErrCorrupt, state.ErrFailed, state.ErrFull, replication.ErrLostState, replication.ErrContradiction):
 		return coded{err, ExitDisk}
 	}
 	return coded{err, ExitOther}
