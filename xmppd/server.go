@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	release "github.com/rosterdb/rosterdb/internal/version"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/im"
@@ -28,7 +29,7 @@ import (
 )
 
 // Version is the version of the server's software, as XEP-0092 tells it.
-const Version = "0.1.0"
+const Version = release.Version
 
 // Options are what a server gets besides its configuration.
 type Options struct {

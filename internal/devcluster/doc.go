@@ -4,7 +4,7 @@
 // tests and the benchmarks stand on it.
 //
 // The processes are the given binary (by default the running executable) with
-// ringctl's hidden subcommands `xmppd` and `datanode`, so nothing else has to be
+// ringctl's subcommands `xmppd` and `datanode`, so nothing else has to be
 // installed or built (ADR 0006). All that a cluster writes lies in one directory:
 //
 //	DIR/cluster.json   how to reach it (Info), mode 0600: it holds passwords

@@ -48,6 +48,9 @@ type Account struct {
 func Load(file string) (*Info, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
+		if filepath.Base(file) != InfoFile {
+			return nil, fmt.Errorf("there is no file %s: name the %s in the directory given to `ringctl dev up --dir`: %w", file, InfoFile, err)
+		}
 		return nil, fmt.Errorf("no cluster described in %s: start one with `ringctl dev up --dir %s`: %w", file, filepath.Dir(file), err)
 	}
 	if err != nil {

@@ -6,10 +6,13 @@ import (
 	"path/filepath"
 )
 
+// InfoFile is the name of the description in a cluster's directory.
+const InfoFile = "cluster.json"
+
 // layout names the files of one cluster's directory.
 type layout string
 
-func (l layout) info() string { return filepath.Join(string(l), "cluster.json") }
+func (l layout) info() string { return filepath.Join(string(l), InfoFile) }
 func (l layout) pids() string { return filepath.Join(string(l), "pids") }
 func (l layout) ca() string   { return filepath.Join(string(l), "ca.pem") }
 func (l layout) cert() string { return filepath.Join(string(l), "tls", "server.pem") }

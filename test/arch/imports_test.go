@@ -65,6 +65,7 @@ func rules() []rule {
 		{"internal/stanza", nil},
 		{"internal/wire", []string{"internal/op", "internal/stanza"}},
 		{"internal/certs", nil},
+		{"internal/version", nil},
 		{"internal/xmppconn/xmppconntest", []string{"internal/certs", "internal/stanza"}},
 		{"internal/xmppconn", []string{"internal/stanza"}},
 		{"internal/admin/...", []string{"internal/admin/...", "internal/stanza", "internal/wire", "internal/xmppconn", "ring"}},
@@ -76,7 +77,7 @@ func rules() []rule {
 		{"datanode/...", []string{"datanode/...", "internal/admin/adminxml", "replication/...", "ring", "internal/op", "internal/stanza", "internal/wire", "internal/xmppconn"}},
 		{"appclient/...", []string{"appclient/...", "ring", "internal/op", "internal/stanza", "internal/wire", "internal/xmppconn/..."}},
 		{"xmppd/modules/...", []string{"xmppd/module", "internal/stanza"}},
-		{"xmppd/...", []string{"xmppd/...", "internal/certs", "internal/stanza"}},
+		{"xmppd/...", []string{"xmppd/...", "internal/certs", "internal/stanza", "internal/version"}},
 		{"examples/...", []string{"appclient"}},
 		{"cli/...", []string{"..."}}, // the mains wire
 		{"test/...", []string{"..."}},

@@ -4,9 +4,10 @@ package command
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/internal/version"
 )
 
 // App is the datanode program.
@@ -14,7 +15,7 @@ func App() *cli.App {
 	return &cli.App{
 		Name:    "datanode",
 		Usage:   "hold replicas of partitions and serve them over XMPP",
-		Version: version(),
+		Version: version.Version,
 		Description: `A data node logs in to an XMPP server with an account of its own, announces
 itself by presence and waits until an operator makes it part of a cluster
 (ringctl bootstrap). It only dials out; it listens on no port.`,
@@ -30,13 +31,4 @@ itself by presence and waits until an operator makes it part of a cluster
 // usageError keeps urfave/cli from printing a page of help around one mistake.
 func usageError(c *cli.Context, err error, _ bool) error {
 	return usage(fmt.Sprintf("%v; see %s --help", err, c.Command.HelpName))
-}
-
-// version is the module's version as the Go toolchain recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
 }

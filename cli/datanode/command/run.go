@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/rosterdb/rosterdb/datanode"
+	"github.com/rosterdb/rosterdb/internal/version"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
@@ -76,7 +77,7 @@ func configOf(c *cli.Context) (cfg datanode.Config, err error) {
 		Zone:      c.String("zone"),
 		Operators: c.StringSlice("operator"),
 		Apps:      c.StringSlice("app"),
-		Version:   version(),
+		Version:   version.Version,
 		Logger:    slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
 	}
 	if cfg.DiskReserve, err = parseSize(c.String("disk-reserve")); err != nil {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/internal/version"
 )
 
 const description = `RosterDB is a sharded, replicated object store whose cluster is an XMPP roster.
@@ -39,12 +41,13 @@ func Run(ctx context.Context, env Env, args []string) int {
 }
 
 func newApp(env Env) *cli.App {
-	usage := func(_ *cli.Context, err error, _ bool) error {
-		return usageErrorf("%w; see `ringctl --help`", err)
+	usage := func(c *cli.Context, err error, _ bool) error {
+		return usageErrorf("%w; see `%s --help`", err, commandName(c))
 	}
 	app := &cli.App{
 		Name:                      "ringctl",
 		Usage:                     "start, watch and change RosterDB clusters",
+		Version:                   version.Version,
 		Description:               description,
 		CustomAppHelpTemplate:     cli.AppHelpTemplate + exitCodesHelp + "\n",
 		Writer:                    env.Stdout,
@@ -96,5 +99,13 @@ func wantArgs(c *cli.Context, names ...string) error {
 	if len(names) == 0 {
 		return usageErrorf("%s takes no argument, and got %q", c.Command.Name, c.Args().First())
 	}
-	return usageErrorf("%s wants %d argument(s) %v, and got %d; see `ringctl %s --help`", c.Command.Name, len(names), names, c.NArg(), c.Command.Name)
+	return usageErrorf("%s wants %d argument(s) %v, and got %d; see `%s --help`", c.Command.Name, len(names), names, c.NArg(), commandName(c))
+}
+
+// commandName is the command as typed, for example "ringctl dev up".
+func commandName(c *cli.Context) string {
+	if c.Command == nil || c.Command.HelpName == "" {
+		return c.App.Name
+	}
+	return c.Command.HelpName
 }

@@ -137,6 +137,38 @@ func TestStatusJSON(t *testing.T) {
 	}
 }
 
+// TestWrongUse: the answer names the help of the very command, and --dir may come
+// from the environment where nothing is made or removed.
+func TestWrongUse(t *testing.T) {
+	for _, c := range []struct {
+		args, dev, want string
+	}{
+		{"dev up --bad", "", "see `ringctl dev up --help`"},
+		{"status --bad", "", "see `ringctl status --help`"},
+		{"--bad", "", "see `ringctl --help`"},
+		{"dev restart", "", "see `ringctl dev restart --help`"},
+		{"dev up --dir x --nodes 0", "", "--nodes 0"},
+		{"dev status", "", "wants --dir"},
+		{"dev status", "nowhere/cluster.json", "nowhere`: "},
+		{"dev restart dn1", "nowhere/cluster.json", "cluster.json"},
+		{"dev down --delete", "nowhere/cluster.json", "wants --dir"},
+		{"dev down", "elsewhere.json", "name that with --dir"},
+		{"status --dev /nope", "", "name the cluster.json"},
+	} {
+		env, _, errs := testEnv()
+		env.Getenv = func(name string) string {
+			if name == "ROSTERDB_DEV" {
+				return c.dev
+			}
+			return ""
+		}
+		code := Run(t.Context(), env, append([]string{"ringctl"}, strings.Fields(c.args)...))
+		if code == ExitOK || !strings.Contains(errs.String(), c.want) || strings.Count(errs.String(), "\n") != 1 {
+			t.Errorf("%s: code %d, %s, want %q", c.args, code, errs, c.want)
+		}
+	}
+}
+
 func TestBytesText(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 130 << 20: "130.0 MiB", 5 << 40: "5.0 TiB"} {
 		if got := bytesText(n); got != want {

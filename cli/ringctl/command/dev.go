@@ -1,6 +1,9 @@
 package command
 
 import (
+	"path/filepath"
+
+	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/urfave/cli/v2"
 )
 
@@ -26,11 +29,23 @@ directory; several clusters live side by side in several directories.
 	}
 }
 
+// existingDirOf is dirOf for commands about a cluster that is there: it may also
+// be the one of ROSTERDB_DEV.
+func existingDirOf(c *cli.Context, env Env) (string, error) {
+	if file := env.Getenv("ROSTERDB_DEV"); c.String("dir") == "" && file != "" {
+		if filepath.Base(file) != devcluster.InfoFile {
+			return "", usageErrorf("ROSTERDB_DEV=%s is not in the directory of its cluster; name that with --dir DIR", file)
+		}
+		return filepath.Dir(file), nil
+	}
+	return dirOf(c)
+}
+
 func dirFlag() cli.Flag {
 	return &cli.StringFlag{Name: "dir", Usage: "directory `DIR` of the cluster: data, logs, passwords, process ids"}
 }
 
-// dirOf returns --dir; there is no default, so that nobody stops or starts
+// dirOf returns --dir; there is no default, so that nobody starts or removes
 // another cluster than the one meant.
 func dirOf(c *cli.Context) (string, error) {
 	dir := c.String("dir")

@@ -15,7 +15,8 @@ func devDownCommand(env Env) *cli.Command {
 		Description: `Stops the processes that dev up has started there: SIGTERM first, SIGKILL for
 one that does not end in time. A recorded process id is believed only if that
 process's arguments name the directory. Data stays, and dev up starts the
-cluster again with it, unless --delete is given.
+cluster again with it, unless --delete is given. Without --dir it is the cluster
+of ROSTERDB_DEV; --delete wants --dir.
 
    ringctl dev down --dir /tmp/ring --delete`,
 		Flags: []cli.Flag{
@@ -26,7 +27,11 @@ cluster again with it, unless --delete is given.
 			if err := wantArgs(c); err != nil {
 				return err
 			}
-			dir, err := dirOf(c)
+			which := existingDirOf
+			if c.Bool("delete") { // only what is named here and now
+				which = func(c *cli.Context, _ Env) (string, error) { return dirOf(c) }
+			}
+			dir, err := which(c, env)
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ exit code 4.
 			if err := wantArgs(c, "ID"); err != nil {
 				return err
 			}
-			dir, err := dirOf(c)
+			dir, err := existingDirOf(c, env)
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ func devStatusCommand(env Env) *cli.Command {
 		Name:  "status",
 		Usage: "which processes of a directory's cluster run",
 		Description: `Lists every process of the cluster, those that do not run too. Exit code 4 if
-any of them does not. What the store itself says is told by ringctl status.
+any of them does not. Without --dir it is the cluster of ROSTERDB_DEV. What the store itself says is told by ringctl status.
 
    ringctl dev status --dir /tmp/ring -o json`,
 		Flags: []cli.Flag{dirFlag(), outputFlag()},
@@ -24,7 +24,7 @@ any of them does not. What the store itself says is told by ringctl status.
 			if err != nil {
 				return err
 			}
-			dir, err := dirOf(c)
+			dir, err := existingDirOf(c, env)
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func devStatus(env Env, dir string, out format) error {
 	if err != nil {
 		return err
 	}
-	info, err := devcluster.Load(filepath.Join(dir, "cluster.json"))
+	info, err := devcluster.Load(filepath.Join(dir, devcluster.InfoFile))
 	if err != nil {
 		return err
 	}

@@ -7,16 +7,15 @@ import (
 )
 
 // xmppdCommand and datanodeCommand carry the two servers inside ringctl, so
-// that a development cluster needs one binary only (ADR 0006). They are hidden:
-// people use the binaries of those names.
+// that a development cluster needs one binary only (ADR 0006).
 
-func xmppdCommand() *cli.Command    { return embedded("xmppd", xmppd.App) }
-func datanodeCommand() *cli.Command { return embedded("datanode", datanode.App) }
+func xmppdCommand() *cli.Command    { return embedded("xmppd", "xmppd.md", xmppd.App) }
+func datanodeCommand() *cli.Command { return embedded("datanode", "operations.md", datanode.App) }
 
-func embedded(name string, app func() *cli.App) *cli.Command {
+func embedded(name, doc string, app func() *cli.App) *cli.Command {
 	return &cli.Command{
 		Name:            name,
-		Hidden:          true,
+		Usage:           "the program of that name, as dev up starts it (docs/" + doc + ")",
 		SkipFlagParsing: true,
 		Action: func(c *cli.Context) error {
 			a := app()
