@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rosterdb/rosterdb/cli/ringctl/demo"
 	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/rosterdb/rosterdb/ring"
 )
@@ -109,12 +110,13 @@ func devUp(ctx context.Context, env Env, o devUpOptions) error {
 	fmt.Fprintf(env.Stdout, `
 export ROSTERDB_DEV=%[1]s
 
-ringctl status            what the nodes say
-ringctl where KEY         where a root object lives
-ringctl dev down --dir %[2]s
+%[5]s status              # what the nodes say
+%[5]s where net/http      # where a root object lives
+%[5]s dev down --dir %[2]s
 
-applications log in as %[3]s, chat clients as %[4]s; passwords are in %[1]s
-`, c.File(), o.cluster.Dir, app.JID, user.JID)
+applications log in as %[3]s, chat clients as %[4]s;
+passwords are in %[1]s
+`, c.File(), o.cluster.Dir, app.JID, user.JID, demo.Program(""))
 	return nil
 }
 

@@ -39,6 +39,7 @@ func newProgress(out io.Writer, terminal bool, what string, total int64) *progre
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionSetPredictTime(true),
 		)
+		p.bar.StartWithoutRender() // else its first rate is over no time at all
 	}
 	return p
 }

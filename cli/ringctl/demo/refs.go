@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rosterdb/rosterdb/appclient"
 )
@@ -49,12 +50,25 @@ func follow(ctx context.Context, c *appclient.Client, start string) ([]hop, erro
 	}
 }
 
+// chainText shows the hops in lines that fit into a terminal of 80 columns.
 func chainText(hops []hop) string {
-	parts := make([]string, len(hops))
+	const width = 70
+	var b strings.Builder
+	column := 0
 	for i, h := range hops {
-		parts[i] = h.root + " (" + h.leader + ")"
+		part := h.root + " (" + h.leader + ")"
+		if i > 0 {
+			part = " → " + part
+		}
+		if n := utf8.RuneCountInString(part); column > 0 && column+n > width {
+			b.WriteString("\n   ")
+			column = n
+		} else {
+			column += n
+		}
+		b.WriteString(part)
 	}
-	return strings.Join(parts, " → ")
+	return b.String()
 }
 
 // nodeName is the short name of a data node: the account of its JID.

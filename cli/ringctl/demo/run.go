@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 	fmt.Fprintln(o.Out)
 	t.report.print(o.Out)
 	if !o.Smoke {
-		t.whatNext(dir)
+		t.whatNext()
 		<-ctx.Done()
 		fmt.Fprintln(o.Out, "\nStopping the cluster and removing its files.")
 	}
@@ -121,7 +122,7 @@ func (t *tour) startCluster(ctx context.Context, dir string) error {
 		return err
 	}
 	t.cluster = c
-	t.report.row("cluster healthy after", "%.1f s: %d data nodes available in the roster, all partitions led", time.Since(begin).Seconds(), t.o.Nodes)
+	t.report.row("cluster healthy after", "%.1f s: %d data nodes, all partitions led", time.Since(begin).Seconds(), t.o.Nodes)
 	return nil
 }
 
@@ -169,7 +170,7 @@ func (t *tour) load(ctx context.Context) error {
 	t.loaded = m
 	t.report.Objects = len(m.objects)
 	t.report.Acknowledged = len(m.objects)
-	t.report.row("loaded, three copies each", "%d objects, %.1f MiB in %.1f s: %.0f objects/s, %.1f MiB/s",
+	t.report.row("loaded in three copies", "%d (%.1f MiB) in %.1f s: %.0f/s, %.1f MiB/s",
 		len(m.objects), mib(m.bytes), d.Seconds(), perSecond(len(m.objects), d), mib(m.bytes)/d.Seconds())
 	return nil
 }
@@ -187,7 +188,7 @@ func (t *tour) readBack(ctx context.Context) error {
 		t.report.problem("%d of %d objects were not read back with equal bytes", wrong, len(t.loaded.objects))
 	}
 	t.report.ReadsPerS = perSecond(len(t.loaded.objects), d)
-	t.report.row("read back, linearizable", "%d objects in %.1f s: %.0f/s, %.1f MiB/s; %d differ", len(t.loaded.objects), d.Seconds(), t.report.ReadsPerS, mib(t.loaded.bytes)/d.Seconds(), wrong)
+	t.report.row("read back, linearizable", "%d in %.1f s: %.0f/s, %.1f MiB/s; %d differ", len(t.loaded.objects), d.Seconds(), t.report.ReadsPerS, mib(t.loaded.bytes)/d.Seconds(), wrong)
 	return nil
 }
 
@@ -203,7 +204,7 @@ func (t *tour) followReferences(ctx context.Context) error {
 	for _, h := range hops {
 		nodes[h.leader] = true
 	}
-	t.report.row("references followed", "%d from %s to %s, answered by %d data nodes", len(hops)-1, hops[0].root, hops[len(hops)-1].root, len(nodes))
+	t.report.row("references followed", "%d from %s to %s, by %d nodes", len(hops)-1, hops[0].root, hops[len(hops)-1].root, len(nodes))
 	return nil
 }
 
@@ -238,10 +239,10 @@ func (t *tour) judge(r *streamResult, pl plan, lost, missing int) {
 	rep.Errors += len(r.errs)
 	rep.WritesPerS = perSecond(len(r.acks), r.elapsed)
 	rep.LongestGapMS = millis(r.longestGap)
-	rep.row("writes while "+victim+" was killed", "%d acknowledged in %.1f s: %.0f/s; %d errors", len(r.acks), r.elapsed.Seconds(), rep.WritesPerS, len(r.errs))
-	rep.row("taken over from "+victim, "%d writes went to the new leaders of its partitions", r.moved)
-	rep.row("longest gap of any writer", "%.0f ms between two acknowledgements", rep.LongestGapMS)
-	rep.row("acknowledged writes missing", "%d of %d", rep.Lost, rep.Acknowledged)
+	rep.row("acked around the kill", "%d in %.1f s: %.0f/s; %d errors", len(r.acks), r.elapsed.Seconds(), rep.WritesPerS, len(r.errs))
+	rep.row("taken over from "+victim, "%d writes by the new leaders", r.moved)
+	rep.row("longest gap of a writer", "%.0f ms between two acks", rep.LongestGapMS)
+	rep.row("acked writes missing", "%d of %d", rep.Lost, rep.Acknowledged)
 	if lost > 0 {
 		rep.problem("%d acknowledged writes of the stream are missing after the kill", lost)
 	}
@@ -260,33 +261,57 @@ func (t *tour) judge(r *streamResult, pl plan, lost, missing int) {
 }
 
 // whatNext prints what a visitor can do now.
-func (t *tour) whatNext(dir string) {
+func (t *tour) whatNext() {
 	info := t.cluster.Info()
-	self := t.o.Binary
-	if self == "" {
-		self = "ringctl"
-		if exe, err := os.Executable(); err == nil && !strings.Contains(exe, "go-build") {
-			self = exe
-		} else if err == nil {
-			self = "go run ./cli/ringctl"
-		}
-	}
+	self := Program(t.o.Binary)
 	op, user1, user2 := info.Accounts["operator"], info.Accounts["user1"], info.Accounts["user2"]
 	t.say(`
 The cluster stays until you press ctrl-C. In another terminal:
 
   export ROSTERDB_DEV=%[1]s
-  %[2]s status --watch                   # one node is down; it is listed
-  %[2]s where net/http                   # partition, leader, replicas
-  %[2]s dev restart --dir %[3]s %[4]s    # the killed one comes back with its disk
-  kill -9 %[5]d                          # the XMPP server; restart x1 brings it back
+  %[2]s status --watch    # one node is down; it is listed
+  %[2]s where net/http    # partition, leader, replicas
+  %[2]s dev restart %[3]s   # the killed one comes back with its disk
+  kill -9 %[4]d           # the XMPP server; this brings it back:
+  %[2]s dev restart x1
 
-With any chat client: server 127.0.0.1, port %[6]s, STARTTLS, authority %[7]s
-  %[8]s  password %[9]s   sees the data nodes and their health in its roster
-  %[10]s  password %[11]s
-  %[12]s  password %[13]s
-`, t.cluster.File(), self, dir, t.victim, info.Servers[0].PID,
+With any chat client: server 127.0.0.1, port %[5]s, STARTTLS, with the authority
+  %[6]s
+operator sees the data nodes and their health in its roster:
+  %[7]s  password %[8]s
+  %[9]s  password %[10]s
+  %[11]s  password %[12]s
+`, t.cluster.File(), self, t.victim, info.Servers[0].PID,
 		port(info.Servers[0].C2S), info.CA, op.JID, op.Password, user1.JID, user1.Password, user2.JID, user2.Password)
+}
+
+// Program returns how to call this program from a shell, for commands that people
+// paste: ringctl where the shell finds just this one under that name. binary is
+// the executable, by default the running one.
+func Program(binary string) string {
+	if binary == "" {
+		exe, err := os.Executable()
+		switch {
+		case err != nil:
+			return "ringctl"
+		case strings.Contains(exe, "/go-build"):
+			return "go run ./cli/ringctl"
+		}
+		binary = exe
+	}
+	if found, err := exec.LookPath("ringctl"); err == nil && sameFile(found, binary) {
+		return "ringctl"
+	}
+	return binary
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func port(addr string) string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/appclient/appclienttest"
@@ -113,6 +114,22 @@ func TestFollow(t *testing.T) {
 	put("x", "nowhere")
 	if _, err := follow(t.Context(), c, "x"); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("a dangling reference: %v", err)
+	}
+}
+
+func TestChainFitsTheTerminal(t *testing.T) {
+	var hops []hop
+	for range 12 {
+		hops = append(hops, hop{root: "internal/reflectlite", leader: "dn3"})
+	}
+	text := chainText(hops)
+	for line := range strings.Lines(text) {
+		if utf8.RuneCountInString(line) > 76 {
+			t.Errorf("too wide: %q", line)
+		}
+	}
+	if strings.Count(text, "→") != len(hops)-1 {
+		t.Errorf("%q", text)
 	}
 }
 
