@@ -124,7 +124,7 @@ func TestRemoveStopped(t *testing.T) {
 		t.Errorf("a cluster that starts: %v, %v", removed, err)
 	}
 	unlock()
-	node := exec.Command("sh", "-c", "sleep 60; :", l.data("dn1")) // names the directory
+	node := exec.Command("tail", "-f", l.lock()) // names a file in the directory
 	if err := node.Start(); err != nil {
 		t.Fatal(err)
 	}

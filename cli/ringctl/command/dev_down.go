@@ -41,16 +41,31 @@ of ROSTERDB_DEV; --delete wants --dir.
 }
 
 func devDown(env Env, dir string, remove bool) error {
+	did := "stopped"
+	if !runs(dir) {
+		did = "was not running"
+	}
 	if err := devcluster.Down(dir); err != nil {
 		return err
 	}
 	if !remove {
-		fmt.Fprintln(env.Stdout, "stopped; its data is kept in", dir)
+		fmt.Fprintf(env.Stdout, "%s; its data is kept in %s\n", did, dir)
 		return nil
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove the cluster's directory: %w", err)
 	}
-	fmt.Fprintln(env.Stdout, "stopped, and removed", dir)
+	fmt.Fprintf(env.Stdout, "%s, and removed %s\n", did, dir)
 	return nil
+}
+
+// runs says whether anything of the cluster may run: also one that was not
+// started to the end, and is described nowhere yet.
+func runs(dir string) bool {
+	c, err := devcluster.Attach(dir)
+	if err != nil {
+		return true
+	}
+	defer c.Detach()
+	return len(c.NotRunning()) < len(c.IDs())
 }
