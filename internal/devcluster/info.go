@@ -79,6 +79,7 @@ func (i *Info) save(file string) error {
 func writeSecret(file string, content []byte) error {
 	tmp := file + ".new"
 	if err := os.WriteFile(tmp, content, 0o600); err != nil {
+		os.Remove(tmp) //nolint:errcheck // half a file is of no use, and that it stays does no harm
 		return fmt.Errorf("write %s: %w", filepath.Base(file), err)
 	}
 	if err := os.Rename(tmp, file); err != nil {

@@ -162,16 +162,25 @@ func (c *Cluster) startRecorded(ctx context.Context, id string, pid *int) error 
 	}
 	c.procs[id] = p
 	*pid = p.pid
-	if err := writePIDs(c.files, c.info.pids()); err != nil {
-		return err
-	}
-	if err := c.info.save(c.files.info()); err != nil {
-		return err
+	if err := c.record(); err != nil {
+		// A process that no file names could not be stopped by anybody.
+		p.stop(c.opts.StopTimeout)
+		delete(c.procs, id)
+		*pid = 0
+		return fmt.Errorf("%s was stopped again: %w", id, err)
 	}
 	if isServer(id) {
 		return awaitHTTP(ctx, p, healthURL(&c.info.Servers[0]))
 	}
 	return nil
+}
+
+// record writes down which processes there are.
+func (c *Cluster) record() error {
+	if err := writePIDs(c.files, c.info.pids()); err != nil {
+		return err
+	}
+	return c.info.save(c.files.info())
 }
 
 // pidOf returns where the description keeps the process id; nil for no such id.

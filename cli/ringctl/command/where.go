@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/urfave/cli/v2"
 )
 
@@ -25,6 +26,9 @@ who leads it now. The root does not have to exist. Flags come before ROOT.
 			if err := wantArgs(c, "ROOT"); err != nil {
 				return err
 			}
+			if err := op.CheckRoot(c.Args().First()); err != nil {
+				return usageErrorf("%w", err)
+			}
 			out, err := outputOf(c)
 			if err != nil {
 				return err
@@ -33,11 +37,11 @@ who leads it now. The root does not have to exist. Flags come before ROOT.
 			if err != nil {
 				return err
 			}
-			return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error {
+			return withOperator(c.Context, conn, func(ctx context.Context, operator *admin.Client) error {
 				ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 				defer cancel()
-				if err := where(ctx, env, op, c.Args().First(), out); err != nil {
-					return seesNothing(op, conn, err)
+				if err := where(ctx, env, operator, c.Args().First(), out); err != nil {
+					return seesNothing(operator, conn, err)
 				}
 				return nil
 			})
@@ -54,8 +58,8 @@ type placement struct {
 	Epoch     uint64   `json:"epoch"`
 }
 
-func where(ctx context.Context, env Env, op *admin.Client, root string, out format) error {
-	w, err := op.Where(ctx, root)
+func where(ctx context.Context, env Env, operator *admin.Client, root string, out format) error {
+	w, err := operator.Where(ctx, root)
 	if err != nil {
 		return unreachable(fmt.Errorf("ask where %q is: %w", root, err))
 	}
