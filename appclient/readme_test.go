@@ -19,30 +19,25 @@ func readme(ctx context.Context, cfg appclient.Config) error {
 		return err
 	}
 	defer client.Close()
-
 	cart := client.Root("cart/42")
 	version, err := cart.Put(ctx, "item/1", []byte("two apples"))
 	if err != nil {
 		return err
 	}
-	_, err = cart.CompareAndSwap(ctx, "item/1", version, []byte("three apples"))
-	if errors.Is(err, appclient.ErrConflict) {
+	if _, err = cart.CompareAndSwap(ctx, "item/1", version, []byte("three apples")); errors.Is(err, appclient.ErrConflict) {
 		fmt.Println("somebody else was faster: read again")
-	} else if err != nil {
-		return err
 	}
-	item, err := cart.Get(ctx, "item/1")
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s\n", item.Value)
 	return nil
 }
 
 // readmeMore is the second piece of it.
-func readmeMore(ctx context.Context, client *appclient.Client, item *appclient.Object) error {
+func readmeMore(ctx context.Context, client *appclient.Client, cart appclient.Root) error {
+	item, err := cart.Get(ctx, "item/1")
+	if err != nil {
+		return err
+	}
 	order := client.Root("order/7")
-	_, err := order.Batch(ctx,
+	_, err = order.Batch(ctx,
 		appclient.Put("", []byte("new"), appclient.WithRefs(item.Ref())),
 		appclient.Put("line/1", item.Value, appclient.IfAbsent()),
 		appclient.Delete("draft"),
@@ -104,11 +99,7 @@ func TestReadme(t *testing.T) {
 		t.Error(err)
 	}
 	client := dial(t, cl, nil)
-	item, err := client.Root("cart/42").Get(deadline(t), "item/1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := readmeMore(deadline(t), client, item); err != nil {
+	if err := readmeMore(deadline(t), client, client.Root("cart/42")); err != nil {
 		t.Error(err)
 	}
 }
