@@ -135,7 +135,8 @@ func TestLimitsAreExact(t *testing.T) {
 		"<abcd/>":                                true,
 		"<abcde/>":                               false,
 		"<a><abcde/>":                            false,
-		"<a xmlns:x='u'/>":                       false, // the name xmlns:x is too long
+		// The name xmlns:x is too long.
+		"<a xmlns:x='u'/>":                          false,
 		strings.Repeat(" ", 50) + "<a>xxxxxxxx</a>": true,
 	} {
 		e := scanErr(t, l, in)

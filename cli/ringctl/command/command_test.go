@@ -69,6 +69,16 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestWhereRefusesBadNames: what the store refuses has no place, and nobody is asked for it.
+func TestWhereRefusesBadNames(t *testing.T) {
+	for _, root := range []string{"", "a\x01b", "\xff", strings.Repeat("x", 600)} {
+		env, _, errs := testEnv()
+		if code := Run(t.Context(), env, []string{"ringctl", "where", root}); code != ExitUsage {
+			t.Errorf("%.20q: code %d, want %d: %s", root, code, ExitUsage, errs)
+		}
+	}
+}
+
 // TestStatusListsTheDead: every member of the ring has a row, there or not, and
 // so have data nodes that are no members.
 func TestStatusListsTheDead(t *testing.T) {
