@@ -36,7 +36,7 @@ func (n *negotiation) bind(ctx context.Context, st *stanza.Stanza) (xmpp.Session
 	result = append(result, "><bind xmlns='"+nsBind+"'><jid>"...)
 	result = stanza.AppendEscaped(result, full.String())
 	result = append(result, "</jid></bind></iq>"...)
-	if n.bound, err = n.srv.bind(ctx, n, full, result); err != nil {
+	if n.bound, err = n.srv.bind(ctx, n.framing, full, result); err != nil {
 		return 0, false, err
 	}
 	return xmpp.Ready, false, nil
@@ -75,12 +75,18 @@ func (n *negotiation) resource(st *stanza.Stanza) (stanza.JID, error) {
 
 // bind makes a session of a negotiated stream and lists it. The result of the request is the first
 // thing in its queue, since stanzas of others may follow at once.
-func (s *Server) bind(ctx context.Context, n *negotiation, full stanza.JID, result []byte) (*boundStream, error) {
-	sess := session.New(full)
-	st, err := newStream(s, n, sess)
+func (s *Server) bind(ctx context.Context, f Framing, full stanza.JID, result []byte) (Stream, error) {
+	t, err := f.Transport()
 	if err != nil {
-		return nil, err
+		return Stream{}, err
 	}
+	sess := session.New(full)
+	limit := s.cfg.MaxQueue
+	if s.cfg.Trusted != nil && s.cfg.Trusted(full.Local) {
+		limit = max(limit, s.cfg.MaxTrustedQueue)
+	}
+	sess.Out.Init(&s.chunks, t, limit, s.spawn)
+	st := Stream{srv: s, sess: sess}
 	st.batch.Send(sess, result, nil, nil, nil)
 	if old := s.cfg.Table.Bind(sess); old != nil {
 		old.Out.Fail(&router.StreamError{Condition: "conflict", Text: "your resource was bound by another stream"})

@@ -16,6 +16,9 @@
 //   - SASLServer can't be given stored keys (mellium.im/sasl's SCRAM server wants the salted
 //     password, which is as good as the password), and its bind answers errors as results.
 //
+// How headers and elements travel is a Framing: TCP's is here, others (package websocket, package
+// bosh) use Server.Negotiate, Stream and session.Transport and so run the same code.
+//
 // The SASL exchange itself is a sasl.Negotiator of mellium.im/sasl with mechanisms of ours that
 // need stored keys only.
 //

@@ -88,7 +88,7 @@ func (n *negotiation) features(state xmpp.SessionState) []byte {
 		out = append(out, "<bind xmlns='"+nsBind+"'/>"...)
 		return append(out, "</stream:features>"...)
 	}
-	if state&xmpp.Secure == 0 && n.srv.cfg.TLS != nil {
+	if state&xmpp.Secure == 0 && n.srv.cfg.TLS != nil && n.tcp != nil {
 		out = append(out, "<starttls xmlns='"+nsTLS+"'>"...)
 		if !n.srv.cfg.InsecurePlaintext {
 			out = append(out, "<required/>"...)

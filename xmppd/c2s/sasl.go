@@ -65,11 +65,11 @@ func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error)
 				return false, err
 			}
 		}
-		if st, err = n.src.next(); err != nil {
+		if st, err = n.framing.Next(); err != nil {
 			return false, err
 		}
 		if st.Kind == stanza.StreamEnd {
-			return false, errStreamEnd
+			return false, ErrEnd
 		}
 	}
 }
@@ -99,7 +99,7 @@ func (n *negotiation) saslReply(name string, data []byte) error {
 // saslRefused answers a failed exchange.
 func (n *negotiation) saslRefused(l *login, err error) error {
 	n.srv.metrics.authFailed.Inc()
-	n.srv.log.Info("authentication failed", "user", l.user, "peer", addrOf(n.tcp), "reason", err)
+	n.srv.log.Info("authentication failed", "user", l.user, "peer", n.peer.Addr, "reason", err)
 	switch {
 	case errors.Is(err, errMalformed):
 		return n.saslFailure("malformed-request")

@@ -72,12 +72,12 @@ type Server struct {
 	ctx      context.Context //nolint:containedctx // of streams: ends when Close has given up waiting
 	cancel   context.CancelFunc
 
-	mu        sync.Mutex
-	closing   bool
-	listeners []net.Listener
-	conns     map[net.Conn]struct{} // being negotiated
-	open      int                   // connections
-	wg        sync.WaitGroup
+	mu          sync.Mutex
+	closing     bool
+	listeners   []net.Listener
+	negotiating map[Framing]struct{}
+	open        int // connections
+	wg          sync.WaitGroup
 }
 
 // New makes a server. It serves the listeners that are given to Serve, until Close.
@@ -90,7 +90,7 @@ func New(cfg Config) *Server {
 	if cfg.Negotiation == 0 {
 		cfg.Negotiation = 30 * time.Second
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, conns: make(map[net.Conn]struct{})}
+	s := &Server{cfg: cfg, log: cfg.Log, negotiating: make(map[Framing]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s
@@ -128,9 +128,12 @@ func (s *Server) Serve(l net.Listener, direct bool) error {
 			continue
 		}
 		delay = 0
-		if !s.admit(conn, direct) {
+		f := newTCPFraming(s, conn, direct)
+		if !s.enter(f) {
 			_ = conn.Close()
+			continue
 		}
+		go s.serveTCP(f)
 	}
 }
 
@@ -145,87 +148,85 @@ func (s *Server) sleep(d time.Duration) bool {
 	}
 }
 
-// admit starts the negotiation of a connection, if there is room for one more.
-func (s *Server) admit(conn net.Conn, direct bool) bool {
+// enter lists a stream that is going to be negotiated, if there is room for one more. It ends with
+// leave.
+func (s *Server) enter(f Framing) bool {
+	_ = f.SetDeadline(time.Now().Add(s.cfg.Negotiation))
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closing {
-		s.mu.Unlock()
 		return false
 	}
 	if s.open >= s.cfg.MaxConnections {
-		s.mu.Unlock()
 		s.metrics.refused.Inc()
 		return false
 	}
 	s.open++
-	s.conns[conn] = struct{}{}
+	s.negotiating[f] = struct{}{}
 	s.wg.Add(1)
-	s.mu.Unlock()
-	go func() {
-		defer s.wg.Done()
-		s.negotiate(conn, direct)
-	}()
 	return true
 }
 
-// negotiate brings a connection to a bound stream, which goes on in a goroutine of its own: its
+// leave is the last thing that a stream does.
+func (s *Server) leave() {
+	s.mu.Lock()
+	s.open--
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+// serveTCP brings a connection to a bound stream, which goes on in a goroutine of its own: its
 // stack is small, while that of the negotiation has grown.
-func (s *Server) negotiate(conn net.Conn, direct bool) {
-	setUserTimeout(conn)
-	_ = conn.SetDeadline(time.Now().Add(s.cfg.Negotiation))
-	n := &negotiation{srv: s, conn: conn, tcp: conn}
-	n.src = source{conn: conn, budget: s.cfg.NegotiationMax}
-	var err error
-	if direct {
-		err = n.handshake(s.ctx, 0)
+func (s *Server) serveTCP(f *tcpFraming) {
+	setUserTimeout(f.tcp)
+	st, said, err := s.establish(f, f, Peer{Addr: addrOf(f.tcp), Secure: f.direct})
+	if err != nil {
+		if said {
+			linger(f.tcp, f.tls)
+		}
+		_ = f.tcp.Close()
+		s.leave()
+		return
 	}
-	if err == nil {
-		err = n.negotiate(s.ctx, direct)
-	}
-	closing := s.forget(conn)
+	bound := f.bound
+	bound.Stream = st
+	bound.keep(f.src.rest())
+	go func() {
+		bound.serve(s.ctx)
+		s.leave()
+	}()
+}
+
+// establish negotiates a stream until its resource is bound. When that fails, said tells whether
+// the client got to know why.
+func (s *Server) establish(f Framing, tcp *tcpFraming, p Peer) (st Stream, said bool, err error) {
+	n := &negotiation{srv: s, framing: f, tcp: tcp, peer: p}
+	err = n.negotiate(s.ctx)
+	closing := s.forget(f)
 	if err != nil {
 		if closing {
 			err = errShutdown
 		}
-		s.log.Debug("stream not established", "peer", addrOf(conn), "reason", err)
-		if n.fail(err) {
-			linger(conn, n.tls)
-		}
-		_ = conn.Close()
-		s.closed()
-		return
+		s.log.Debug("stream not established", "peer", p.Addr, "reason", err)
+		return Stream{}, n.fail(err), err
 	}
-	_ = conn.SetDeadline(time.Time{})
+	_ = f.SetDeadline(time.Time{})
 	s.metrics.logins.Inc()
-	n.bound.keep(n.src.rest())
 	if closing {
 		n.bound.sess.Out.Fail(errShutdown)
 	}
-	bound := n.bound
-	run := func() {
-		bound.serve(s.ctx)
-		s.closed()
-	}
-	if !s.spawn(run) {
-		run()
-	}
+	return n.bound, false, nil
 }
 
 // errShutdown is what clients are told when the server ends (RFC 6120 section 4.9.3.20).
 var errShutdown = &router.StreamError{Condition: "system-shutdown"}
 
-// forget takes a connection off the list of those being negotiated.
-func (s *Server) forget(conn net.Conn) (closing bool) {
+// forget takes a stream off the list of those being negotiated.
+func (s *Server) forget(f Framing) (closing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, conn)
+	delete(s.negotiating, f)
 	return s.closing
-}
-
-func (s *Server) closed() {
-	s.mu.Lock()
-	s.open--
-	s.mu.Unlock()
 }
 
 // spawn runs f on a goroutine that Close waits for. The caller must be one that Close waits for,
@@ -246,8 +247,8 @@ func (s *Server) Close() error {
 			errs = append(errs, fmt.Errorf("close listener: %w", err))
 		}
 	}
-	for c := range s.conns {
-		_ = c.SetDeadline(time.Unix(1, 0))
+	for f := range s.negotiating {
+		_ = f.SetDeadline(time.Unix(1, 0))
 	}
 	s.mu.Unlock()
 	s.cfg.Table.Each(func(sess *session.Session) bool {

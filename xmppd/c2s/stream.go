@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
-	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -22,16 +21,14 @@ const (
 
 // boundStream is a stream with a session. Its loop owns it.
 type boundStream struct {
-	srv   *Server
-	sess  *session.Session
-	tcp   net.Conn
-	tls   *tls.Conn // nil on a plain stream
-	tap   *tap
-	raw   syscall.RawConn
-	read  func(uintptr) bool // readFD, bound once
-	wire  wire
-	scan  *stanza.Scanner // nil while nothing is unread
-	batch session.Batch
+	Stream
+	tcp  net.Conn
+	tls  *tls.Conn // nil on a plain stream
+	tap  *tap
+	raw  syscall.RawConn
+	read func(uintptr) bool // readFD, bound once
+	wire wire
+	scan *stanza.Scanner // nil while nothing is unread
 
 	buf        *[]byte // nil while nothing is unread
 	start, end int     // unread bytes of buf
@@ -39,29 +36,20 @@ type boundStream struct {
 	first      [1]byte // TLS: what wakes the reader up
 }
 
-func newStream(s *Server, n *negotiation, sess *session.Session) (*boundStream, error) {
-	st := &boundStream{srv: s, sess: sess, tcp: n.tcp, tls: n.tls, tap: n.tap}
-	if err := st.wire.init(n.tcp); err != nil {
-		return nil, err
+// newStream makes the stream of a connection and what writes to it; the Stream in it comes later.
+func newStream(f *tcpFraming) (*boundStream, session.Transport, error) {
+	st := &boundStream{tcp: f.tcp, tls: f.tls, tap: f.tap}
+	if err := st.wire.init(f.tcp); err != nil {
+		return nil, nil, err
 	}
-	var t session.Transport = &st.wire
-	if n.tls != nil {
-		n.tap.hold()
-		tw := &tlsWire{tls: n.tls, tap: n.tap}
-		if err := tw.wire.init(n.tcp); err != nil {
-			return nil, err
-		}
-		t = tw
-	} else {
-		st.raw = st.wire.raw
-		st.read = st.readFD
+	if f.tls != nil {
+		f.tap.hold()
+		tw := &tlsWire{tls: f.tls, tap: f.tap}
+		return st, tw, tw.wire.init(f.tcp)
 	}
-	limit := s.cfg.MaxQueue
-	if s.cfg.Trusted != nil && s.cfg.Trusted(sess.JID.Local) {
-		limit = max(limit, s.cfg.MaxTrustedQueue)
-	}
-	sess.Out.Init(&s.chunks, t, limit, s.spawn)
-	return st, nil
+	st.raw = st.wire.raw
+	st.read = st.readFD
+	return st, &st.wire, nil
 }
 
 // keep takes over what the negotiation has read ahead.
@@ -75,20 +63,28 @@ func (st *boundStream) keep(rest []byte) {
 
 // serve reads stanzas until the stream ends, and cleans up behind it.
 func (st *boundStream) serve(ctx context.Context) {
-	st.batch.Flush() // the result of binding
+	st.Flush() // the result of binding
 	err := st.loop(ctx)
-	st.batch.Flush()
-	st.finish(ctx, err)
+	_ = st.tcp.SetDeadline(time.Now().Add(lingerTime))
+	said := st.Finish(ctx, err)
+	st.putBuf()
+	if said {
+		if st.tls != nil {
+			st.tap.release()
+		}
+		linger(st.tcp, st.tls)
+	}
+	_ = st.tcp.Close()
 }
 
-// loop reads and routes. It returns errStreamEnd, a *router.StreamError, or why the connection
+// loop reads and routes. It returns ErrEnd, a *router.StreamError, or why the connection
 // can't be read.
 func (st *boundStream) loop(ctx context.Context) error {
 	for {
 		if err := st.handle(ctx); err != nil {
 			return err
 		}
-		st.batch.Flush()
+		st.Flush()
 		if err := st.fill(); err != nil {
 			return err
 		}
@@ -110,11 +106,9 @@ func (st *boundStream) handle(ctx context.Context) error {
 			return nil
 		case s == nil:
 			continue
-		case s.Kind == stanza.StreamEnd, s.Kind == stanza.Nonza && string(s.Get(s.Name)) == "stream:error":
-			return errStreamEnd
 		}
-		if se := st.srv.cfg.Router.Route(ctx, st.sess, s, &st.batch); se != nil {
-			return se
+		if err := st.Route(ctx, s); err != nil {
+			return err
 		}
 	}
 	st.start, st.end = 0, 0
@@ -212,43 +206,6 @@ func (st *boundStream) putBuf() {
 		st.buf = nil
 	}
 	st.start, st.end = 0, 0
-}
-
-// finish ends the session: its presence is taken back, its peer told why, and what was not
-// written to it goes back to the senders.
-func (st *boundStream) finish(ctx context.Context, err error) {
-	st.srv.cfg.Table.Unbind(st.sess)
-	st.srv.cfg.Ended(ctx, st.sess)
-	if reason := st.sess.Out.Reason(); reason != nil {
-		err = reason // somebody else has ended the stream
-	}
-	var se *router.StreamError
-	var last []byte
-	switch {
-	case errors.As(err, &se):
-		last = appendStreamError(nil, se)
-		st.srv.metrics.streamErrors.WithLabelValues(se.Condition).Inc()
-	case errors.Is(err, errStreamEnd):
-		last = []byte("</stream:stream>")
-	case errors.Is(err, session.ErrOverflow):
-		st.srv.metrics.overflows.Inc()
-	}
-	st.srv.log.Debug("stream ended", "jid", st.sess.Full, "reason", err)
-	_ = st.tcp.SetDeadline(time.Now().Add(lingerTime))
-	said := last != nil && st.sess.Out.Finish(last, lingerTime)
-	st.wire.Abort()
-	left, written := st.sess.Out.Close()
-	var b session.Batch
-	st.srv.cfg.Router.Return(left, written, &b)
-	b.Flush()
-	st.putBuf()
-	if said {
-		if st.tls != nil {
-			st.tap.release()
-		}
-		linger(st.tcp, st.tls)
-	}
-	_ = st.tcp.Close()
 }
 
 // linger closes our half and reads on for a while: closing at once would make the kernel reset
