@@ -11,10 +11,10 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e mission bench lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e mission bench bench-xmpp lint fmt fuzz vuln clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ringctl, xmppd and datanode into bin/
 	$(GO) build -o bin/ ./cli/...
@@ -53,6 +53,9 @@ mission: ## one line a capability: works, or todo
 
 bench: ## measure xmppd and the store with the rulers in RULERS
 	@$(GO) run ./test/bench -rulers $(RULERS)
+
+bench-xmpp: ## measure xmppd beside ejabberd and Prosody, where they are installed
+	@$(GO) run ./test/bench -only peers -rulers $(RULERS)
 
 lint: ## gofumpt, vet, staticcheck
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt-clean (make fmt):"; echo "$$out"; exit 1; }

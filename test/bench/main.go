@@ -3,7 +3,9 @@
 // fresh development cluster, and prints tables with the medians of its passes.
 //
 //	make bench RULERS=../shared/tools
+//	make bench-xmpp RULERS=../shared/tools
 //
+// The second measures the XMPP server beside ejabberd and Prosody, where these are installed.
 // Nothing else should run on the machine meanwhile; the CPU time of the servers
 // an operation is the figure that other load disturbs least.
 package main
@@ -36,7 +38,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.rulers, "rulers", "../shared/tools", "directory with the sources of xmppload and kvload")
 	flag.IntVar(&o.passes, "passes", 3, "passes; the tables show medians")
-	flag.StringVar(&o.only, "only", "", "xmpp or kv: measure only that")
+	flag.StringVar(&o.only, "only", "", "xmpp, kv or peers: measure only that; peers are XMPP servers of others")
 	flag.BoolVar(&o.quick, "quick", false, "short runs, to see that everything works")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -55,7 +57,10 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{o: o, dir: dir}
-	if err := b.build(ctx); err != nil {
+	if o.only == "peers" {
+		return b.peers(ctx)
+	}
+	if err := b.build(ctx, "xmppload", "kvload"); err != nil {
 		return err
 	}
 	if o.only != "kv" {
@@ -81,11 +86,11 @@ type bench struct {
 func (b *bench) bin(name string) string { return filepath.Join(b.dir, name) }
 
 // build compiles the rulers, which are modules of their own, and our parts.
-func (b *bench) build(ctx context.Context) error {
-	for _, ruler := range []string{"xmppload", "kvload"} {
-		src := filepath.Join(b.o.rulers, ruler)
-		if _, err := os.Stat(filepath.Join(src, "go.mod")); err != nil {
-			return fmt.Errorf("the load generator %s is not in %s; name the directory that holds it with RULERS=DIR: %w", ruler, src, err)
+func (b *bench) build(ctx context.Context, rulers ...string) error {
+	for _, ruler := range rulers {
+		src, err := b.source(ruler)
+		if err != nil {
+			return err
 		}
 		if err := goBuild(ctx, src, b.bin(ruler), "."); err != nil {
 			return err
@@ -96,6 +101,15 @@ func (b *bench) build(ctx context.Context) error {
 		return err
 	}
 	return goBuild(ctx, ".", b.bin("kvchild"), "github.com/rosterdb/rosterdb/test/bench/kvchild")
+}
+
+// source is where a ruler's sources are.
+func (b *bench) source(ruler string) (string, error) {
+	src := filepath.Join(b.o.rulers, ruler)
+	if _, err := os.Stat(filepath.Join(src, "go.mod")); err != nil {
+		return "", fmt.Errorf("the load generator %s is not in %s; name the directory that holds it with RULERS=DIR: %w", ruler, src, err)
+	}
+	return src, nil
 }
 
 func goBuild(ctx context.Context, dir, output, pkg string) error {
@@ -124,7 +138,9 @@ func (b *bench) withCluster(ctx context.Context, name string, measure func(conte
 func (b *bench) load(ctx context.Context, ruler string, args ...string) ([]sample, error) {
 	fmt.Fprintln(os.Stderr, ruler, strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, b.bin(ruler), args...)
-	cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+b.cluster.File())
+	if b.cluster != nil {
+		cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+b.cluster.File())
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

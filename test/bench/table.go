@@ -88,7 +88,15 @@ func (a *samples) print(columns []column) error {
 	return err
 }
 
-func median(runs []sample, field string) string {
+// rename copies a figure to another field, in another unit.
+func (s sample) rename(from, to string, factor float64) {
+	if v, ok := s.number(from); ok {
+		s[to] = v * factor
+	}
+}
+
+// middle is the median of a field over the runs that have it.
+func middle(runs []sample, field string) (float64, bool) {
 	var v []float64
 	for _, r := range runs {
 		if n, ok := r.number(field); ok {
@@ -96,10 +104,21 @@ func median(runs []sample, field string) string {
 		}
 	}
 	if len(v) == 0 {
-		return "-"
+		return 0, false
 	}
 	slices.Sort(v)
-	m := v[len(v)/2]
+	return v[len(v)/2], true
+}
+
+func median(runs []sample, field string) string {
+	m, ok := middle(runs, field)
+	if !ok {
+		return "-"
+	}
+	return figure(m)
+}
+
+func figure(m float64) string {
 	switch {
 	case m == float64(int64(m)) || m >= 1000:
 		return fmt.Sprintf("%.0f", m)
