@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"syscall"
 
@@ -19,11 +18,6 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/im"
-	"github.com/rosterdb/rosterdb/xmppd/module"
-	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
-	"github.com/rosterdb/rosterdb/xmppd/modules/ping"
-	"github.com/rosterdb/rosterdb/xmppd/modules/register"
-	"github.com/rosterdb/rosterdb/xmppd/modules/version"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
@@ -119,40 +113,6 @@ func (s *Server) start(ctx context.Context) error {
 	})
 	s.serve()
 	return nil
-}
-
-// addModules lists the extensions: this is the one place that knows them.
-func (s *Server) addModules(r *router.Router, ims *im.Service) (c2s.PreAuth, error) {
-	reg := &register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.cfg.Registration == "open"}
-	all := []module.Module{
-		ims,
-		ping.Module{},
-		version.Module{Name: "RosterDB xmppd", Version: Version},
-		reg,
-	}
-	var on []module.Module
-	disabled := slices.Clone(s.cfg.Modules.Disable)
-	for _, m := range append(all, &disco.Module{}) {
-		name := m.Info().Name
-		if i := slices.Index(disabled, name); i >= 0 && name != "roster" {
-			disabled = slices.Delete(disabled, i, i+1)
-			continue
-		}
-		if d, ok := m.(*disco.Module); ok {
-			d.Modules, d.Domain = on, s.cfg.Domain
-		}
-		on = append(on, m)
-		if err := r.Add(m); err != nil {
-			return nil, err
-		}
-	}
-	if len(disabled) > 0 {
-		return nil, fmt.Errorf("modules.disable: there is no module %q that can be switched off; docs/xmppd.md lists them", disabled[0])
-	}
-	if !slices.ContainsFunc(on, func(m module.Module) bool { return m == module.Module(reg) }) {
-		return nil, nil
-	}
-	return reg, nil
 }
 
 // listen opens all listeners before anything is served, so that a port in use is known at once.

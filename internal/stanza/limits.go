@@ -35,3 +35,9 @@ func (l Limits) WithDefaults() Limits {
 	l.MaxStanza = min(l.MaxStanza, maxMaxStanza)
 	return l
 }
+
+// Unlimited returns limits for elements that have been accepted before: only what the scanner's
+// offsets can express bounds them.
+func Unlimited() Limits {
+	return Limits{MaxStanza: maxMaxStanza, MaxDepth: maxMaxStanza, MaxAttrs: maxMaxStanza, MaxName: maxMaxStanza, MaxPrefixes: maxMaxStanza}
+}

@@ -329,3 +329,17 @@ func (s *Scanner) cdata(b []byte) flow {
 		i += n
 	}
 }
+
+// One reads a single whole element that has been accepted before, or was made here: no limit but
+// that of the scanner's offsets applies. An error is an *Error, also for what is no whole element.
+func One(raw []byte) (*Stanza, error) {
+	s := NewScanner(Unlimited())
+	st, n, err := s.Next(raw)
+	switch {
+	case err != nil:
+		return nil, err
+	case st == nil || n != len(raw):
+		return nil, &Error{Condition: "not-well-formed", Text: "not a single whole element"}
+	}
+	return st, nil
+}

@@ -65,6 +65,12 @@ func AppendAttr[T ~string | ~[]byte](dst []byte, name string, value T) []byte {
 // appends nothing for a stanza that is an error itself or an IQ result, which must
 // not be answered.
 func AppendError(dst []byte, st *Stanza, fromJID, typ, condition, text string) []byte {
+	return AppendErrorApp(dst, st, fromJID, typ, condition, text, "")
+}
+
+// AppendErrorApp is AppendError with an application-specific condition, an element of another
+// namespace (RFC 6120, section 8.3.4).
+func AppendErrorApp(dst []byte, st *Stanza, fromJID, typ, condition, text, app string) []byte {
 	if st.Kind == Nonza || st.Kind == StreamEnd || st.IsType("error") || st.Kind == IQ && st.IsType("result") {
 		return dst
 	}
@@ -76,7 +82,7 @@ func AppendError(dst []byte, st *Stanza, fromJID, typ, condition, text string) [
 		dst = append(dst, "<text xmlns='"+NSStanzas+"'>"...)
 		dst = append(AppendEscaped(dst, text), "</text>"...)
 	}
-	dst = append(dst, "</error></"...)
+	dst = append(append(dst, app...), "</error></"...)
 	return append(append(dst, st.Kind.element()...), '>')
 }
 

@@ -123,7 +123,7 @@ func (st *Stream) Finish(ctx context.Context, err error) (said bool) {
 	st.sess.Out.Fail(session.ErrClosed) // whoever still writes stops
 	left, written := st.sess.Out.Close()
 	var b session.Batch
-	st.srv.cfg.Router.Return(left, written, &b)
+	st.srv.cfg.Router.Return(ctx, st.sess, left, written, &b)
 	b.Flush()
 	return said
 }

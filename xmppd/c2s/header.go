@@ -86,6 +86,9 @@ func (n *negotiation) features(state xmpp.SessionState) []byte {
 	out := []byte("<stream:features>")
 	if state&xmpp.Authn != 0 {
 		out = append(out, "<bind xmlns='"+nsBind+"'/>"...)
+		for _, e := range n.srv.cfg.Router.Extensions() {
+			out = append(out, e.StreamFeatures...)
+		}
 		return append(out, "</stream:features>"...)
 	}
 	if state&xmpp.Secure == 0 && n.srv.cfg.TLS != nil && n.tcp != nil {

@@ -59,10 +59,14 @@ func (s *Service) available(ctx context.Context, src *session.Session, st *stanz
 		return
 	}
 	p := restamp(st, src.Full, "")
+	before := src.Priority()
 	was := src.SetPresence(p, prio)
 	s.broadcast(ctx, src, p, b)
 	if !was {
 		s.welcome(ctx, src, b)
+	}
+	if !was || before < 0 && prio >= 0 {
+		s.router.Available(ctx, src, b)
 	}
 }
 
@@ -185,6 +189,7 @@ func (s *Service) SessionEnded(ctx context.Context, src *session.Session) {
 	var b session.Batch
 	s.unavailable(ctx, src, plainPresence(src.Full, "", "unavailable"), &b)
 	b.Flush()
+	s.router.Ended(ctx, src)
 }
 
 // directed sends presence to somebody whatever the rosters say (RFC 6121 section 4.6).

@@ -2,6 +2,11 @@
 // package under xmppd/modules that implements Module; the server lists its modules explicitly and
 // hands each what it needs. The core answers every IQ from the value a handler returns, so that
 // none stays unanswered (RFC 6120 section 8.2.3).
+//
+// An extension that does more than answer requests implements Extender too: hooks on the way of
+// stanzas, stream features, elements that are no stanzas. A hook runs in the goroutine that reads
+// the sender's stream, so the sender's next stanza waits for it; it may be called for many senders
+// at once.
 package module
 
 import (
@@ -74,6 +79,7 @@ type Error struct {
 	Type      string // auth, cancel, continue, modify, wait
 	Condition string // RFC 6120 section 8.3.3
 	Text      string // for people; may be empty
+	App       string // application-specific condition, an XML element (section 8.3.4); may be empty
 }
 
 func (e *Error) Error() string {
@@ -100,3 +106,8 @@ func Forbidden(text string) *Error {
 
 // Unavailable is the error for something that nobody answers here.
 func Unavailable() *Error { return &Error{Type: "cancel", Condition: "service-unavailable"} }
+
+// NotFound is the error for something that is not there.
+func NotFound(text string) *Error {
+	return &Error{Type: "cancel", Condition: "item-not-found", Text: text}
+}

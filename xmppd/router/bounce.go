@@ -1,10 +1,11 @@
 package router
 
 import (
-	"math"
+	"context"
 	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -42,22 +43,35 @@ func mayBounce(st *stanza.Stanza) bool {
 
 // Bounce answers a stanza of src with an error, unless it is one that must not be answered.
 func (r *Router) Bounce(src *session.Session, st *stanza.Stanza, b *session.Batch, typ, condition, text string) {
+	r.bounce(src, st, b, &module.Error{Type: typ, Condition: condition, Text: text})
+}
+
+func (r *Router) bounce(src *session.Session, st *stanza.Stanza, b *session.Batch, e *module.Error) {
+	if reply := r.errorReply(st, e); reply != nil {
+		b.Send(src, reply, nil, nil, nil)
+	}
+}
+
+// errorReply is the error that answers a stanza; nil if none may.
+func (r *Router) errorReply(st *stanza.Stanza, e *module.Error) []byte {
 	if !mayBounce(st) || r.faults.DropUndelivered {
 		r.counts.Lost.Add(1)
-		return
+		return nil
 	}
 	r.counts.Bounced.Add(1)
 	from := r.domain.Domain
 	if st.To.Present() {
 		from = st.AttrString(st.To)
 	}
-	b.Send(src, stanza.AppendError(nil, st, from, typ, condition, text), nil, nil, nil)
+	return stanza.AppendErrorApp(nil, st, from, e.Type, e.Condition, e.Text, e.App)
 }
 
-// Return bounces the stanzas that a session had been given but that were never written to it. left
-// holds runs of whole stanzas; the first `written` bytes of the first run went out.
-func (r *Router) Return(left [][]byte, written int, b *session.Batch) {
-	scan := stanza.NewScanner(stanza.Limits{MaxStanza: math.MaxInt, MaxDepth: math.MaxInt, MaxAttrs: math.MaxInt, MaxName: math.MaxInt}) // they have passed once
+// Return finds other ways for the stanzas that a session, which is gone, had been given but that
+// were never written to it. left holds runs of whole stanzas; the first `written` bytes of the
+// first run went out. Messages go to other sessions of the account, or to whoever keeps messages
+// for it; the rest goes back to its senders.
+func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byte, written int, b *session.Batch) {
+	scan := stanza.NewScanner(stanza.Unlimited()) // they have passed once
 	for _, run := range left {
 		for pos := 0; pos < len(run); {
 			st, n, err := scan.Next(run[pos:])
@@ -66,23 +80,49 @@ func (r *Router) Return(left [][]byte, written int, b *session.Batch) {
 			}
 			pos += n
 			if st != nil && pos > written {
-				r.sendBack(st, b)
+				r.sendBack(ctx, gone.JID.Bare(), st, b)
 			}
 		}
 		written = 0
 	}
 }
 
-// sendBack answers one stanza, already stamped with its sender, that a dying session did not get.
-func (r *Router) sendBack(st *stanza.Stanza, b *session.Batch) {
+// sendBack takes care of one stanza, already stamped with its sender, that a dying session of
+// owner did not get.
+func (r *Router) sendBack(ctx context.Context, owner stanza.JID, st *stanza.Stanza, b *session.Batch) {
 	if st.Kind == stanza.Presence || !mayBounce(st) || !st.From.Present() {
 		return
 	}
 	from, err := stanza.ParseJID(st.AttrString(st.From))
-	if err != nil || from.Resource == "" {
+	if err != nil || from == owner || from == r.domain {
+		return // made by the server for this session alone
+	}
+	if st.Kind == stanza.Message {
+		p := &module.Passage{From: from, To: owner, Stanza: st, Batch: b, Stamped: true}
+		u := r.table.User(owner.String())
+		var took []*session.Session
+		if t := module.MessageType(st); t == "chat" || t == "normal" {
+			took = r.deliver(ctx, u, p)
+		}
+		if len(took) > 0 || r.delivered(ctx, owner, u, p, nil) {
+			return
+		}
+	}
+	reply := r.errorReply(st, &module.Error{Type: "wait", Condition: "recipient-unavailable"})
+	if reply != nil {
+		r.reply(ctx, from, reply, b)
+	}
+}
+
+// reply sends an answer to wherever a stanza came from.
+func (r *Router) reply(ctx context.Context, to stanza.JID, raw []byte, b *session.Batch) {
+	if r.Local(to) {
+		if dst := r.table.Get(to.String()); dst != nil {
+			b.Send(dst, raw, nil, nil, nil)
+		}
 		return
 	}
-	if src := r.table.Get(from.String()); src != nil {
-		r.Bounce(src, st, b, "wait", "recipient-unavailable", "")
+	if err := r.Inject(ctx, raw, b); err != nil {
+		r.counts.Lost.Add(1)
 	}
 }

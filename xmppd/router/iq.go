@@ -2,11 +2,9 @@ package router
 
 import (
 	"context"
-	"errors"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
-	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // validIQ reports whether an IQ has the id and type that RFC 6120 section 8.2.3 demands. Other
@@ -32,49 +30,42 @@ func isRequest(st *stanza.Stanza) bool {
 	return string(t) == "get" || string(t) == "set"
 }
 
-// iq answers an IQ for the server or an account, and bounces one for a full JID that is not here.
-func (r *Router) iq(ctx context.Context, src *session.Session, st *stanza.Stanza, to stanza.JID, b *session.Batch) {
+// iq answers an IQ for the server or an account, and forwards one for a full JID that is here.
+func (r *Router) iq(ctx context.Context, p *module.Passage) error {
 	switch {
-	case !validIQ(st):
-		r.Bounce(src, st, b, "modify", "bad-request", "an iq needs an id, a type, and a payload if it is a request")
-	case !r.Local(to):
-		r.Bounce(src, st, b, "cancel", "remote-server-not-found", "this server does not talk to other domains")
-	case to.Local != "" && to.Resource != "":
-		dst := r.table.Get(to.String())
-		if dst == nil || !r.forward(src, st, dst, b) {
-			r.undelivered(src, st, b)
+	case !validIQ(p.Stanza):
+		return module.BadRequest("an iq needs an id, a type, and a payload if it is a request")
+	case p.To.Local != "" && r.Blocked(ctx, p.To.Bare(), p.From):
+		return nobody() // XEP-0191 section 3
+	case p.To.Local != "" && p.To.Resource != "":
+		if dst := r.table.Get(p.To.String()); dst != nil && r.send(p, dst) {
+			return nil
 		}
-	case !isRequest(st):
-		// Nothing here waits for a result.
-	default:
-		r.answer(ctx, src, st, to.Bare(), b)
+		return nobody()
+	case !isRequest(p.Stanza) || p.Src == nil:
+		return nil // nothing here waits for a result
 	}
+	return r.answer(ctx, p)
 }
 
-func (r *Router) answer(ctx context.Context, src *session.Session, st *stanza.Stanza, target stanza.JID, b *session.Batch) {
-	scope := module.ToServer
+func (r *Router) answer(ctx context.Context, p *module.Passage) error {
+	target, scope, st := p.To.Bare(), module.ToServer, p.Stanza
 	if target.Local != "" {
 		scope = module.ToAccount
 	}
 	route, ok := r.routes[string(st.Get(st.ChildNS))]
 	if !ok || route.Scope&scope == 0 {
-		r.undelivered(src, st, b)
-		return
+		return nobody()
 	}
 	if !route.Fast {
-		b.Flush()
+		p.Batch.Flush()
 	}
-	iq := &module.IQ{From: src.JID, Target: target, Set: string(st.Get(st.Type.Value)) == "set", Stanza: st}
+	iq := &module.IQ{From: p.From, Target: target, Set: string(st.Get(st.Type.Value)) == "set", Stanza: st}
 	payload, err := route.Handle(ctx, iq)
-	if err == nil {
-		r.counts.Answered.Add(1)
-		b.Send(src, stanza.AppendIQResult(nil, st, payload), nil, nil, nil)
-		return
+	if err != nil {
+		return err
 	}
-	var se *module.Error
-	if !errors.As(err, &se) {
-		r.log.Error("request failed", "payload", route.NS, "from", src.Full, "error", err)
-		se = &module.Error{Type: "wait", Condition: "internal-server-error"}
-	}
-	r.Bounce(src, st, b, se.Type, se.Condition, se.Text)
+	r.counts.Answered.Add(1)
+	p.Batch.Send(p.Src, stanza.AppendIQResult(nil, st, payload), nil, nil, nil)
+	return nil
 }

@@ -1,63 +1,83 @@
 package router
 
 import (
+	"context"
+
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
-// message applies RFC 6121 section 8 to a message that is not for a connected full JID.
-func (r *Router) message(src *session.Session, st *stanza.Stanza, to stanza.JID, b *session.Batch) {
-	switch {
-	case !r.Local(to):
-		r.Bounce(src, st, b, "cancel", "remote-server-not-found", "this server does not talk to other domains")
-		return
-	case to.Local == "":
-		r.undelivered(src, st, b) // nobody reads messages to the domain
-		return
-	case to.Resource != "":
-		if dst := r.table.Get(to.String()); dst != nil {
-			if !r.forward(src, st, dst, b) {
-				r.undelivered(src, st, b)
-			}
-			return
-		}
-		// 8.5.3.2.1: only a chat message goes to another resource instead.
-		if messageType(st) != "chat" {
-			r.undelivered(src, st, b)
-			return
-		}
+// nobody is the error for what nobody takes (RFC 6121 sections 8.5.2.2 and 8.5.3.2).
+func nobody() error { return module.Unavailable() }
+
+// message applies RFC 6121 section 8 to a message for the domain or an account of it.
+func (r *Router) message(ctx context.Context, p *module.Passage) error {
+	if p.To.Local == "" {
+		return nobody() // nobody reads messages to the domain
 	}
-	r.toAccount(src, st, to.Bare(), b)
+	owner := p.To.Bare()
+	if r.Blocked(ctx, owner, p.From) {
+		return nobody() // XEP-0191 section 3
+	}
+	u := r.table.User(owner.String())
+	if err := r.received(ctx, owner, u, p); err != nil {
+		return err
+	}
+	took := r.deliver(ctx, u, p)
+	if r.delivered(ctx, owner, u, p, took) {
+		return nil
+	}
+	if p.To.Resource == "" && module.MessageType(p.Stanza) == "headline" {
+		r.counts.Lost.Add(1) // section 8.5.2.2.1: MUST be dropped silently
+		return nil
+	}
+	return nobody()
 }
 
-// toAccount applies RFC 6121 sections 8.5.1, 8.5.2.1.1 and 8.5.2.2.1.
-func (r *Router) toAccount(src *session.Session, st *stanza.Stanza, bare stanza.JID, b *session.Batch) {
-	var all []*session.Session
-	if u := r.table.User(bare.String()); u != nil {
-		all = u.Sessions()
+// deliver queues a message for the sessions that it is for, and returns those that took it.
+func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage) (took []*session.Session) {
+	for _, dst := range r.recipients(u, p) {
+		if r.faults.HookTwice {
+			_ = r.received(ctx, p.To.Bare(), u, p)
+		}
+		if r.send(p, dst) {
+			took = append(took, dst)
+		}
 	}
-	taken := false
-	switch messageType(st) {
-	case "groupchat", "error":
-		// an account is no room; an error to a bare JID is dropped in undelivered
-	case "headline":
-		for _, dst := range all {
-			if dst.Available() && dst.Priority() >= 0 {
-				taken = r.forward(src, st, dst, b) || taken
+	return took
+}
+
+// recipients are the sessions that a message to an account is for (RFC 6121 sections 8.5.2.1.1,
+// 8.5.2.2.1 and 8.5.3).
+func (r *Router) recipients(u *session.User, p *module.Passage) []*session.Session {
+	if u == nil {
+		return nil
+	}
+	all, typ := u.Sessions(), module.MessageType(p.Stanza)
+	if p.To.Resource != "" {
+		for _, s := range all {
+			if s.JID == p.To {
+				return []*session.Session{s}
 			}
 		}
-	default:
-		for _, dst := range mostAvailable(all) {
-			taken = r.forward(src, st, dst, b) || taken
+		if typ != "chat" {
+			return nil // 8.5.3.2.1: only a chat message goes to another resource instead
 		}
 	}
-	switch {
-	case taken:
-	case messageType(st) == "headline":
-		r.counts.Lost.Add(1) // section 8.5.2.2.1: MUST be dropped silently
-	default:
-		r.undelivered(src, st, b)
+	switch typ {
+	case "groupchat", "error":
+		return nil // an account is no room, and an error to a bare JID means nothing to it
+	case "headline":
+		var out []*session.Session
+		for _, s := range all {
+			if s.Available() && s.Priority() >= 0 {
+				out = append(out, s)
+			}
+		}
+		return out
 	}
+	return mostAvailable(all)
 }
 
 // mostAvailable returns the sessions with the highest priority, if that is not negative
@@ -77,12 +97,21 @@ func mostAvailable(all []*session.Session) []*session.Session {
 	return out
 }
 
-// messageType is the type attribute, "normal" when missing or unknown (RFC 6121 section 5.2.2).
-func messageType(st *stanza.Stanza) string {
-	switch t := string(st.Get(st.Type.Value)); t {
-	case "chat", "groupchat", "headline", "error":
-		return t
-	default:
-		return "normal"
+// Deliver queues a stanza made by the server, or stamped already, for a full JID or for the
+// sessions that a bare JID stands for. It is never bounced: false means nobody took it. No hook
+// sees it.
+func (r *Router) Deliver(to stanza.JID, raw []byte, b *session.Batch) bool {
+	if to.Resource != "" {
+		dst := r.table.Get(to.String())
+		return dst != nil && b.Send(dst, raw, nil, nil, nil)
 	}
+	u := r.table.User(to.String())
+	if u == nil {
+		return false
+	}
+	taken := false
+	for _, dst := range mostAvailable(u.Sessions()) {
+		taken = b.Send(dst, raw, nil, nil, nil) || taken
+	}
+	return taken
 }

@@ -2,12 +2,19 @@
 // bytes: of a stanza that only passes through, nothing but the "from" attribute is touched. Each
 // message that can't be delivered comes back to its sender as an error, and each request gets an
 // answer.
+//
+// A stanza comes in by one of three ways: Route (a client's stream), RouteFrom (the link of
+// another domain) and Inject (the server itself). The usual one, to a full JID that is here, between
+// accounts that no module has an interest in, is forwarded at once; every other one becomes a
+// module.Passage, and the hooks of modules see it.
 package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
@@ -18,6 +25,8 @@ import (
 type Presence interface {
 	// Handle takes a presence stanza of a session: broadcast, directed, subscription, probe.
 	Handle(ctx context.Context, src *session.Session, st *stanza.Stanza, b *session.Batch)
+	// Inbound takes a presence stanza for an account of the domain that comes from elsewhere.
+	Inbound(ctx context.Context, p *module.Passage)
 }
 
 // Router routes the stanzas of one domain. It is safe for concurrent use.
@@ -27,6 +36,9 @@ type Router struct {
 	log      *slog.Logger
 	presence Presence
 	routes   map[string]module.Route
+	nonzas   map[string]module.NonzaHandler
+	hooks    hooks
+	domains  atomic.Pointer[map[string]module.Domain] // copied on write
 	faults   Faults
 	counts   Counters
 }
@@ -35,6 +47,7 @@ type Router struct {
 type Faults struct {
 	TrustFrom       bool // don't compare "from" with the session
 	DropUndelivered bool // don't bounce
+	HookTwice       bool // run the hooks of received messages again for each session that takes one
 }
 
 // New makes a router. SetPresence and Add complete it before the first stanza. Faults are for tests.
@@ -44,6 +57,7 @@ func New(domain string, table *session.Table, log *slog.Logger, faults Faults) *
 		table:  table,
 		log:    log,
 		routes: make(map[string]module.Route),
+		nonzas: make(map[string]module.NonzaHandler),
 		faults: faults,
 	}
 }
@@ -51,16 +65,34 @@ func New(domain string, table *session.Table, log *slog.Logger, faults Faults) *
 // SetPresence sets the handler of presence stanzas.
 func (r *Router) SetPresence(p Presence) { r.presence = p }
 
-// Add lists the routes of a module. Two modules can't share a namespace.
+// Add lists the routes and hooks of a module. Two modules can't share a namespace.
 func (r *Router) Add(m module.Module) error {
+	name := m.Info().Name
 	for _, route := range m.Routes() {
 		if _, taken := r.routes[route.NS]; taken {
-			return fmt.Errorf("module %s: payload %s is answered by another module", m.Info().Name, route.NS)
+			return fmt.Errorf("module %s: payload %s is answered by another module", name, route.NS)
 		}
 		r.routes[route.NS] = route
 	}
+	ext, ok := m.(module.Extender)
+	if !ok {
+		return nil
+	}
+	e, err := r.hooks.add(name, ext)
+	if err != nil {
+		return err
+	}
+	for ns, h := range e.Nonzas {
+		if _, taken := r.nonzas[ns]; taken {
+			return fmt.Errorf("module %s: elements of %s are handled by another module", name, ns)
+		}
+		r.nonzas[ns] = h
+	}
 	return nil
 }
+
+// Extensions lists what the modules have added, in their order.
+func (r *Router) Extensions() []*module.Extension { return r.hooks.all }
 
 // Domain is the domain that is served.
 func (r *Router) Domain() string { return r.domain.Domain }
@@ -76,7 +108,8 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	}
 	// The usual case first: a message or IQ to a full JID that is here, in prepared form.
 	if (st.Kind == stanza.Message || st.Kind == stanza.IQ) && st.To.Present() {
-		if dst := r.table.Lookup(st.Get(st.To.Value)); dst != nil && validIQ(st) {
+		dst := r.table.Lookup(st.Get(st.To.Value))
+		if dst != nil && !r.hooks.concerned(st.Kind, src.User(), dst.User()) && validIQ(st) {
 			if !r.forward(src, st, dst, b) {
 				r.undelivered(src, st, b)
 			}
@@ -84,23 +117,62 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 		}
 	}
 	if st.Kind == stanza.Nonza {
-		return &StreamError{Condition: "unsupported-stanza-type"}
+		return r.nonza(ctx, src, st, b)
 	}
 	to, err := r.target(src, st)
 	if err != nil {
 		r.Bounce(src, st, b, "modify", "jid-malformed", "")
 		return nil
 	}
-	switch st.Kind {
-	case stanza.Message:
-		r.message(src, st, to, b)
-	case stanza.IQ:
-		r.iq(ctx, src, st, to, b)
-	case stanza.Presence:
-		r.presence.Handle(ctx, src, st, b)
-	case stanza.Nonza, stanza.StreamEnd:
+	p := &module.Passage{Src: src, From: src.JID, To: to, Stanza: st, Batch: b}
+	if err := r.sent(ctx, p); err != nil {
+		r.refuse(p, err)
+		return nil
 	}
+	if st.Kind == stanza.Presence {
+		r.presence.Handle(ctx, src, st, b)
+		return nil
+	}
+	r.pass(ctx, p)
 	return nil
+}
+
+// pass takes a message or an IQ to where it is addressed, or back.
+func (r *Router) pass(ctx context.Context, p *module.Passage) {
+	var err error
+	switch {
+	case !r.Local(p.To):
+		err = r.elsewhere(ctx, p)
+	case p.Stanza.Kind == stanza.Message:
+		err = r.message(ctx, p)
+	case p.Stanza.Kind == stanza.IQ:
+		err = r.iq(ctx, p)
+	case p.Stanza.Kind == stanza.Presence:
+		r.presence.Inbound(ctx, p)
+	}
+	if err != nil {
+		r.refuse(p, err)
+	}
+}
+
+// nonza hands an element that is no stanza to the module of its namespace.
+func (r *Router) nonza(ctx context.Context, src *session.Session, st *stanza.Stanza, b *session.Batch) *StreamError {
+	p := stanza.Parse(st.Raw)
+	p.Next()
+	h, ok := r.nonzas[string(p.NS())]
+	if !ok {
+		return &StreamError{Condition: "unsupported-stanza-type"}
+	}
+	err := h(ctx, src, st, b)
+	if err == nil {
+		return nil
+	}
+	var se *StreamError
+	if !errors.As(err, &se) {
+		r.log.Error("element failed", "namespace", string(p.NS()), "from", src.Full, "error", err)
+		se = &StreamError{Condition: "internal-server-error"}
+	}
+	return se
 }
 
 // mayUse reports whether the "from" of a stanza is the sender's full or bare JID
@@ -128,40 +200,15 @@ func (r *Router) target(src *session.Session, st *stanza.Stanza) (stanza.JID, er
 
 // forward queues a stanza for a session, with the sender's full JID as "from".
 func (r *Router) forward(src *session.Session, st *stanza.Stanza, dst *session.Session, b *session.Batch) bool {
-	if r.faults.TrustFrom && st.From.Present() {
-		return b.Send(dst, st.Raw, nil, nil, nil)
-	}
-	head, rest, tail := cutFrom(st)
-	if !b.Send(dst, head, src.From, rest, tail) {
+	p := module.Passage{Src: src, Stanza: st, Batch: b}
+	p.Stamped = r.faults.TrustFrom && st.From.Present()
+	return r.send(&p, dst)
+}
+
+func (r *Router) send(p *module.Passage, dst *session.Session) bool {
+	if !p.Send(dst) {
 		return false
 	}
 	r.counts.Routed.Add(1)
 	return true
-}
-
-// cutFrom splits a stanza where a "from" belongs, leaving out the one it may have.
-func cutFrom(st *stanza.Stanza) (head, rest, tail []byte) {
-	head = st.Raw[:st.NameEnd]
-	if !st.From.Present() {
-		return head, st.Raw[st.NameEnd:], nil
-	}
-	return head, st.Raw[st.NameEnd:st.From.Whole.Start], st.Raw[st.From.Whole.End:]
-}
-
-// Deliver queues a stanza made by the server, or stamped already, for a full JID or for the
-// sessions that a bare JID stands for. It is never bounced: false means nobody took it.
-func (r *Router) Deliver(to stanza.JID, raw []byte, b *session.Batch) bool {
-	if to.Resource != "" {
-		dst := r.table.Get(to.String())
-		return dst != nil && b.Send(dst, raw, nil, nil, nil)
-	}
-	u := r.table.User(to.String())
-	if u == nil {
-		return false
-	}
-	taken := false
-	for _, dst := range mostAvailable(u.Sessions()) {
-		taken = b.Send(dst, raw, nil, nil, nil) || taken
-	}
-	return taken
 }

@@ -19,6 +19,7 @@ type Contacts struct {
 type User struct {
 	Bare     string
 	sessions atomic.Pointer[[]*Session] // copied on write
+	idle     atomic.Uint32              // marks that modules have dropped (Interest)
 
 	mu       sync.Mutex
 	contacts *Contacts // nil: not loaded

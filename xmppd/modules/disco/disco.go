@@ -19,6 +19,15 @@ const (
 type Module struct {
 	Domain  string
 	Modules []module.Module // whose features are announced
+	// Extensions lists what the modules have added; nil: nothing.
+	Extensions func() []*module.Extension
+}
+
+func (m *Module) extensions() []*module.Extension {
+	if m.Extensions == nil {
+		return nil
+	}
+	return m.Extensions()
 }
 
 // Info implements module.Module.
@@ -62,17 +71,30 @@ func (m *Module) info(_ context.Context, iq *module.IQ) ([]byte, error) {
 	out := []byte("<query xmlns='" + NSInfo + "'>")
 	if iq.Target.Local != "" {
 		out = append(out, "<identity category='account' type='registered'/>"...)
-		out = appendFeatures(out, []string{NSInfo, NSItems})
+		features := []string{NSInfo, NSItems}
+		for _, e := range m.extensions() {
+			features = append(features, e.AccountFeatures...)
+		}
+		out = appendFeatures(out, sorted(features))
 		return append(out, "</query>"...), nil
 	}
 	out = append(out, "<identity category='server' type='im' name='RosterDB'/>"...)
-	features := m.Features()
-	for _, mod := range m.Modules {
+	var features []string
+	for _, mod := range m.Modules { // this one among them
 		features = append(features, mod.Features()...)
 	}
-	slices.Sort(features)
-	out = appendFeatures(out, slices.Compact(features))
+	out = appendFeatures(out, sorted(features))
+	for _, e := range m.extensions() {
+		for _, form := range e.Forms {
+			out = append(out, form...)
+		}
+	}
 	return append(out, "</query>"...), nil
+}
+
+func sorted(features []string) []string {
+	slices.Sort(features)
+	return slices.Compact(features)
 }
 
 func appendFeatures(dst []byte, features []string) []byte {
@@ -87,5 +109,17 @@ func (m *Module) items(_ context.Context, iq *module.IQ) ([]byte, error) {
 	if err := check(iq); err != nil {
 		return nil, err
 	}
-	return []byte("<query xmlns='" + NSItems + "'/>"), nil
+	var items []byte
+	if iq.Target.Local == "" {
+		for _, e := range m.extensions() {
+			for _, it := range e.Items {
+				items = stanza.AppendAttr(append(items, "<item"...), "jid", it.JID)
+				items = append(stanza.AppendAttr(items, "name", it.Name), "/>"...)
+			}
+		}
+	}
+	if items == nil {
+		return []byte("<query xmlns='" + NSItems + "'/>"), nil
+	}
+	return append(append([]byte("<query xmlns='"+NSItems+"'>"), items...), "</query>"...), nil
 }
