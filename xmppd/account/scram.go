@@ -28,6 +28,10 @@ type Keys struct {
 	ServerKey  []byte `json:"server_key"`
 }
 
+// Usable reports whether these are keys at all: an account whose password another system keeps has
+// none here.
+func (k *Keys) Usable() bool { return k.Iterations > 0 && len(k.StoredKey) > 0 }
+
 // Derive makes the keys of a password for both mechanisms, with fresh salts.
 // ErrInvalid if the password is empty or not acceptable to SASLprep (RFC 4013).
 func Derive(password string, iterations int) (sha256Keys, sha1Keys Keys, err error) {

@@ -14,13 +14,17 @@
 //     errors of the stream header end it without a stream error;
 //   - it never compares the header's "from" with the user that has authenticated;
 //   - SASLServer can't be given stored keys (mellium.im/sasl's SCRAM server wants the salted
-//     password, which is as good as the password), and its bind answers errors as results.
+//     password, which is as good as the password) and panics when it is asked for channel binding;
+//     its bind answers errors as results.
 //
 // How headers and elements travel is a Framing: TCP's is here, others (package websocket, package
 // bosh) use Server.Negotiate, Stream and session.Transport and so run the same code.
 //
-// The SASL exchange itself is a sasl.Negotiator of mellium.im/sasl with mechanisms of ours that
-// need stored keys only.
+// # Login
+//
+// Each SASL mechanism is a small type with one step function (mechanism.go): SCRAM with stored keys,
+// bound to TLS or not, PLAIN, and EXTERNAL with client certificates. Credentials come from an
+// Authenticator.
 //
 // # After binding
 //

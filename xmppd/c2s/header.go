@@ -2,6 +2,7 @@ package c2s
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -82,7 +83,7 @@ func (n *negotiation) mayLogin(state xmpp.SessionState) bool {
 	return state&xmpp.Secure != 0 || n.srv.cfg.InsecurePlaintext
 }
 
-func (n *negotiation) features(state xmpp.SessionState) []byte {
+func (n *negotiation) features(ctx context.Context, state xmpp.SessionState) []byte {
 	out := []byte("<stream:features>")
 	if state&xmpp.Authn != 0 {
 		out = append(out, "<bind xmlns='"+nsBind+"'/>"...)
@@ -99,11 +100,7 @@ func (n *negotiation) features(state xmpp.SessionState) []byte {
 		out = append(out, "</starttls>"...)
 	}
 	if n.mayLogin(state) {
-		out = append(out, "<mechanisms xmlns='"+nsSASL+"'>"...)
-		for _, m := range (&login{}).mechanisms(true) {
-			out = append(out, "<mechanism>"+m.Name+"</mechanism>"...)
-		}
-		out = append(out, "</mechanisms>"...)
+		out = n.login(ctx).appendMechanisms(out)
 		if n.srv.cfg.PreAuth != nil {
 			out = append(out, n.srv.cfg.PreAuth.StreamFeature()...)
 		}

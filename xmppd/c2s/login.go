@@ -6,29 +6,35 @@ import (
 	"errors"
 	"fmt"
 
-	"mellium.im/sasl"
-
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 )
 
 // Authenticator is where credentials come from. account.Store fits through StoreAuth; other
-// sources can take its place.
+// sources can take its place. Names are localparts, prepared by RFC 7622. Its methods are safe for
+// concurrent use; an error is for a source that can't be asked now: the client is told to try later.
 type Authenticator interface {
+	// HasKeys reports whether Keys can be asked at all: without keys there is no SCRAM.
+	HasKeys() bool
 	// Keys returns the SCRAM keys of an account. For a name that has none it returns decoys and
-	// exists false; err is for a source that can't be asked now.
+	// exists false.
 	Keys(ctx context.Context, name string) (sha256, sha1 account.Keys, exists bool, err error)
 	// Password checks a plain password, taking as long for unknown names as for known ones.
 	Password(ctx context.Context, name, password string) (ok bool, err error)
+	// Exists reports whether there is an account of that name, for logins by certificate.
+	Exists(ctx context.Context, name string) (bool, error)
 }
 
 // StoreAuth authenticates against the accounts of a store.
 type StoreAuth struct{ Store account.Store }
 
+// HasKeys implements Authenticator.
+func (s StoreAuth) HasKeys() bool { return true }
+
 // Keys implements Authenticator.
 func (s StoreAuth) Keys(ctx context.Context, name string) (account.Keys, account.Keys, bool, error) {
 	a, err := s.Store.Account(ctx, name)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, account.ErrNotFound) || err == nil && !a.SHA256.Usable() {
 		k256, k1 := account.Decoy(s.Store.Secret(), name)
 		return k256, k1, false, nil
 	}
@@ -48,14 +54,22 @@ func (s StoreAuth) Password(ctx context.Context, name, password string) (bool, e
 	return fits && exists, nil
 }
 
-// errTemporary is answered with the SASL failure temporary-auth-failure.
-var errTemporary = errors.New("credentials can't be read")
+// Exists implements Authenticator.
+func (s StoreAuth) Exists(ctx context.Context, name string) (bool, error) {
+	_, err := s.Store.Account(ctx, name)
+	if errors.Is(err, account.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
 
 // login is one attempt to authenticate.
 type login struct {
-	ctx    context.Context //nolint:containedctx // sasl.Mechanism has no place for it
-	auth   Authenticator
-	domain string
+	ctx     context.Context //nolint:containedctx // mechanisms are steps of one exchange
+	auth    Authenticator
+	domain  string
+	only    []string // mechanisms that are switched on; nil: all
+	channel *channel
 
 	user         string // localpart that authenticates
 	exists       bool
@@ -67,7 +81,7 @@ type login struct {
 func (l *login) setUser(name, authzid string) error {
 	j, err := stanza.ParseJID(name + "@" + l.domain)
 	if err != nil || j.Local == "" || j.Domain != l.domain || j.Resource != "" {
-		return fmt.Errorf("user name: %w", sasl.ErrAuthn)
+		return fmt.Errorf("user name: %w", errAuthn)
 	}
 	l.user = j.Local
 	if authzid == "" {
@@ -79,9 +93,6 @@ func (l *login) setUser(name, authzid string) error {
 	return nil
 }
 
-// errAuthzid is answered with the SASL failure invalid-authzid.
-var errAuthzid = errors.New("authorization identity is not the user's own")
-
 // lookup fetches the keys of the user.
 func (l *login) lookup(name, authzid string) error {
 	if err := l.setUser(name, authzid); err != nil {
@@ -89,43 +100,63 @@ func (l *login) lookup(name, authzid string) error {
 	}
 	var err error
 	if l.sha256, l.sha1, l.exists, err = l.auth.Keys(l.ctx, l.user); err != nil {
-		return fmt.Errorf("%w: %w", errTemporary, err)
+		return fmt.Errorf("%w: keys: %w", errTemporary, err)
 	}
 	return nil
 }
 
-// plain is the server's half of PLAIN (RFC 4616).
-func (l *login) plain() sasl.Mechanism {
-	return sasl.Mechanism{
-		Name: "PLAIN",
-		Next: func(n *sasl.Negotiator, msg []byte, _ any) (bool, []byte, any, error) {
-			parts := bytes.Split(msg, []byte{0})
-			if len(parts) != 3 || len(parts[1]) == 0 || len(parts[2]) == 0 {
-				return false, nil, nil, errMalformed
-			}
-			if err := l.setUser(string(parts[1]), string(parts[0])); err != nil {
-				return false, nil, nil, err
-			}
-			ok, err := l.auth.Password(l.ctx, l.user, string(parts[2]))
-			if err != nil {
-				return false, nil, nil, fmt.Errorf("%w: %w", errTemporary, err)
-			}
-			if !ok {
-				return false, nil, nil, sasl.ErrAuthn
-			}
-			return false, nil, nil, nil
-		},
+// plain is PLAIN (RFC 4616).
+type plain struct{ *login }
+
+func (m plain) step(msg []byte) (bool, []byte, error) {
+	authzid, name, password, err := parsePlain(msg)
+	if err != nil {
+		return false, nil, err
 	}
+	if err := m.setUser(name, authzid); err != nil {
+		return false, nil, err
+	}
+	ok, err := m.auth.Password(m.ctx, m.user, password)
+	if err != nil {
+		return false, nil, fmt.Errorf("%w: password: %w", errTemporary, err)
+	}
+	if !ok {
+		return false, nil, errAuthn
+	}
+	return false, nil, nil
 }
 
-// mechanisms are those offered on a stream, strongest first.
-func (l *login) mechanisms(plain bool) []sasl.Mechanism {
-	var ms []sasl.Mechanism
-	for _, h := range scramHashes() {
-		ms = append(ms, h.mechanism(l))
+// parsePlain splits [authzid] NUL authcid NUL passwd.
+func parsePlain(msg []byte) (authzid, name, password string, err error) {
+	parts := bytes.Split(msg, []byte{0})
+	if len(parts) != 3 || len(parts[1]) == 0 || len(parts[2]) == 0 {
+		return "", "", "", errMalformed
 	}
-	if plain {
-		ms = append(ms, l.plain())
+	return string(parts[0]), string(parts[1]), string(parts[2]), nil
+}
+
+// external is EXTERNAL (RFC 4422 appendix A, XEP-0178) with the client's certificate.
+type external struct{ *login }
+
+// step takes the authorization identity. Without one the certificate must be of a single account.
+func (m external) step(authzid []byte) (bool, []byte, error) {
+	own := m.channel.accounts
+	if len(authzid) == 0 {
+		if len(own) != 1 {
+			return false, nil, &saslError{"invalid-authzid", "the certificate is of several accounts: say which"}
+		}
+		m.user = own[0]
+		return false, nil, nil
 	}
-	return ms
+	j, err := stanza.ParseJID(string(authzid))
+	if err != nil || j.Resource != "" || j.Domain != m.domain {
+		return false, nil, errAuthzid
+	}
+	for _, name := range own {
+		if name == j.Local {
+			m.user = name
+			return false, nil, nil
+		}
+	}
+	return false, nil, errAuthzid
 }

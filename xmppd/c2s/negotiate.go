@@ -31,6 +31,7 @@ type negotiation struct {
 	tcp     *tcpFraming // framing, if that is what it is: then there is STARTTLS
 	peer    Peer
 
+	channel    *channel // nil until the first login
 	headerSent bool
 	user       stanza.JID // bare JID once authenticated
 	attempts   int        // failed SASL attempts
@@ -68,7 +69,7 @@ func (n *negotiation) step(ctx context.Context, in, out *stream.Info, s *xmpp.Se
 		return 0, nil, nil, err
 	}
 	state := s.State()
-	if err := n.sendHeader(n.features(state)); err != nil {
+	if err := n.sendHeader(n.features(ctx, state)); err != nil {
 		return 0, nil, nil, err
 	}
 	out.XMLNS = in.XMLNS
@@ -121,10 +122,11 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 		if state&xmpp.Secure != 0 || n.srv.cfg.TLS == nil || n.tcp == nil {
 			return 0, false, n.refuseTLS()
 		}
+		n.channel = nil // there is another one from now on
 		return xmpp.Secure, true, n.tcp.startTLS()
 	case ns == nsSASL:
 		if !n.mayLogin(state) {
-			return 0, false, n.saslFailure("encryption-required")
+			return 0, false, n.saslFailure(&saslError{condition: "encryption-required"})
 		}
 		ok, err := n.sasl(ctx, st)
 		return xmpp.Authn, ok, err

@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 
-	"mellium.im/sasl"
-
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 )
@@ -15,53 +13,59 @@ import (
 // recommends from 2 to 5 retries.
 const maxAttempts = 3
 
+// login begins an attempt to authenticate.
+func (n *negotiation) login(ctx context.Context) *login {
+	if n.channel == nil {
+		n.channel = n.look(ctx)
+	}
+	return &login{
+		ctx: ctx, auth: n.srv.cfg.Auth, domain: n.srv.cfg.Domain, only: n.srv.cfg.Mechanisms,
+		channel: n.channel,
+	}
+}
+
 // sasl serves one authentication exchange that begins with st (RFC 6120 section 6.4). It reports
 // whether the user is authenticated; after a failure the client may try again.
 func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error) {
-	l := &login{ctx: ctx, auth: n.srv.cfg.Auth, domain: n.srv.cfg.Domain}
-	var exchange *sasl.Negotiator
+	l := n.login(ctx)
+	var exchange mechanism
 	for {
 		p := stanza.Parse(st.Raw)
 		p.Next()
 		if string(p.NS()) != nsSASL {
-			return false, n.saslFailure("malformed-request")
+			return false, n.saslFailure(errMalformed)
 		}
 		name, first := string(p.Name()), exchange == nil
 		switch {
 		case name == "abort":
-			return false, n.saslFailure("aborted")
-		case name == "auth" && exchange == nil:
+			return false, n.saslFailure(&saslError{condition: "aborted"})
+		case name == "auth" && first:
 			want, _ := p.Attr("mechanism")
-			for _, m := range l.mechanisms(true) {
-				if m.Name == string(want) {
-					exchange = sasl.NewServer(m, nil)
-				}
+			if exchange = l.begin(string(want)); exchange == nil {
+				return false, n.saslFailure(&saslError{condition: "invalid-mechanism"})
 			}
-			if exchange == nil {
-				return false, n.saslFailure("invalid-mechanism")
-			}
-		case name != "response" || exchange == nil:
-			return false, n.saslFailure("malformed-request")
+		case name != "response" || first:
+			return false, n.saslFailure(errMalformed)
 		}
 		msg, given, err := saslData(&p)
 		if err != nil {
-			return false, n.saslFailure("incorrect-encoding")
+			return false, n.saslFailure(&saslError{condition: "incorrect-encoding"})
 		}
 		if !given && first {
 			// No initial response: an empty challenge asks for it (RFC 6120 section 6.4.3).
-			if err := n.write([]byte("<challenge xmlns='" + nsSASL + "'/>")); err != nil {
+			if err := n.saslReply("challenge", nil); err != nil {
 				return false, err
 			}
 		} else {
-			more, resp, err := exchange.Step(msg)
+			more, reply, err := exchange.step(msg)
 			if err != nil {
 				return false, n.saslRefused(l, err)
 			}
 			if !more {
 				n.user = stanza.JID{Local: l.user, Domain: l.domain}
-				return true, n.saslReply("success", resp)
+				return true, n.saslReply("success", reply)
 			}
-			if err := n.saslReply("challenge", resp); err != nil {
+			if err := n.saslReply("challenge", reply); err != nil {
 				return false, err
 			}
 		}
@@ -100,19 +104,19 @@ func (n *negotiation) saslReply(name string, data []byte) error {
 func (n *negotiation) saslRefused(l *login, err error) error {
 	n.srv.metrics.authFailed.Inc()
 	n.srv.log.Info("authentication failed", "user", l.user, "peer", n.peer.Addr, "reason", err)
-	switch {
-	case errors.Is(err, errMalformed):
-		return n.saslFailure("malformed-request")
-	case errors.Is(err, errAuthzid):
-		return n.saslFailure("invalid-authzid")
-	case errors.Is(err, errTemporary):
-		return n.saslFailure("temporary-auth-failure")
+	var refusal *saslError
+	if !errors.As(err, &refusal) {
+		refusal = errTemporary
 	}
-	return n.saslFailure("not-authorized")
+	return n.saslFailure(refusal)
 }
 
-func (n *negotiation) saslFailure(condition string) error {
-	if err := n.write([]byte("<failure xmlns='" + nsSASL + "'><" + condition + "/></failure>")); err != nil {
+func (n *negotiation) saslFailure(e *saslError) error {
+	out := []byte("<failure xmlns='" + nsSASL + "'><" + e.condition + "/>")
+	if e.text != "" {
+		out = append(stanza.AppendEscaped(append(out, "<text xml:lang='en'>"...), e.text), "</text>"...)
+	}
+	if err := n.write(append(out, "</failure>"...)); err != nil {
 		return err
 	}
 	if n.attempts++; n.attempts >= maxAttempts {

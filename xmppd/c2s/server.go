@@ -37,7 +37,10 @@ type Config struct {
 	// InsecurePlaintext allows login, PLAIN included, without TLS.
 	InsecurePlaintext bool
 
-	Auth    Authenticator
+	Auth       Authenticator
+	Mechanisms []string // SASL mechanisms to offer, of those that the Authenticator allows; nil: all
+	// Clients says which client certificates are believed (EXTERNAL). TLS must ask for them.
+	Clients ClientCertificates
 	PreAuth PreAuth // nil: nothing before login
 	Table   *session.Table
 	Router  *router.Router
