@@ -70,6 +70,7 @@ type login struct {
 	domain  string
 	only    []string // mechanisms that are switched on; nil: all
 	channel *channel
+	faults  Faults
 
 	user         string // localpart that authenticates
 	exists       bool
@@ -87,7 +88,7 @@ func (l *login) setUser(name, authzid string) error {
 	if authzid == "" {
 		return nil
 	}
-	if a, err := stanza.ParseJID(authzid); err != nil || a != j {
+	if a, err := stanza.ParseJID(authzid); (err != nil || a != j) && !l.faults.AnyAuthzid {
 		return errAuthzid
 	}
 	return nil

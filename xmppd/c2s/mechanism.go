@@ -47,7 +47,7 @@ func offers() []offer {
 	bound := func(l *login) bool { return l.auth.HasKeys() && len(l.channel.bindings) > 0 }
 	keys := func(l *login) bool { return l.auth.HasKeys() }
 	scram := func(h scramHash, plus bool) func(*login) mechanism {
-		return func(l *login) mechanism { return &scram{login: l, hash: h, plus: plus} }
+		return func(l *login) mechanism { return &scramExchange{login: l, hash: h, plus: plus} }
 	}
 	return []offer{
 		{"EXTERNAL", func(l *login) mechanism { return external{l} }, func(l *login) bool { return len(l.channel.accounts) > 0 }},

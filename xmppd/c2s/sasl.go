@@ -20,7 +20,7 @@ func (n *negotiation) login(ctx context.Context) *login {
 	}
 	return &login{
 		ctx: ctx, auth: n.srv.cfg.Auth, domain: n.srv.cfg.Domain, only: n.srv.cfg.Mechanisms,
-		channel: n.channel,
+		channel: n.channel, faults: n.srv.cfg.Faults,
 	}
 }
 

@@ -28,6 +28,9 @@ type PreAuth interface {
 // Faults are bugs that tests plant, to see that a test would notice them.
 type Faults struct {
 	TrustHeaderFrom bool // don't compare the stream header's "from" with the user
+	IgnoreBinding   bool // take any channel binding for the right one
+	IgnoreDowngrade bool // believe a client that was told there is no channel binding
+	AnyAuthzid      bool // let a client act for somebody else
 }
 
 // Config is what a Server needs. Zero values of the limits stand for the defaults given.
