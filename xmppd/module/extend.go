@@ -52,6 +52,9 @@ type Extension struct {
 	Forms []string
 	// Items are services that the server's service discovery lists.
 	Items []Item
+	// Node answers service discovery of a node of the server or of an own account. ok is false for
+	// a node that is not this module's. items says that what is asked for is items, not info.
+	Node func(ctx context.Context, iq *IQ, node string, items bool) (query []byte, ok bool, err error)
 }
 
 // Item is a service of the server (XEP-0030 section 4).

@@ -47,7 +47,10 @@ type Route struct {
 	Scope Scope
 	// Fast handlers neither wait nor read storage: what the sender's batch owes to others isn't
 	// written first.
-	Fast   bool
+	Fast bool
+	// Public routes answer senders of other domains too. Handlers of the others can rely on a sender
+	// with an account here.
+	Public bool
 	Handle Handler
 }
 

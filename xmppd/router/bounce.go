@@ -97,7 +97,7 @@ func (r *Router) sendBack(ctx context.Context, owner stanza.JID, st *stanza.Stan
 	if err != nil || from == owner || from == r.domain {
 		return // made by the server for this session alone
 	}
-	if st.Kind == stanza.Message {
+	if st.Kind == stanza.Message && owner.Local != "" {
 		p := &module.Passage{From: from, To: owner, Stanza: st, Batch: b, Stamped: true}
 		u := r.table.User(owner.String())
 		var took []*session.Session

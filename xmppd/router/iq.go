@@ -54,7 +54,7 @@ func (r *Router) answer(ctx context.Context, p *module.Passage) error {
 		scope = module.ToAccount
 	}
 	route, ok := r.routes[string(st.Get(st.ChildNS))]
-	if !ok || route.Scope&scope == 0 {
+	if !ok || route.Scope&scope == 0 || !route.Public && !r.Local(p.From) {
 		return nobody()
 	}
 	if !route.Fast {

@@ -42,43 +42,64 @@ func (*Module) Features() []string { return []string{NSInfo, NSItems} }
 func (m *Module) Routes() []module.Route {
 	const scope = module.ToServer | module.ToAccount
 	return []module.Route{
-		{NS: NSInfo, Scope: scope, Fast: true, Handle: m.info},
-		{NS: NSItems, Scope: scope, Fast: true, Handle: m.items},
+		{NS: NSInfo, Scope: scope, Public: true, Handle: m.info},
+		{NS: NSItems, Scope: scope, Public: true, Handle: m.items},
 	}
 }
 
-// check refuses queries of nodes, which nothing here has, and of other people's accounts: the
-// answer would tell whether they exist.
-func check(iq *module.IQ) error {
+// query refuses what nobody may ask: other people's accounts, for the answer would tell whether they
+// exist. A node is answered by the module that has it.
+func (m *Module) query(ctx context.Context, iq *module.IQ, items bool) (answer []byte, err error) {
 	if iq.Set {
-		return module.BadRequest("service discovery is a get")
+		return nil, module.BadRequest("service discovery is a get")
 	}
 	if iq.Target.Local != "" && !iq.Own() {
-		return module.Unavailable()
+		return nil, module.Unavailable()
 	}
 	p := stanza.Parse(iq.Payload())
 	p.Next()
-	if node, ok := p.Attr("node"); ok && len(node) > 0 {
-		return &module.Error{Type: "cancel", Condition: "item-not-found"}
+	node, ok := p.Attr("node")
+	if !ok || len(node) == 0 {
+		return nil, nil
 	}
-	return nil
+	for _, e := range m.extensions() {
+		if e.Node == nil {
+			continue
+		}
+		if answer, ok, err = e.Node(ctx, iq, string(node), items); ok || err != nil {
+			return answer, err
+		}
+	}
+	return nil, module.NotFound("")
 }
 
-func (m *Module) info(_ context.Context, iq *module.IQ) ([]byte, error) {
-	if err := check(iq); err != nil {
-		return nil, err
+func (m *Module) info(ctx context.Context, iq *module.IQ) ([]byte, error) {
+	if answer, err := m.query(ctx, iq, false); answer != nil || err != nil {
+		return answer, err
 	}
+	if iq.Target.Local == "" {
+		return m.ServerInfo(""), nil
+	}
+	return m.accountInfo(), nil
+}
+
+func (m *Module) accountInfo() []byte {
 	out := []byte("<query xmlns='" + NSInfo + "'>")
-	if iq.Target.Local != "" {
-		out = append(out, "<identity category='account' type='registered'/>"...)
-		features := []string{NSInfo, NSItems}
-		for _, e := range m.extensions() {
-			features = append(features, e.AccountFeatures...)
-		}
-		out = appendFeatures(out, sorted(features))
-		return append(out, "</query>"...), nil
+	out = append(out, "<identity category='account' type='registered'/>"...)
+	features := []string{NSInfo, NSItems}
+	for _, e := range m.extensions() {
+		features = append(features, e.AccountFeatures...)
 	}
-	out = append(out, "<identity category='server' type='im' name='RosterDB'/>"...)
+	return append(appendFeatures(out, sorted(features)), "</query>"...)
+}
+
+// ServerInfo is the answer about the server itself, as asked for under a node ("": none).
+func (m *Module) ServerInfo(node string) []byte {
+	out := []byte("<query xmlns='" + NSInfo + "'")
+	if node != "" {
+		out = stanza.AppendAttr(out, "node", node)
+	}
+	out = append(out, "><identity category='server' type='im' name='RosterDB'/>"...)
 	var features []string
 	for _, mod := range m.Modules { // this one among them
 		features = append(features, mod.Features()...)
@@ -89,7 +110,7 @@ func (m *Module) info(_ context.Context, iq *module.IQ) ([]byte, error) {
 			out = append(out, form...)
 		}
 	}
-	return append(out, "</query>"...), nil
+	return append(out, "</query>"...)
 }
 
 func sorted(features []string) []string {
@@ -105,9 +126,9 @@ func appendFeatures(dst []byte, features []string) []byte {
 	return dst
 }
 
-func (m *Module) items(_ context.Context, iq *module.IQ) ([]byte, error) {
-	if err := check(iq); err != nil {
-		return nil, err
+func (m *Module) items(ctx context.Context, iq *module.IQ) ([]byte, error) {
+	if answer, err := m.query(ctx, iq, true); answer != nil || err != nil {
+		return answer, err
 	}
 	var items []byte
 	if iq.Target.Local == "" {

@@ -23,7 +23,7 @@ func (Module) Features() []string { return []string{NS} }
 
 // Routes implements module.Module.
 func (Module) Routes() []module.Route {
-	return []module.Route{{NS: NS, Scope: module.ToServer | module.ToAccount, Fast: true, Handle: handle}}
+	return []module.Route{{NS: NS, Scope: module.ToServer | module.ToAccount, Fast: true, Public: true, Handle: handle}}
 }
 
 func handle(_ context.Context, iq *module.IQ) ([]byte, error) {

@@ -27,7 +27,7 @@ func (Module) Features() []string { return []string{NS} }
 
 // Routes implements module.Module.
 func (m Module) Routes() []module.Route {
-	return []module.Route{{NS: NS, Scope: module.ToServer, Fast: true, Handle: m.handle}}
+	return []module.Route{{NS: NS, Scope: module.ToServer, Fast: true, Public: true, Handle: m.handle}}
 }
 
 func (m Module) handle(_ context.Context, iq *module.IQ) ([]byte, error) {
