@@ -214,7 +214,12 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 	return &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{"xmpp-client"}, // XEP-0368
+		CipherSuites: []uint16{ // of TLS 1.2: what RFC 9325 section 4.2 recommends, and ChaCha20
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		NextProtos: []string{"xmpp-client"}, // XEP-0368
 		// Records are written in bursts; small ones would only cost system calls and headers.
 		DynamicRecordSizingDisabled: true,
 	}, nil

@@ -48,6 +48,11 @@ func bindings(state *tls.ConnectionState, cert *tls.Certificate) []binding {
 	// Below TLS 1.3 crypto/tls refuses without the extended master secret, as RFC 9266 wants.
 	if data, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterLen); err == nil {
 		out = append(out, binding{"tls-exporter", data})
+		// With the extended master secret the older type is as good (RFC 7627), and all that some
+		// clients know; TLS 1.3 has none.
+		if len(state.TLSUnique) > 0 {
+			out = append(out, binding{"tls-unique", state.TLSUnique})
+		}
 	}
 	if data := endPoint(cert); data != nil {
 		out = append(out, binding{"tls-server-end-point", data})

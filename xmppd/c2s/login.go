@@ -144,7 +144,7 @@ func (m external) step(authzid []byte) (bool, []byte, error) {
 	own := m.channel.accounts
 	if len(authzid) == 0 {
 		if len(own) != 1 {
-			return false, nil, &saslError{"invalid-authzid", "the certificate is of several accounts: say which"}
+			return false, nil, &saslError{condition: "invalid-authzid", text: "the certificate is of several accounts: say which"}
 		}
 		m.user = own[0]
 		return false, nil, nil

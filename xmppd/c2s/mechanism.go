@@ -18,6 +18,9 @@ type mechanism interface {
 type saslError struct {
 	condition string
 	text      string // for people; may be empty
+	// binding says that only the channel binding didn't fit, and nothing was guessed at: clients that
+	// know other types than ours come by way of such refusals to a mechanism that they can use.
+	binding bool
 }
 
 func (e *saslError) Error() string {

@@ -35,6 +35,7 @@ type negotiation struct {
 	headerSent bool
 	user       stanza.JID // bare JID once authenticated
 	attempts   int        // failed SASL attempts
+	misfits    int        // those that only the channel binding kept from going on
 	bound      Stream     // once ready
 }
 

@@ -13,6 +13,9 @@ import (
 // recommends from 2 to 5 retries.
 const maxAttempts = 3
 
+// maxMisfits is how many exchanges may fail on one stream because of the channel binding alone.
+const maxMisfits = 6
+
 // login begins an attempt to authenticate.
 func (n *negotiation) login(ctx context.Context) *login {
 	if n.channel == nil {
@@ -118,6 +121,10 @@ func (n *negotiation) saslFailure(e *saslError) error {
 	}
 	if err := n.write(append(out, "</failure>"...)); err != nil {
 		return err
+	}
+	if e.binding && n.misfits < maxMisfits {
+		n.misfits++
+		return nil
 	}
 	if n.attempts++; n.attempts >= maxAttempts {
 		return &router.StreamError{Condition: "policy-violation", Text: "too many failed attempts to log in"}

@@ -140,13 +140,13 @@ func (m *scramExchange) bind(flag string) ([]byte, error) {
 	case m.plus != wants:
 		return nil, errMalformed
 	case flag == "y" && m.offersPlus() && !m.faults.IgnoreDowngrade:
-		return nil, &saslError{"not-authorized", "this server does support channel binding"}
+		return nil, &saslError{condition: "not-authorized", text: "this server does support channel binding", binding: true}
 	case !wants:
 		return nil, nil
 	}
 	data, ok := m.channel.binding(name)
 	if !ok {
-		return nil, &saslError{"not-authorized", "this channel has no binding of type " + name}
+		return nil, &saslError{condition: "not-authorized", text: "this channel has no binding of type " + name, binding: true}
 	}
 	return data, nil
 }
