@@ -145,3 +145,33 @@ func TestLimitsAreExact(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckHeader(t *testing.T) {
+	open := "<stream:stream xmlns='" + NSClient + "' xmlns:stream='" + NSStream + "' to='a'"
+	for tag, want := range map[string]string{
+		open + ">":                         "",
+		open + " xml:lang='en' b='>'\n >":  "",
+		"<s:stream xmlns:s='u'>":           "",
+		"<stream:stream>":                  "bad-namespace-prefix",
+		"<stream xmlns:a='u' stream:b=''>": "bad-namespace-prefix",
+		open + "/>":                        "bad-format",
+		open:                               "not-well-formed",
+		open + "></stream:stream>":         "not-well-formed",
+		open + " to='b'>":                  "not-well-formed",
+		open + " xmlns:xml='u'>":           "not-well-formed",
+		open + " b='&c;'>":                 "restricted-xml",
+		open + " b='\xff'>":                "unsupported-encoding",
+		open + many(65, " a%='1'") + ">":   "policy-violation",
+		"":                                 "not-well-formed",
+		"x":                                "not-well-formed",
+		"<!DOCTYPE x>":                     "restricted-xml",
+		open + strings.Repeat(" ", DefaultMaxStanza) + ">": "policy-violation",
+	} {
+		err := CheckHeader([]byte(tag), Limits{})
+		var e *Error
+		switch {
+		case want == "" && err != nil, want != "" && (!errors.As(err, &e) || e.Condition != want):
+			t.Errorf("%.100q: %v, want %q", tag, err, want)
+		}
+	}
+}

@@ -99,7 +99,7 @@ func (s *Scanner) undeclared(b []byte, n qname) flow {
 func (s *Scanner) known(b []byte, n qname) bool {
 	p := n.prefix(b)
 	_, ok := s.lookup(b, p)
-	return ok || string(p) == "stream" || string(p) == "xml"
+	return ok || string(p) == "stream" && !s.header || string(p) == "xml"
 }
 
 // lookup returns the namespace to which an element in scope binds a prefix.

@@ -67,6 +67,8 @@ type Scanner struct {
 	binds []binding
 	st    Stanza
 	err   *Error
+	// header: the first start tag opens the stream itself, so nothing is declared yet.
+	header bool
 }
 
 // NewScanner returns a Scanner for the inside of a stream whose header declared

@@ -123,6 +123,9 @@ func (s *Scanner) startTag(b []byte, empty bool) flow {
 	}
 	switch depth {
 	case 0:
+		if s.header {
+			return s.headerTag(empty)
+		}
 		if string(b[s.name.start:s.name.end]) == "stream:stream" {
 			return s.fail("unsupported-stanza-type", "stream header inside a stream")
 		}
@@ -137,6 +140,16 @@ func (s *Scanner) startTag(b []byte, empty bool) flow {
 		return s.closed(depth)
 	}
 	s.stack = append(s.stack, frame{span{s.name.start, s.name.end}, int32(outside)})
+	s.state = inText
+	return again
+}
+
+// headerTag ends a run at the start tag of the stream.
+func (s *Scanner) headerTag(empty bool) flow {
+	if empty {
+		return s.fail("bad-format", "a stream is opened by a start tag, not by an empty element")
+	}
+	s.stack = append(s.stack, frame{})
 	s.state = inText
 	return again
 }

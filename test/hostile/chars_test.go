@@ -30,14 +30,25 @@ func TestHostileCharacters(t *testing.T) {
 		{"Latin-1", "caf\xe9 cr\xe8me", ""},
 	}
 	noChar := []attack{
-		{"NUL", "\x00", ""}, {"control U+0001", "\x01", ""}, {"control U+000B", "\x0b", ""}, {"control U+001F", "\x1f", ""},
-		{"noncharacter U+FFFE", "\ufffe", ""}, {"noncharacter U+FFFF", "\uffff", ""},
+		{"NUL", "\x00", ""},
+		{"control U+0001", "\x01", ""},
+		{"control U+000B", "\x0b", ""},
+		{"control U+001F", "\x1f", ""},
+		{"noncharacter U+FFFE", "\ufffe", ""},
+		{"noncharacter U+FFFF", "\uffff", ""},
 	}
 	references := []attack{
-		{"reference to NUL", "&#0;", ""}, {"reference to U+0001", "&#1;", ""}, {"reference to a surrogate", "&#xD800;", ""},
-		{"reference to U+FFFE", "&#xFFFE;", ""}, {"reference beyond the last character", "&#x110000;", ""},
-		{"reference that overflows", "&#4294967361;", ""}, {"negative reference", "&#-1;", ""}, {"empty reference", "&#;", ""},
-		{"empty hexadecimal reference", "&#x;", ""}, {"upper-case X", "&#X41;", ""}, {"reference without end", "&#65 ", ""},
+		{"reference to NUL", "&#0;", ""},
+		{"reference to U+0001", "&#1;", ""},
+		{"reference to a surrogate", "&#xD800;", ""},
+		{"reference to U+FFFE", "&#xFFFE;", ""},
+		{"reference beyond the last character", "&#x110000;", ""},
+		{"reference that overflows", "&#4294967361;", ""},
+		{"negative reference", "&#-1;", ""},
+		{"empty reference", "&#;", ""},
+		{"empty hexadecimal reference", "&#x;", ""},
+		{"upper-case X", "&#X41;", ""},
+		{"reference without end", "&#65 ", ""},
 	}
 	t.Run("attacks", func(t *testing.T) {
 		for where, around := range map[string][2]string{

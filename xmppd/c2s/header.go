@@ -18,6 +18,10 @@ import (
 
 // parseHeader reads the attributes of a stream header (RFC 6120 section 4.7).
 func parseHeader(raw []byte, in *stream.Info) error {
+	// encoding/xml lets through what is no XML with namespaces.
+	if err := stanza.CheckHeader(raw[tagStart(raw):], stanza.Limits{}); err != nil {
+		return scanError(err)
+	}
 	d := xml.NewDecoder(bytes.NewReader(raw))
 	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
 		return nil, &router.StreamError{Condition: "unsupported-encoding", Text: "XMPP is UTF-8, not " + charset}
@@ -52,6 +56,17 @@ func parseHeader(raw []byte, in *stream.Info) error {
 		}
 		return nil
 	}
+}
+
+// tagStart is where the start tag behind an XML declaration begins.
+func tagStart(raw []byte) int {
+	pos := skipSpace(raw, 0)
+	if bytes.HasPrefix(raw[pos:], []byte("<?xml")) {
+		if n := bytes.Index(raw[pos:], []byte("?>")); n >= 0 {
+			pos = skipSpace(raw, pos+n+2)
+		}
+	}
+	return pos
 }
 
 func headerError(err error) error {

@@ -119,6 +119,8 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 	p.Next()
 	name, ns := string(p.Name()), string(p.NS())
 	switch {
+	case ns == stanza.NSStream && name == "error":
+		return 0, false, ErrEnd // RFC 6120 section 4.9.1.1
 	case ns == nsTLS && name == "starttls":
 		if state&xmpp.Secure != 0 || n.srv.cfg.TLS == nil || n.tcp == nil {
 			return 0, false, n.refuseTLS()

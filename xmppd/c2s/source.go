@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"unicode/utf8"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -88,6 +89,8 @@ func frameHeader(b []byte) (int, error) {
 		return 0, checkHeaderLen(b)
 	}
 	switch {
+	case foreignEncoding(b[pos:]):
+		return 0, &router.StreamError{Condition: "unsupported-encoding", Text: "XMPP is UTF-8"}
 	case b[pos] != '<':
 		return 0, &router.StreamError{Condition: "not-well-formed", Text: "this is no XML stream"}
 	case b[pos+1] == '?':
@@ -115,6 +118,13 @@ func frameHeader(b []byte) (int, error) {
 		}
 	}
 	return 0, checkHeaderLen(b)
+}
+
+// foreignEncoding tells what is not UTF-8 by its first bytes, two at least: UTF-16 and UTF-32 begin
+// with a NUL, have one behind '<', or begin with a mark (RFC 6120 section 11.6).
+func foreignEncoding(b []byte) bool {
+	r, n := utf8.DecodeRune(b)
+	return b[0] == 0 || b[1] == 0 || r == utf8.RuneError && n == 1 && utf8.FullRune(b)
 }
 
 var errHeader = &router.StreamError{Condition: "policy-violation", Text: fmt.Sprintf("a stream header has at most %d bytes", maxHeader)}
