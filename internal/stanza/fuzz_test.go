@@ -46,6 +46,9 @@ func checkSpans(t *testing.T, st *Stanza) {
 			t.Fatalf("%q without %q: %v", st.Raw, st.Get(a.Whole), err)
 		}
 	}
+	if st.Child.Empty() != (st.Children == 0) {
+		t.Fatalf("%d children, the first at %v, in %q", st.Children, st.Child, st.Raw)
+	}
 	if !st.Child.Empty() {
 		p := Parse(st.Raw)
 		p.Next()

@@ -66,6 +66,7 @@ type Stanza struct {
 	// NameEnd is the offset right behind the name, where an attribute can be inserted.
 	NameEnd            int
 	To, From, Type, ID Attr
+	Children           int  // child elements
 	Child              Span // the whole first child element
 	ChildName          Span // its local name
 	// ChildNS is the value of the namespace declaration on it or of its prefix, as

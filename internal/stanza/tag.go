@@ -131,7 +131,7 @@ func (s *Scanner) startTag(b []byte, empty bool) flow {
 		}
 		s.noteStanza(b)
 	case 1:
-		if s.st.Child.Start == 0 {
+		if s.st.Children++; s.st.Children == 1 {
 			s.noteChild(b)
 		}
 	}

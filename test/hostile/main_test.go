@@ -6,7 +6,6 @@ package hostile
 import (
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -189,10 +188,4 @@ func (by *bystanders) goOn(t *testing.T, rounds int64) {
 		}
 		time.Sleep(time.Millisecond) // the pause of a poll
 	}
-}
-
-// dialFrom connects from an address of 127.0.0.0/8.
-func dialFrom(source, addr string) (net.Conn, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: xmppraw.Patience}
-	return d.Dial("tcp", addr)
 }

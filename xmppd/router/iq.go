@@ -7,8 +7,8 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/module"
 )
 
-// validIQ reports whether an IQ has the id and type that RFC 6120 section 8.2.3 demands. Other
-// stanzas are always valid here.
+// validIQ reports whether an IQ has the id, the type and the number of payloads that RFC 6120
+// section 8.2.3 demands. Other stanzas are always valid here.
 func validIQ(st *stanza.Stanza) bool {
 	if st.Kind != stanza.IQ {
 		return true
@@ -18,8 +18,10 @@ func validIQ(st *stanza.Stanza) bool {
 	}
 	switch string(st.Get(st.Type.Value)) {
 	case "get", "set":
-		return st.Child.End != 0
-	case "result", "error":
+		return st.Children == 1
+	case "result":
+		return st.Children <= 1
+	case "error":
 		return true
 	}
 	return false
@@ -34,7 +36,7 @@ func isRequest(st *stanza.Stanza) bool {
 func (r *Router) iq(ctx context.Context, p *module.Passage) error {
 	switch {
 	case !validIQ(p.Stanza):
-		return module.BadRequest("an iq needs an id, a type, and a payload if it is a request")
+		return module.BadRequest("an iq needs an id, a type, and just one payload if it is a request")
 	case p.To.Local != "" && r.Blocked(ctx, p.To.Bare(), p.From):
 		return nobody() // XEP-0191 section 3
 	case p.To.Local != "" && p.To.Resource != "":
