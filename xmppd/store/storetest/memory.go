@@ -16,17 +16,17 @@ import (
 type Memory struct {
 	domain string
 	mu     sync.Mutex // guards what follows; held while an update runs
-	owners map[string]records
+	owners map[string]collections
 	closed bool
 }
 
-// records are one owner's: collection, key. A value is never changed in place, and neither are
+// collections are one owner's: collection, key. A value is never changed in place, and neither are
 // the maps that Memory holds, so that a View may read them without the lock.
-type records map[string]map[string][]byte
+type collections map[string]map[string][]byte
 
 // NewMemory makes an empty store of a domain.
 func NewMemory(domain string) *Memory {
-	return &Memory{domain: domain, owners: make(map[string]records)}
+	return &Memory{domain: domain, owners: make(map[string]collections)}
 }
 
 // Domain implements store.Store.
@@ -44,7 +44,7 @@ func (m *Memory) Close() error {
 }
 
 // begin returns an owner's records with m.mu held if there is no error.
-func (m *Memory) begin(ctx context.Context, owner string) (records, error) {
+func (m *Memory) begin(ctx context.Context, owner string) (collections, error) {
 	if err := store.CheckOwner(owner); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (m *Memory) Update(ctx context.Context, owner string, f func(store.Tx) erro
 		return err
 	}
 	defer m.mu.Unlock()
-	tx := &memTx{make(records, len(rs))}
+	tx := &memTx{make(collections, len(rs))}
 	for c, r := range rs {
 		tx.records[c] = maps.Clone(r)
 	}
@@ -114,7 +114,7 @@ func (m *Memory) Owners(ctx context.Context, collection, after string, f func(st
 	return nil
 }
 
-type memTx struct{ records records }
+type memTx struct{ records collections }
 
 func (t *memTx) Get(collection string, key []byte) ([]byte, error) {
 	if err := store.Check(collection, key, nil); err != nil {

@@ -1,0 +1,180 @@
+package bolt
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/rosterdb/rosterdb/xmppd/store"
+)
+
+// FileName is the file of a store inside the data directory.
+const FileName = "xmppd.db"
+
+// formatVersion 1 was never released; its buckets are others.
+const formatVersion = 2
+
+// lockWait is how long Open waits for another process to let go of the file. It is short: the
+// usual case is a server that runs, not one that is about to end.
+const lockWait = 500 * time.Millisecond
+
+// mapSize is address space, in bytes: the file grows to it before readers have to make way for a
+// larger mapping. It costs no memory.
+const mapSize = 64 << 20
+
+// Store is a store.Store in one bbolt file. bbolt's file lock keeps a second process out.
+type Store struct {
+	db     *bbolt.DB
+	domain string
+	secret []byte
+	faults faults
+
+	mu      sync.Mutex
+	arrived sync.Cond // on mu: pending has grown, or closing
+	pending []*update
+	closing bool
+
+	wg sync.WaitGroup // the committer
+	committer
+}
+
+// faults are bugs that this package's tests plant.
+type faults struct {
+	ackEarly     bool // answer before the commit
+	keepFailed   bool // leave the changes of a function that failed
+	noSeparator  bool // keys without the NUL behind the owner
+	noOwnerBound bool // ranges without an end run into the next owner
+	noChecksum   bool // believe every record
+	goOn         bool // take changes after the outcome of one is unknown
+
+	commit  func(commit func() error) error // wraps each commit
+	maxSize int                             // of the file, in bytes
+}
+
+var _ store.Store = (*Store)(nil)
+
+func bucketMeta() []byte { return []byte("meta") }
+func bucketData() []byte { return []byte("data") }
+
+// Open opens the store in directory dir, or makes it for a domain. domain may be empty if the
+// directory has been used before. ErrLocked, ErrNewerFormat, ErrOldFormat, ErrForeign and
+// ErrNoDomain of package store say what to do.
+func Open(dir, domain string) (*Store, error) { return open(dir, domain, faults{}) }
+
+func open(dir, domain string, f faults) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	path := filepath.Join(dir, FileName)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: lockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapSize, MaxSize: f.maxSize,
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s: %w: stop the other process or give --data another directory", dir, store.ErrLocked)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return nil, fmt.Errorf("%s: %w: not a database of this server (%w); move it away or restore a backup", path, store.ErrForeign, err)
+	case err != nil:
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	s := &Store{db: db, faults: f}
+	s.arrived.L = &s.mu
+	if err := s.prepare(dir, domain); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.wg.Go(s.commitLoop)
+	return s, nil
+}
+
+// prepare reads what the file says of itself; a new one is made.
+func (s *Store) prepare(dir, domain string) error {
+	ready := false
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(bucketMeta())
+		if meta == nil {
+			if k, _ := tx.Cursor().First(); k != nil {
+				return fmt.Errorf("%s: %w: the file holds another program's data", dir, store.ErrForeign)
+			}
+			return nil
+		}
+		switch v := meta.Get([]byte("format")); {
+		case len(v) == 4 && binary.BigEndian.Uint32(v) < formatVersion:
+			return fmt.Errorf("%s: %w, and can't be read by this one: move it away and begin with an empty directory", dir, store.ErrOldFormat)
+		case len(v) != 4 || binary.BigEndian.Uint32(v) > formatVersion:
+			return fmt.Errorf("%s: %w: run the version of xmppd that wrote it, or a later one", dir, store.ErrNewerFormat)
+		}
+		s.domain = string(meta.Get([]byte("domain")))
+		if s.domain != domain && domain != "" {
+			return fmt.Errorf("%s: %w: its accounts are of domain %q, not %q; give --domain %s or another --data", dir, store.ErrForeign, s.domain, domain, s.domain)
+		}
+		s.secret = bytes.Clone(meta.Get([]byte("secret")))
+		ready = true
+		return nil
+	})
+	if err != nil || ready {
+		return err
+	}
+	if domain == "" {
+		return fmt.Errorf("%s: %w; give --domain to make it the store of a domain", dir, store.ErrNoDomain)
+	}
+	return s.create(dir, domain)
+}
+
+func (s *Store) create(dir, domain string) error {
+	s.domain, s.secret = domain, make([]byte, 32)
+	if _, err := rand.Read(s.secret); err != nil {
+		return fmt.Errorf("make secret: %w", err)
+	}
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucket(bucketMeta())
+		if err != nil {
+			return err
+		}
+		_, err = tx.CreateBucket(bucketData())
+		return errors.Join(err,
+			meta.Put([]byte("format"), binary.BigEndian.AppendUint32(nil, formatVersion)),
+			meta.Put([]byte("domain"), []byte(domain)),
+			meta.Put([]byte("secret"), s.secret),
+		)
+	})
+	if err != nil {
+		return fmt.Errorf("create store: %w", err)
+	}
+	// The file's name must survive a crash too.
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("open data directory: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync data directory: %w", err)
+	}
+	return nil
+}
+
+// Domain implements store.Store.
+func (s *Store) Domain() string { return s.domain }
+
+// Secret implements store.Store.
+func (s *Store) Secret() []byte { return s.secret }
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	s.arrived.Signal()
+	s.mu.Unlock()
+	s.wg.Wait()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}

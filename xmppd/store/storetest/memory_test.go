@@ -1,0 +1,24 @@
+package storetest
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/xmppd/store"
+)
+
+func TestMemory(t *testing.T) {
+	var mu sync.Mutex
+	kept := make(map[string]*Memory)
+	open := func(_ *testing.T, dir string) *Memory {
+		mu.Lock()
+		defer mu.Unlock()
+		if kept[dir] == nil {
+			kept[dir] = NewMemory("example.net")
+		}
+		kept[dir].closed = false
+		return kept[dir]
+	}
+	t.Run("Plain", func(t *testing.T) { Run(t, func(t *testing.T, dir string) store.Store { return open(t, dir) }) })
+	t.Run("Rerun", func(t *testing.T) { Run(t, func(t *testing.T, dir string) store.Store { return Rerun(open(t, dir)) }) })
+}
