@@ -21,7 +21,7 @@ type Watcher interface {
 // Accounts manages accounts: it prepares names (RFC 7622) and derives keys, which are all that is
 // stored of a password. Safe for concurrent use.
 type Accounts struct {
-	Store  account.Store
+	Store  *account.Store
 	Domain string
 	Watch  Watcher // nil when no server runs
 }

@@ -111,7 +111,7 @@ func reply(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-func listUsers(ctx context.Context, store account.Store) ([]UserInfo, error) {
+func listUsers(ctx context.Context, store *account.Store) ([]UserInfo, error) {
 	users := []UserInfo{}
 	err := store.List(ctx, func(a *account.Account) bool {
 		users = append(users, UserInfo{Name: a.Name, Group: a.Group})

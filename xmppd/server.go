@@ -20,6 +20,8 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/store"
+	"github.com/rosterdb/rosterdb/xmppd/store/bolt"
 )
 
 // Version is the version of the server's software, as XEP-0092 tells it.
@@ -42,7 +44,8 @@ type Server struct {
 	faults   faults
 	cfg      Config
 	log      *slog.Logger
-	store    *account.Bolt
+	records  store.Store    // of all layers and modules
+	store    *account.Store // on records
 	accounts *Accounts
 	c2s      *c2s.Server
 	registry *prometheus.Registry
@@ -74,10 +77,11 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 }
 
 func (s *Server) start(ctx context.Context) error {
-	var err error
-	if s.store, err = account.Open(s.cfg.Data, s.cfg.Domain); err != nil {
+	records, err := bolt.Open(s.cfg.Data, s.cfg.Domain)
+	if err != nil {
 		return err
 	}
+	s.records, s.store = records, account.NewStore(records)
 	tlsConfig, err := s.tlsConfig()
 	if err != nil {
 		return err
@@ -199,8 +203,8 @@ func (s *Server) Close() error {
 		}
 	}
 	s.wg.Wait()
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
+	if s.records != nil {
+		errs = append(errs, s.records.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/store"
+	"github.com/rosterdb/rosterdb/xmppd/store/bolt"
 )
 
 // Users manages the accounts of a data directory, whether a server has it open or not.
@@ -35,25 +37,24 @@ func OpenUsers(ctx context.Context, data, domain string) (Users, error) {
 	if err := remote.Close(); err != nil {
 		return nil, err
 	}
-	store, err := account.Open(data, domain)
-	if errors.Is(err, account.ErrLocked) {
+	records, err := bolt.Open(data, domain)
+	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, listErr)
 	}
 	if err != nil {
 		return nil, err
 	}
-	d, err := store.Domain()
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	return &localUsers{Accounts{Store: store, Domain: d}}, nil
+	return &localUsers{Accounts{Store: account.NewStore(records), Domain: records.Domain()}, records}, nil
 }
 
 // localUsers works on the files.
-type localUsers struct{ Accounts }
+type localUsers struct {
+	Accounts
+	records store.Store
+}
 
 func (l *localUsers) List(ctx context.Context) ([]UserInfo, error) { return listUsers(ctx, l.Store) }
-func (l *localUsers) Close() error                                 { return l.Store.Close() }
+func (l *localUsers) Close() error                                 { return l.records.Close() }
 
 // remoteUsers asks the running server.
 type remoteUsers struct{ client *http.Client }

@@ -1,27 +1,19 @@
 // Package account keeps what an XMPP server stores for its users: credentials, rosters and shared
-// groups. Store is what the rest of the server sees; Bolt implements it on one bbolt file.
+// groups. It is a typed layer over a store.Store, in which each account is an owner.
 package account
 
 import (
-	"context"
 	"errors"
 	"time"
 )
 
-// Errors of a Store. All are wrapped with what was asked for; test with errors.Is.
+// Errors of a Store, wrapped with what was asked for, like those of package store; test with
+// errors.Is.
 var (
-	// ErrNotFound: there is no such account (or roster item).
+	// ErrNotFound: there is no such account.
 	ErrNotFound = errors.New("no such account")
 	// ErrExists: an account of that name exists already.
 	ErrExists = errors.New("account exists already")
-	// ErrLocked: another process has the data directory open.
-	ErrLocked = errors.New("data directory is in use by another process")
-	// ErrNewerFormat: the file was written by a later version of this program.
-	ErrNewerFormat = errors.New("data directory has a newer format")
-	// ErrForeign: the data belongs to another domain, or is not ours at all.
-	ErrForeign = errors.New("data directory belongs to something else")
-	// ErrCorrupt: a record's checksum does not fit its bytes.
-	ErrCorrupt = errors.New("stored record is damaged")
 	// ErrInvalid: a name, group or password that can't be accepted.
 	ErrInvalid = errors.New("invalid account")
 )
@@ -58,37 +50,6 @@ type Item struct {
 	Listed bool `json:"listed,omitempty"`
 	// Request is the subscription request of the contact that awaits the owner's answer.
 	Request []byte `json:"request,omitempty"`
-}
-
-// Store holds accounts and rosters. All methods are safe for concurrent use; a change is durable
-// when its method returns nil. Names are localparts that Prepare has accepted.
-type Store interface {
-	// Create adds an account. ErrExists if the name is taken.
-	Create(ctx context.Context, a *Account) error
-	// SetKeys replaces the credentials of an account. ErrNotFound.
-	SetKeys(ctx context.Context, name string, sha256, sha1 Keys) error
-	// Delete removes an account and its roster. ErrNotFound.
-	Delete(ctx context.Context, name string) error
-	// Account returns one account. ErrNotFound.
-	Account(ctx context.Context, name string) (*Account, error)
-	// List calls f for each account in the order of names until f returns false.
-	List(ctx context.Context, f func(*Account) bool) error
-	// Grouped returns name and group of every account that has a group, in the order of names.
-	Grouped(ctx context.Context) ([]Member, error)
-
-	// Roster returns all items of an account, unlisted ones included, in the order of contacts.
-	Roster(ctx context.Context, name string) ([]Item, error)
-	// Item returns one item; a fresh one with SubNone if there is none.
-	Item(ctx context.Context, name, contact string) (Item, error)
-	// UpdateItem changes one item in a transaction. f gets the present item (or a fresh one) and
-	// changes it; the item is removed if it ends unlisted without subscription or request.
-	// f returns false to leave everything as it is.
-	UpdateItem(ctx context.Context, name, contact string, f func(*Item) bool) error
-
-	// Secret is a random key of this data directory, the same at each start.
-	Secret() []byte
-	// Close releases the data directory.
-	Close() error
 }
 
 // Member is an account that belongs to a shared group.

@@ -2,92 +2,24 @@ package account_test
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
-	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/store"
+	"github.com/rosterdb/rosterdb/xmppd/store/storetest"
 )
 
-const domain = "example.net"
-
-func open(t *testing.T, dir string) *account.Bolt {
-	t.Helper()
-	s, err := account.Open(dir, domain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
-}
-
-func TestOpenErrors(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	if _, err := account.Open(dir, domain); !errors.Is(err, account.ErrLocked) {
-		t.Errorf("second open: %v", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := account.Open(dir, "example.com"); !errors.Is(err, account.ErrForeign) {
-		t.Errorf("other domain: %v", err)
-	}
-	if _, err := account.Open(t.TempDir(), ""); !errors.Is(err, account.ErrNotFound) {
-		t.Errorf("new directory without domain: %v", err)
-	}
-	s, err := account.Open(dir, "")
-	if err != nil {
-		t.Fatalf("used directory without domain: %v", err)
-	}
-	if d, err := s.Domain(); d != domain || err != nil {
-		t.Errorf("domain %q, %v", d, err)
-	}
-	_ = s.Close()
-
-	edit(t, dir, "meta", "format", binary.BigEndian.AppendUint32(nil, 99))
-	if _, err := account.Open(dir, domain); !errors.Is(err, account.ErrNewerFormat) {
-		t.Errorf("newer format: %v", err)
-	}
-	foreign := t.TempDir()
-	if err := os.WriteFile(filepath.Join(foreign, account.FileName), make([]byte, 100_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := account.Open(foreign, domain); !errors.Is(err, account.ErrForeign) {
-		t.Errorf("no database: %v", err)
-	}
-}
-
-// edit changes a value behind the store's back.
-func edit(t *testing.T, dir, bucket, key string, value []byte) {
-	t.Helper()
-	db, err := bbolt.Open(filepath.Join(dir, account.FileName), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte(bucket))
-		if value == nil { // flip one bit
-			value = slices.Clone(b.Get([]byte(key)))
-			value[len(value)/2] ^= 4
-		}
-		return b.Put([]byte(key), value)
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
-	}
+// newStore is a layer over a store that runs each update twice.
+func newStore() *account.Store {
+	return account.NewStore(storetest.Rerun(storetest.NewMemory("example.net")))
 }
 
 func TestAccounts(t *testing.T) {
-	dir, ctx := t.TempDir(), t.Context()
-	s := open(t, dir)
-	secret := s.Secret()
+	ctx, s := t.Context(), newStore()
 	k256, k1, err := account.Derive("pencil", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -102,11 +34,6 @@ func TestAccounts(t *testing.T) {
 	}
 	if err := s.UpdateItem(ctx, "bob", "x@y", func(i *account.Item) bool { i.Listed = true; return true }); err != nil {
 		t.Fatal(err)
-	}
-	_ = s.Close()
-	s = open(t, dir)
-	if string(s.Secret()) != string(secret) || len(secret) != 32 {
-		t.Error("the secret changes")
 	}
 	a, err := s.Account(ctx, "bob")
 	if err != nil || a.Group != "G" || !a.SHA256.VerifyPassword("pencil") || a.SHA256.VerifyPassword("Pencil") || a.SHA256.VerifyPassword("") {
@@ -142,18 +69,40 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-func TestDamagedRecord(t *testing.T) {
-	dir, ctx := t.TempDir(), t.Context()
-	s := open(t, dir)
-	k256, k1, _ := account.Derive("pencil", 0)
-	if err := s.Create(ctx, &account.Account{Name: "bob", SHA256: k256, SHA1: k1}); err != nil {
-		t.Fatal(err)
+// TestNothingIsInherited: an account that is made anew, or for the first time, has nothing of what
+// was stored under its name before.
+func TestNothingIsInherited(t *testing.T) {
+	ctx, records := t.Context(), storetest.NewMemory("example.net")
+	s := account.NewStore(storetest.Rerun(records))
+	leave := func() {
+		t.Helper()
+		err := records.Update(ctx, "bob", func(tx store.Tx) error { return tx.Put("offline", []byte("1"), []byte("for the old bob")) })
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	_ = s.Close()
-	edit(t, dir, "accounts", "bob", nil)
-	s = open(t, dir)
-	if _, err := s.Account(ctx, "bob"); !errors.Is(err, account.ErrCorrupt) {
-		t.Errorf("flipped bit: %v", err)
+	left := func() (n int) {
+		err := records.View(ctx, "bob", func(r store.Reader) error {
+			return r.Scan("offline", store.Range{}, func(_, _ []byte) bool { n++; return true })
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	leave()
+	if err := s.Create(ctx, &account.Account{Name: "bob", Group: "G"}); err != nil || left() != 0 {
+		t.Errorf("create: %v, %d records left", err, left())
+	}
+	leave()
+	if err := s.Create(ctx, &account.Account{Name: "bob"}); !errors.Is(err, account.ErrExists) || left() != 1 {
+		t.Errorf("refused creation: %v, %d records left", err, left())
+	}
+	if err := s.Delete(ctx, "bob"); err != nil || left() != 0 {
+		t.Errorf("delete: %v, %d records left", err, left())
+	}
+	if ms, err := s.Grouped(ctx); err != nil || len(ms) != 0 {
+		t.Errorf("groups after the deletion: %v, %v", ms, err)
 	}
 }
 
@@ -177,20 +126,12 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestRosterModel compares the roster with a map under random changes and restarts.
+// TestRosterModel compares the roster with a map under random changes.
 func TestRosterModel(t *testing.T) {
 	names := rapid.SampledFrom([]string{"a", "ab", "b"})
 	contacts := rapid.SampledFrom([]string{"x@y", "x@yz", "q@y"})
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			rt.Fatal(err)
-		}
-		s, err := account.Open(dir, domain)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		defer func() { _ = s.Close() }()
+		s := newStore()
 		model := map[string]map[string]account.Item{"a": {}, "ab": {}, "b": {}}
 		for range rapid.IntRange(1, 12).Draw(rt, "changes") {
 			name, contact := names.Draw(rt, "name"), contacts.Draw(rt, "contact")

@@ -1,79 +1,70 @@
 package account
 
 import (
-	"bytes"
 	"context"
-	"fmt"
+	"errors"
 
-	"go.etcd.io/bbolt"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
-// itemKey orders the items of an account together. NUL can't be part of a JID.
-func itemKey(name, contact string) []byte {
-	k := make([]byte, 0, len(name)+1+len(contact))
-	k = append(append(k, name...), 0)
-	return append(k, contact...)
-}
-
-// Roster implements Store.
-func (b *Bolt) Roster(_ context.Context, name string) (items []Item, err error) {
-	err = b.view(fmt.Sprintf("read roster of %q", name), func(tx *bbolt.Tx) error {
-		c, prefix := tx.Bucket(bucketRosters()).Cursor(), itemKey(name, "")
-		for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			var it Item
-			if err := decodeRecord(v, &it); err != nil {
-				return fmt.Errorf("item %q: %w", k[len(prefix):], err)
-			}
+// Roster returns all items of an account, unlisted ones included, in the order of contacts.
+func (s *Store) Roster(ctx context.Context, name string) (items []Item, err error) {
+	err = s.records.View(ctx, name, func(r store.Reader) error {
+		return store.ScanJSON(r, rosters, store.Range{}, func(_ []byte, it Item) bool {
 			items = append(items, it)
-		}
-		return nil
+			return true
+		})
 	})
-	return items, err
+	return items, wrap("read roster of", name, err)
 }
 
-func itemIn(tx *bbolt.Tx, name, contact string) (Item, error) {
-	v := tx.Bucket(bucketRosters()).Get(itemKey(name, contact))
-	if v == nil {
-		return Item{Contact: contact, Subscription: SubNone}, nil
-	}
-	var it Item
-	err := decodeRecord(v, &it)
-	return it, err
-}
-
-// Item implements Store.
-func (b *Bolt) Item(_ context.Context, name, contact string) (it Item, err error) {
-	err = b.view(fmt.Sprintf("read roster of %q", name), func(tx *bbolt.Tx) error {
-		it, err = itemIn(tx, name, contact)
+// Item returns one item; a fresh one with SubNone if there is none.
+func (s *Store) Item(ctx context.Context, name, contact string) (it Item, err error) {
+	err = s.records.View(ctx, name, func(r store.Reader) error {
+		it, err = item(r, contact)
 		return err
 	})
+	return it, wrap("read roster of", name, err)
+}
+
+func item(r store.Reader, contact string) (Item, error) {
+	it, err := store.GetJSON[Item](r, rosters, []byte(contact))
+	if errors.Is(err, store.ErrNotFound) {
+		return Item{Contact: contact, Subscription: SubNone}, nil
+	}
 	return it, err
 }
 
-// UpdateItem implements Store. A change that f declines costs no disk write.
-func (b *Bolt) UpdateItem(ctx context.Context, name, contact string, f func(*Item) bool) error {
-	// A look without the write lock first: presence of well-known contacts changes nothing.
-	if it, err := b.Item(ctx, name, contact); err != nil {
+// UpdateItem changes one item in a transaction. f gets the present item (or a fresh one) and
+// changes it; the item is removed if it ends unlisted without subscription or request.
+// f returns false to leave everything as it is, which costs no disk write. f may run several times;
+// the last run counts. A change that the owner's clients can see gives the roster a new version.
+func (s *Store) UpdateItem(ctx context.Context, name, contact string, f func(*Item) bool) error {
+	// A look without the queue for the disk first: most presence changes nothing.
+	if it, err := s.Item(ctx, name, contact); err != nil {
 		return err
 	} else if !f(&it) {
 		return nil
 	}
-	return b.update(fmt.Sprintf("change roster of %q", name), func(tx *bbolt.Tx) error {
-		it, err := itemIn(tx, name, contact)
+	now := version()
+	return wrap("change roster of", name, s.records.Update(ctx, name, func(tx store.Tx) error {
+		was, err := item(tx, contact)
 		if err != nil {
 			return err
 		}
+		it := was
+		it.Groups = append([]string(nil), was.Groups...) // f may change it in place
 		if !f(&it) {
 			return nil
 		}
-		rosters := tx.Bucket(bucketRosters())
+		if visible(&was, &it) {
+			if err := record(tx, contact, now); err != nil {
+				return err
+			}
+		}
 		if it.Empty() {
-			return rosters.Delete(itemKey(name, contact))
+			return tx.Delete(rosters, []byte(contact))
 		}
-		rec, err := encodeRecord(&it)
-		if err != nil {
-			return err
-		}
-		return rosters.Put(itemKey(name, contact), rec)
-	})
+		return store.PutJSON(tx, rosters, []byte(contact), it)
+	}))
 }

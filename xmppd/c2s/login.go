@@ -26,7 +26,7 @@ type Authenticator interface {
 }
 
 // StoreAuth authenticates against the accounts of a store.
-type StoreAuth struct{ Store account.Store }
+type StoreAuth struct{ Store *account.Store }
 
 // HasKeys implements Authenticator.
 func (s StoreAuth) HasKeys() bool { return true }

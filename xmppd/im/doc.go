@@ -28,7 +28,7 @@ type Limits struct {
 // Service handles rosters and presence of one domain. It is safe for concurrent use.
 type Service struct {
 	domain string
-	store  account.Store
+	store  *account.Store
 	table  *session.Table
 	router *router.Router
 	log    *slog.Logger
@@ -40,7 +40,7 @@ type Service struct {
 }
 
 // New makes the service and loads the shared groups.
-func New(ctx context.Context, store account.Store, table *session.Table, r *router.Router, limits Limits, log *slog.Logger) (*Service, error) {
+func New(ctx context.Context, store *account.Store, table *session.Table, r *router.Router, limits Limits, log *slog.Logger) (*Service, error) {
 	if limits.RosterItems == 0 {
 		limits.RosterItems = 2000
 	}

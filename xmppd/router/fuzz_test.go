@@ -15,6 +15,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/modules/version"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/store/storetest"
 )
 
 // sink is a client that reads everything.
@@ -38,7 +39,8 @@ type world struct {
 
 func newWorld(t testing.TB, faults router.Faults) *world {
 	t.Helper()
-	store := &memStore{accounts: make(map[string]*account.Account), rosters: make(map[string]map[string]account.Item)}
+	// In memory: a disk would be the slowest part by far.
+	store := account.NewStore(storetest.NewMemory("d"))
 	for _, name := range []string{"a", "b", "m", "n"} {
 		acc := &account.Account{Name: name}
 		if name > "b" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/cli/xmppd/command"
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -136,7 +137,7 @@ func TestServe(t *testing.T) {
 		time.Sleep(10 * time.Millisecond) // the pause of a poll
 	}
 	users(t, data)
-	if _, err := xmppd(t.Context(), "", "serve", "--config", config, "--data", data, "--listen-c2s", "127.0.0.1:0"); !errors.Is(err, account.ErrLocked) {
+	if _, err := xmppd(t.Context(), "", "serve", "--config", config, "--data", data, "--listen-c2s", "127.0.0.1:0"); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("second server: %v", err)
 	}
 	stop()
