@@ -32,6 +32,7 @@ type Config struct {
 
 	Modules  ModulesConfig   `toml:"modules"`
 	Limits   LimitsConfig    `toml:"limits"`
+	Presence PresenceConfig  `toml:"presence"`
 	Accounts []AccountConfig `toml:"account"`
 }
 
@@ -64,6 +65,7 @@ func Defaults() Config {
 	return Config{
 		Data: "xmppd-data", ListenC2S: ":5222", ListenTLS: ":5223",
 		Registration: "closed", LogLevel: "info", LogFormat: "text",
+		Presence: PresenceConfig{Directed: true},
 	}
 }
 
@@ -130,7 +132,7 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
 	}
 	c.Domain = j.Domain
-	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence} {
+	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence, c.Presence.PerMinute, c.Presence.Bytes} {
 		if l < 0 {
 			return errors.New("a limit can't be negative")
 		}

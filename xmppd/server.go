@@ -47,6 +47,7 @@ type Server struct {
 	records  store.Store    // of all layers and modules
 	store    *account.Store // on records
 	accounts *Accounts
+	im       *im.Service
 	c2s      *c2s.Server
 	registry *prometheus.Registry
 
@@ -91,10 +92,12 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	table := session.NewTable()
 	r := router.New(s.cfg.Domain, table, s.log, s.faults.router)
-	ims, err := im.New(ctx, s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.log)
+	ims, err := im.New(ctx, s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.cfg.Presence.policy(), s.log)
 	if err != nil {
 		return err
 	}
+	s.im = ims
+	registerPresence(s.registry, ims.Counts())
 	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain, Watch: ims}
 	if err := s.makeAccounts(ctx); err != nil {
 		return err
@@ -203,6 +206,9 @@ func (s *Server) Close() error {
 		}
 	}
 	s.wg.Wait()
+	if s.im != nil {
+		s.im.Close()
+	}
 	if s.records != nil {
 		errs = append(errs, s.records.Close())
 	}

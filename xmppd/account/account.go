@@ -45,6 +45,8 @@ type Item struct {
 	Groups       []string     `json:"groups,omitempty"`
 	Subscription Subscription `json:"sub"`
 	Ask          bool         `json:"ask,omitempty"` // a request of the owner awaits its answer
+	// Approved: the owner has approved the contact's request before it came (RFC 6121 section 3.4).
+	Approved bool `json:"approved,omitempty"`
 	// Listed is false for an item that only holds a request of the contact: such an item is not
 	// part of the roster that the owner sees (RFC 6121 section 3.1.3).
 	Listed bool `json:"listed,omitempty"`

@@ -2,13 +2,21 @@
 // (section 3) and presence (section 4), and the shared groups that put accounts into one another's
 // roster without asking.
 //
+// A contact is an account of this domain or somebody elsewhere. Both take one path: what is done on
+// the contact's behalf here (Service.receive, Service.arrive) is done by the other domain's server
+// there, and Service.elsewhere is the way to it.
+//
 // An account that belongs to a shared group has every other account that belongs to one as a
 // contact, subscribed both ways, listed under that account's group. Such contacts come from the
 // group table alone: they are never stored in a roster and can't be removed from one.
+//
+// Locks: a change of a roster holds the locks of owner and contact (Service.lock); the broadcasts
+// of a session hold its Order. Order is taken before a roster's lock, never the other way round.
 package im
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,117 +33,100 @@ type Limits struct {
 	Directed    int // JIDs that have directed presence of one session; 0: 500
 }
 
+// Rosters is where rosters and shared groups come from. The server's store is one source; another,
+// such as a portal's own database, has to tell its changes through Service.Put and Service.Remove
+// or, for what it changes itself, Service.Changed.
+type Rosters interface {
+	// Account tells whether an account exists: account.ErrNotFound.
+	Account(ctx context.Context, name string) (*account.Account, error)
+	// Grouped returns the members of shared groups, in the order of names.
+	Grouped(ctx context.Context) ([]account.Member, error)
+	// Roster returns all items of an account, unlisted ones included, in the order of contacts.
+	Roster(ctx context.Context, name string) ([]account.Item, error)
+	// Item returns one item; a fresh one with SubNone if there is none.
+	Item(ctx context.Context, name, contact string) (account.Item, error)
+	// UpdateItem changes one item, as account.Store does.
+	UpdateItem(ctx context.Context, name, contact string, f func(*account.Item) bool) error
+	// RosterVersion is the version of a roster, other after every change that its owner can see.
+	RosterVersion(ctx context.Context, name string) (uint64, error)
+	// RosterSince returns what has changed since a version; known is false if that can't be told.
+	RosterSince(ctx context.Context, name string, version uint64) (c account.Changes, known bool, err error)
+}
+
+const rosterLocks = 64 // power of two
+
 // Service handles rosters and presence of one domain. It is safe for concurrent use.
 type Service struct {
 	domain string
-	store  *account.Store
+	store  Rosters
 	table  *session.Table
 	router *router.Router
 	log    *slog.Logger
 	limits Limits
+	policy Policy
 	groups groups
-	// change makes changes of subscriptions one after another: each touches two rosters.
-	change sync.Mutex
+	late   late
+	counts Counters
 	pushes atomic.Uint64 // numbers roster pushes
+
+	seed  maphash.Seed
+	locks [rosterLocks]sync.Mutex // of rosters, by bare JID
 }
 
-// New makes the service and loads the shared groups.
-func New(ctx context.Context, store *account.Store, table *session.Table, r *router.Router, limits Limits, log *slog.Logger) (*Service, error) {
+// New makes the service and loads the shared groups. Close ends it.
+func New(ctx context.Context, store Rosters, table *session.Table, r *router.Router, limits Limits, policy Policy, log *slog.Logger) (*Service, error) {
 	if limits.RosterItems == 0 {
 		limits.RosterItems = 2000
 	}
 	if limits.Directed == 0 {
 		limits.Directed = 500
 	}
-	s := &Service{domain: r.Domain(), store: store, table: table, router: r, log: log, limits: limits}
+	s := &Service{domain: r.Domain(), store: store, table: table, router: r, log: log, limits: limits, policy: policy, seed: maphash.MakeSeed()}
 	members, err := store.Grouped(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.groups.set(members)
+	s.late.start(s)
 	return s, nil
 }
 
-// contacts returns whom the presence of an account concerns: its roster and its shared contacts.
-func (s *Service) contacts(ctx context.Context, u *session.User) *session.Contacts {
-	c, err := u.Contacts(func() (*session.Contacts, error) {
-		return s.loadContacts(ctx, u.Bare)
-	})
-	if err != nil {
-		s.log.Error("roster can't be read; presence is not sent", "account", u.Bare, "error", err)
-		return &session.Contacts{}
-	}
-	return c
+// Close ends the service's goroutine. Presence that waits for its turn is not sent.
+func (s *Service) Close() { s.late.close() }
+
+// Counters count what the policies have done since the service was made.
+type Counters struct {
+	Broadcasts      atomic.Uint64 // presence sent to all subscribers
+	Late            atomic.Uint64 // broadcasts put off by the rate limit
+	TooLarge        atomic.Uint64 // presence refused for its size
+	DirectedRefused atomic.Uint64 // directed presence refused by switch or limit
+	RequestsRefused atomic.Uint64 // subscription requests to accounts that have too many
+	Hidden          atomic.Int64  // sessions that are invisible now
 }
 
-func (s *Service) loadContacts(ctx context.Context, bare string) (*session.Contacts, error) {
-	name := localpart(bare)
-	items, err := s.store.Roster(ctx, name)
-	if err != nil {
-		return nil, err
+// Counts returns the service's counters.
+func (s *Service) Counts() *Counters { return &s.counts }
+
+// lock takes the locks of two rosters, or of one if both are the same, and returns what releases
+// them.
+func (s *Service) lock(a, b stanza.JID) (unlock func()) {
+	i := maphash.String(s.seed, a.Bare().String()) % rosterLocks
+	k := maphash.String(s.seed, b.Bare().String()) % rosterLocks
+	if i > k {
+		i, k = k, i
 	}
-	c := new(session.Contacts)
-	shared := s.groups.load()
-	for i := range items {
-		it := &items[i]
-		if shared.both(name, localpart(it.Contact)) && it.Contact == s.bare(localpart(it.Contact)) {
-			continue // comes below
-		}
-		if it.From() {
-			c.From = append(c.From, it.Contact)
-		}
-		if it.To() {
-			c.To = append(c.To, it.Contact)
-		}
+	s.locks[i].Lock()
+	if i == k {
+		return s.locks[i].Unlock
 	}
-	if _, in := shared.group[name]; in {
-		for _, m := range shared.members {
-			if m.Name != name {
-				c.From = append(c.From, s.bare(m.Name))
-				c.To = append(c.To, s.bare(m.Name))
-			}
-		}
+	s.locks[k].Lock()
+	return func() {
+		s.locks[k].Unlock()
+		s.locks[i].Unlock()
 	}
-	return c, nil
 }
 
-// forget drops what is loaded of an account's roster, after a change in the store.
-func (s *Service) forget(bare string) {
-	if u := s.table.User(bare); u != nil {
-		u.Forget()
-	}
-}
+// isLocal reports whether a JID is of the domain that is served here.
+func (s *Service) isLocal(j stanza.JID) bool { return j.Domain == s.domain }
 
 func (s *Service) bare(name string) string { return name + "@" + s.domain }
-
-// localpart of a JID without resource; the whole for a domain.
-func localpart(bare string) string {
-	for i := range len(bare) {
-		if bare[i] == '@' {
-			return bare[:i]
-		}
-	}
-	return ""
-}
-
-// restamp copies a stanza with other "from" and "to" attributes.
-func restamp(st *stanza.Stanza, from, to string) []byte {
-	out := make([]byte, 0, len(st.Raw)+len(from)+len(to)+16)
-	out = append(out, st.Raw[:st.NameEnd]...)
-	out = stanza.AppendAttr(out, "from", from)
-	if to != "" {
-		out = stanza.AppendAttr(out, "to", to)
-	}
-	a, b := st.From.Whole, st.To.Whole
-	if b.Start < a.Start {
-		a, b = b, a
-	}
-	pos := st.NameEnd
-	for _, cut := range []stanza.Span{a, b} {
-		if cut.End != 0 {
-			out = append(out, st.Raw[pos:cut.Start]...)
-			pos = cut.End
-		}
-	}
-	return append(out, st.Raw[pos:]...)
-}

@@ -10,7 +10,6 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/router"
-	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // shared is one state of the shared groups; immutable.
@@ -68,7 +67,7 @@ func (s *Service) AccountAdded(ctx context.Context, name, group string) {
 	s.groups.set(members)
 	s.groups.mu.Unlock()
 	item := s.sharedItem(account.Member{Name: name, Group: group})
-	s.pushToMembers(name, func(dst []byte) []byte { return appendItem(dst, &item) })
+	s.pushToMembers(ctx, name, func(dst []byte) []byte { return appendItem(dst, &item) })
 }
 
 // AccountRemoved ends the sessions of an account that was deleted while the server runs, and takes
@@ -89,21 +88,24 @@ func (s *Service) AccountRemoved(ctx context.Context, name string) {
 	}
 	s.groups.mu.Unlock()
 	if was {
-		s.pushToMembers(name, func(dst []byte) []byte { return appendRemoved(dst, bare) })
+		s.pushToMembers(ctx, name, func(dst []byte) []byte { return appendRemoved(dst, bare) })
 	}
 }
 
 // pushToMembers sends a roster push to all members of shared groups but one.
-func (s *Service) pushToMembers(except string, item func([]byte) []byte) {
-	var b session.Batch
+func (s *Service) pushToMembers(ctx context.Context, except string, item func([]byte) []byte) {
+	b := newMail()
 	for _, m := range s.groups.load().members {
 		if m.Name == except {
 			continue
 		}
-		s.forget(s.bare(m.Name))
-		s.push(s.bare(m.Name), item, &b)
+		owner := stanza.JID{Local: m.Name, Domain: s.domain}
+		s.forget(owner.String())
+		unlock := s.lock(owner, owner)
+		s.push(ctx, owner, item, b)
+		unlock()
 	}
-	b.Flush()
+	s.post(ctx, b)
 }
 
 // sharedItem is how a member of a shared group appears in the others' rosters.

@@ -2,12 +2,12 @@ package im
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/module"
-	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // NSRoster is the namespace of roster requests and pushes (RFC 6121 section 2.1).
@@ -36,30 +36,67 @@ func (s *Service) handleRoster(ctx context.Context, iq *module.IQ) ([]byte, erro
 	return nil, s.rosterSet(ctx, iq)
 }
 
+// rosterGet answers with the roster, or with nothing if the client has that version (RFC 6121
+// sections 2.1.4 and 2.6.3).
 func (s *Service) rosterGet(ctx context.Context, iq *module.IQ) ([]byte, error) {
-	items, err := s.store.Roster(ctx, iq.From.Local)
+	owner := iq.From.Bare()
+	known, versions := requestedVersion(iq)
+	// The session hears of changes from here on; one that comes before the result repeats it.
+	if sess := s.table.Get(iq.From.String()); sess != nil {
+		sess.WantsRoster(versions)
+	}
+	unlock := s.lock(owner, owner)
+	defer unlock()
+	ver, err := s.version(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
-	if sess := s.table.Get(iq.From.String()); sess != nil {
-		sess.WantsRoster()
+	if versions && known == ver && ver != "" {
+		return nil, nil
 	}
-	shared := s.groups.load()
-	out := []byte("<query xmlns='" + NSRoster + "'>")
+	items, err := s.items(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	out := []byte("<query xmlns='" + NSRoster + "'")
+	if versions && ver != "" {
+		out = stanza.AppendAttr(out, "ver", ver)
+	}
+	out = append(out, '>')
 	for i := range items {
-		if it := &items[i]; it.Listed && !(it.Contact == s.bare(localpart(it.Contact)) && shared.both(iq.From.Local, localpart(it.Contact))) {
-			out = appendItem(out, it)
-		}
+		out = appendItem(out, &items[i])
 	}
-	if _, in := shared.group[iq.From.Local]; in {
-		for _, m := range shared.members {
-			if m.Name != iq.From.Local {
-				it := s.sharedItem(m)
-				out = appendItem(out, &it)
+	return append(out, "</query>"...), nil
+}
+
+// requestedVersion is the version that the client has, and whether it knows versions at all.
+func requestedVersion(iq *module.IQ) (ver string, versions bool) {
+	p := stanza.Parse(iq.Payload())
+	if p.Next() != stanza.Start {
+		return "", false
+	}
+	v, ok := p.Attr("ver")
+	return string(v), ok
+}
+
+// items is the roster as its owner sees it.
+func (s *Service) items(ctx context.Context, owner stanza.JID) ([]account.Item, error) {
+	items, err := s.store.Roster(ctx, owner.Local)
+	if err != nil {
+		return nil, err
+	}
+	g := s.groups.load()
+	items = slices.DeleteFunc(items, func(it account.Item) bool {
+		return !it.Listed || s.fromGroups(g, owner.Local, it.Contact)
+	})
+	if _, in := g.group[owner.Local]; in {
+		for _, m := range g.members {
+			if m.Name != owner.Local {
+				items = append(items, s.sharedItem(m))
 			}
 		}
 	}
-	return append(out, "</query>"...), nil
+	return items, nil
 }
 
 func appendItem(dst []byte, it *account.Item) []byte {
@@ -71,6 +108,9 @@ func appendItem(dst []byte, it *account.Item) []byte {
 	dst = stanza.AppendAttr(dst, "subscription", string(it.Subscription))
 	if it.Ask {
 		dst = append(dst, " ask='subscribe'"...)
+	}
+	if it.Approved {
+		dst = append(dst, " approved='true'"...)
 	}
 	if len(it.Groups) == 0 {
 		return append(dst, "/>"...)
@@ -90,25 +130,39 @@ func appendRemoved(dst []byte, contact string) []byte {
 	return append(dst, " subscription='remove'/>"...)
 }
 
-// push sends a roster push to the interested sessions of an account (RFC 6121 section 2.1.6).
-func (s *Service) push(bare string, item func([]byte) []byte, b *session.Batch) {
-	u := s.table.User(bare)
-	if u == nil {
-		return
-	}
-	for _, dst := range u.Sessions() {
-		if !dst.Interested() {
+// push sends a roster push to the interested sessions of an account (RFC 6121 section 2.1.6). The
+// lock of the roster must be held, for the version to be that of the change.
+func (s *Service) push(ctx context.Context, owner stanza.JID, item func([]byte) []byte, b *mail) {
+	ver, asked := "", false
+	for _, dst := range s.table.User(owner.String()).Sessions() {
+		pushes, versions := dst.Interested()
+		if !pushes {
 			continue
+		}
+		if versions && !asked {
+			var err error
+			if ver, err = s.version(ctx, owner); err != nil {
+				s.log.Error("roster push without version", "account", owner, "error", err)
+			}
+			asked = true
 		}
 		out := append([]byte("<iq type='set'"), " id='push"...)
 		out = append(strconv.AppendUint(out, s.pushes.Add(1), 36), '\'')
 		out = stanza.AppendAttr(out, "to", dst.Full)
-		out = append(out, "><query xmlns='"+NSRoster+"'>"...)
-		out = append(item(out), "</query></iq>"...)
+		out = append(out, "><query xmlns='"+NSRoster+"'"...)
+		if versions && ver != "" {
+			out = stanza.AppendAttr(out, "ver", ver)
+		}
+		out = append(item(append(out, '>')), "</query></iq>"...)
 		b.Send(dst, out, nil, nil, nil)
 	}
 }
 
-func (s *Service) pushItem(bare string, it *account.Item, b *session.Batch) {
-	s.push(bare, func(dst []byte) []byte { return appendItem(dst, it) }, b)
+func (s *Service) pushItem(ctx context.Context, owner stanza.JID, it *account.Item, b *mail) {
+	s.push(ctx, owner, func(dst []byte) []byte { return appendItem(dst, it) }, b)
+}
+
+// Extend implements module.Extender: the stream features of RFC 6121 sections 2.6.1 and 3.4.1.
+func (s *Service) Extend(e *module.Extension) {
+	e.StreamFeatures = "<sub xmlns='urn:xmpp:features:pre-approval'/>"
 }

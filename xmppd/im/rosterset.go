@@ -7,7 +7,6 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/module"
-	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // Bounds of RFC 6121 section 2.3.3 that are left to the server.
@@ -86,57 +85,53 @@ func (s *Service) rosterSet(ctx context.Context, iq *module.IQ) error {
 	if s.isShared(owner, c.contact) {
 		return module.NotAllowed("this contact comes from a shared group; the server's operator decides about it")
 	}
-	s.change.Lock()
-	defer s.change.Unlock()
-	var b session.Batch
-	defer b.Flush()
+	b := newMail()
+	defer s.post(ctx, b)
+	unlock := s.lock(owner, c.contact)
+	defer unlock()
 	if c.remove {
-		return s.removeItem(ctx, owner, c.contact, &b)
+		return s.removeItem(ctx, owner, c.contact, b)
 	}
-	items, err := s.store.Roster(ctx, owner.Local)
-	if err != nil {
-		return err
-	}
-	if len(items) >= s.limits.RosterItems && !slices.ContainsFunc(items, func(i account.Item) bool { return i.Contact == c.contact.String() }) {
+	if !s.roomFor(ctx, owner, c.contact, s.limits.RosterItems) {
 		return &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the roster is full"}
 	}
-	var now account.Item
-	err = s.store.UpdateItem(ctx, owner.Local, c.contact.String(), func(it *account.Item) bool {
+	// The attributes subscription, ask and approved are the server's alone (section 2.1.2).
+	_, now, err := s.apply(ctx, owner, c.contact, func(it *account.Item) outcome {
 		it.Name, it.Groups, it.Listed = c.name, c.groups, true
-		now = *it
-		return true
+		return outcome{changed: true}
 	})
 	if err != nil {
 		return err
 	}
-	s.pushItem(owner.String(), &now, &b)
+	s.pushItem(ctx, owner, &now, b)
 	return nil
 }
 
 // removeItem takes a contact out of a roster and ends the subscriptions of both directions
-// (RFC 6121 section 2.5).
-func (s *Service) removeItem(ctx context.Context, owner, contact stanza.JID, b *session.Batch) error {
-	it, err := s.store.Item(ctx, owner.Local, contact.String())
-	if err != nil {
-		return err
-	}
-	if !it.Listed {
-		return &module.Error{Type: "cancel", Condition: "item-not-found"}
-	}
-	if it.To() || it.Ask {
-		s.subscription(ctx, owner, contact, unsubscribe, nil, b)
-	}
-	if it.From() {
-		s.subscription(ctx, owner, contact, unsubscribed, nil, b)
-	}
-	err = s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
+// (RFC 6121 section 2.5.2). A request of the contact that was not answered stays.
+func (s *Service) removeItem(ctx context.Context, owner, contact stanza.JID, b *mail) error {
+	var was account.Item
+	err := s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
+		was = *it
 		*it = account.Item{Contact: it.Contact, Subscription: account.SubNone, Request: it.Request}
-		return true
+		return was.Listed
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !was.Listed:
+		return module.NotFound("there is no such item in the roster")
 	}
 	s.forget(owner.String())
-	s.push(owner.String(), func(dst []byte) []byte { return appendRemoved(dst, contact.String()) }, b)
+	s.push(ctx, owner, func(dst []byte) []byte { return appendRemoved(dst, contact.String()) }, b)
+	if was.From() {
+		s.endPresence(ctx, owner, contact, b)
+	}
+	if was.To() || was.Ask {
+		s.toContact(ctx, owner, contact, unsubscribe, nil, b)
+	}
+	if was.From() {
+		s.toContact(ctx, owner, contact, unsubscribed, nil, b)
+	}
 	return nil
 }

@@ -17,13 +17,13 @@ type outcome struct {
 	changed bool // the item is different: store it
 	push    bool // the owner's clients have to hear of it
 	pass    bool // outbound: send it on to the contact; inbound: deliver it to the owner
-	approve bool // inbound: the server approves on behalf of the owner
+	approve bool // inbound: the server approves on behalf of the owner, whose presence starts
 	// The owner's presence towards the contact starts or ends.
 	start, stop bool
 }
 
 // outbound applies a verb that the owner sends to the contact to the owner's item
-// (RFC 6121 sections 3.1.2, 3.1.5, 3.2.2, 3.3.2 and appendix A.2).
+// (RFC 6121 sections 3.1.2, 3.1.5, 3.2.2, 3.3.2, 3.4.2 and appendix A.2).
 func outbound(it *account.Item, v verb) (o outcome) {
 	to, from := it.To(), it.From()
 	switch v {
@@ -39,16 +39,21 @@ func outbound(it *account.Item, v verb) (o outcome) {
 			it.SetSub(false, from)
 		}
 	case subscribed:
-		// Without a request there is nothing to approve: pre-approval is not offered.
-		if it.Request != nil && !from {
+		switch {
+		case from:
+		case it.Request != nil:
 			it.Request, it.Listed = nil, true
 			it.SetSub(to, true)
 			o = outcome{changed: true, push: true, pass: true, start: true}
+		case !it.Approved:
+			it.Approved, it.Listed = true, true
+			o = outcome{changed: true, push: true}
 		}
 	case unsubscribed:
-		if from || it.Request != nil {
-			o = outcome{changed: true, push: from, pass: true, stop: from}
-			it.Request = nil
+		asked := from || it.Request != nil
+		if asked || it.Approved {
+			o = outcome{changed: true, push: from || it.Approved, pass: asked, stop: from}
+			it.Request, it.Approved = nil, false
 			it.SetSub(to, false)
 		}
 	}
@@ -56,16 +61,22 @@ func outbound(it *account.Item, v verb) (o outcome) {
 }
 
 // inbound applies a verb of the contact to the owner's item (RFC 6121 sections 3.1.3, 3.1.6,
-// 3.2.3, 3.3.3 and appendix A.3). request is the stanza, kept until the owner answers.
+// 3.2.3, 3.3.3, 3.4.2 and appendix A.3). request is the stanza, kept until the owner answers.
 func inbound(it *account.Item, v verb, request []byte) (o outcome) {
 	to, from := it.To(), it.From()
 	switch v {
 	case subscribe:
-		if from {
-			return outcome{approve: true}
+		switch {
+		case from:
+			o.approve = true
+		case it.Approved:
+			it.Request = nil
+			it.SetSub(to, true)
+			o = outcome{changed: true, push: true, approve: true}
+		case it.Request == nil:
+			it.Request = request
+			o = outcome{changed: true, pass: true}
 		}
-		o.pass, o.changed = true, it.Request == nil
-		it.Request = request
 	case unsubscribe:
 		if from || it.Request != nil {
 			o = outcome{changed: true, push: from, pass: true, stop: from}

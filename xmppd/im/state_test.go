@@ -35,54 +35,82 @@ func itemIn(s string) *account.Item {
 }
 
 // TestTransitions is RFC 6121 appendix A, tables 2 to 9: whether the stanza goes on, and the new
-// state. Pre-approval (subscribed without a request) is not offered.
+// state.
 func TestTransitions(t *testing.T) {
 	const none, noneOut, noneIn, noneOutIn = "None", "None + Pending Out", "None + Pending In", "None + Pending Out+In"
 	const to, toIn, from, fromOut, both = "To", "To + Pending In", "From", "From + Pending Out", "Both"
 	all := []string{none, noneOut, noneIn, noneOutIn, to, toIn, from, fromOut, both}
-	type row struct {
-		passes []string // states in which the stanza passes
-		next   map[string]string
+	tables := []struct {
+		name   string
+		inward bool
+		verb   verb
+		passes []string          // states in which the stanza is routed or delivered
+		next   map[string]string // states that change
+	}{
+		{"A.2.1", false, subscribe, all, map[string]string{none: noneOut, noneIn: noneOutIn, from: fromOut}},
+		{"A.2.2", false, unsubscribe, all, map[string]string{noneOut: none, noneOutIn: noneIn, to: none, toIn: noneIn, fromOut: from, both: from}},
+		{"A.2.3", false, subscribed, []string{noneIn, noneOutIn, toIn}, map[string]string{noneIn: from, noneOutIn: fromOut, toIn: both}},
+		{"A.2.4", false, unsubscribed, []string{noneIn, noneOutIn, toIn, from, fromOut, both}, map[string]string{noneIn: none, noneOutIn: noneOut, toIn: to, from: none, fromOut: noneOut, both: to}},
+		{"A.3.1", true, subscribe, []string{none, noneOut, to}, map[string]string{none: noneIn, noneOut: noneOutIn, to: toIn}},
+		{"A.3.2", true, unsubscribe, []string{noneIn, noneOutIn, toIn, from, fromOut, both}, map[string]string{noneIn: none, noneOutIn: noneOut, toIn: to, from: none, fromOut: noneOut, both: to}},
+		{"A.3.3", true, subscribed, []string{noneOut, noneOutIn, fromOut}, map[string]string{noneOut: to, noneOutIn: toIn, fromOut: both}},
+		{"A.3.4", true, unsubscribed, []string{noneOut, noneOutIn, to, toIn, fromOut, both}, map[string]string{noneOut: none, noneOutIn: noneIn, to: none, toIn: noneIn, fromOut: from, both: from}},
 	}
-	out := map[verb]row{
-		subscribe:    {all, map[string]string{none: noneOut, noneIn: noneOutIn, from: fromOut}},
-		unsubscribe:  {all, map[string]string{noneOut: none, noneOutIn: noneIn, to: none, toIn: noneIn, fromOut: from, both: from}},
-		subscribed:   {[]string{noneIn, noneOutIn, toIn}, map[string]string{noneIn: from, noneOutIn: fromOut, toIn: both}},
-		unsubscribed: {[]string{noneIn, noneOutIn, toIn, from, fromOut, both}, map[string]string{noneIn: none, noneOutIn: noneOut, toIn: to, from: none, fromOut: noneOut, both: to}},
-	}
-	in := map[verb]row{
-		subscribe:    {[]string{none, noneOut, noneIn, noneOutIn, to, toIn}, map[string]string{none: noneIn, noneOut: noneOutIn, to: toIn}},
-		unsubscribe:  {[]string{noneIn, noneOutIn, toIn, from, fromOut, both}, map[string]string{noneIn: none, noneOutIn: noneOut, toIn: to, from: none, fromOut: noneOut, both: to}},
-		subscribed:   {[]string{noneOut, noneOutIn, fromOut}, map[string]string{noneOut: to, noneOutIn: toIn, fromOut: both}},
-		unsubscribed: {[]string{noneOut, noneOutIn, to, toIn, fromOut, both}, map[string]string{noneOut: none, noneOutIn: noneIn, to: none, toIn: noneIn, fromOut: from, both: from}},
-	}
-	for _, s := range all {
-		for v, r := range out {
-			it := itemIn(s)
-			o := outbound(it, v)
-			check(t, "outbound", v, s, o, it, slices.Contains(r.passes, s), r.next)
-		}
-		for v, r := range in {
-			it := itemIn(s)
-			o := inbound(it, v, []byte("x"))
-			check(t, "inbound", v, s, o, it, slices.Contains(r.passes, s), r.next)
-			if o.approve != (v == subscribe && (s == from || s == fromOut || s == both)) {
-				t.Errorf("inbound %s in %q: approves %v", v, s, o.approve)
-			}
+	for _, table := range tables {
+		for _, s := range all {
+			t.Run(table.name+"/"+string(table.verb)+"/"+s, func(t *testing.T) {
+				it := itemIn(s)
+				var o outcome
+				if table.inward {
+					o = inbound(it, table.verb, []byte("x"))
+				} else {
+					o = outbound(it, table.verb)
+				}
+				want, moves := table.next[s]
+				if !moves {
+					want = s
+				}
+				if table.verb == subscribed && !table.inward && !moves && !it.From() {
+					if !it.Approved || !o.changed || !o.push {
+						t.Error("the approval is not kept for a request to come (section 3.4.2)")
+					}
+					moves = true
+				}
+				if got := state(it); got != want || o.pass != slices.Contains(table.passes, s) {
+					t.Errorf("state %q, passes %v; want %q", got, o.pass, want)
+				}
+				if moves != o.changed {
+					t.Errorf("stored: %v, want %v", o.changed, moves)
+				}
+				if want := table.inward && table.verb == subscribe && it.From(); o.approve != want {
+					t.Errorf("approves on behalf of the owner: %v", o.approve)
+				}
+			})
 		}
 	}
 }
 
-func check(t *testing.T, dir string, v verb, s string, o outcome, it *account.Item, pass bool, next map[string]string) {
-	t.Helper()
-	want, moves := next[s]
-	if !moves {
-		want = s
-	}
-	if got := state(it); got != want || o.pass != pass {
-		t.Errorf("%s %s in %q: state %q, passes %v; want %q, %v", dir, v, s, got, o.pass, want, pass)
-	}
-	if moves && !o.changed {
-		t.Errorf("%s %s in %q: the change is not stored", dir, v, s)
+// TestPreApproval is RFC 6121 section 3.4.2 and the notes of appendix A about it: what approval
+// ahead of the request does, and what takes it back.
+func TestPreApproval(t *testing.T) {
+	const none, noneOut, to = "None", "None + Pending Out", "To"
+	for s, next := range map[string]string{none: "From", noneOut: "From + Pending Out", to: "Both"} {
+		it := itemIn(s)
+		if o := outbound(it, subscribed); o.pass || !o.push || !it.Approved || !it.Listed {
+			t.Errorf("approval in %q: %+v, item %+v", s, o, it)
+		}
+		if o := outbound(it, subscribed); o != (outcome{}) {
+			t.Errorf("second approval in %q: %+v", s, o)
+		}
+		asked := *it
+		if o := inbound(&asked, subscribe, []byte("x")); !o.approve || o.pass || !o.push || state(&asked) != next {
+			t.Errorf("request in %q: %+v, state %q", s, o, state(&asked))
+		}
+		if o := outbound(&asked, unsubscribed); !o.pass || !o.stop || asked.Approved || state(&asked) != s {
+			t.Errorf("cancellation in %q: %+v, item %+v", next, o, asked)
+		}
+		if o := outbound(it, unsubscribed); o.pass || o.stop || !o.push || it.Approved || state(it) != s {
+			t.Errorf("approval taken back in %q: %+v, item %+v", s, o, it)
+		}
 	}
 }

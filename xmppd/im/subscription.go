@@ -3,6 +3,7 @@ package im
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
@@ -12,112 +13,181 @@ import (
 // maxRequest bounds what is kept of a subscription request, in bytes.
 const maxRequest = 4 << 10
 
-// subscription carries a verb from an account to a contact: the sender's side, the contact's side,
-// and the presence that follows. raw is the stanza with bare addresses; nil makes a plain one.
-// change must be held.
-func (s *Service) subscription(ctx context.Context, owner, contact stanza.JID, v verb, raw []byte, b *session.Batch) {
-	if raw == nil || len(raw) > maxRequest {
-		raw = plainPresence(owner.String(), contact.String(), string(v))
-	}
-	o, err := s.apply(ctx, owner, contact, b, func(it *account.Item) outcome { return outbound(it, v) })
-	if err != nil {
-		s.log.Error("subscription not changed", "from", owner, "to", contact, "type", v, "error", err)
+// manage handles the four verbs of RFC 6121 section 3 when a client sends them.
+func (s *Service) manage(ctx context.Context, src *session.Session, st *stanza.Stanza, contact stanza.JID, v verb, b *mail) {
+	owner := src.JID.Bare()
+	switch {
+	case contact == owner:
+		return // everybody has one's own presence
+	case contact.Local == "" && s.isLocal(contact):
+		s.router.Bounce(src, st, b.Batch, "cancel", "service-unavailable", "the server has no presence")
 		return
-	}
-	if o.stop {
-		s.endPresence(owner, contact, b)
-	}
-	if o.pass {
-		s.receive(ctx, contact, owner, v, raw, b)
-	}
-	if o.start {
-		s.startPresence(owner, contact, b)
-	}
-}
-
-// receive applies a verb of `peer` to the account `owner`.
-func (s *Service) receive(ctx context.Context, owner, peer stanza.JID, v verb, raw []byte, b *session.Batch) {
-	if _, err := s.store.Account(ctx, owner.Local); err != nil {
-		if !errors.Is(err, account.ErrNotFound) {
-			s.log.Error("subscription not delivered", "to", owner, "type", v, "error", err)
-		} else if v == subscribe { // section 3.1.3: nobody there to approve
-			s.receive(ctx, peer, owner, unsubscribed, plainPresence(owner.String(), peer.String(), string(unsubscribed)), b)
+	case s.isShared(owner, contact):
+		if v == subscribe { // has been granted already
+			b.Send(src, plainPresence(contact.String(), owner.String(), string(subscribed)), nil, nil, nil)
 		}
 		return
 	}
-	o, err := s.apply(ctx, owner, peer, b, func(it *account.Item) outcome { return inbound(it, v, raw) })
-	if err != nil {
-		s.log.Error("subscription not delivered", "to", owner, "type", v, "error", err)
+	unlock := s.lock(owner, contact)
+	defer unlock()
+	if (v == subscribe || v == subscribed) && !s.roomFor(ctx, owner, contact, s.limits.RosterItems) {
+		s.router.Bounce(src, st, b.Batch, "wait", "resource-constraint", "the roster is full")
 		return
 	}
-	if o.approve {
-		s.receive(ctx, peer, owner, subscribed, plainPresence(owner.String(), peer.String(), string(subscribed)), b)
-		s.startPresence(owner, peer, b)
-	}
-	if o.stop {
-		s.endPresence(owner, peer, b)
-	}
-	if o.pass {
-		s.toAvailable(owner.String(), raw, b)
+	if err := s.subscription(ctx, owner, contact, v, restamp(st, owner.String(), contact.String()), b); err != nil {
+		s.log.Error("subscription not changed", "from", owner, "to", contact, "type", v, "error", err)
+		s.router.Bounce(src, st, b.Batch, "wait", "internal-server-error", "")
 	}
 }
 
-// apply changes one roster item and pushes it.
-func (s *Service) apply(ctx context.Context, owner, contact stanza.JID, b *session.Batch, f func(*account.Item) outcome) (outcome, error) {
-	var o outcome
-	var now account.Item
-	err := s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
+// roomFor reports whether an account may have an item for a contact: it has one, or less than limit.
+func (s *Service) roomFor(ctx context.Context, owner, contact stanza.JID, limit int) bool {
+	it, err := s.store.Item(ctx, owner.Local, contact.String())
+	if err != nil || !it.Empty() {
+		return true // what is broken shows when the item is written
+	}
+	items, err := s.store.Roster(ctx, owner.Local)
+	return err != nil || len(items) < limit
+}
+
+// subscription carries a verb from an account of this domain to a contact: first the sender's side,
+// then the contact's, wherever that is. raw is the stanza with bare addresses. The locks of both
+// must be held.
+func (s *Service) subscription(ctx context.Context, owner, contact stanza.JID, v verb, raw []byte, b *mail) error {
+	o, now, err := s.apply(ctx, owner, contact, func(it *account.Item) outcome { return outbound(it, v) })
+	if err != nil {
+		return err
+	}
+	if o.stop {
+		s.endPresence(ctx, owner, contact, b) // section 3.2.2: while it is still subscribed
+	}
+	// What the contact's server does at once can change the item again: push first.
+	if o.push {
+		s.pushItem(ctx, owner, &now, b)
+	}
+	if o.pass {
+		s.toContact(ctx, owner, contact, v, raw, b)
+	}
+	if o.start {
+		s.startPresence(ctx, owner, contact, b)
+	}
+	return nil
+}
+
+// toContact hands a verb to the contact's side.
+func (s *Service) toContact(ctx context.Context, owner, contact stanza.JID, v verb, raw []byte, b *mail) {
+	if raw == nil || len(raw) > maxRequest {
+		raw = plainPresence(owner.String(), contact.String(), string(v))
+	}
+	if !s.isLocal(contact) {
+		b.away = append(b.away, raw)
+		return
+	}
+	if err := s.receive(ctx, contact, owner, v, raw, b); err != nil {
+		s.log.Error("subscription not delivered", "from", owner, "to", contact, "type", v, "error", err)
+	}
+}
+
+// inboundVerb takes a verb that has come from another domain.
+func (s *Service) inboundVerb(ctx context.Context, owner, peer stanza.JID, v verb, raw []byte, b *mail) {
+	if len(raw) > maxRequest {
+		raw = plainPresence(peer.String(), owner.String(), string(v))
+	}
+	unlock := s.lock(owner, peer)
+	defer unlock()
+	if err := s.receive(ctx, owner, peer, v, raw, b); err != nil {
+		s.log.Error("subscription not delivered", "from", peer, "to", owner, "type", v, "error", err)
+	}
+}
+
+// receive applies a verb of `peer`, wherever that is, to the account `owner` of this domain. The
+// locks of both must be held.
+func (s *Service) receive(ctx context.Context, owner, peer stanza.JID, v verb, raw []byte, b *mail) error {
+	_, err := s.store.Account(ctx, owner.Local)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		if v == subscribe { // section 3.1.3: nobody there to approve
+			s.toContact(ctx, owner, peer, unsubscribed, nil, b)
+		}
+		return nil
+	case err != nil:
+		return err
+	case v == subscribe && !s.roomFor(ctx, owner, peer, 2*s.limits.RosterItems):
+		s.counts.RequestsRefused.Add(1)
+		s.toContact(ctx, owner, peer, unsubscribed, nil, b)
+		return nil
+	}
+	o, now, err := s.apply(ctx, owner, peer, func(it *account.Item) outcome { return inbound(it, v, raw) })
+	if err != nil {
+		return err
+	}
+	if o.pass && v == subscribe {
+		s.toAvailable(owner.String(), raw, b)
+	} else if o.pass {
+		s.toInterested(owner.String(), raw, b) // before the push: section 3.1.6
+	}
+	if o.approve {
+		s.toContact(ctx, owner, peer, subscribed, nil, b)
+	}
+	if o.push {
+		s.pushItem(ctx, owner, &now, b)
+	}
+	if o.approve {
+		s.startPresence(ctx, owner, peer, b)
+	}
+	if o.stop {
+		s.endPresence(ctx, owner, peer, b)
+	}
+	return nil
+}
+
+// apply changes one roster item.
+func (s *Service) apply(ctx context.Context, owner, contact stanza.JID, f func(*account.Item) outcome) (o outcome, now account.Item, err error) {
+	err = s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
 		o = f(it)
 		now = *it
 		return o.changed
 	})
 	if err != nil {
-		return o, err
+		return outcome{}, now, fmt.Errorf("change item: %w", err)
 	}
 	if o.changed {
 		s.forget(owner.String())
 	}
-	if o.push && now.Listed {
-		s.pushItem(owner.String(), &now, b)
-	}
-	return o, nil
+	o.push = o.push && now.Listed
+	return o, now, nil
 }
 
 // toAvailable delivers a stanza to all available sessions of an account.
-func (s *Service) toAvailable(bare string, raw []byte, b *session.Batch) {
-	u := s.table.User(bare)
-	if u == nil {
-		return
-	}
-	for _, dst := range u.Sessions() {
+func (s *Service) toAvailable(bare string, raw []byte, b *mail) {
+	for _, dst := range s.table.User(bare).Sessions() {
 		if dst.Available() {
 			b.Send(dst, raw, nil, nil, nil)
 		}
 	}
 }
 
-// startPresence sends the presence of an account's sessions to a new subscriber.
-func (s *Service) startPresence(owner, peer stanza.JID, b *session.Batch) {
-	u := s.table.User(owner.String())
-	if u == nil {
-		return
-	}
-	for _, src := range u.Sessions() {
-		if p := src.Presence(); p != nil {
-			s.presenceTo(peer.String(), p, b)
+// toInterested delivers a stanza to all sessions of an account that have asked for the roster.
+func (s *Service) toInterested(bare string, raw []byte, b *mail) {
+	for _, dst := range s.table.User(bare).Sessions() {
+		if pushes, _ := dst.Interested(); pushes {
+			b.Send(dst, raw, nil, nil, nil)
 		}
 	}
 }
 
-// endPresence tells somebody who is no subscriber any more that an account's sessions are gone.
-func (s *Service) endPresence(owner, peer stanza.JID, b *session.Batch) {
-	u := s.table.User(owner.String())
-	if u == nil {
-		return
+// startPresence sends the presence of an account's sessions to a new subscriber.
+func (s *Service) startPresence(ctx context.Context, owner, peer stanza.JID, b *mail) {
+	for _, src := range s.table.User(owner.String()).Sessions() {
+		s.current(src, func(p []byte) { s.presenceTo(ctx, peer.String(), p, b) })
 	}
-	for _, src := range u.Sessions() {
-		if src.Available() {
-			s.presenceTo(peer.String(), plainPresence(src.Full, "", "unavailable"), b)
+}
+
+// endPresence tells somebody who is no subscriber any more that an account's sessions are gone.
+func (s *Service) endPresence(ctx context.Context, owner, peer stanza.JID, b *mail) {
+	for _, src := range s.table.User(owner.String()).Sessions() {
+		if src.Presence() != nil {
+			s.presenceTo(ctx, peer.String(), plainPresence(src.Full, "", "unavailable"), b)
 		}
 	}
 }

@@ -43,10 +43,11 @@ func mayBounce(st *stanza.Stanza) bool {
 
 // Bounce answers a stanza of src with an error, unless it is one that must not be answered.
 func (r *Router) Bounce(src *session.Session, st *stanza.Stanza, b *session.Batch, typ, condition, text string) {
-	r.bounce(src, st, b, &module.Error{Type: typ, Condition: condition, Text: text})
+	r.Refuse(src, st, b, &module.Error{Type: typ, Condition: condition, Text: text})
 }
 
-func (r *Router) bounce(src *session.Session, st *stanza.Stanza, b *session.Batch, e *module.Error) {
+// Refuse is Bounce with an error that may have a condition of an application's own.
+func (r *Router) Refuse(src *session.Session, st *stanza.Stanza, b *session.Batch, e *module.Error) {
 	if reply := r.errorReply(st, e); reply != nil {
 		b.Send(src, reply, nil, nil, nil)
 	}

@@ -152,6 +152,11 @@ func (r *Router) maySend(ctx context.Context, p *module.Passage) error {
 	if p.Stanza.Kind == stanza.Presence || !r.Local(p.From) || p.To == r.domain || !r.Blocked(ctx, p.From.Bare(), p.To) {
 		return nil
 	}
+	return Blocking()
+}
+
+// Blocking is the error for what is sent to somebody whom its sender has blocked (XEP-0191 section 3).
+func Blocking() *module.Error {
 	return &module.Error{Type: "cancel", Condition: "not-acceptable", App: "<blocked xmlns='" + NSBlocked + "'/>"}
 }
 
@@ -183,5 +188,5 @@ func (r *Router) refuse(p *module.Passage, err error) {
 	if p.Src == nil {
 		return // Inject has returned the error
 	}
-	r.bounce(p.Src, p.Stanza, p.Batch, se)
+	r.Refuse(p.Src, p.Stanza, p.Batch, se)
 }

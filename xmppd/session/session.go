@@ -5,6 +5,7 @@ package session
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
@@ -32,7 +33,11 @@ type Session struct {
 	mu       sync.Mutex
 	presence []byte              // last available presence, as broadcast
 	directed map[string]struct{} // who got directed presence and has to hear of the end
+	muted    map[string]struct{} // bare JIDs that answered presence with an error
 	roster   bool                // has asked for the roster: gets pushes
+	versions bool                // has asked for roster versions, too
+	hidden   bool                // invisible (XEP-0186)
+	nextCast time.Duration       // since start: when the broadcasts of the past are paid for
 }
 
 // New makes a session for a full JID. Its Outbox is not ready until Out.Init.
@@ -51,71 +56,6 @@ func (s *Session) Priority() int { return int(s.priority.Load()) }
 
 // Available reports whether the session has sent available presence.
 func (s *Session) Available() bool { return s.priority.Load() != Unavailable }
-
-// SetPresence records the presence last broadcast; nil with priority Unavailable for none.
-// p is kept. It reports whether the session was available before.
-func (s *Session) SetPresence(p []byte, priority int) (was bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was = s.priority.Swap(int32(priority)) != Unavailable //nolint:gosec // -128..127 or Unavailable
-	s.presence = p
-	return was
-}
-
-// Presence returns the presence last broadcast, nil if the session is not available.
-func (s *Session) Presence() []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.presence
-}
-
-// WantsRoster records that the session has asked for its roster (RFC 6121 section 2.2).
-func (s *Session) WantsRoster() {
-	s.mu.Lock()
-	s.roster = true
-	s.mu.Unlock()
-}
-
-// Interested reports whether the session gets roster pushes.
-func (s *Session) Interested() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.roster
-}
-
-// NoteDirected records that directed presence went to a JID (available), or that it was taken
-// back. At most limit JIDs are kept; it reports false when there is no room.
-func (s *Session) NoteDirected(to string, available bool, limit int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !available {
-		delete(s.directed, to)
-		return true
-	}
-	if _, known := s.directed[to]; known {
-		return true
-	}
-	if len(s.directed) >= limit {
-		return false
-	}
-	if s.directed == nil {
-		s.directed = make(map[string]struct{})
-	}
-	s.directed[to] = struct{}{}
-	return true
-}
-
-// TakeDirected returns the JIDs that have directed presence of the session, and forgets them.
-func (s *Session) TakeDirected() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]string, 0, len(s.directed))
-	for j := range s.directed {
-		out = append(out, j)
-	}
-	s.directed = nil
-	return out
-}
 
 // End marks the session as gone. It reports true the first time: that caller announces the end.
 // Order must be held.

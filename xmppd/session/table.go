@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
 const shards = 64 // power of two
@@ -13,11 +15,15 @@ const shards = 64 // power of two
 type Contacts struct {
 	From []string // bare JIDs subscribed to the account's presence
 	To   []string // bare JIDs whose presence the account is subscribed to
+	// Asked are bare JIDs of other domains that have not answered a subscription request.
+	Asked    []string
+	Requests [][]byte // subscription requests that wait for the account's answer
 }
 
 // User is the entry of an account that has sessions.
 type User struct {
 	Bare     string
+	To       []byte                     // the attribute ` to='bare JID'`, escaped
 	sessions atomic.Pointer[[]*Session] // copied on write
 	idle     atomic.Uint32              // marks that modules have dropped (Interest)
 
@@ -25,8 +31,11 @@ type User struct {
 	contacts *Contacts // nil: not loaded
 }
 
-// Sessions returns the sessions of the account. The slice must not be changed.
+// Sessions returns the sessions of the account, none for a nil User. The slice must not be changed.
 func (u *User) Sessions() []*Session {
+	if u == nil {
+		return nil
+	}
 	if p := u.sessions.Load(); p != nil {
 		return *p
 	}
@@ -128,7 +137,7 @@ func (t *Table) Bind(s *Session) (old *Session) {
 	defer sh.mu.Unlock()
 	u := sh.m[s.Bare]
 	if u == nil {
-		u = &User{Bare: s.Bare}
+		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare)}
 		sh.m[s.Bare] = u
 	}
 	s.user = u

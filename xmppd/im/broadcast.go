@@ -1,0 +1,156 @@
+package im
+
+import (
+	"context"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// broadcast sends presence to the subscribers of an account and to its own available sessions.
+func (s *Service) broadcast(ctx context.Context, src *session.Session, p []byte, b *mail) {
+	s.counts.Broadcasts.Add(1)
+	muted := src.Muted(false)
+	for _, c := range s.contacts(ctx, src.User()).From {
+		if _, is := muted[c]; !is {
+			s.presenceTo(ctx, c, p, b)
+		}
+	}
+	s.presenceTo(ctx, src.Bare, p, b)
+}
+
+// presenceTo sends presence, which has no "to" yet, to a contact: to the available sessions of an
+// account, or to another domain.
+func (s *Service) presenceTo(ctx context.Context, bare string, p []byte, b *mail) {
+	u := s.table.User(bare)
+	if u == nil {
+		if !s.ofDomain(bare) {
+			b.away = append(b.away, addressed(p, bare))
+		}
+		return
+	}
+	at := nameEnd(p)
+	for _, dst := range u.Sessions() {
+		if dst.Available() {
+			b.Send(dst, p[:at], u.To, p[at:], nil)
+		}
+	}
+}
+
+// current sends a session's presence, and sends again if it changed meanwhile: a broadcast of the
+// session may run at the same time, and what is seen last must be the newest.
+func (s *Service) current(src *session.Session, send func(p []byte)) {
+	p := src.Presence()
+	for p != nil {
+		send(p)
+		now := src.Presence()
+		if now == nil {
+			send(plainPresence(src.Full, "", "unavailable"))
+			return
+		}
+		if &now[0] == &p[0] {
+			return
+		}
+		p = now
+	}
+}
+
+// welcome sends a session that has become available the presence of its contacts and of the other
+// sessions of its account, and the subscription requests that wait for it (RFC 6121 sections
+// 3.1.3 and 4.2.2). Contacts elsewhere are probed; those that haven't answered a request get it
+// once more (section 3.1.2).
+func (s *Service) welcome(ctx context.Context, src *session.Session, b *mail) {
+	s.askAround(ctx, src, b)
+	s.requests(ctx, src, b)
+}
+
+// requests sends a session the subscription requests that wait, and repeats those of its account.
+func (s *Service) requests(ctx context.Context, src *session.Session, b *mail) {
+	c := s.contacts(ctx, src.User())
+	for _, request := range c.Requests {
+		b.Send(src, request, nil, nil, nil)
+	}
+	for _, asked := range c.Asked {
+		b.away = append(b.away, plainPresence(src.Bare, asked, string(subscribe)))
+	}
+}
+
+// askAround brings a session the presence of those it is subscribed to.
+func (s *Service) askAround(ctx context.Context, src *session.Session, b *mail) {
+	to := stanza.AppendAttr(nil, "to", src.Full)
+	send := func(p []byte) {
+		at := nameEnd(p)
+		b.Send(src, p[:at], to, p[at:], nil)
+	}
+	for _, c := range s.contacts(ctx, src.User()).To {
+		u := s.table.User(c)
+		if u == nil && !s.ofDomain(c) {
+			b.away = append(b.away, plainPresence(src.Full, c, "probe"))
+		}
+		for _, from := range u.Sessions() {
+			s.current(from, send)
+		}
+	}
+	for _, own := range src.User().Sessions() {
+		if own != src {
+			s.current(own, send)
+		}
+	}
+}
+
+// unavailable takes back the presence of a session (RFC 6121 section 4.5), also from those that
+// got it directed.
+func (s *Service) unavailable(ctx context.Context, src *session.Session, p []byte, b *mail) {
+	s.late.drop(src)
+	seen := src.SetPresence(nil, session.Unavailable) != nil
+	s.takeBack(ctx, src, p, seen, b)
+}
+
+// takeBack sends unavailable presence to those that have seen a session: by broadcast, if seen,
+// and by directed presence.
+func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, seen bool, b *mail) {
+	var told []string
+	muted := src.Muted(true)
+	if seen {
+		told = s.contacts(ctx, src.User()).From
+		for _, c := range told {
+			if _, is := muted[c]; !is {
+				s.presenceTo(ctx, c, p, b)
+			}
+		}
+		s.presenceTo(ctx, src.Bare, p, b)
+	}
+	directed := src.TakeDirected()
+	if len(directed) == 0 {
+		return
+	}
+	done := make(map[string]struct{}, len(told))
+	for _, c := range told {
+		done[c] = struct{}{}
+	}
+	for _, to := range directed {
+		j, err := stanza.ParseJID(to)
+		if err != nil {
+			continue
+		}
+		if _, is := done[j.Bare().String()]; !is {
+			s.sendDirected(ctx, j, p, b)
+		}
+	}
+}
+
+// SessionEnded takes back the presence of a session that is gone, once.
+func (s *Service) SessionEnded(ctx context.Context, src *session.Session) {
+	src.Order.Lock()
+	defer src.Order.Unlock()
+	if !src.End() {
+		return
+	}
+	if src.SetHidden(false) {
+		s.counts.Hidden.Add(-1)
+	}
+	b := newMail()
+	s.unavailable(ctx, src, plainPresence(src.Full, "", "unavailable"), b)
+	s.post(ctx, b)
+	s.router.Ended(ctx, src)
+}

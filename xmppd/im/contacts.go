@@ -1,0 +1,140 @@
+package im
+
+import (
+	"context"
+	"strings"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// contacts returns whom the presence of an account concerns: its roster and its shared contacts.
+func (s *Service) contacts(ctx context.Context, u *session.User) *session.Contacts {
+	c, err := u.Contacts(func() (*session.Contacts, error) {
+		return s.loadContacts(ctx, u.Bare)
+	})
+	if err != nil {
+		s.log.Error("roster can't be read; presence is not sent", "account", u.Bare, "error", err)
+		return &session.Contacts{}
+	}
+	return c
+}
+
+func (s *Service) loadContacts(ctx context.Context, bare string) (*session.Contacts, error) {
+	name := localpart(bare)
+	items, err := s.store.Roster(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c := new(session.Contacts)
+	shared := s.groups.load()
+	for i := range items {
+		it := &items[i]
+		if s.fromGroups(shared, name, it.Contact) {
+			continue // comes below
+		}
+		if it.Request != nil {
+			c.Requests = append(c.Requests, it.Request)
+		}
+		if (it.From() || it.To()) && s.apart(ctx, bare, it.Contact) {
+			continue
+		}
+		if it.From() {
+			c.From = append(c.From, it.Contact)
+		}
+		if it.To() {
+			c.To = append(c.To, it.Contact)
+		}
+		if it.Ask && !s.ofDomain(it.Contact) {
+			c.Asked = append(c.Asked, it.Contact)
+		}
+	}
+	if _, in := shared.group[name]; in {
+		for _, m := range shared.members {
+			if m.Name != name {
+				c.From = append(c.From, s.bare(m.Name))
+				c.To = append(c.To, s.bare(m.Name))
+			}
+		}
+	}
+	return c, nil
+}
+
+// apart reports whether one of two blocks the other (XEP-0191): then neither has the other's presence.
+func (s *Service) apart(ctx context.Context, owner, contact string) bool {
+	o, errO := stanza.ParseJID(owner)
+	c, errC := stanza.ParseJID(contact)
+	if errO != nil || errC != nil {
+		s.log.Error("address in a roster is none", "account", owner, "contact", contact)
+		return true
+	}
+	return s.router.Blocked(ctx, o, c) || s.isLocal(c) && s.router.Blocked(ctx, c, o)
+}
+
+// fromGroups reports whether an account has a contact through shared groups.
+func (s *Service) fromGroups(g *shared, name, contact string) bool {
+	return s.ofDomain(contact) && g.both(name, localpart(contact))
+}
+
+// forget drops what is loaded of an account's roster, after a change in the store.
+func (s *Service) forget(bare string) {
+	if u := s.table.User(bare); u != nil {
+		u.Forget()
+	}
+}
+
+// ofDomain reports whether a bare JID is an account of the domain, or the domain itself.
+func (s *Service) ofDomain(bare string) bool {
+	rest, ok := strings.CutSuffix(bare, s.domain)
+	return ok && (rest == "" || strings.IndexByte(rest, '@') == len(rest)-1)
+}
+
+// localpart of a JID without resource; empty for a domain.
+func localpart(bare string) string {
+	local, _, ok := strings.Cut(bare, "@")
+	if !ok {
+		return ""
+	}
+	return local
+}
+
+// restamp copies a stanza with other "from" and "to" attributes.
+func restamp(st *stanza.Stanza, from, to string) []byte {
+	out := make([]byte, 0, len(st.Raw)+len(from)+len(to)+16)
+	out = append(out, st.Raw[:st.NameEnd]...)
+	out = stanza.AppendAttr(out, "from", from)
+	if to != "" {
+		out = stanza.AppendAttr(out, "to", to)
+	}
+	a, b := st.From.Whole, st.To.Whole
+	if b.Start < a.Start {
+		a, b = b, a
+	}
+	pos := st.NameEnd
+	for _, cut := range []stanza.Span{a, b} {
+		if cut.End != 0 {
+			out = append(out, st.Raw[pos:cut.Start]...)
+			pos = cut.End
+		}
+	}
+	return append(out, st.Raw[pos:]...)
+}
+
+// nameEnd is the offset behind the name of the element that raw begins with.
+func nameEnd(raw []byte) int {
+	for i, c := range raw {
+		switch c {
+		case ' ', '\t', '\r', '\n', '>', '/':
+			return i
+		}
+	}
+	return len(raw)
+}
+
+// addressed is presence that has no "to" yet, with one.
+func addressed(p []byte, to string) []byte {
+	at := nameEnd(p)
+	out := make([]byte, 0, len(p)+len(to)+8)
+	out = stanza.AppendAttr(append(out, p[:at]...), "to", to)
+	return append(out, p[at:]...)
+}

@@ -1,0 +1,34 @@
+package im
+
+import (
+	"context"
+
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// mail is what one change sends. What is for sessions here is queued at once. What is for other
+// domains waits until no roster is locked: whatever serves such a domain may answer in the same
+// call. It belongs to one goroutine.
+type mail struct {
+	*session.Batch
+	away [][]byte // whole stanzas, addressed
+}
+
+func newMail() *mail { return &mail{Batch: new(session.Batch)} }
+
+// dispatch sends what is for other domains. A contact whose domain is not to be reached has no
+// presence to be told of, so a failure needs no answer.
+func (s *Service) dispatch(ctx context.Context, b *mail) {
+	for _, raw := range b.away {
+		if err := s.router.Inject(ctx, raw, b.Batch); err != nil {
+			s.log.Debug("presence not sent to another domain", "error", err)
+		}
+	}
+	b.away = nil
+}
+
+// post sends all of it.
+func (s *Service) post(ctx context.Context, b *mail) {
+	s.dispatch(ctx, b)
+	b.Flush()
+}

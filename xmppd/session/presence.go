@@ -1,0 +1,149 @@
+package session
+
+import "time"
+
+// SetPresence records the presence that others see; nil for none. The priority stands for being
+// available at all: an invisible session has one and no presence. p is kept. It reports what was
+// seen of the session before.
+func (s *Session) SetPresence(p []byte, priority int) (before []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.priority.Store(int32(priority)) //nolint:gosec // -128..127 or Unavailable
+	before, s.presence = s.presence, p
+	return before
+}
+
+// Presence returns the presence that others see, nil if the session is not available or is
+// invisible. It must not be changed.
+func (s *Session) Presence() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.presence
+}
+
+// SetHidden makes the session invisible or visible (XEP-0186). It reports what it was.
+func (s *Session) SetHidden(hidden bool) (was bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was, s.hidden = s.hidden, hidden
+	return was
+}
+
+// Hidden reports whether the session is invisible.
+func (s *Session) Hidden() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hidden
+}
+
+// WantsRoster records that the session has asked for its roster (RFC 6121 section 2.2), and
+// whether it said that it knows versions (section 2.6).
+func (s *Session) WantsRoster(versions bool) {
+	s.mu.Lock()
+	s.roster, s.versions = true, versions
+	s.mu.Unlock()
+}
+
+// Interested reports whether the session gets roster pushes, and whether with their version.
+func (s *Session) Interested() (pushes, versions bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roster, s.versions
+}
+
+// NoteDirected records that directed presence went to a JID (available), or that it was taken
+// back. At most limit JIDs are kept; it reports false when there is no room.
+func (s *Session) NoteDirected(to string, available bool, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !available {
+		delete(s.directed, to)
+		return true
+	}
+	return add(&s.directed, to, limit)
+}
+
+// Directed reports whether a JID has directed presence of the session.
+func (s *Session) Directed(to string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, has := s.directed[to]
+	return has
+}
+
+// TakeDirected returns the JIDs that have directed presence of the session, and forgets them.
+func (s *Session) TakeDirected() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.directed) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(s.directed))
+	for j := range s.directed {
+		out = append(out, j)
+	}
+	s.directed = nil
+	return out
+}
+
+// Mute records that a contact has answered presence with an error: it gets no more of this
+// session (RFC 6121 section 4.4.2). At most limit are kept.
+func (s *Session) Mute(bare string, limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	add(&s.muted, bare, limit)
+}
+
+// Unmute records that a contact has sent presence that is no error.
+func (s *Session) Unmute(bare string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.muted, bare)
+}
+
+// Muted returns the contacts that get no presence of the session, nil for none, and forgets them
+// if the presence session is over.
+func (s *Session) Muted(over bool) map[string]struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.muted) == 0 {
+		return nil
+	}
+	out := make(map[string]struct{}, len(s.muted))
+	for j := range s.muted {
+		out[j] = struct{}{}
+	}
+	if over {
+		s.muted = nil
+	}
+	return out
+}
+
+// add puts a member into a set, which is made if need be. It reports false if it has no room.
+func add(set *map[string]struct{}, member string, limit int) bool {
+	if _, known := (*set)[member]; known {
+		return true
+	}
+	if len(*set) >= limit {
+		return false
+	}
+	if *set == nil {
+		*set = make(map[string]struct{})
+	}
+	(*set)[member] = struct{}{}
+	return true
+}
+
+// Cast takes note of a presence broadcast at a time, given as the duration since some start, when
+// each may take `every` and `burst` of them may come at once. It reports whether this one is within
+// that; if not, it is not counted.
+func (s *Session) Cast(now, every time.Duration, burst int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := max(s.nextCast, now-every*time.Duration(burst-1)) // what is unused of the past is kept for a burst
+	if next > now {
+		return false
+	}
+	s.nextCast = next + every
+	return true
+}
