@@ -21,6 +21,8 @@ type Config struct {
 	ListenC2S  string `toml:"listen_c2s"`  // host:port; plain, then STARTTLS. Empty: off
 	ListenTLS  string `toml:"listen_tls"`  // host:port; TLS from the first byte. Empty: off
 	ListenHTTP string `toml:"listen_http"` // host:port; /healthz and /metrics. Empty: off
+	// ListenComponent is where external components connect (XEP-0114), host:port. Empty: off
+	ListenComponent string `toml:"listen_component"`
 
 	TLSCert           string `toml:"tls_cert"` // PEM file; empty: a self-signed one in Data
 	TLSKey            string `toml:"tls_key"`
@@ -34,6 +36,8 @@ type Config struct {
 	Limits   LimitsConfig    `toml:"limits"`
 	Presence PresenceConfig  `toml:"presence"`
 	Accounts []AccountConfig `toml:"account"`
+	// Components may connect to ListenComponent.
+	Components []ComponentConfig `toml:"component"`
 }
 
 // ModulesConfig switches extensions off.

@@ -17,6 +17,7 @@ import (
 	release "github.com/rosterdb/rosterdb/internal/version"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
+	"github.com/rosterdb/rosterdb/xmppd/component"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
@@ -51,10 +52,13 @@ type Server struct {
 	c2s      *c2s.Server
 	registry *prometheus.Registry
 
-	c2sListener, tlsListener, httpListener, adminListener net.Listener
-	web                                                   []*http.Server
-	wg                                                    sync.WaitGroup
-	fatal                                                 chan error
+	components *component.Server
+
+	c2sListener, tlsListener, httpListener, adminListener, componentListener net.Listener
+
+	web   []*http.Server
+	wg    sync.WaitGroup
+	fatal chan error
 }
 
 // Start opens the data directory and the listeners, and serves until Close. When it returns,
@@ -118,6 +122,9 @@ func (s *Server) start(ctx context.Context) error {
 		Negotiation:    s.cfg.negotiation(),
 		Log:            s.log, Registerer: s.registry, Faults: s.faults.c2s,
 	})
+	if err := s.newComponents(r); err != nil {
+		return err
+	}
 	s.serve()
 	return nil
 }
@@ -131,6 +138,7 @@ func (s *Server) listen() error {
 		{s.cfg.ListenC2S, "--listen-c2s", &s.c2sListener},
 		{s.cfg.ListenTLS, "--listen-tls", &s.tlsListener},
 		{s.cfg.ListenHTTP, "--listen-http", &s.httpListener},
+		{s.cfg.ListenComponent, "--listen-component", &s.componentListener},
 	} {
 		if l.addr == "" {
 			continue
@@ -151,8 +159,10 @@ func (s *Server) serve() {
 	s.serveC2S(s.c2sListener, false)
 	s.serveC2S(s.tlsListener, true)
 	if s.httpListener != nil {
+		s.log.Info("listening", "for", "http", "addr", s.httpListener.Addr().String())
 		s.serveHTTP(s.httpListener, s.publicHandler())
 	}
+	s.serveComponents()
 	if l := s.listenAdmin(); l != nil {
 		s.adminListener = l
 		s.serveHTTP(l, s.adminHandler())
@@ -194,11 +204,14 @@ func (s *Server) Close() error {
 	if s.c2s != nil {
 		errs = append(errs, s.c2s.Close())
 	}
+	if s.components != nil {
+		errs = append(errs, s.components.Close())
+	}
 	for _, h := range s.web {
 		errs = append(errs, h.Close())
 	}
 	// Those that were served are closed by now.
-	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.adminListener} {
+	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.adminListener, s.componentListener} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, fmt.Errorf("close listener: %w", err))

@@ -48,7 +48,7 @@ func rows() []row {
 		{"X12", "a hook chain sees each stanza exactly once", nil},
 		{"X13", "a signed HTTP POST of a portal becomes a message", nil},
 		{"X14", "federation with TLS, dialback, one link a remote domain", nil},
-		{"X15", "external components (XEP-0114)", nil},
+		{"X15", "external components (XEP-0114)", checkComponents},
 
 		{"K1", "every server answers fully for the domain", nil},
 		{"K2", "a server's death disconnects only its own clients", nil},

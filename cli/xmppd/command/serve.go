@@ -23,6 +23,8 @@ func serve() *cli.Command {
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of accounts and rosters"},
 			&cli.StringFlag{Name: "listen-c2s", Usage: "`HOST:PORT` for clients that use STARTTLS"},
 			&cli.StringFlag{Name: "listen-tls", Usage: "`HOST:PORT` for clients that use TLS from the first byte"},
+			&cli.StringFlag{Name: "listen-component", Usage: "`HOST:PORT` for external components (XEP-0114), in the clear"},
+			&cli.StringSliceFlag{Name: "component", Usage: "`NAME=SECRET` of a component that may connect; again for more. Others can see it in the list of processes: the file's [[component]] takes a secret_file"},
 			&cli.StringFlag{Name: "listen-http", Usage: "`HOST:PORT` for /healthz and /metrics"},
 			&cli.StringFlag{Name: "tls-cert", Usage: "certificate chain, a PEM `FILE`"},
 			&cli.StringFlag{Name: "tls-key", Usage: "private key, a PEM `FILE`"},
@@ -61,13 +63,20 @@ func configOf(c *cli.Context) (xmppd.Config, error) {
 	}
 	for name, to := range map[string]*string{
 		"domain": &cfg.Domain, "data": &cfg.Data, "listen-c2s": &cfg.ListenC2S,
-		"listen-tls": &cfg.ListenTLS, "listen-http": &cfg.ListenHTTP,
+		"listen-tls": &cfg.ListenTLS, "listen-http": &cfg.ListenHTTP, "listen-component": &cfg.ListenComponent,
 		"tls-cert": &cfg.TLSCert, "tls-key": &cfg.TLSKey, "registration": &cfg.Registration,
 		"log-level": &cfg.LogLevel, "log-format": &cfg.LogFormat,
 	} {
 		if c.IsSet(name) {
 			*to = c.String(name)
 		}
+	}
+	for _, s := range c.StringSlice("component") {
+		component, err := xmppd.ParseComponent(s)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Components = append(cfg.Components, component)
 	}
 	if c.IsSet("insecure-plaintext") {
 		cfg.InsecurePlaintext = c.Bool("insecure-plaintext")

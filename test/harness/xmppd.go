@@ -1,0 +1,290 @@
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+)
+
+// Domain and Password of the servers that StartXMPPD starts.
+const (
+	Domain   = "example.net"
+	Password = "pencil"
+)
+
+// XMPPD is a server process of a test.
+type XMPPD struct {
+	Data string
+	Cmd  *exec.Cmd
+	mu   sync.Mutex
+	log  bytes.Buffer
+	addr map[string]string // "clients", "clients by TLS", "http", "components", ... to host:port
+	news chan struct{}     // wakes Addr up
+	done chan struct{}     // closed when the log has ended
+}
+
+// StartXMPPD runs the xmppd command of the binary, on loopback ports that the system chooses, with
+// accounts for the users. config is TOML behind what every test needs. A listener that is off by default
+// is switched on in it, with port 0; Addr finds it. The server ends with the test.
+func StartXMPPD(t testing.TB, binary, config string, users ...string) *XMPPD {
+	t.Helper()
+	return StartXMPPDIn(t, binary, t.TempDir(), config, users...)
+}
+
+// StartXMPPDIn is StartXMPPD with a data directory that may hold something from before.
+func StartXMPPDIn(t testing.TB, binary, data, config string, users ...string) *XMPPD {
+	t.Helper()
+	addUsers(t, data, users)
+	file := filepath.Join(t.TempDir(), "xmppd.toml")
+	text := fmt.Sprintf("domain = %q\ndata = %q\nlog_level = \"debug\"\nlog_format = \"json\"\nlisten_c2s = \"127.0.0.1:0\"\nlisten_tls = \"127.0.0.1:0\"\ninsecure_plaintext = true\n", Domain, data)
+	if err := os.WriteFile(file, []byte(text+config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &XMPPD{
+		Data: data, Cmd: exec.Command(binary, "xmppd", "serve", "--config", file),
+		addr: make(map[string]string), news: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	s.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	logs, err := s.Cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go s.follow(logs)
+	t.Cleanup(func() {
+		s.Stop(t)
+		if t.Failed() {
+			log := s.Log()
+			t.Logf("end of the log of xmppd:\n%s", log[max(0, len(log)-4000):])
+		}
+	})
+	s.Addr(t, "clients")
+	return s
+}
+
+// addUsers makes the accounts that don't exist yet.
+func addUsers(t testing.TB, data string, users []string) {
+	t.Helper()
+	if len(users) == 0 {
+		return
+	}
+	store, err := xmppd.OpenUsers(t.Context(), data, Domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	have, err := store.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range users {
+		known := false
+		for _, h := range have {
+			known = known || h.Name == u
+		}
+		if known {
+			continue
+		}
+		if err := store.Add(t.Context(), u, Password, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// follow reads the log, and notes where the server listens.
+func (s *XMPPD) follow(logs io.Reader) {
+	defer close(s.done)
+	for lines := bufio.NewScanner(logs); lines.Scan(); {
+		var line struct {
+			Msg, For, Addr string
+			TLS            bool
+		}
+		s.mu.Lock()
+		s.log.Write(append(lines.Bytes(), '\n'))
+		if json.Unmarshal(lines.Bytes(), &line) == nil {
+			switch {
+			case line.Msg == "listening for clients" && line.TLS:
+				s.addr["clients by TLS"] = line.Addr
+			case line.Msg == "listening for clients":
+				s.addr["clients"] = line.Addr
+			case line.Msg == "listening":
+				s.addr[line.For] = line.Addr
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case s.news <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Log is what the server has logged so far, JSON lines.
+func (s *XMPPD) Log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+// Addr waits until the server listens for "clients", "clients by TLS", or what a line
+// {"msg":"listening","for":...} of its log names, and returns the address.
+func (s *XMPPD) Addr(t testing.TB, what string) string {
+	t.Helper()
+	timeout := time.After(startTimeout)
+	for {
+		s.mu.Lock()
+		a := s.addr[what]
+		s.mu.Unlock()
+		if a != "" {
+			return a
+		}
+		select {
+		case <-s.news:
+		case <-s.done:
+			t.Fatalf("xmppd has ended:\n%s", s.Log())
+		case <-timeout:
+			t.Fatalf("xmppd does not listen for %s:\n%s", what, s.Log())
+		}
+	}
+}
+
+// Stop ends the server as an operator would, and waits for it.
+func (s *XMPPD) Stop(t testing.TB) {
+	t.Helper()
+	if s.Cmd.ProcessState != nil {
+		return
+	}
+	_ = s.Cmd.Process.Signal(syscall.SIGTERM)
+	<-s.done
+	if err := s.Cmd.Wait(); err != nil {
+		t.Errorf("xmppd ended with: %v", err)
+	}
+}
+
+// Kill ends the server as a power cut would.
+func (s *XMPPD) Kill(t testing.TB) {
+	t.Helper()
+	_ = s.Cmd.Process.Kill()
+	<-s.done
+	_ = s.Cmd.Wait() // says that it was killed
+}
+
+// Login logs a user in and returns the stream, without presence.
+func (s *XMPPD) Login(t testing.TB, user, resource string) *Stream {
+	t.Helper()
+	c := Connect(t, s.Addr(t, "clients"))
+	header := "<stream:stream to='" + Domain + "' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+	c.Send(header)
+	c.Want("</stream:features>")
+	proof := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + Password))
+	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + proof + "</auth>")
+	c.Want("<success")
+	c.Send(header)
+	c.Want("</stream:features>")
+	c.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>")
+	c.Want("</bind></iq>")
+	c.JID = user + "@" + Domain + "/" + resource
+	return c
+}
+
+// Online is Login with available presence, which the server has handled.
+func (s *XMPPD) Online(t testing.TB, user, resource string) *Stream {
+	t.Helper()
+	c := s.Login(t, user, resource)
+	c.Send("<presence/>")
+	c.Sync()
+	return c
+}
+
+// Stream is a client of a test that sends and expects bytes.
+type Stream struct {
+	t    testing.TB
+	Conn net.Conn
+	JID  string
+	in   []byte
+	sync int
+}
+
+// Connect opens a connection; it is closed with the test.
+func Connect(t testing.TB, addr string) *Stream {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Stream{t: t, Conn: conn}
+	t.Cleanup(func() { _ = c.Conn.Close() })
+	return c
+}
+
+const patience = 10 * time.Second // for things that happen at once on an idle machine
+
+// Send writes bytes.
+func (c *Stream) Send(s string) {
+	c.t.Helper()
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c.Conn, s); err != nil {
+		c.t.Fatalf("%s: send %.100q: %v", c.JID, s, err)
+	}
+}
+
+// Want reads up to the end of a text and returns what was read, the text included.
+func (c *Stream) Want(text string) string {
+	c.t.Helper()
+	buf := make([]byte, 32<<10)
+	for {
+		if i := bytes.Index(c.in, []byte(text)); i >= 0 {
+			got := string(c.in[:i+len(text)])
+			c.in = c.in[i+len(text):]
+			return got
+		}
+		_ = c.Conn.SetReadDeadline(time.Now().Add(patience))
+		n, err := c.Conn.Read(buf)
+		c.in = append(c.in, buf[:n]...)
+		if n == 0 && err != nil {
+			c.t.Fatalf("%s: wanted %q, got %q: %v", c.JID, text, c.in, err)
+		}
+	}
+}
+
+// Sync waits until the server has handled what was sent before, and returns what came meanwhile.
+func (c *Stream) Sync() string {
+	c.t.Helper()
+	c.sync++
+	id := fmt.Sprintf("sync-%d", c.sync)
+	c.Send("<iq type='get' id='" + id + "' to='" + Domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
+	got := c.Want("id='" + id + "'")
+	c.Want("/>")
+	return got[:strings.LastIndex(got, "<iq")]
+}
+
+// End reads to the end of the connection and returns what came.
+func (c *Stream) End() string {
+	c.t.Helper()
+	_ = c.Conn.SetReadDeadline(time.Now().Add(patience))
+	rest, err := io.ReadAll(c.Conn)
+	if err != nil {
+		c.t.Fatalf("%s: the stream does not end: %v; got %q", c.JID, err, rest)
+	}
+	return string(c.in) + string(rest)
+}
