@@ -75,9 +75,11 @@ func open(dir, domain string, f faults) (*Store, error) {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	path := filepath.Join(dir, FileName)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: lockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapSize, MaxSize: f.maxSize,
-	})
+	opt := &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapSize}
+	if f.maxSize > 0 {
+		opt.InitialMmapSize, opt.MaxSize = 0, f.maxSize
+	}
+	db, err := bbolt.Open(path, 0o600, opt)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s: %w: stop the other process or give --data another directory", dir, store.ErrLocked)
