@@ -50,6 +50,9 @@ func (s *Server) addModules(r *router.Router, ims *im.Service) (preAuth c2s.PreA
 		if err := r.Add(m); err != nil {
 			return nil, err
 		}
+		if w, ok := m.(module.Runner); ok {
+			s.runners = append(s.runners, w)
+		}
 	}
 	return preAuth, nil
 }

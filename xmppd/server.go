@@ -19,6 +19,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/component"
 	"github.com/rosterdb/rosterdb/xmppd/im"
+	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 	"github.com/rosterdb/rosterdb/xmppd/store"
@@ -59,6 +60,10 @@ type Server struct {
 	web   []*http.Server
 	wg    sync.WaitGroup
 	fatal chan error
+
+	runners     []module.Runner
+	stopRunners context.CancelFunc
+	running     sync.WaitGroup // runners
 }
 
 // Start opens the data directory and the listeners, and serves until Close. When it returns,
@@ -156,6 +161,11 @@ func (s *Server) listen() error {
 }
 
 func (s *Server) serve() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stopRunners = stop
+	for _, r := range s.runners {
+		s.running.Go(func() { r.Run(ctx) })
+	}
 	s.serveC2S(s.c2sListener, false)
 	s.serveC2S(s.tlsListener, true)
 	if s.httpListener != nil {
@@ -219,6 +229,10 @@ func (s *Server) Close() error {
 		}
 	}
 	s.wg.Wait()
+	if s.stopRunners != nil {
+		s.stopRunners()
+		s.running.Wait()
+	}
 	if s.im != nil {
 		s.im.Close()
 	}

@@ -14,6 +14,13 @@ type Extender interface {
 	Extend(*Extension)
 }
 
+// Runner is a module with work of its own. Run is called once when the server starts, in a goroutine
+// that the server waits for, and returns soon after ctx has ended; no stanzas come in then.
+type Runner interface {
+	Module
+	Run(ctx context.Context)
+}
+
 // Extension is what a module adds. What stays nil or empty costs nothing.
 type Extension struct {
 	// Interest is the module's mark, set by the core before Extend: hooks run for accounts that
@@ -30,8 +37,9 @@ type Extension struct {
 	MessageReceived func(ctx context.Context, owner stanza.JID, p *Passage) error
 	// MessageDelivered sees each message for an account after the sessions in took have got it. It
 	// returns true if the message is in good hands; when took is empty and all return false the
-	// message goes back to its sender. It is called again, with an empty took, for a message that a
-	// session took and could not write before its connection died.
+	// message goes back to its sender. It is called again, with an empty took and a nil Src, for a
+	// message that a session took and could not write before its connection died. With an empty
+	// took it is called whether the account has the mark or not.
 	MessageDelivered func(ctx context.Context, owner stanza.JID, p *Passage, took []*session.Session) bool
 	// Blocks tells whether an account wants nothing to do with somebody (XEP-0191): nothing of
 	// theirs is delivered to it, and it can't send them anything.
@@ -41,6 +49,9 @@ type Extension struct {
 	Available func(context.Context, *session.Session, *session.Batch)
 	// Ended is called once when a session is gone, after its presence was taken back.
 	Ended func(context.Context, *session.Session)
+	// Returned is called once when a session is gone and everything that it was given and did not
+	// get has been delivered to others, kept (MessageDelivered) or sent back.
+	Returned func(context.Context, *session.Session, *session.Batch)
 
 	// Nonzas are handlers of first-level elements that are no stanzas, by namespace.
 	Nonzas map[string]NonzaHandler

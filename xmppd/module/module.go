@@ -13,6 +13,7 @@ import (
 	"context"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // Info names an extension.
@@ -62,6 +63,10 @@ type Handler func(ctx context.Context, iq *IQ) (payload []byte, err error)
 
 // IQ is a request. It is valid during the call of its handler.
 type IQ struct {
+	// Src and Batch are for what goes to the sender before the answer; Src is nil on a stream that
+	// is not authenticated.
+	Src    *session.Session
+	Batch  *session.Batch
 	From   stanza.JID // full JID of the sender; the zero JID on a stream that is not authenticated
 	Target stanza.JID // the domain, or the bare JID of an account
 	Set    bool

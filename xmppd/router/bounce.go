@@ -20,13 +20,8 @@ type Counters struct {
 // Counts returns the router's counters.
 func (r *Router) Counts() *Counters { return &r.counts }
 
-// undelivered bounces a stanza that nobody took (RFC 6121 sections 8.5.2.2 and 8.5.3.2). Errors,
-// results and presence are dropped: answering them could go on forever.
-func (r *Router) undelivered(src *session.Session, st *stanza.Stanza, b *session.Batch) {
-	r.Bounce(src, st, b, "cancel", "service-unavailable", "")
-}
-
-// mayBounce reports whether an error may answer the stanza.
+// mayBounce reports whether an error may answer the stanza. Errors, results and presence are
+// dropped: answering them could go on forever.
 func mayBounce(st *stanza.Stanza) bool {
 	t := string(st.Get(st.Type.Value))
 	switch st.Kind {
@@ -86,6 +81,7 @@ func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byt
 		}
 		written = 0
 	}
+	r.returned(ctx, gone, b)
 }
 
 // sendBack takes care of one stanza, already stamped with its sender, that a dying session of

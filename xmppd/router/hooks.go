@@ -110,11 +110,12 @@ func (r *Router) received(ctx context.Context, owner stanza.JID, u *session.User
 	return nil
 }
 
-// delivered runs the hooks that follow a delivery; true if the message is in good hands.
+// delivered runs the hooks that follow a delivery; true if the message is in good hands. Marks are
+// about messages that go the usual way: one that nobody took is offered to all.
 func (r *Router) delivered(ctx context.Context, owner stanza.JID, u *session.User, p *module.Passage, took []*session.Session) bool {
 	good := len(took) > 0
 	for _, e := range r.hooks.after {
-		if marked(e, u) && e.MessageDelivered(ctx, owner, p, took) {
+		if (len(took) == 0 || marked(e, u)) && e.MessageDelivered(ctx, owner, p, took) {
 			good = true
 		}
 	}
@@ -174,6 +175,15 @@ func (r *Router) Ended(ctx context.Context, s *session.Session) {
 	for _, e := range r.hooks.all {
 		if e.Ended != nil {
 			e.Ended(ctx, s)
+		}
+	}
+}
+
+// returned tells the modules that what a session was given and did not get has found its way.
+func (r *Router) returned(ctx context.Context, gone *session.Session, b *session.Batch) {
+	for _, e := range r.hooks.all {
+		if e.Returned != nil {
+			e.Returned(ctx, gone, b)
 		}
 	}
 }

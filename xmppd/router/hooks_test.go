@@ -17,6 +17,7 @@ type watcher struct {
 	interest                            session.Interest
 	sent, message, received, delivered  map[string]int
 	took                                int
+	returned                            []string
 	refuse, blocked, replaced, inCharge string // ids; blocked is a bare JID
 }
 
@@ -54,6 +55,7 @@ func (w *watcher) Extend(e *module.Extension) {
 		w.took = len(took)
 		return w.inCharge == id(p)
 	}
+	e.Returned = func(_ context.Context, s *session.Session, _ *session.Batch) { w.returned = append(w.returned, s.Full) }
 	e.Blocks = func(_ context.Context, owner, other stanza.JID) (bool, error) {
 		return w.blocked == owner.String()+" "+other.Bare().String(), nil
 	}
@@ -169,6 +171,40 @@ func TestHooksDecide(t *testing.T) {
 	w.send(t, a, "<message to='b@d/1' id='9'/>")
 	if h.sent["9"] != 0 || h.received["9"] != 1 {
 		t.Errorf("a mark on the receiver alone: sent %d, received %d", h.sent["9"], h.received["9"])
+	}
+}
+
+// TestHooksOfTheUndelivered: what nobody took is offered to modules whatever the marks are, at once
+// or when the session that took it dies, and then they are told of its end.
+func TestHooksOfTheUndelivered(t *testing.T) {
+	w, h := newWorld(t, router.Faults{}), newWatcher()
+	if err := w.router.Add(h); err != nil {
+		t.Fatal(err)
+	}
+	a, b := w.login("a@d/x"), w.login("b@d/1")
+	h.interest.Drop(a.User())
+	h.interest.Drop(b.User())
+	w.send(t, a, "<message to='b@d/1' id='1'/>")
+	if h.delivered["1"] != 0 {
+		t.Error("a message that went the usual way was seen")
+	}
+	h.inCharge = "2"
+	w.send(t, a, "<message to='b@d' type='chat' id='2'/>") // b is not available
+	b.Out.Fail(session.ErrClosed)
+	h.inCharge += "3"
+	w.send(t, a, "<message to='b@d/1' id='3'/>")
+	if h.delivered["2"] != 1 || h.delivered["3"] != 1 {
+		t.Errorf("what nobody took: %v", h.delivered)
+	}
+	if got := string(w.sinks["a@d/x"].got); strings.Contains(got, "id='2'") || !strings.Contains(got, "id='3'") {
+		t.Errorf("the sender got %q", got)
+	}
+	var batch session.Batch
+	left := "<message from='a@d/x' id='4'/><message from='a@d/x' id='5'/>"
+	w.table.Unbind(b)
+	w.router.Return(t.Context(), b, [][]byte{[]byte(left)}, 10, &batch)
+	if h.delivered["4"] != 1 || h.delivered["5"] != 1 || len(h.returned) != 1 || h.returned[0] != b.Full {
+		t.Errorf("returned: %v, end of %v", h.delivered, h.returned)
 	}
 }
 

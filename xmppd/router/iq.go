@@ -62,7 +62,7 @@ func (r *Router) answer(ctx context.Context, p *module.Passage) error {
 	if !route.Fast {
 		p.Batch.Flush()
 	}
-	iq := &module.IQ{From: p.From, Target: target, Set: string(st.Get(st.Type.Value)) == "set", Stanza: st}
+	iq := &module.IQ{Src: p.Src, Batch: p.Batch, From: p.From, Target: target, Set: string(st.Get(st.Type.Value)) == "set", Stanza: st}
 	payload, err := route.Handle(ctx, iq)
 	if err != nil {
 		return err

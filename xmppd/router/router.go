@@ -110,10 +110,9 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	if (st.Kind == stanza.Message || st.Kind == stanza.IQ) && st.To.Present() {
 		dst := r.table.Lookup(st.Get(st.To.Value))
 		if dst != nil && !r.hooks.concerned(st.Kind, src.User(), dst.User()) && validIQ(st) {
-			if !r.forward(src, st, dst, b) {
-				r.undelivered(src, st, b)
-			}
-			return nil
+			if r.forward(src, st, dst, b) {
+				return nil
+			} // else it may go elsewhere, or be kept
 		}
 	}
 	if st.Kind == stanza.Nonza {

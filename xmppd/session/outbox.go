@@ -75,6 +75,15 @@ type Outbox struct {
 	closed  bool  // nothing more is taken in
 	reason  error // why it was closed by somebody else than its reader
 	err     error // first failure of the transport
+	waits   []wait
+	taken   uint64 // bytes taken in, ever
+	gone    uint64 // bytes of whole chunks written, ever
+}
+
+// wait is a call of After.
+type wait struct {
+	at uint64 // of taken
+	f  func()
 }
 
 // Init prepares an outbox. limit is in bytes; spawn must run its argument on a new goroutine that
@@ -109,6 +118,7 @@ func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
 		return false, false
 	}
 	c.b = append(append(append(append(c.b, p0...), p1...), p2...), p3...)
+	o.taken += uint64(len(p0) + len(p1) + len(p2) + len(p3))
 	owe = !o.owed
 	o.owed = true
 	o.mu.Unlock()
@@ -169,8 +179,31 @@ func (o *Outbox) written(err error) {
 		o.closed = true
 		return
 	}
+	o.gone += uint64(len(o.w.b))
 	o.pool.put(o.w)
 	o.w, o.off = nil, 0
+	o.passed()
+}
+
+// After runs f, in a goroutine that the server waits for, once everything taken in up to now is
+// with the network. If the outbox ends before, f is not run.
+func (o *Outbox) After(f func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.waits = append(o.waits, wait{o.taken, f})
+	o.passed()
+}
+
+// passed starts what waited for what is written. mu must be held.
+func (o *Outbox) passed() {
+	n := 0
+	for n < len(o.waits) && o.waits[n].at <= o.gone && o.spawn(o.waits[n].f) {
+		n++
+	}
+	o.waits = o.waits[n:]
+	if len(o.waits) == 0 {
+		o.waits = nil
+	}
 }
 
 // Finish takes in the last bytes of the stream and waits until everything is written or the time

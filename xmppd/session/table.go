@@ -26,6 +26,7 @@ type User struct {
 	To       []byte                     // the attribute ` to='bare JID'`, escaped
 	sessions atomic.Pointer[[]*Session] // copied on write
 	idle     atomic.Uint32              // marks that modules have dropped (Interest)
+	memos    memos
 
 	mu       sync.Mutex
 	contacts *Contacts // nil: not loaded
