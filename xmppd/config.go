@@ -11,6 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/web"
 )
 
 // Config is the configuration of a server; the TOML file has the same keys. Defaults makes one.
@@ -18,11 +19,13 @@ type Config struct {
 	Domain string `toml:"domain"`
 	Data   string `toml:"data"` // directory
 
-	ListenC2S  string `toml:"listen_c2s"`  // host:port; plain, then STARTTLS. Empty: off
-	ListenTLS  string `toml:"listen_tls"`  // host:port; TLS from the first byte. Empty: off
-	ListenHTTP string `toml:"listen_http"` // host:port; /healthz and /metrics. Empty: off
+	ListenC2S string `toml:"listen_c2s"` // host:port; plain, then STARTTLS. Empty: off
+	ListenTLS string `toml:"listen_tls"` // host:port; TLS from the first byte. Empty: off
 	// ListenComponent is where external components connect (XEP-0114), host:port. Empty: off
 	ListenComponent string `toml:"listen_component"`
+	ListenHTTP      string `toml:"listen_http"` // host:port; web clients, /healthz and /metrics. Empty: off
+	// ListenHTTPS is the same through TLS.
+	ListenHTTPS string `toml:"listen_https"`
 
 	TLSCert           string `toml:"tls_cert"` // PEM file; empty: a self-signed one in Data
 	TLSKey            string `toml:"tls_key"`
@@ -32,12 +35,35 @@ type Config struct {
 	LogLevel  string `toml:"log_level"`  // debug, info, warn, error
 	LogFormat string `toml:"log_format"` // text or json
 
+	Web      WebConfig       `toml:"web"`
 	Modules  ModulesConfig   `toml:"modules"`
 	Limits   LimitsConfig    `toml:"limits"`
 	Presence PresenceConfig  `toml:"presence"`
 	Accounts []AccountConfig `toml:"account"`
 	// Components may connect to ListenComponent.
 	Components []ComponentConfig `toml:"component"`
+}
+
+// WebConfig is about clients that come over HTTP: WebSocket and BOSH.
+type WebConfig struct {
+	URL            string   `toml:"url"`             // public address of the HTTP listener; empty: as the client says
+	Origins        []string `toml:"origins"`         // of pages that may use the server; empty: any
+	TrustedProxies []string `toml:"trusted_proxies"` // addresses or networks whose X-Forwarded-* is believed
+}
+
+func (w *WebConfig) check() error {
+	if w.URL != "" {
+		if err := web.CheckURL(w.URL); err != nil {
+			return fmt.Errorf("web.url %q %w", w.URL, err)
+		}
+	}
+	if _, err := web.ParseOrigins(w.Origins); err != nil {
+		return fmt.Errorf("web.origins: %w", err)
+	}
+	if _, err := web.ParseProxies(w.TrustedProxies); err != nil {
+		return fmt.Errorf("web.trusted_proxies: %w", err)
+	}
+	return nil
 }
 
 // ModulesConfig switches extensions off.
@@ -136,6 +162,9 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
 	}
 	c.Domain = j.Domain
+	if err := c.Web.check(); err != nil {
+		return err
+	}
 	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence, c.Presence.PerMinute, c.Presence.Bytes} {
 		if l < 0 {
 			return errors.New("a limit can't be negative")
@@ -145,7 +174,7 @@ func (c *Config) Check() error {
 		return fmt.Errorf("limits.stanza_bytes is %d; RFC 6120 section 13.12 wants 10000 at least", n)
 	}
 	if c.InsecurePlaintext {
-		for _, addr := range []string{c.ListenC2S, c.ListenTLS} {
+		for _, addr := range []string{c.ListenC2S, c.ListenTLS, c.ListenHTTP} {
 			if addr != "" && !loopback(addr) {
 				return fmt.Errorf("--insecure-plaintext sends passwords in the clear, so it works on loopback addresses only; %q is none: listen on 127.0.0.1 or leave the flag away", addr)
 			}

@@ -1,6 +1,7 @@
 package xmppd
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/c2s"
+	"github.com/rosterdb/rosterdb/xmppd/web"
+	"github.com/rosterdb/rosterdb/xmppd/websocket"
 )
 
 // serveHTTP serves until Close.
@@ -25,7 +31,26 @@ func (s *Server) serveHTTP(l net.Listener, h http.Handler) {
 	})
 }
 
-// publicHandler serves --listen-http.
+// serveWeb serves --listen-http and --listen-https, which offer the same.
+func (s *Server) serveWeb(tlsConfig *tls.Config) {
+	if s.httpListener == nil && s.httpsListener == nil {
+		return
+	}
+	h := s.publicHandler()
+	if l := s.httpListener; l != nil {
+		s.log.Info("listening", "for", "http", "addr", l.Addr().String())
+		s.serveHTTP(l, h)
+	}
+	if l := s.httpsListener; l != nil {
+		s.log.Info("listening", "for", "https", "addr", l.Addr().String())
+		// Neither HTTP/2, which can't be upgraded to WebSocket, nor client certificates: a browser
+		// would ask its user for one.
+		cfg := tlsConfig.Clone()
+		cfg.NextProtos, cfg.ClientAuth = []string{"http/1.1"}, tls.NoClientCert
+		s.serveHTTP(c2s.ListenTLS(l, cfg), h)
+	}
+}
+
 func (s *Server) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -33,5 +58,20 @@ func (s *Server) publicHandler() http.Handler {
 		_ = json.NewEncoder(w).Encode(map[string]any{"ok": true, "domain": s.cfg.Domain, "version": Version})
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
+	s.handleWeb(mux)
 	return mux
+}
+
+// handleWeb adds the ways in for web clients. Config.Check has seen the configuration.
+func (s *Server) handleWeb(mux *http.ServeMux) {
+	proxies, _ := web.ParseProxies(s.cfg.Web.TrustedProxies)
+	origins, _ := web.ParseOrigins(s.cfg.Web.Origins)
+	meta := web.HostMeta{URL: s.cfg.Web.URL, Proxies: proxies}
+	mux.HandleFunc("GET /.well-known/host-meta", meta.XML)
+	mux.HandleFunc("GET /.well-known/host-meta.json", meta.JSON)
+	mux.Handle("GET "+web.WebSocketPath, websocket.New(websocket.Config{
+		Streams: s.c2s, Peer: proxies.Peer, Origin: origins.Allow,
+		Limits: stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
+		Log:    s.log, Registerer: s.registry,
+	}))
 }

@@ -55,7 +55,7 @@ type Server struct {
 
 	components *component.Server
 
-	c2sListener, tlsListener, httpListener, adminListener, componentListener net.Listener
+	c2sListener, tlsListener, httpListener, httpsListener, adminListener, componentListener net.Listener
 
 	web   []*http.Server
 	wg    sync.WaitGroup
@@ -130,7 +130,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.newComponents(r); err != nil {
 		return err
 	}
-	s.serve()
+	s.serve(tlsConfig)
 	return nil
 }
 
@@ -144,6 +144,7 @@ func (s *Server) listen() error {
 		{s.cfg.ListenTLS, "--listen-tls", &s.tlsListener},
 		{s.cfg.ListenHTTP, "--listen-http", &s.httpListener},
 		{s.cfg.ListenComponent, "--listen-component", &s.componentListener},
+		{s.cfg.ListenHTTPS, "--listen-https", &s.httpsListener},
 	} {
 		if l.addr == "" {
 			continue
@@ -160,7 +161,7 @@ func (s *Server) listen() error {
 	return nil
 }
 
-func (s *Server) serve() {
+func (s *Server) serve(tlsConfig *tls.Config) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopRunners = stop
 	for _, r := range s.runners {
@@ -168,10 +169,7 @@ func (s *Server) serve() {
 	}
 	s.serveC2S(s.c2sListener, false)
 	s.serveC2S(s.tlsListener, true)
-	if s.httpListener != nil {
-		s.log.Info("listening", "for", "http", "addr", s.httpListener.Addr().String())
-		s.serveHTTP(s.httpListener, s.publicHandler())
-	}
+	s.serveWeb(tlsConfig)
 	s.serveComponents()
 	if l := s.listenAdmin(); l != nil {
 		s.adminListener = l
@@ -202,6 +200,14 @@ func (s *Server) Addrs() (c2s, tls, http string) {
 	return addr(s.c2sListener), addr(s.tlsListener), addr(s.httpListener)
 }
 
+// AddrHTTPS tells where the server listens for HTTPS; empty if it doesn't.
+func (s *Server) AddrHTTPS() string {
+	if s.httpsListener == nil {
+		return ""
+	}
+	return s.httpsListener.Addr().String()
+}
+
 // Accounts manages the server's accounts while it runs.
 func (s *Server) Accounts() *Accounts { return s.accounts }
 
@@ -221,7 +227,7 @@ func (s *Server) Close() error {
 		errs = append(errs, h.Close())
 	}
 	// Those that were served are closed by now.
-	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.adminListener, s.componentListener} {
+	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.httpsListener, s.adminListener, s.componentListener} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, fmt.Errorf("close listener: %w", err))

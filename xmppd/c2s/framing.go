@@ -76,6 +76,9 @@ func (s *Server) Negotiate(f Framing, p Peer) (*Stream, error) {
 	return &st, nil
 }
 
+// Context is that of the streams: it ends when Close has given up waiting for them.
+func (s *Server) Context() context.Context { return s.ctx }
+
 // Leave tells the server that nothing is left of a stream that Negotiate has returned.
 func (st *Stream) Leave() { st.srv.leave() }
 

@@ -25,7 +25,8 @@ func serve() *cli.Command {
 			&cli.StringFlag{Name: "listen-tls", Usage: "`HOST:PORT` for clients that use TLS from the first byte"},
 			&cli.StringFlag{Name: "listen-component", Usage: "`HOST:PORT` for external components (XEP-0114), in the clear"},
 			&cli.StringSliceFlag{Name: "component", Usage: "`NAME=SECRET` of a component that may connect; again for more. Others can see it in the list of processes: the file's [[component]] takes a secret_file"},
-			&cli.StringFlag{Name: "listen-http", Usage: "`HOST:PORT` for /healthz and /metrics"},
+			&cli.StringFlag{Name: "listen-http", Usage: "`HOST:PORT` for web clients (/ws, /bosh), /healthz and /metrics"},
+			&cli.StringFlag{Name: "listen-https", Usage: "`HOST:PORT` for the same through TLS"},
 			&cli.StringFlag{Name: "tls-cert", Usage: "certificate chain, a PEM `FILE`"},
 			&cli.StringFlag{Name: "tls-key", Usage: "private key, a PEM `FILE`"},
 			&cli.StringFlag{Name: "registration", Usage: "may strangers make accounts: `open|closed`"},
@@ -63,8 +64,9 @@ func configOf(c *cli.Context) (xmppd.Config, error) {
 	}
 	for name, to := range map[string]*string{
 		"domain": &cfg.Domain, "data": &cfg.Data, "listen-c2s": &cfg.ListenC2S,
-		"listen-tls": &cfg.ListenTLS, "listen-http": &cfg.ListenHTTP, "listen-component": &cfg.ListenComponent,
-		"tls-cert": &cfg.TLSCert, "tls-key": &cfg.TLSKey, "registration": &cfg.Registration,
+		"listen-tls": &cfg.ListenTLS, "listen-http": &cfg.ListenHTTP, "listen-https": &cfg.ListenHTTPS,
+		"listen-component": &cfg.ListenComponent,
+		"tls-cert":         &cfg.TLSCert, "tls-key": &cfg.TLSKey, "registration": &cfg.Registration,
 		"log-level": &cfg.LogLevel, "log-format": &cfg.LogFormat,
 	} {
 		if c.IsSet(name) {
