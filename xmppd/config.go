@@ -42,6 +42,7 @@ type Config struct {
 	Accounts []AccountConfig `toml:"account"`
 	// Components may connect to ListenComponent.
 	Components []ComponentConfig `toml:"component"`
+	Portal     PortalConfig      `toml:"portal"`
 }
 
 // WebConfig is about clients that come over HTTP: WebSocket and BOSH.
@@ -163,6 +164,9 @@ func (c *Config) Check() error {
 	}
 	c.Domain = j.Domain
 	if err := c.Web.check(); err != nil {
+		return err
+	}
+	if err := c.Portal.check(c.Domain); err != nil {
 		return err
 	}
 	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence, c.Presence.PerMinute, c.Presence.Bytes} {

@@ -54,8 +54,9 @@ type Server struct {
 	registry *prometheus.Registry
 
 	components *component.Server
+	events     http.Handler // of the portal; nil without its listener
 
-	c2sListener, tlsListener, httpListener, httpsListener, adminListener, componentListener net.Listener
+	c2sListener, tlsListener, httpListener, httpsListener, adminListener, componentListener, portalListener net.Listener
 
 	web   []*http.Server
 	wg    sync.WaitGroup
@@ -130,6 +131,9 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.newComponents(r); err != nil {
 		return err
 	}
+	if s.events, err = s.newPortal(r); err != nil {
+		return err
+	}
 	s.serve(tlsConfig)
 	return nil
 }
@@ -145,6 +149,7 @@ func (s *Server) listen() error {
 		{s.cfg.ListenHTTP, "--listen-http", &s.httpListener},
 		{s.cfg.ListenComponent, "--listen-component", &s.componentListener},
 		{s.cfg.ListenHTTPS, "--listen-https", &s.httpsListener},
+		{s.cfg.Portal.Listen, "portal.listen", &s.portalListener},
 	} {
 		if l.addr == "" {
 			continue
@@ -171,6 +176,7 @@ func (s *Server) serve(tlsConfig *tls.Config) {
 	s.serveC2S(s.tlsListener, true)
 	s.serveWeb(tlsConfig)
 	s.serveComponents()
+	s.servePortal()
 	if l := s.listenAdmin(); l != nil {
 		s.adminListener = l
 		s.serveHTTP(l, s.adminHandler())
@@ -227,7 +233,7 @@ func (s *Server) Close() error {
 		errs = append(errs, h.Close())
 	}
 	// Those that were served are closed by now.
-	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.httpsListener, s.adminListener, s.componentListener} {
+	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.httpsListener, s.adminListener, s.componentListener, s.portalListener} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, fmt.Errorf("close listener: %w", err))

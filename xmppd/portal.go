@@ -1,0 +1,70 @@
+package xmppd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/portal"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+)
+
+// PortalConfig is the listener for the events of a portal.
+type PortalConfig struct {
+	Listen        string `toml:"listen"`         // host:port. Empty: off
+	SecretFile    string `toml:"secret_file"`    // its first line is the secret, 16 bytes or more
+	WindowSeconds int    `toml:"window_seconds"` // how far a time stamp may be off; 0: 300
+	From          string `toml:"from"`           // the JID that messages come from; empty: the domain
+}
+
+// check reports what can't work, and fills in what is empty.
+func (c *PortalConfig) check(domain string) error {
+	if c.Listen == "" {
+		return nil
+	}
+	if c.From == "" {
+		c.From = domain
+	}
+	j, err := stanza.ParseJID(c.From)
+	switch {
+	case c.SecretFile == "":
+		return errors.New("portal.listen is given, and no portal.secret_file")
+	case err != nil || j.Domain != domain:
+		return fmt.Errorf("portal.from is %q, which is no JID of %s", c.From, domain)
+	case c.WindowSeconds < 0:
+		return errors.New("portal.window_seconds can't be negative")
+	}
+	c.From = j.String()
+	return nil
+}
+
+// newPortal makes the handler of the portal's listener; nil if there is none.
+func (s *Server) newPortal(r *router.Router) (http.Handler, error) {
+	if s.portalListener == nil {
+		return nil, nil
+	}
+	c := s.cfg.Portal
+	text, err := os.ReadFile(c.SecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("portal.secret_file: %w", err)
+	}
+	secret, _, _ := bytes.Cut(text, []byte("\n"))
+	return portal.New(portal.Config{
+		Secret: bytes.TrimRight(secret, "\r"), Window: time.Duration(c.WindowSeconds) * time.Second, From: c.From,
+		Injector: r, Store: s.records, Log: s.log, Registerer: s.registry,
+	})
+}
+
+func (s *Server) servePortal() {
+	if s.portalListener == nil {
+		return
+	}
+	s.log.Info("listening", "for", "portal", "addr", s.portalListener.Addr().String())
+	mux := http.NewServeMux()
+	mux.Handle("/portal", s.events)
+	s.serveHTTP(s.portalListener, mux)
+}
