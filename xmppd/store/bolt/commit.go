@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"go.etcd.io/bbolt"
 
@@ -58,6 +59,8 @@ func (s *Store) Update(ctx context.Context, owner string, f func(store.Tx) error
 func (s *Store) commitLoop() {
 	defer s.abandon()
 	for s.wait() {
+		// Those that were just answered may be about to come back: let them run first.
+		runtime.Gosched()
 		s.commitBatch()
 		s.answer()
 	}
