@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -16,6 +18,7 @@ import (
 type shared struct {
 	members []account.Member // in the order of names
 	group   map[string]string
+	digest  uint64 // of members: equal ones have the same, after a restart too
 }
 
 func (s *shared) both(a, b string) bool {
@@ -37,9 +40,12 @@ func (g *groups) load() *shared { return g.now.Load() }
 
 func (g *groups) set(members []account.Member) {
 	s := &shared{members: members, group: make(map[string]string, len(members))}
+	d := xxhash.New()
 	for _, m := range members {
 		s.group[m.Name] = m.Group
+		_, _ = d.WriteString(m.Name + "\x00" + m.Group + "\x00")
 	}
+	s.digest = d.Sum64()
 	g.now.Store(s)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // NSRoster is the namespace of roster requests and pushes (RFC 6121 section 2.1).
@@ -36,31 +37,44 @@ func (s *Service) handleRoster(ctx context.Context, iq *module.IQ) ([]byte, erro
 	return nil, s.rosterSet(ctx, iq)
 }
 
-// rosterGet answers with the roster, or with nothing if the client has that version (RFC 6121
-// sections 2.1.4 and 2.6.3).
+// rosterGet answers with the roster, or with nothing if the client has it, or can be told what it
+// has missed (RFC 6121 sections 2.1.4 and 2.6.3).
+//
+// The session gets pushes from when the result is in its queue, and then first those that it has
+// missed: a push between the reading of the roster and its sending would be undone by the result.
 func (s *Service) rosterGet(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	owner := iq.From.Bare()
-	known, versions := requestedVersion(iq)
-	// The session hears of changes from here on; one that comes before the result repeats it.
-	if sess := s.table.Get(iq.From.String()); sess != nil {
-		sess.WantsRoster(versions)
+	sess := s.table.Get(iq.From.String())
+	if sess == nil {
+		return nil, nil // the session has ended meanwhile
 	}
+	has, named, versions := requestedVersion(iq)
 	unlock := s.lock(owner, owner)
 	defer unlock()
-	ver, err := s.version(ctx, owner)
+	sess.SetInterest(false, false)
+	now, err := s.version(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
-	if versions && known == ver && ver != "" {
-		return nil, nil
+	if named {
+		known, err := s.known(ctx, owner, has, now)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			has.shared = now.shared
+			iq.After = func(b *session.Batch) { s.catchUp(ctx, sess, owner, has, true, b) }
+			return nil, nil
+		}
 	}
-	items, err := s.items(ctx, owner)
+	items, err := s.items(ctx, owner, now.shared)
 	if err != nil {
 		return nil, err
 	}
+	iq.After = func(b *session.Batch) { s.catchUp(ctx, sess, owner, now, versions, b) }
 	out := []byte("<query xmlns='" + NSRoster + "'")
-	if versions && ver != "" {
-		out = stanza.AppendAttr(out, "ver", ver)
+	if versions {
+		out = stanza.AppendAttr(out, "ver", now.String())
 	}
 	out = append(out, '>')
 	for i := range items {
@@ -69,23 +83,12 @@ func (s *Service) rosterGet(ctx context.Context, iq *module.IQ) ([]byte, error) 
 	return append(out, "</query>"...), nil
 }
 
-// requestedVersion is the version that the client has, and whether it knows versions at all.
-func requestedVersion(iq *module.IQ) (ver string, versions bool) {
-	p := stanza.Parse(iq.Payload())
-	if p.Next() != stanza.Start {
-		return "", false
-	}
-	v, ok := p.Attr("ver")
-	return string(v), ok
-}
-
 // items is the roster as its owner sees it.
-func (s *Service) items(ctx context.Context, owner stanza.JID) ([]account.Item, error) {
+func (s *Service) items(ctx context.Context, owner stanza.JID, g *shared) ([]account.Item, error) {
 	items, err := s.store.Roster(ctx, owner.Local)
 	if err != nil {
 		return nil, err
 	}
-	g := s.groups.load()
 	items = slices.DeleteFunc(items, func(it account.Item) bool {
 		return !it.Listed || s.fromGroups(g, owner.Local, it.Contact)
 	})
@@ -133,29 +136,36 @@ func appendRemoved(dst []byte, contact string) []byte {
 // push sends a roster push to the interested sessions of an account (RFC 6121 section 2.1.6). The
 // lock of the roster must be held, for the version to be that of the change.
 func (s *Service) push(ctx context.Context, owner stanza.JID, item func([]byte) []byte, b *mail) {
-	ver, asked := "", false
+	ver := ""
 	for _, dst := range s.table.User(owner.String()).Sessions() {
 		pushes, versions := dst.Interested()
-		if !pushes {
-			continue
-		}
-		if versions && !asked {
-			var err error
-			if ver, err = s.version(ctx, owner); err != nil {
+		if versions && ver == "" {
+			now, err := s.version(ctx, owner)
+			if err != nil {
 				s.log.Error("roster push without version", "account", owner, "error", err)
 			}
-			asked = true
+			ver = now.String()
 		}
-		out := append([]byte("<iq type='set'"), " id='push"...)
-		out = append(strconv.AppendUint(out, s.pushes.Add(1), 36), '\'')
-		out = stanza.AppendAttr(out, "to", dst.Full)
-		out = append(out, "><query xmlns='"+NSRoster+"'"...)
-		if versions && ver != "" {
-			out = stanza.AppendAttr(out, "ver", ver)
+		switch {
+		case versions:
+			s.pushTo(dst, ver, item, b.Batch)
+		case pushes:
+			s.pushTo(dst, "", item, b.Batch)
 		}
-		out = append(item(append(out, '>')), "</query></iq>"...)
-		b.Send(dst, out, nil, nil, nil)
 	}
+}
+
+// pushTo sends a roster push to one session.
+func (s *Service) pushTo(dst *session.Session, ver string, item func([]byte) []byte, b *session.Batch) {
+	out := append([]byte("<iq type='set'"), " id='push"...)
+	out = append(strconv.AppendUint(out, s.pushes.Add(1), 36), '\'')
+	out = stanza.AppendAttr(out, "to", dst.Full)
+	out = append(out, "><query xmlns='"+NSRoster+"'"...)
+	if ver != "" {
+		out = stanza.AppendAttr(out, "ver", ver)
+	}
+	out = append(item(append(out, '>')), "</query></iq>"...)
+	b.Send(dst, out, nil, nil, nil)
 }
 
 func (s *Service) pushItem(ctx context.Context, owner stanza.JID, it *account.Item, b *mail) {
@@ -164,5 +174,5 @@ func (s *Service) pushItem(ctx context.Context, owner stanza.JID, it *account.It
 
 // Extend implements module.Extender: the stream features of RFC 6121 sections 2.6.1 and 3.4.1.
 func (s *Service) Extend(e *module.Extension) {
-	e.StreamFeatures = "<sub xmlns='urn:xmpp:features:pre-approval'/>"
+	e.StreamFeatures = "<ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/>"
 }

@@ -71,6 +71,9 @@ type IQ struct {
 	Target stanza.JID // the domain, or the bare JID of an account
 	Set    bool
 	Stanza *stanza.Stanza
+	// After is called once the result is in the sender's queue, if the handler has set it: what it
+	// sends comes behind the result.
+	After func(*session.Batch)
 }
 
 // Payload is the child element of the IQ, as received.

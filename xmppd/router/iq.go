@@ -69,5 +69,8 @@ func (r *Router) answer(ctx context.Context, p *module.Passage) error {
 	}
 	r.counts.Answered.Add(1)
 	p.Batch.Send(p.Src, stanza.AppendIQResult(nil, st, payload), nil, nil, nil)
+	if iq.After != nil {
+		iq.After(p.Batch)
+	}
 	return nil
 }

@@ -36,15 +36,15 @@ func (s *Session) Hidden() bool {
 	return s.hidden
 }
 
-// WantsRoster records that the session has asked for its roster (RFC 6121 section 2.2), and
-// whether it said that it knows versions (section 2.6).
-func (s *Session) WantsRoster(versions bool) {
+// SetInterest says whether the session gets roster pushes, because it has asked for the roster (RFC
+// 6121 section 2.2), and whether with their version (section 2.6).
+func (s *Session) SetInterest(pushes, versions bool) {
 	s.mu.Lock()
-	s.roster, s.versions = true, versions
+	s.roster, s.versions = pushes, versions
 	s.mu.Unlock()
 }
 
-// Interested reports whether the session gets roster pushes, and whether with their version.
+// Interested reports what SetInterest has said.
 func (s *Session) Interested() (pushes, versions bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
