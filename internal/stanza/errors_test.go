@@ -54,7 +54,7 @@ var violations = map[string][]string{
 	},
 	"bad-namespace-prefix": {
 		"<x:a/>", "<a x:b='1'/>", "<a><x:b/></a>", "<a><b xmlns:x='u'/><x:c/></a>", "<a xmlns:x='u'/><x:a/>", "<a xmlns:x='u'><b/></a><a x:b='1'/>",
-		"<xmlns:a/>", "<X:a xmlns:x='u'/>",
+		"<xmlns:a/>", "<X:a xmlns:x='u'/>", "<c:iq xmlns:c='jabber:client'/>", "<a xmlns:c='jabber&#58;client'><c:b/></a>",
 	},
 	"unsupported-encoding": {
 		"<a>\xff</a>", "<a>\xc0\x80</a>", "<a>\xed\xa0\x80</a>", "<a>\xf4\x90\x80\x80</a>", "<a>\xe2\x82</a>", "<a>\x80</a>", "<a b='\xff'/>", "<a\xff/>", "<\xff/>", "<a><![CDATA[\xfe]]></a>",

@@ -73,8 +73,15 @@ func (s *Scanner) declare(b []byte) flow {
 // resolve checks that the prefixes of the current tag are declared and that no
 // attribute is given twice, be it by two prefixes of one namespace.
 func (s *Scanner) resolve(b []byte) flow {
-	if s.name.colon > 0 && !s.known(b, s.name) {
-		return s.undeclared(b, s.name)
+	if s.name.colon > 0 {
+		uri, declared := s.lookup(b, s.name.prefix(b))
+		switch {
+		case !declared && !s.known(b, s.name):
+			return s.undeclared(b, s.name)
+		case declared && sameText(b[uri.start:uri.end], NSClient):
+			// RFC 6120, section 4.8.5: not to be passed on as it is.
+			return s.fail("bad-namespace-prefix", "elements of "+NSClient+" have no prefix")
+		}
 	}
 	for i := range s.attrs {
 		a := &s.attrs[i].name

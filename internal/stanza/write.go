@@ -96,7 +96,6 @@ func AppendIQResult(dst []byte, st *Stanza, payload []byte) []byte {
 }
 
 func appendReply(dst []byte, st *Stanza, fromJID, typ string) []byte {
-	// Not as written: the stanza's prefix is not declared in the reply.
 	dst = append(append(dst, '<'), st.Kind.element()...)
 	dst = AppendAttr(dst, "type", typ)
 	dst = appendCopy(dst, "id", st, st.ID)

@@ -56,7 +56,7 @@ func TestReplies(t *testing.T) {
 			result: "<iq type='result' id='2'><r/></iq>",
 		},
 		{in: "<message to='x'><body/></message>", want: "<message type='error' from='x'>" + service + "</message>"},
-		{in: "<c:presence xmlns:c='jabber:client' from='y'/>", want: "<presence type='error' to='y'>" + service + "</presence>"},
+		{in: "<presence xmlns='jabber:client' from='y'/>", want: "<presence type='error' to='y'>" + service + "</presence>"},
 		{in: "<message type='error' id='3'/>"},
 		{in: "<iq type='result' id='4'/>"},
 		{in: "<r xmlns='urn:xmpp:sm:3'/>"},

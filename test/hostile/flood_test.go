@@ -13,6 +13,7 @@ import (
 func befriend(t *testing.T, s *xmppd.Server) (carol, mallory *xmppraw.Client) {
 	t.Helper()
 	carol, mallory = xmppraw.Online(t, s, "carol", "victim"), xmppraw.Online(t, s, "mallory", "r")
+	carol.Send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>") // to be told of changes
 	carol.Send("<presence type='subscribe' to='mallory@" + xmppraw.Domain + "'/>")
 	mallory.Want("type='subscribe'")
 	mallory.Send("<presence type='subscribed' to='carol@" + xmppraw.Domain + "'/>")

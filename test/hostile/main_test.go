@@ -64,10 +64,10 @@ func boundTLS(t *testing.T, s *xmppd.Server, resource string) *xmppraw.Client {
 // run makes attacks from one stage, while bystanders chat.
 func run(t *testing.T, s *xmppd.Server, from stage, by *bystanders, attacks []attack) {
 	t.Helper()
-	for i, a := range attacks {
+	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			c := from(t, s, fmt.Sprint("r", i))
+			c := from(t, s, fmt.Sprint("r", by.attackers.Add(1)))
 			_ = c.TrySend(a.send)
 			judge(t, c, a.want)
 			by.goOn(t, 1)
@@ -118,8 +118,10 @@ func judge(t *testing.T, c *xmppraw.Client, want string) {
 type bystanders struct {
 	a, b   *xmppraw.Client
 	rounds atomic.Int64
-	stop   atomic.Bool
-	done   chan error
+	// attackers numbers resources.
+	attackers atomic.Int64
+	stop      atomic.Bool
+	done      chan error
 }
 
 // chat starts bystanders; the end of the test checks that nothing was lost between them and that

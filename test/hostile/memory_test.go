@@ -183,7 +183,7 @@ func TestDeafClient(t *testing.T) {
 					}
 					sent <- err
 				}()
-				sender.Want("<recipient-unavailable ")
+				sender.Want("<service-unavailable ")
 				// Half of all, at the least, come back: the kernel's buffers are not that large.
 				for range messages / 2 {
 					sender.Want("</error></message>")

@@ -106,6 +106,7 @@ func beforeLogin() []attack {
 		{"TLS behind starttls at once", startTLS + "\n\x16\x03\x01", "policy-violation"},
 		{"registration that is closed", "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>x</username><password>y</password></query></iq></stream:stream>", "end"},
 		{"three wrong passwords", strings.Repeat(xmppraw.Plain("mallory", "wrong"), 3), "policy-violation"},
+		{"one login after another", strings.Repeat(auth("SCRAM-SHA-1", ""), 10), "policy-violation"},
 		{"three aborts", strings.Repeat("<abort xmlns='"+xmppraw.NSSASL+"'/>", 3), "policy-violation"},
 	}
 }
@@ -118,11 +119,13 @@ func sasl() []attack {
 		{"challenge from a client", "<challenge xmlns='" + xmppraw.NSSASL + "'/>", "sasl malformed-request"},
 		{"abort", "<abort xmlns='" + xmppraw.NSSASL + "'/>", "sasl aborted"},
 		{"abort in an exchange", auth("SCRAM-SHA-1", "") + "<abort xmlns='" + xmppraw.NSSASL + "'/>", "sasl aborted"},
-		{"auth in an exchange", auth("SCRAM-SHA-1", "") + auth("PLAIN", "="), "sasl malformed-request"},
+		{"auth in an exchange", auth("SCRAM-SHA-1", "") + auth("PLAIN", "="), "sasl malformed-request"}, // of the second one
 		{"stanza in an exchange", auth("SCRAM-SHA-1", "") + "<message/>", "sasl malformed-request"},
 		{"no mechanism", "<auth xmlns='" + xmppraw.NSSASL + "'/>", "sasl invalid-mechanism"},
 		{"unknown mechanism", auth("X-OWN", ""), "sasl invalid-mechanism"},
 		{"no base64", auth("PLAIN", "!!!"), "sasl incorrect-encoding"},
+		{"base64 with a line feed", auth("PLAIN", "AG1hbGxvcnkA\ncGVuY2ls"), "sasl incorrect-encoding"},
+		{"base64 with stray bits", auth("PLAIN", "AB=="), "sasl incorrect-encoding"},
 		{"base64 with white space", auth("PLAIN", "AG1h bGxvcnkA"), "sasl incorrect-encoding"},
 		{"base64 without padding", auth("PLAIN", "AA"), "sasl incorrect-encoding"},
 		{"base64 with padding inside", auth("PLAIN", "AA==AAAA"), "sasl incorrect-encoding"},

@@ -37,7 +37,7 @@ type Framing interface {
 type Header struct {
 	ID   string
 	From string // the domain
-	To   string // bare JID of the user who has authenticated; "" before
+	To   string // bare JID of the "from" of the header that is answered; "" without one
 }
 
 // Peer is what a transport knows of a client.

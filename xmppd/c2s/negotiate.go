@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stream"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -33,6 +34,7 @@ type negotiation struct {
 
 	channel    *channel // nil until the first login
 	headerSent bool
+	from       string     // bare JID of the "from" of the peer's header
 	user       stanza.JID // bare JID once authenticated
 	attempts   int        // failed SASL attempts
 	misfits    int        // those that only the channel binding kept from going on
@@ -70,6 +72,10 @@ func (n *negotiation) step(ctx context.Context, in, out *stream.Info, s *xmpp.Se
 		return 0, nil, nil, err
 	}
 	state := s.State()
+	n.from = ""
+	if !in.From.Equal(jid.JID{}) {
+		n.from = in.From.Bare().String()
+	}
 	if err := n.sendHeader(n.features(ctx, state)); err != nil {
 		return 0, nil, nil, err
 	}
@@ -97,10 +103,7 @@ func (n *negotiation) sendHeader(features []byte) error {
 	if _, err := rand.Read(id[:]); err != nil {
 		return fmt.Errorf("make stream id: %w", err)
 	}
-	h := Header{ID: hex.EncodeToString(id[:]), From: n.srv.cfg.Domain}
-	if n.user != (stanza.JID{}) {
-		h.To = n.user.String()
-	}
+	h := Header{ID: hex.EncodeToString(id[:]), From: n.srv.cfg.Domain, To: n.from}
 	n.headerSent = true
 	return n.framing.Header(&h, features)
 }

@@ -1,6 +1,7 @@
 package c2s
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -38,11 +39,18 @@ func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error)
 		if string(p.NS()) != nsSASL {
 			return false, n.saslFailure(errMalformed)
 		}
-		name, first := string(p.Name()), exchange == nil
+		name := string(p.Name())
+		if name == "auth" && exchange != nil { // takes the place of the one under way (RFC 6120 section 6.4.2)
+			if err := n.failedAttempt(); err != nil {
+				return false, err
+			}
+			l, exchange = n.login(ctx), nil
+		}
+		first := exchange == nil
 		switch {
 		case name == "abort":
 			return false, n.saslFailure(&saslError{condition: "aborted"})
-		case name == "auth" && first:
+		case name == "auth":
 			want, _ := p.Attr("mechanism")
 			if exchange = l.begin(string(want)); exchange == nil {
 				return false, n.saslFailure(&saslError{condition: "invalid-mechanism"})
@@ -90,6 +98,9 @@ func saslData(p *stanza.Parser) (data []byte, given bool, err error) {
 	case "=":
 		return nil, true, nil
 	}
+	if bytes.ContainsAny(text, "\r\n") { // which the decoder would skip (RFC 6120 section 13.9.1)
+		return nil, true, base64.CorruptInputError(0)
+	}
 	data, err = base64.StdEncoding.Strict().AppendDecode(nil, text)
 	return data, true, err
 }
@@ -126,6 +137,11 @@ func (n *negotiation) saslFailure(e *saslError) error {
 		n.misfits++
 		return nil
 	}
+	return n.failedAttempt()
+}
+
+// failedAttempt counts an exchange that came to nothing; the error ends the stream.
+func (n *negotiation) failedAttempt() error {
 	if n.attempts++; n.attempts >= maxAttempts {
 		return &router.StreamError{Condition: "policy-violation", Text: "too many failed attempts to log in"}
 	}

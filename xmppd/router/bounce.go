@@ -55,11 +55,9 @@ func (r *Router) errorReply(st *stanza.Stanza, e *module.Error) []byte {
 		return nil
 	}
 	r.counts.Bounced.Add(1)
-	from := r.domain.Domain
-	if st.To.Present() {
-		from = st.AttrString(st.To)
-	}
-	return stanza.AppendErrorApp(nil, st, from, e.Type, e.Condition, e.Text, e.App)
+	// The stanza's own "to" is who answers; without one it is the sender's account, and the answer
+	// bears no "from" (RFC 6120 section 8.1.2.1).
+	return stanza.AppendErrorApp(nil, st, "", e.Type, e.Condition, e.Text, e.App)
 }
 
 // Return finds other ways for the stanzas that a session, which is gone, had been given but that
@@ -105,7 +103,8 @@ func (r *Router) sendBack(ctx context.Context, owner stanza.JID, st *stanza.Stan
 			return
 		}
 	}
-	reply := r.errorReply(st, &module.Error{Type: "wait", Condition: "recipient-unavailable"})
+	// Not recipient-unavailable: it would tell anybody that the session was there (RFC 6120 section 8.3.3.13).
+	reply := r.errorReply(st, module.Unavailable())
 	if reply != nil {
 		r.reply(ctx, from, reply, b)
 	}

@@ -160,6 +160,10 @@ func (r *Router) nonza(ctx context.Context, src *session.Session, st *stanza.Sta
 	p.Next()
 	h, ok := r.nonzas[string(p.NS())]
 	if !ok {
+		switch string(p.Name()) {
+		case "message", "presence", "iq": // RFC 6120 section 4.8.3: the content namespace of some other kind of stream
+			return &StreamError{Condition: "invalid-namespace", Text: "stanzas here are of " + stanza.NSClient}
+		}
 		return &StreamError{Condition: "unsupported-stanza-type"}
 	}
 	err := h(ctx, src, st, b)
