@@ -89,8 +89,8 @@ func (a *Accounts) Delete(ctx context.Context, name string) error {
 }
 
 // makeAccounts makes the accounts of the configuration that don't exist yet.
-func (s *Server) makeAccounts(ctx context.Context) error {
-	for _, c := range s.cfg.Accounts {
+func (s *Server) makeAccounts(ctx context.Context, list []AccountConfig) error {
+	for _, c := range list {
 		name, err := s.accounts.Prepare(c.Name)
 		if err != nil {
 			return fmt.Errorf("configured account: %w", err)

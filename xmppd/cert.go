@@ -23,13 +23,13 @@ const selfSignedLifetime = 10 * 365 * 24 * time.Hour
 
 // certificate loads the configured certificate, or the self-signed one of the data directory,
 // which it makes the first time.
-func (s *Server) certificate() (tls.Certificate, error) {
-	certFile, keyFile := s.cfg.TLSCert, s.cfg.TLSKey
+func (s *Server) certificate(cfg *Config) (tls.Certificate, error) {
+	certFile, keyFile := cfg.TLSCert, cfg.TLSKey
 	if certFile == "" {
-		certFile = filepath.Join(s.cfg.Data, selfSignedCert)
-		keyFile = filepath.Join(s.cfg.Data, selfSignedKey)
+		certFile = filepath.Join(cfg.Data, selfSignedCert)
+		keyFile = filepath.Join(cfg.Data, selfSignedKey)
 		if _, err := os.Stat(keyFile); errors.Is(err, fs.ErrNotExist) {
-			if err := makeCertificate(s.cfg.Domain, certFile, keyFile); err != nil {
+			if err := makeCertificate(cfg.Domain, certFile, keyFile); err != nil {
 				return tls.Certificate{}, err
 			}
 		}

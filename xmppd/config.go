@@ -11,6 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/web"
 )
 
@@ -31,10 +32,13 @@ type Config struct {
 	TLSKey            string `toml:"tls_key"`
 	InsecurePlaintext bool   `toml:"insecure_plaintext"` // login without TLS; loopback only
 	Registration      string `toml:"registration"`       // open or closed
+	// ResourceConflict: what happens when a bound resource is asked for again: replace, refuse or rename.
+	ResourceConflict string `toml:"resource_conflict"`
 
 	LogLevel  string `toml:"log_level"`  // debug, info, warn, error
 	LogFormat string `toml:"log_format"` // text or json
 
+	Auth     AuthConfig      `toml:"auth"`
 	Web      WebConfig       `toml:"web"`
 	Modules  ModulesConfig   `toml:"modules"`
 	Limits   LimitsConfig    `toml:"limits"`
@@ -82,6 +86,14 @@ type LimitsConfig struct {
 	NegotiationSeconds int `toml:"negotiation_seconds"` // until a resource is bound: 30
 	RosterItems        int `toml:"roster_items"`        // 2000
 	DirectedPresence   int `toml:"directed_presence"`   // recipients a session: 500
+
+	ConnectionsPerAddress    int `toml:"connections_per_address"`     // open ones of one address (IPv6: of a /64): 2000
+	ConnectionRatePerAddress int `toml:"connection_rate_per_address"` // new ones in a minute: 6000
+	LoginAttemptsPerAddress  int `toml:"login_attempts_per_address"`  // failed ones in a minute: 60
+	LoginAttemptsPerAccount  int `toml:"login_attempts_per_account"`  // failed ones in a minute on one account from one address: 20
+	SessionsPerAccount       int `toml:"sessions_per_account"`        // 256
+	// Exempt are addresses and networks that the limits by address don't count for.
+	Exempt []string `toml:"exempt"`
 }
 
 // AccountConfig is an account that the server makes when it starts, if it doesn't exist yet.
@@ -95,8 +107,10 @@ type AccountConfig struct {
 func Defaults() Config {
 	return Config{
 		Data: "xmppd-data", ListenC2S: ":5222", ListenTLS: ":5223",
-		Registration: "closed", LogLevel: "info", LogFormat: "text",
+		Registration: "closed", ResourceConflict: "replace", LogLevel: "info", LogFormat: "text",
 		Presence: PresenceConfig{Directed: true},
+		Auth:     AuthConfig{Source: "internal"},
+		Limits:   LimitsConfig{Exempt: []string{"127.0.0.0/8", "::1"}},
 	}
 }
 
@@ -157,6 +171,8 @@ func (c *Config) Check() error {
 		return errors.New("no listener for clients: give --listen-c2s or --listen-tls")
 	case c.Registration != "open" && c.Registration != "closed":
 		return fmt.Errorf("registration is open or closed, not %q", c.Registration)
+	case c.ResourceConflict != "replace" && c.ResourceConflict != "refuse" && c.ResourceConflict != "rename":
+		return fmt.Errorf("resource_conflict is replace, refuse or rename, not %q", c.ResourceConflict)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key belong together")
 	case c.LogFormat != "text" && c.LogFormat != "json":
@@ -169,13 +185,19 @@ func (c *Config) Check() error {
 	if err := c.Portal.check(c.Domain); err != nil {
 		return err
 	}
-	for _, l := range []int{c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence, c.Presence.PerMinute, c.Presence.Bytes} {
+	for _, l := range []int{
+		c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence, c.Presence.PerMinute, c.Presence.Bytes,
+		c.Limits.ConnectionsPerAddress, c.Limits.ConnectionRatePerAddress, c.Limits.LoginAttemptsPerAddress, c.Limits.LoginAttemptsPerAccount, c.Limits.SessionsPerAccount,
+	} {
 		if l < 0 {
 			return errors.New("a limit can't be negative")
 		}
 	}
 	if n := c.Limits.StanzaBytes; n != 0 && n < 10_000 {
 		return fmt.Errorf("limits.stanza_bytes is %d; RFC 6120 section 13.12 wants 10000 at least", n)
+	}
+	if err := c.Auth.check(&c.Limits); err != nil {
+		return err
 	}
 	if c.InsecurePlaintext {
 		for _, addr := range []string{c.ListenC2S, c.ListenTLS, c.ListenHTTP} {
@@ -198,6 +220,16 @@ func loopback(addr string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) conflict() c2s.Conflict {
+	switch c.ResourceConflict {
+	case "refuse":
+		return c2s.Refuse
+	case "rename":
+		return c2s.Rename
+	}
+	return c2s.Replace
 }
 
 func (c *Config) negotiation() time.Duration {

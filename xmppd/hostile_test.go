@@ -47,7 +47,7 @@ func TestConnectionLimit(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
-	if err != nil || !strings.Contains(string(body), "xmppd_connections_refused_total 1") || !strings.Contains(string(body), "xmppd_sessions 1") {
+	if err != nil || !strings.Contains(string(body), "xmppd_connections_refused_total{limit=\"total\"} 1") || !strings.Contains(string(body), "xmppd_sessions 1") {
 		t.Errorf("metrics: %v\n%s", err, body)
 	}
 }

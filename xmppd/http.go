@@ -32,7 +32,7 @@ func (s *Server) serveHTTP(l net.Listener, h http.Handler) {
 }
 
 // serveWeb serves --listen-http and --listen-https, which offer the same.
-func (s *Server) serveWeb(tlsConfig *tls.Config) {
+func (s *Server) serveWeb() {
 	if s.httpListener == nil && s.httpsListener == nil {
 		return
 	}
@@ -43,12 +43,18 @@ func (s *Server) serveWeb(tlsConfig *tls.Config) {
 	}
 	if l := s.httpsListener; l != nil {
 		s.log.Info("listening", "for", "https", "addr", l.Addr().String())
-		// Neither HTTP/2, which can't be upgraded to WebSocket, nor client certificates: a browser
-		// would ask its user for one.
-		cfg := tlsConfig.Clone()
-		cfg.NextProtos, cfg.ClientAuth = []string{"http/1.1"}, tls.NoClientCert
-		s.serveHTTP(c2s.ListenTLS(l, cfg), h)
+		s.serveHTTP(c2s.ListenTLS(l, &tls.Config{ //nolint:gosec // versions are those of the present one
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.webTLS.Load(), nil },
+		}), h)
 	}
+}
+
+// webTLS is the configuration for browsers: neither HTTP/2, which can't be upgraded to WebSocket,
+// nor client certificates, which a browser would ask its user for.
+func webTLS(clients *tls.Config) *tls.Config {
+	cfg := clients.Clone()
+	cfg.NextProtos, cfg.ClientAuth = []string{"http/1.1"}, tls.NoClientCert
+	return cfg
 }
 
 func (s *Server) publicHandler() http.Handler {

@@ -20,7 +20,7 @@ func (s *Server) modules(r *router.Router, ims *im.Service) []module.Module {
 		ims,
 		ping.Module{},
 		version.Module{Name: "RosterDB xmppd", Version: Version},
-		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.cfg.Registration == "open"},
+		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
 		&disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions},
 	}
 }

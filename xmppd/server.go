@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,7 @@ const Version = release.Version
 type Options struct {
 	Log      *slog.Logger         // required
 	Registry *prometheus.Registry // nil: a new one
+	Level    *slog.LevelVar       // of Log, for Reload to change; nil: it stays
 }
 
 // faults are bugs that this package's tests plant.
@@ -46,6 +48,7 @@ type Server struct {
 	faults   faults
 	cfg      Config
 	log      *slog.Logger
+	level    *slog.LevelVar
 	records  store.Store    // of all layers and modules
 	store    *account.Store // on records
 	accounts *Accounts
@@ -57,6 +60,11 @@ type Server struct {
 	events     http.Handler // of the portal; nil without its listener
 
 	c2sListener, tlsListener, httpListener, httpsListener, adminListener, componentListener, portalListener net.Listener
+
+	reloading        sync.Mutex // guards cfg's reloadable keys and sourceDone
+	sourceDone       func()     // ends the source of logins
+	registrationOpen atomic.Bool
+	webTLS           atomic.Pointer[tls.Config] // of browsers
 
 	web   []*http.Server
 	wg    sync.WaitGroup
@@ -77,7 +85,7 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{faults: f, cfg: cfg, log: opt.Log, registry: opt.Registry, fatal: make(chan error, 4)}
+	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, fatal: make(chan error, 4)}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 	}
@@ -93,10 +101,14 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.records, s.store = records, account.NewStore(records)
-	tlsConfig, err := s.tlsConfig()
+	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain}
+	set, done, err := s.settings(&s.cfg)
 	if err != nil {
 		return err
 	}
+	s.sourceDone = done
+	s.webTLS.Store(webTLS(set.TLS))
+	s.registrationOpen.Store(s.cfg.Registration == "open")
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -108,8 +120,8 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.im = ims
 	registerPresence(s.registry, ims.Counts())
-	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain, Watch: ims}
-	if err := s.makeAccounts(ctx); err != nil {
+	s.accounts.Watch = ims
+	if err := s.makeAccounts(ctx, s.cfg.Accounts); err != nil {
 		return err
 	}
 	r.SetPresence(ims)
@@ -118,15 +130,12 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.c2s = c2s.New(c2s.Config{
-		Domain: s.cfg.Domain, TLS: tlsConfig, InsecurePlaintext: s.cfg.InsecurePlaintext,
-		Auth: c2s.StoreAuth{Store: s.store}, PreAuth: preAuth,
+		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth,
 		Table: table, Router: r, Ended: ims.SessionEnded,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		MaxQueue: s.cfg.Limits.QueueBytes,
 		Trusted:  ims.Grouped, MaxTrustedQueue: s.cfg.Limits.GroupQueueBytes,
-		MaxConnections: s.cfg.Limits.Connections,
-		Negotiation:    s.cfg.negotiation(),
-		Log:            s.log, Registerer: s.registry, Faults: s.faults.c2s,
+		Log: s.log, Registerer: s.registry, Faults: s.faults.c2s,
 	})
 	if err := s.newComponents(r); err != nil {
 		return err
@@ -134,7 +143,7 @@ func (s *Server) start(ctx context.Context) error {
 	if s.events, err = s.newPortal(r); err != nil {
 		return err
 	}
-	s.serve(tlsConfig)
+	s.serve()
 	return nil
 }
 
@@ -166,7 +175,7 @@ func (s *Server) listen() error {
 	return nil
 }
 
-func (s *Server) serve(tlsConfig *tls.Config) {
+func (s *Server) serve() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopRunners = stop
 	for _, r := range s.runners {
@@ -174,7 +183,7 @@ func (s *Server) serve(tlsConfig *tls.Config) {
 	}
 	s.serveC2S(s.c2sListener, false)
 	s.serveC2S(s.tlsListener, true)
-	s.serveWeb(tlsConfig)
+	s.serveWeb()
 	s.serveComponents()
 	s.servePortal()
 	if l := s.listenAdmin(); l != nil {
@@ -245,6 +254,9 @@ func (s *Server) Close() error {
 		s.stopRunners()
 		s.running.Wait()
 	}
+	if s.sourceDone != nil {
+		s.sourceDone()
+	}
 	if s.im != nil {
 		s.im.Close()
 	}
@@ -255,12 +267,18 @@ func (s *Server) Close() error {
 }
 
 // tlsConfig is nil where nothing needs TLS.
-func (s *Server) tlsConfig() (*tls.Config, error) {
-	cert, err := s.certificate()
+func (s *Server) tlsConfig(cfg *Config) (*tls.Config, error) {
+	cert, err := s.certificate(cfg)
 	if err != nil {
 		return nil, err
 	}
+	ask := tls.NoClientCert
+	if cfg.Auth.ClientCA != "" {
+		// One that doesn't fit only means that EXTERNAL isn't offered, so crypto/tls doesn't judge.
+		ask = tls.RequestClientCert
+	}
 	return &tls.Config{
+		ClientAuth:   ask,
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   tls.VersionTLS12,
 		CipherSuites: []uint16{ // of TLS 1.2: what RFC 9325 section 4.2 recommends, and ChaCha20

@@ -23,6 +23,9 @@ type Options struct {
 	Organization string        // may be empty
 	Hosts        []string      // DNS names and IP addresses of the server; none: it is no server's
 	Authority    bool          // it can sign others
+	Client       bool          // it is a client's
+	Addresses    []string      // XMPP addresses of a client, instead of what else could name it
+	Emails       []string      // of a client without XMPP addresses
 	Lifetime     time.Duration // from now on
 }
 
@@ -87,6 +90,9 @@ func (o *Options) template() (*x509.Certificate, error) {
 			t.DNSNames = append(t.DNSNames, h)
 		}
 	}
+	if o.Client {
+		return t, o.client(t)
+	}
 	return t, nil
 }
 
@@ -104,7 +110,7 @@ func (p *Pair) KeyPEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// TLS is the pair for a server.
+// TLS is the pair for a server or a client.
 func (p *Pair) TLS() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{p.Leaf.Raw}, PrivateKey: p.key, Leaf: p.Leaf}
 }

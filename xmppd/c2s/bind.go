@@ -25,6 +25,9 @@ func (n *negotiation) bind(ctx context.Context, st *stanza.Stanza) (xmpp.Session
 		return 0, false, n.bindError(st, module.BadRequest("binding is an iq of type set with an id"))
 	}
 	full, err := n.resource(st)
+	if err == nil {
+		full, err = n.placeFor(full)
+	}
 	var se *module.Error
 	switch {
 	case errors.As(err, &se):
@@ -36,7 +39,7 @@ func (n *negotiation) bind(ctx context.Context, st *stanza.Stanza) (xmpp.Session
 	result = append(result, "><bind xmlns='"+nsBind+"'><jid>"...)
 	result = stanza.AppendEscaped(result, full.String())
 	result = append(result, "</jid></bind></iq>"...)
-	if n.bound, err = n.srv.bind(ctx, n.framing, full, result); err != nil {
+	if n.bound, err = n.establish(ctx, full, result); err != nil {
 		return 0, false, err
 	}
 	return xmpp.Ready, false, nil
@@ -60,11 +63,7 @@ func (n *negotiation) resource(st *stanza.Stanza) (stanza.JID, error) {
 		}
 	}
 	if want == "" {
-		var id [12]byte
-		if _, err := rand.Read(id[:]); err != nil {
-			return stanza.JID{}, fmt.Errorf("make resource: %w", err)
-		}
-		want = base64.RawURLEncoding.EncodeToString(id[:])
+		return n.generated()
 	}
 	full, err := stanza.ParseJID(n.user.String() + "/" + want)
 	if err != nil {
@@ -73,10 +72,44 @@ func (n *negotiation) resource(st *stanza.Stanza) (stanza.JID, error) {
 	return full, nil
 }
 
-// bind makes a session of a negotiated stream and lists it. The result of the request is the first
+// generated is a full JID that nobody can guess (RFC 6120 section 7.6).
+func (n *negotiation) generated() (stanza.JID, error) {
+	var id [12]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return stanza.JID{}, fmt.Errorf("make resource: %w", err)
+	}
+	return stanza.JID{Local: n.user.Local, Domain: n.user.Domain, Resource: base64.RawURLEncoding.EncodeToString(id[:])}, nil
+}
+
+// placeFor looks for what keeps the resource from being bound, while the client can still ask for
+// another one.
+func (n *negotiation) placeFor(full stanza.JID) (stanza.JID, error) {
+	table := n.srv.cfg.Table
+	if table.Get(full.String()) != nil {
+		switch n.set.Conflict {
+		case Refuse:
+			return full, errConflict
+		case Rename:
+			return n.generated()
+		}
+		return full, nil // takes the place of the other one
+	}
+	if u := table.User(n.user.String()); u != nil && len(u.Sessions()) >= n.set.SessionsPerAccount {
+		return full, errConstraint
+	}
+	return full, nil
+}
+
+var (
+	errConflict   = &module.Error{Type: "modify", Condition: "conflict", Text: "the resource is bound by another stream"}
+	errConstraint = &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the account has too many sessions"} // RFC 6120 section 7.6.2.1
+)
+
+// establish makes a session of a negotiated stream and lists it. The result of the request is the first
 // thing in its queue, since stanzas of others may follow at once.
-func (s *Server) bind(ctx context.Context, f Framing, full stanza.JID, result []byte) (Stream, error) {
-	t, err := f.Transport()
+func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []byte) (Stream, error) {
+	s := n.srv
+	t, err := n.framing.Transport()
 	if err != nil {
 		return Stream{}, err
 	}
@@ -86,9 +119,15 @@ func (s *Server) bind(ctx context.Context, f Framing, full stanza.JID, result []
 		limit = max(limit, s.cfg.MaxTrustedQueue)
 	}
 	sess.Out.Init(&s.chunks, t, limit, s.spawn)
-	st := Stream{srv: s, sess: sess}
+	st := Stream{srv: s, addr: n.addr, sess: sess}
 	st.batch.Send(sess, result, nil, nil, nil)
-	if old := s.cfg.Table.Bind(sess); old != nil {
+	old, err := s.cfg.Table.Bind(sess, session.Rule{Max: n.set.SessionsPerAccount, Keep: n.set.Conflict != Replace})
+	switch {
+	case errors.Is(err, session.ErrTaken):
+		sess.Out.Fail(&router.StreamError{Condition: "conflict", Text: err.Error()}) // since placeFor looked
+	case err != nil:
+		sess.Out.Fail(&router.StreamError{Condition: "resource-constraint", Text: err.Error()})
+	case old != nil:
 		old.Out.Fail(&router.StreamError{Condition: "conflict", Text: "your resource was bound by another stream"})
 		s.cfg.Ended(ctx, old)
 	}

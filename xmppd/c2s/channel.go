@@ -19,12 +19,12 @@ func (n *negotiation) look(ctx context.Context) *channel {
 	if n.tcp == nil || n.tcp.tls == nil {
 		return &channel{}
 	}
-	state, cfg := n.tcp.tls.ConnectionState(), &n.srv.cfg
+	state, set := n.tcp.tls.ConnectionState(), n.set
 	var cert *tls.Certificate
-	if len(cfg.TLS.Certificates) > 0 {
-		cert = &cfg.TLS.Certificates[0]
+	if len(set.TLS.Certificates) > 0 {
+		cert = &set.TLS.Certificates[0]
 	}
-	accounts, err := cfg.Clients.accountsOf(ctx, state.PeerCertificates, cfg.Domain, cfg.Auth)
+	accounts, err := set.Clients.accountsOf(ctx, state.PeerCertificates, n.srv.cfg.Domain, set.Auth)
 	if err != nil {
 		n.srv.log.Warn("can't tell whom a client certificate is of", "peer", n.peer.Addr, "error", err)
 	}

@@ -3,6 +3,7 @@ package c2s
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -51,6 +52,7 @@ type Peer struct {
 // goroutine at a time calls its methods.
 type Stream struct {
 	srv   *Server
+	addr  netip.Addr // of the peer
 	sess  *session.Session
 	batch session.Batch
 }
@@ -65,12 +67,13 @@ var ErrRefused = errors.New("no more streams are taken")
 // the peer, bounded by Config.Negotiation. When it fails, the peer has been told why, unless the
 // error is ErrRefused; else the caller serves the stream and calls Finish, then Leave.
 func (s *Server) Negotiate(f Framing, p Peer) (*Stream, error) {
-	if !s.enter(f) {
+	addr := peerAddr(&p)
+	if !s.enter(f, addr) {
 		return nil, ErrRefused
 	}
 	st, _, err := s.establish(f, nil, p)
 	if err != nil {
-		s.leave()
+		s.leave(addr)
 		return nil, err
 	}
 	return &st, nil
@@ -80,7 +83,7 @@ func (s *Server) Negotiate(f Framing, p Peer) (*Stream, error) {
 func (s *Server) Context() context.Context { return s.ctx }
 
 // Leave tells the server that nothing is left of a stream that Negotiate has returned.
-func (st *Stream) Leave() { st.srv.leave() }
+func (st *Stream) Leave() { st.srv.leave(st.addr) }
 
 // Session is the session of the stream.
 func (st *Stream) Session() *session.Session { return st.sess }

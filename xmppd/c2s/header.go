@@ -107,7 +107,7 @@ func (n *negotiation) features(ctx context.Context, state xmpp.SessionState) []b
 		}
 		return append(out, "</stream:features>"...)
 	}
-	if state&xmpp.Secure == 0 && n.srv.cfg.TLS != nil && n.tcp != nil {
+	if state&xmpp.Secure == 0 && n.set.TLS != nil && n.tcp != nil {
 		out = append(out, "<starttls xmlns='"+nsTLS+"'>"...)
 		if !n.srv.cfg.InsecurePlaintext {
 			out = append(out, "<required/>"...)

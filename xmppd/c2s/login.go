@@ -71,6 +71,9 @@ type login struct {
 	only    []string // mechanisms that are switched on; nil: all
 	channel *channel
 	faults  Faults
+	guess   func(name string) *guess // nil: guesses aren't counted
+	metrics *metrics
+	counted *guess // once there is a name
 
 	user         string // localpart that authenticates
 	exists       bool
@@ -85,11 +88,52 @@ func (l *login) setUser(name, authzid string) error {
 		return fmt.Errorf("user name: %w", errAuthn)
 	}
 	l.user = j.Local
+	if err := l.begun(); err != nil {
+		return err
+	}
 	if authzid == "" {
 		return nil
 	}
 	if a, err := stanza.ParseJID(authzid); (err != nil || a != j) && !l.faults.AnyAuthzid {
 		return errAuthzid
+	}
+	return nil
+}
+
+// begun refuses or delays a login to an account that is being guessed at, before that costs more
+// than looking at counts.
+func (l *login) begun() error {
+	if l.guess == nil {
+		return nil
+	}
+	l.counted = l.guess(l.user)
+	if limit, ok := l.counted.allowed(); !ok {
+		l.metrics.limited.WithLabelValues(limit).Inc()
+		return errGuesses
+	}
+	if l.counted.delay(l.ctx) {
+		l.metrics.delayed.Inc()
+	}
+	return nil
+}
+
+// try counts a guess that is going to be looked at.
+func (l *login) try() error {
+	if limit, ok := l.counted.take(); !ok {
+		l.metrics.limited.WithLabelValues(limit).Inc()
+		return errGuesses
+	}
+	return nil
+}
+
+// succeed is the end of a login that was no guess.
+func (l *login) succeed(done func(context.Context, string) error) error {
+	l.counted.right()
+	if done == nil {
+		return nil
+	}
+	if err := done(l.ctx, l.user); err != nil {
+		return fmt.Errorf("%w: log in %s: %w", errTemporary, l.user, err)
 	}
 	return nil
 }
@@ -117,8 +161,12 @@ func (m plain) step(msg []byte) (bool, []byte, error) {
 	if err := m.setUser(name, authzid); err != nil {
 		return false, nil, err
 	}
+	if err := m.try(); err != nil {
+		return false, nil, err
+	}
 	ok, err := m.auth.Password(m.ctx, m.user, password)
 	if err != nil {
+		m.counted.right()
 		return false, nil, fmt.Errorf("%w: password: %w", errTemporary, err)
 	}
 	if !ok {

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics of the streams. They count whether or not somebody collects them.
 type metrics struct {
-	logins, authFailed, refused, overflows prometheus.Counter
-	streamErrors                           *prometheus.CounterVec
+	logins, authFailed, delayed, overflows prometheus.Counter
+	streamErrors, refused, limited         *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
@@ -15,8 +15,14 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 	m := &metrics{
 		logins:     counter("logins_total", "Streams that have bound a resource."),
 		authFailed: counter("auth_failures_total", "Failed attempts to authenticate."),
-		refused:    counter("connections_refused_total", "Connections closed because there were too many."),
-		overflows:  counter("overflows_total", "Sessions ended because their client did not read."),
+		delayed:    counter("logins_delayed_total", "Logins that had to wait because their account is being guessed at from many addresses."),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "xmppd", Name: "connections_refused_total", Help: "Connections closed because there were too many: in all, of an address, or of an address within a minute.",
+		}, []string{"limit"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "xmppd", Name: "logins_limited_total", Help: "Logins refused unseen after too many failed ones, by limit.",
+		}, []string{"limit"}),
+		overflows: counter("overflows_total", "Sessions ended because their client did not read."),
 		streamErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "xmppd", Name: "stream_errors_total", Help: "Streams ended with an error, by condition.",
 		}, []string{"condition"}),
@@ -32,7 +38,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help},
 			func() float64 { return float64(f()) })
 	}
-	reg.MustRegister(m.logins, m.authFailed, m.refused, m.overflows, m.streamErrors,
+	reg.MustRegister(m.logins, m.authFailed, m.refused, m.limited, m.delayed, m.overflows, m.streamErrors,
 		gauge("sessions", "Bound resources.", func() float64 { return float64(s.cfg.Table.Count()) }),
 		gauge("connections", "Open client connections.", func() float64 {
 			s.mu.Lock()

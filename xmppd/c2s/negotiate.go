@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	"mellium.im/xmpp"
@@ -28,9 +29,11 @@ const (
 // negotiation is a stream until a resource is bound. One goroutine owns it.
 type negotiation struct {
 	srv     *Server
+	set     *Settings
 	framing Framing
 	tcp     *tcpFraming // framing, if that is what it is: then there is STARTTLS
 	peer    Peer
+	addr    netip.Addr // the peer's; invalid: it has none
 
 	channel    *channel // nil until the first login
 	headerSent bool
@@ -125,7 +128,7 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 	case ns == stanza.NSStream && name == "error":
 		return 0, false, ErrEnd // RFC 6120 section 4.9.1.1
 	case ns == nsTLS && name == "starttls":
-		if state&xmpp.Secure != 0 || n.srv.cfg.TLS == nil || n.tcp == nil {
+		if state&xmpp.Secure != 0 || n.set.TLS == nil || n.tcp == nil {
 			return 0, false, n.refuseTLS()
 		}
 		n.channel = nil // there is another one from now on

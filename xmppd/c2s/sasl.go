@@ -23,8 +23,10 @@ func (n *negotiation) login(ctx context.Context) *login {
 		n.channel = n.look(ctx)
 	}
 	return &login{
-		ctx: ctx, auth: n.srv.cfg.Auth, domain: n.srv.cfg.Domain, only: n.srv.cfg.Mechanisms,
+		ctx: ctx, auth: n.set.Auth, domain: n.srv.cfg.Domain, only: n.set.Mechanisms,
 		channel: n.channel, faults: n.srv.cfg.Faults,
+		guess:   func(name string) *guess { return n.srv.gate.guess(n.addr, name, n.set) },
+		metrics: n.srv.metrics,
 	}
 }
 
@@ -69,6 +71,9 @@ func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error)
 			}
 		} else {
 			more, reply, err := exchange.step(msg)
+			if err == nil && !more {
+				err = l.succeed(n.set.LoggedIn)
+			}
 			if err != nil {
 				return false, n.saslRefused(l, err)
 			}

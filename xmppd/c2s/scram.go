@@ -192,6 +192,9 @@ func (m *scramExchange) final(msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.try(); err != nil {
+		return nil, err
+	}
 	if !hmac.Equal(f.binding, m.binding) && !m.faults.IgnoreBinding || !hmac.Equal(f.nonce, m.nonce) {
 		return nil, errAuthn
 	}

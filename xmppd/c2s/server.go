@@ -2,12 +2,13 @@ package c2s
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,14 +37,10 @@ type Faults struct {
 // Config is what a Server needs. Zero values of the limits stand for the defaults given.
 type Config struct {
 	Domain string
-	TLS    *tls.Config // nil: no TLS at all
 	// InsecurePlaintext allows login, PLAIN included, without TLS.
 	InsecurePlaintext bool
+	Settings          Settings // to begin with
 
-	Auth       Authenticator
-	Mechanisms []string // SASL mechanisms to offer, of those that the Authenticator allows; nil: all
-	// Clients says which client certificates are believed (EXTERNAL). TLS must ask for them.
-	Clients ClientCertificates
 	PreAuth PreAuth // nil: nothing before login
 	Table   *session.Table
 	Router  *router.Router
@@ -55,10 +52,8 @@ type Config struct {
 	// Trusted tells accounts that may be sent bulk by many at once, such as data nodes: for them
 	// MaxTrustedQueue counts instead of MaxQueue. nil: nobody.
 	Trusted         func(local string) bool
-	MaxTrustedQueue int           // bytes; 0: 64 MiB
-	MaxConnections  int           // 0: 100,000
-	Negotiation     time.Duration // from accepting a connection to a bound resource; 0: 30 s
-	NegotiationMax  int           // bytes a client may send until then; 0: 64 KiB
+	MaxTrustedQueue int // bytes; 0: 64 MiB
+	NegotiationMax  int // bytes a client may send until a resource is bound; 0: 64 KiB
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
@@ -69,6 +64,8 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
+	settings atomic.Pointer[Settings]
+	gate     *gate
 	metrics  *metrics
 	chunks   session.Pool
 	small    sync.Pool       // *[]byte of readSize
@@ -90,13 +87,12 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.MaxQueue = orDefault(cfg.MaxQueue, 4<<20)
 	cfg.MaxTrustedQueue = orDefault(cfg.MaxTrustedQueue, 64<<20)
-	cfg.MaxConnections = orDefault(cfg.MaxConnections, 100_000)
 	cfg.NegotiationMax = orDefault(cfg.NegotiationMax, 64<<10)
 	cfg.Limits.MaxStanza = orDefault(cfg.Limits.MaxStanza, 256<<10)
-	if cfg.Negotiation == 0 {
-		cfg.Negotiation = 30 * time.Second
-	}
 	s := &Server{cfg: cfg, log: cfg.Log, negotiating: make(map[Framing]struct{})}
+	set := cfg.Settings.withDefaults()
+	s.settings.Store(set)
+	s.gate = newGate(set)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s
@@ -135,11 +131,12 @@ func (s *Server) Serve(l net.Listener, direct bool) error {
 		}
 		delay = 0
 		f := newTCPFraming(s, conn, direct)
-		if !s.enter(f) {
+		peer := Peer{Addr: addrOf(conn), Secure: direct}
+		if !s.enter(f, peerAddr(&peer)) {
 			_ = conn.Close()
 			continue
 		}
-		go s.serveTCP(f)
+		go s.serveTCP(f, peer)
 	}
 }
 
@@ -156,15 +153,20 @@ func (s *Server) sleep(d time.Duration) bool {
 
 // enter lists a stream that is going to be negotiated, if there is room for one more. It ends with
 // leave.
-func (s *Server) enter(f Framing) bool {
-	_ = f.SetDeadline(time.Now().Add(s.cfg.Negotiation))
+func (s *Server) enter(f Framing, addr netip.Addr) bool {
+	set := s.settings.Load()
+	_ = f.SetDeadline(time.Now().Add(set.Negotiation))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return false
 	}
-	if s.open >= s.cfg.MaxConnections {
-		s.metrics.refused.Inc()
+	refused := "total"
+	if s.open < set.MaxConnections {
+		refused = s.gate.enter(addr, set)
+	}
+	if refused != "" {
+		s.metrics.refused.WithLabelValues(refused).Inc()
 		return false
 	}
 	s.open++
@@ -174,24 +176,25 @@ func (s *Server) enter(f Framing) bool {
 }
 
 // leave is the last thing that a stream does.
-func (s *Server) leave() {
+func (s *Server) leave(addr netip.Addr) {
 	s.mu.Lock()
 	s.open--
+	s.gate.leave(addr)
 	s.mu.Unlock()
 	s.wg.Done()
 }
 
 // serveTCP brings a connection to a bound stream, which goes on in a goroutine of its own: its
 // stack is small, while that of the negotiation has grown.
-func (s *Server) serveTCP(f *tcpFraming) {
+func (s *Server) serveTCP(f *tcpFraming, p Peer) {
 	setUserTimeout(f.tcp)
-	st, said, err := s.establish(f, f, Peer{Addr: addrOf(f.tcp), Secure: f.direct})
+	st, said, err := s.establish(f, f, p)
 	if err != nil {
 		if said {
 			linger(f.tcp, f.tls)
 		}
 		_ = f.tcp.Close()
-		s.leave()
+		s.leave(peerAddr(&p))
 		return
 	}
 	bound := f.bound
@@ -199,14 +202,17 @@ func (s *Server) serveTCP(f *tcpFraming) {
 	bound.keep(f.src.rest())
 	go func() {
 		bound.serve(s.ctx)
-		s.leave()
+		bound.Leave()
 	}()
 }
 
 // establish negotiates a stream until its resource is bound. When that fails, said tells whether
 // the client got to know why.
 func (s *Server) establish(f Framing, tcp *tcpFraming, p Peer) (st Stream, said bool, err error) {
-	n := &negotiation{srv: s, framing: f, tcp: tcp, peer: p}
+	n := &negotiation{srv: s, set: s.settings.Load(), framing: f, tcp: tcp, peer: p, addr: peerAddr(&p)}
+	if tcp != nil {
+		tcp.config = n.set.TLS
+	}
 	err = n.negotiate(s.ctx)
 	closing := s.forget(f)
 	if err != nil {

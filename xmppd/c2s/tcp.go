@@ -18,7 +18,8 @@ import (
 // STARTTLS.
 type tcpFraming struct {
 	srv    *Server
-	direct bool     // TLS begins with the first byte
+	direct bool // TLS begins with the first byte
+	config *tls.Config
 	conn   net.Conn // what is read and written: the TCP connection, then TLS on it
 	tcp    net.Conn
 	tls    *tls.Conn
@@ -99,7 +100,7 @@ func (f *tcpFraming) startTLS() error {
 // come before the first record.
 func (f *tcpFraming) handshake(lead int) error {
 	f.tap = &tap{Conn: f.tcp, pool: &f.srv.sealed, lead: lead}
-	f.tls = tls.Server(f.tap, f.srv.cfg.TLS)
+	f.tls = tls.Server(f.tap, f.config)
 	if err := f.tls.HandshakeContext(context.Background()); err != nil {
 		return &handshakeError{err}
 	}

@@ -77,7 +77,9 @@ func (w *world) login(j string) *session.Session {
 	s := session.New(full)
 	w.sinks[j] = new(sink)
 	s.Out.Init(&w.pool, w.sinks[j], 1<<30, func(func()) bool { return false })
-	w.table.Bind(s)
+	if _, err := w.table.Bind(s, session.Rule{}); err != nil {
+		panic(err)
+	}
 	return s
 }
 

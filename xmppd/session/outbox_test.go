@@ -266,7 +266,7 @@ func TestTableModel(t *testing.T) {
 			}
 			s := New(stanza.JID{Local: rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "user"), Domain: "d", Resource: rapid.SampledFrom([]string{"1", "2", "3"}).Draw(rt, "res")})
 			all = append(all, s)
-			if old := table.Bind(s); old != model[s.Full] {
+			if old, err := table.Bind(s, Rule{}); err != nil || old != model[s.Full] {
 				rt.Fatalf("bind of %s returned %v", s.Full, old)
 			}
 			model[s.Full] = s

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -130,32 +131,51 @@ func (t *Table) User(bare string) *User {
 // Count is the number of sessions.
 func (t *Table) Count() int { return int(t.count.Load()) }
 
+// Rule says which sessions Bind may list.
+type Rule struct {
+	Max  int  // sessions of one account; 0: any number
+	Keep bool // a session that has the resource keeps it
+}
+
+// Reasons why Bind doesn't list a session.
+var (
+	ErrTaken   = errors.New("the resource is bound by another stream")
+	ErrTooMany = errors.New("the account has too many sessions")
+)
+
 // Bind lists a session. If its full JID is taken the new session replaces the old one, which is
-// returned: the caller ends it (RFC 6120 section 7.7.2.2: the newest wins).
-func (t *Table) Bind(s *Session) (old *Session) {
+// returned: the caller ends it (RFC 6120 section 7.7.2.2: the newest wins), unless the rule lets the
+// old one keep it: ErrTaken. ErrTooMany.
+func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 	sh := t.userShard(s.Bare)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.m[s.Bare]
 	if u == nil {
 		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare)}
-		sh.m[s.Bare] = u
 	}
-	s.user = u
 	list := slices.Clone(u.Sessions())
-	if i := slices.IndexFunc(list, func(x *Session) bool { return x.Full == s.Full }); i >= 0 {
+	i := slices.IndexFunc(list, func(x *Session) bool { return x.Full == s.Full })
+	switch {
+	case i >= 0 && rule.Keep:
+		return nil, ErrTaken
+	case i >= 0:
 		old = list[i]
 		list[i] = s
-	} else {
+	case rule.Max > 0 && len(list) >= rule.Max:
+		return nil, ErrTooMany
+	default:
 		list = append(list, s)
 		t.count.Add(1)
 	}
+	s.user = u
+	sh.m[s.Bare] = u
 	u.sessions.Store(&list)
 	fs := &t.full[maphash.String(t.seed, s.Full)%shards]
 	fs.mu.Lock()
 	fs.m[s.Full] = s
 	fs.mu.Unlock()
-	return old
+	return old, nil
 }
 
 // Unbind removes a session. It reports false if it was not listed, or had been replaced.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -16,7 +17,7 @@ import (
 func serve() *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
-		Usage: "run the server until it is told to end (SIGINT, SIGTERM)",
+		Usage: "run the server until it is told to end (SIGINT, SIGTERM); SIGHUP reads configuration and certificates again",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Usage: "TOML `FILE` with the same settings; flags win over it"},
 			&cli.StringFlag{Name: "domain", Usage: "the `DOMAIN` to serve"},
@@ -39,14 +40,15 @@ func serve() *cli.Command {
 			if err != nil {
 				return usage(err)
 			}
-			log, err := logger(c.App.ErrWriter, &cfg)
+			level := new(slog.LevelVar)
+			log, err := logger(c.App.ErrWriter, &cfg, level)
 			if err != nil {
 				return usage(err)
 			}
 			if err := cfg.Check(); err != nil {
 				return usage(err)
 			}
-			return run(c.Context, cfg, log)
+			return run(c, cfg, log, level)
 		},
 	}
 }
@@ -86,8 +88,7 @@ func configOf(c *cli.Context) (xmppd.Config, error) {
 	return cfg, nil
 }
 
-func logger(w io.Writer, cfg *xmppd.Config) (*slog.Logger, error) {
-	var level slog.Level
+func logger(w io.Writer, cfg *xmppd.Config, level *slog.LevelVar) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
 		return nil, fmt.Errorf("log level is debug, info, warn or error, not %q", cfg.LogLevel)
 	}
@@ -98,22 +99,42 @@ func logger(w io.Writer, cfg *xmppd.Config) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(w, opt)), nil
 }
 
-func run(ctx context.Context, cfg xmppd.Config, log *slog.Logger) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVar) error {
+	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	s, err := xmppd.Start(ctx, cfg, xmppd.Options{Log: log})
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	s, err := xmppd.Start(ctx, cfg, xmppd.Options{Log: log, Level: level})
 	if err != nil {
 		return err
 	}
 	var failed error
-	select {
-	case <-ctx.Done():
-		log.Info("shutting down")
-	case failed = <-s.Failed():
+	for running := true; running; {
+		select {
+		case <-again:
+			if err := reload(ctx, c, s); err != nil {
+				log.Error("the configuration stays as it was", "error", err)
+			}
+		case <-ctx.Done():
+			log.Info("shutting down")
+			running = false
+		case failed = <-s.Failed():
+			running = false
+		}
 	}
 	stop() // a second signal ends the process at once
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("shut down: %w", err)
 	}
 	return failed
+}
+
+// reload reads the file again; flags still win over it.
+func reload(ctx context.Context, c *cli.Context, s *xmppd.Server) error {
+	cfg, err := configOf(c)
+	if err != nil {
+		return err
+	}
+	return s.Reload(ctx, cfg)
 }

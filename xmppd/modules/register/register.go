@@ -25,7 +25,7 @@ type Accounts interface {
 type Module struct {
 	Accounts Accounts
 	Domain   string
-	Open     bool // strangers may make accounts
+	Open     func() bool // strangers may make accounts now
 }
 
 // Info implements module.Module.
@@ -88,7 +88,7 @@ func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
 
 // StreamFeature implements c2s.PreAuth.
 func (m *Module) StreamFeature() []byte {
-	if !m.Open {
+	if !m.Open() {
 		return nil
 	}
 	return []byte("<register xmlns='http://jabber.org/features/iq-register'/>")
@@ -102,7 +102,7 @@ func (m *Module) Answer(ctx context.Context, st *stanza.Stanza, _ string) ([]byt
 	var payload []byte
 	err := error(module.BadRequest("this is no request"))
 	switch {
-	case !m.Open:
+	case !m.Open():
 		err = module.NotAllowed("accounts are made by the server's operator")
 	case st.IsType("get"):
 		payload, err = []byte("<query xmlns='"+NS+"'><instructions>Choose a user name and a password.</instructions><username/><password/></query>"), nil

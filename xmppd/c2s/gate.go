@@ -1,0 +1,156 @@
+package c2s
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd/throttle"
+)
+
+// gate keeps one peer from taking what is there for all: connections, and guesses at passwords.
+//
+// Guesses are counted by address, by account from one address, and by account from everywhere. The
+// first two refuse. The last one only delays: otherwise whoever knows the name of an account could
+// lock its owner out.
+type gate struct {
+	keys        throttle.Keys
+	connections map[uint64]int // open ones by address; under the server's mutex
+	rate        *throttle.Buckets
+	byAddress   *throttle.Buckets
+	byBoth      *throttle.Buckets
+	byAccount   *throttle.Buckets
+}
+
+// guessesAtAccount is how many times more guesses an account takes from everywhere than from one
+// address before they are delayed.
+const guessesAtAccount = 5
+
+// guessDelay is how long a login waits while its account is being guessed at from many addresses.
+const guessDelay = 2 * time.Second
+
+func newGate(set *Settings) *gate {
+	return &gate{
+		keys:        throttle.NewKeys(),
+		connections: make(map[uint64]int),
+		rate:        throttle.New(set.ConnectionRate),
+		byAddress:   throttle.New(set.LoginAttemptsByAddress),
+		byBoth:      throttle.New(set.LoginAttemptsByAccount),
+		byAccount:   throttle.New(guessesAtAccount * set.LoginAttemptsByAccount),
+	}
+}
+
+func (g *gate) apply(set *Settings) {
+	g.rate.SetRate(set.ConnectionRate)
+	g.byAddress.SetRate(set.LoginAttemptsByAddress)
+	g.byBoth.SetRate(set.LoginAttemptsByAccount)
+	g.byAccount.SetRate(guessesAtAccount * set.LoginAttemptsByAccount)
+}
+
+// peerAddr is the address that limits count by. What is no IP address has no limits: it is no peer
+// from the network.
+func peerAddr(p *Peer) netip.Addr {
+	addr, _ := netip.ParseAddr(p.Addr)
+	return addr.Unmap()
+}
+
+// enter counts a connection and returns why it is refused, if it is. It needs the server's mutex.
+func (g *gate) enter(addr netip.Addr, set *Settings) (refused string) {
+	if !addr.IsValid() {
+		return ""
+	}
+	key := g.keys.Address(addr)
+	if !set.exempt(addr) {
+		if g.connections[key] >= set.ConnectionsPerAddress {
+			return "address"
+		}
+		if !g.rate.Take(key) {
+			return "rate"
+		}
+	}
+	g.connections[key]++
+	return ""
+}
+
+func (g *gate) leave(addr netip.Addr) {
+	if !addr.IsValid() {
+		return
+	}
+	key := g.keys.Address(addr)
+	if g.connections[key]--; g.connections[key] <= 0 {
+		delete(g.connections, key)
+	}
+}
+
+// guess is one guess at a password.
+type guess struct {
+	gate                      *gate
+	address, account, anybody uint64
+	taken                     bool
+}
+
+// errGuesses is told to whoever has guessed too often.
+var errGuesses = &saslError{condition: "temporary-auth-failure", text: "too many failed attempts to log in: wait a minute"}
+
+// guess prepares the count of an attempt to log in; nil: it isn't counted.
+func (g *gate) guess(addr netip.Addr, name string, set *Settings) *guess {
+	if !addr.IsValid() || set.exempt(addr) {
+		return nil
+	}
+	return &guess{gate: g, address: g.keys.Address(addr), account: g.keys.Both(name, addr), anybody: g.keys.Account(name)}
+}
+
+// allowed reports whether one may still guess, and names the limit if not.
+func (g *guess) allowed() (limit string, ok bool) {
+	switch {
+	case g == nil:
+		return "", true
+	case !g.gate.byAddress.Has(g.address):
+		return "address", false
+	case !g.gate.byBoth.Has(g.account):
+		return "account", false
+	}
+	return "", true
+}
+
+// take counts the guess, before its answer is known: many at once get no further than one after
+// the other.
+func (g *guess) take() (limit string, ok bool) {
+	switch {
+	case g == nil || g.taken:
+		return "", true
+	case !g.gate.byAddress.Take(g.address):
+		return "address", false
+	case !g.gate.byBoth.Take(g.account):
+		g.gate.byAddress.Return(g.address)
+		return "account", false
+	}
+	g.taken = true
+	g.gate.byAccount.Take(g.anybody)
+	return "", true
+}
+
+// right takes the count back: it was no guess.
+func (g *guess) right() {
+	if g == nil || !g.taken {
+		return
+	}
+	g.taken = false
+	g.gate.byAddress.Return(g.address)
+	g.gate.byBoth.Return(g.account)
+	g.gate.byAccount.Return(g.anybody)
+}
+
+// delay waits while the account is being guessed at from many addresses.
+func (g *guess) delay(ctx context.Context) (waited bool) {
+	if g == nil || g.gate.byAccount.Has(g.anybody) {
+		return false
+	}
+	t := time.NewTimer(guessDelay)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return true
+}

@@ -1,0 +1,222 @@
+package httpauth
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd/account"
+)
+
+// ErrUnavailable: the source can't be asked now. It is wrapped with why.
+var ErrUnavailable = errors.New("the authentication source can't be asked")
+
+const (
+	maxAnswer      = 64 << 10 // bytes
+	maxIterations  = 10_000_000
+	defaultTimeout = 5 * time.Second
+	defaultAtOnce  = 64
+)
+
+// Config says what to ask. PasswordURL is required.
+type Config struct {
+	Domain      string
+	PasswordURL string
+	KeysURL     string        // empty: no SCRAM
+	ExistsURL   string        // empty: no logins by certificate
+	Secret      string        // bearer token; empty: none
+	Timeout     time.Duration // of one question; 0: 5 s
+	AtOnce      int           // questions under way; 0: 64
+	Decoy       []byte        // secret key of what is told about users that don't exist
+}
+
+// Source is a c2s.Authenticator over HTTP. Close it when nobody asks any more.
+type Source struct {
+	cfg     Config
+	client  *http.Client
+	slots   chan struct{}
+	breaker breaker
+	// Decoys have as many iterations as the last real keys.
+	iterations256, iterations1 atomic.Int64
+}
+
+// New makes a source. Nothing is asked before the first login.
+func New(cfg Config) *Source {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.AtOnce == 0 {
+		cfg.AtOnce = defaultAtOnce
+	}
+	s := &Source{
+		cfg: cfg, slots: make(chan struct{}, cfg.AtOnce),
+		client: &http.Client{
+			Transport: &http.Transport{MaxIdleConnsPerHost: cfg.AtOnce, MaxConnsPerHost: cfg.AtOnce, IdleConnTimeout: time.Minute},
+			// A redirect would send passwords somewhere that nobody has configured.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		breaker: breaker{now: time.Now},
+	}
+	s.iterations256.Store(account.DefaultIterations)
+	s.iterations1.Store(account.DefaultIterations)
+	return s
+}
+
+// Close closes idle connections.
+func (s *Source) Close() { s.client.CloseIdleConnections() }
+
+// HasKeys implements c2s.Authenticator.
+func (s *Source) HasKeys() bool { return s.cfg.KeysURL != "" }
+
+type question struct {
+	User     string `json:"user"`
+	Domain   string `json:"domain"`
+	Password string `json:"password,omitempty"`
+}
+
+type verdict struct {
+	OK *bool `json:"ok"`
+}
+
+// Password implements c2s.Authenticator. ErrUnavailable.
+func (s *Source) Password(ctx context.Context, name, password string) (bool, error) {
+	return s.yes(ctx, s.cfg.PasswordURL, question{name, s.cfg.Domain, password})
+}
+
+// Exists implements c2s.Authenticator. ErrUnavailable.
+func (s *Source) Exists(ctx context.Context, name string) (bool, error) {
+	if s.cfg.ExistsURL == "" {
+		return false, nil
+	}
+	return s.yes(ctx, s.cfg.ExistsURL, question{User: name, Domain: s.cfg.Domain})
+}
+
+func (s *Source) yes(ctx context.Context, url string, q question) (bool, error) {
+	var v verdict
+	found, err := s.ask(ctx, url, q, &v, func() error {
+		if v.OK == nil {
+			return errors.New(`the answer has no "ok"`)
+		}
+		return nil
+	})
+	return err == nil && found && *v.OK, err
+}
+
+type wireKeys struct {
+	Salt       []byte `json:"salt"`
+	Iterations int    `json:"iterations"`
+	StoredKey  []byte `json:"stored_key"`
+	ServerKey  []byte `json:"server_key"`
+}
+
+func (k *wireKeys) check(size int) error {
+	if k == nil {
+		return nil
+	}
+	if len(k.Salt) == 0 || len(k.StoredKey) != size || len(k.ServerKey) != size || k.Iterations < 1 || k.Iterations > maxIterations {
+		return errors.New("the answer has keys that can't be right")
+	}
+	return nil
+}
+
+// Keys implements c2s.Authenticator. ErrUnavailable.
+func (s *Source) Keys(ctx context.Context, name string) (sha256Keys, sha1Keys account.Keys, exists bool, err error) {
+	var answer struct {
+		SHA256 *wireKeys `json:"scram_sha_256"`
+		SHA1   *wireKeys `json:"scram_sha_1"`
+	}
+	found, err := s.ask(ctx, s.cfg.KeysURL, question{User: name, Domain: s.cfg.Domain}, &answer, func() error {
+		const sha256Size, sha1Size = 32, 20
+		return errors.Join(answer.SHA256.check(sha256Size), answer.SHA1.check(sha1Size))
+	})
+	if err != nil {
+		return account.Keys{}, account.Keys{}, false, err
+	}
+	// What is missing is replaced by what fits no password.
+	sha256Keys, sha1Keys = account.Decoy(s.cfg.Decoy, name)
+	sha256Keys.Iterations, sha1Keys.Iterations = int(s.iterations256.Load()), int(s.iterations1.Load())
+	if !found {
+		return sha256Keys, sha1Keys, false, nil
+	}
+	if k := answer.SHA256; k != nil {
+		s.iterations256.Store(int64(k.Iterations))
+		sha256Keys = account.Keys(*k)
+	}
+	if k := answer.SHA1; k != nil {
+		s.iterations1.Store(int64(k.Iterations))
+		sha1Keys = account.Keys(*k)
+	}
+	return sha256Keys, sha1Keys, true, nil
+}
+
+// ask asks one question. found is false for a no by status; check looks at the answer otherwise.
+func (s *Source) ask(ctx context.Context, url string, q question, answer any, check func() error) (found bool, err error) {
+	if !s.breaker.allow() {
+		return false, fmt.Errorf("%w: it has failed %d times in a row; it is asked again within %v", ErrUnavailable, failures, rest)
+	}
+	asked := ctx
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		s.breaker.abandon()
+		return false, fmt.Errorf("%w: %d questions are under way", ErrUnavailable, s.cfg.AtOnce)
+	}
+	found, err = s.post(ctx, url, q, answer, check)
+	if err != nil && asked.Err() != nil {
+		s.breaker.abandon() // whoever asked has gone
+	} else {
+		s.breaker.result(err == nil)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return found, nil
+}
+
+func (s *Source) post(ctx context.Context, url string, q question, answer any, check func() error) (bool, error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return false, fmt.Errorf("encode question: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return false, fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	if s.cfg.Secret != "" {
+		req.Header.Set("Authorization", "Bearer "+s.cfg.Secret)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return false, err //nolint:wrapcheck // names method and URL
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return false, fmt.Errorf("read answer: %w", err)
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return false, nil
+	default:
+		return false, fmt.Errorf("%s answered %s", url, resp.Status)
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return false, fmt.Errorf("%s answered no JSON as documented: %w", url, err)
+	}
+	if err := check(); err != nil {
+		return false, fmt.Errorf("%s: %w", url, err)
+	}
+	return true, nil
+}

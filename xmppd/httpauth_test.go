@@ -1,0 +1,133 @@
+package xmppd_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mellium.im/sasl"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+)
+
+// portal is another system that has the users: zoe with the password "opener".
+func portal(t *testing.T) *httptest.Server {
+	t.Helper()
+	k256, k1, err := account.Derive("opener", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ User, Domain, Password string }
+		if r.Header.Get("Authorization") != "Bearer token" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.User != "zoe" || q.Domain != domain {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		if r.URL.Path == "/keys" {
+			_ = json.NewEncoder(w).Encode(map[string]account.Keys{"scram_sha_256": k256, "scram_sha_1": k1})
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"ok":%v}`, q.Password == "opener")
+	}))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func withSource(t *testing.T, url, keys string) func(*xmppd.Config) {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func(c *xmppd.Config) {
+		c.Auth.Source, c.Auth.URL, c.Auth.KeysURL, c.Auth.SecretFile = "http", url, keys, secret
+	}
+}
+
+func TestHTTPSource(t *testing.T) {
+	p := portal(t)
+	for _, keys := range []string{"", p.URL + "/keys"} {
+		s := startServer(t, options{cfg: withSource(t, p.URL, keys)})
+		addr, _, _ := s.Addrs()
+		c := connect(t, addr)
+		if f := c.open(); strings.Contains(f, "SCRAM") != (keys != "") || !strings.Contains(f, "<mechanism>PLAIN</mechanism>") {
+			t.Fatalf("offered with keys at %q: %q", keys, f)
+		}
+		mechs := []sasl.Mechanism{sasl.Plain}
+		if keys != "" {
+			mechs = append(mechs, sasl.ScramSha256, sasl.ScramSha1)
+		}
+		for _, mech := range mechs {
+			c := connect(t, addr)
+			c.open()
+			// alice is known here, but not to the source.
+			for _, wrong := range [][2]string{{"zoe", "wrong"}, {"alice", password}} {
+				if got := c.auth(mech, wrong[0], wrong[1]); !strings.Contains(got, "<not-authorized/>") {
+					t.Errorf("%s of %s: %q", mech.Name, wrong[0], got)
+				}
+			}
+			if got := c.auth(mech, "Zoe", "opener"); got != "success" {
+				t.Fatalf("%s: %q", mech.Name, got)
+			}
+			c.open()
+			c.bind("r")
+			// The account has a roster now.
+			c.send("<iq type='set' id='r1'><query xmlns='jabber:iq:roster'><item jid='alice@" + domain + "'/></query></iq>")
+			c.want("id='r1'")
+			c.send("<iq type='get' id='r2'><query xmlns='jabber:iq:roster'/></iq>")
+			if got := c.want("</iq>", "type='error'"); !strings.Contains(got, "alice@"+domain) {
+				t.Errorf("roster: %q", got)
+			}
+		}
+	}
+}
+
+// TestHTTPSourceDead: a source that accepts and says nothing costs a login its time-out, and later
+// ones nothing; nobody else waits.
+func TestHTTPSourceDead(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	change := withSource(t, "http://"+l.Addr().String(), "")
+	s := startServer(t, options{cfg: func(c *xmppd.Config) {
+		change(c)
+		c.Auth.TimeoutSeconds = 1
+	}})
+	addr, _, _ := s.Addrs()
+	first := make([]*client, 5) // as many failures in a row as it takes to stop asking
+	for i := range first {
+		first[i] = connect(t, addr)
+		first[i].open()
+		first[i].send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHpvZQBvcGVuZXI=</auth>")
+	}
+	for _, c := range first {
+		if got := c.want("</failure>"); !strings.Contains(got, "<temporary-auth-failure/>") {
+			t.Errorf("a source that says nothing: %q", got)
+		}
+	}
+	begin := time.Now()
+	for range 20 {
+		c := connect(t, addr)
+		c.open()
+		if got := c.auth(sasl.Plain, "zoe", "opener"); !strings.Contains(got, "<temporary-auth-failure/>") {
+			t.Errorf("a source that is not asked: %q", got)
+		}
+	}
+	if d := time.Since(begin); d > time.Second {
+		t.Errorf("20 logins that ask nobody took %v", d)
+	}
+}

@@ -1,0 +1,135 @@
+package xmppd_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mellium.im/sasl"
+
+	"github.com/rosterdb/rosterdb/internal/certs"
+	"github.com/rosterdb/rosterdb/xmppd"
+)
+
+// logs is a log that can be read while it is written.
+type logs struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// writeServerCert writes a certificate for name and returns the files.
+func writeServerCert(t *testing.T, dir, name string) (cert, key string) {
+	t.Helper()
+	p, err := certs.New(certs.Options{Name: name, Hosts: []string{domain}, Lifetime: time.Hour}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := p.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, text := range map[string][]byte{cert: p.CertPEM(), key: pem} {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
+}
+
+func TestReload(t *testing.T) {
+	dir := t.TempDir()
+	cfg := xmppd.Defaults()
+	cfg.Domain, cfg.Data, cfg.ListenC2S, cfg.ListenTLS = domain, filepath.Join(dir, "data"), "127.0.0.1:0", "127.0.0.1:0"
+	cfg.TLSCert, cfg.TLSKey = writeServerCert(t, dir, "first")
+	cfg.Auth.Mechanisms = []string{"PLAIN"}
+	var log logs
+	level := new(slog.LevelVar)
+	s, err := xmppd.Start(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})), Level: level})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.Accounts().Add(t.Context(), "alice", password, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, addr, _ := s.Addrs()
+	tickets := &tls.Config{ServerName: domain, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	look := func() (name, features string, c *client) {
+		t.Helper()
+		c = dialTLS(t, addr, tickets)
+		features = c.open()
+		return c.conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName, features, c
+	}
+	name, features, old := look()
+	if name != "first" || strings.Contains(features, "SCRAM") || strings.Contains(features, "iq-register") {
+		t.Fatalf("before: %s, %s", name, features)
+	}
+
+	for want, change := range map[string]func(*xmppd.Config){
+		"registration is":     func(c *xmppd.Config) { c.Registration = "maybe" },
+		"load certificate":    func(c *xmppd.Config) { c.TLSCert, c.TLSKey = filepath.Join(dir, "none"), filepath.Join(dir, "none") },
+		"auth.client_ca":      func(c *xmppd.Config) { c.Auth.ClientCA = cfg.TLSKey },
+		"auth.secret_file":    func(c *xmppd.Config) { c.Auth.Source, c.Auth.URL, c.Auth.SecretFile = "http", "http://x/", dir },
+		"no certificate in P": func(c *xmppd.Config) { c.Auth.ClientCA = cfg.TLSKey },
+	} {
+		bad := cfg
+		bad.Auth.Mechanisms = nil
+		change(&bad)
+		if err := s.Reload(t.Context(), bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a configuration that can't work: %v, want %q", err, want)
+		}
+	}
+	if _, features, _ := look(); strings.Contains(features, "SCRAM") {
+		t.Error("a refused configuration has changed something")
+	}
+
+	writeServerCert(t, dir, "second")
+	now := cfg
+	now.Auth.Mechanisms, now.Registration, now.LogLevel, now.Limits.Depth, now.Limits.SessionsPerAccount = nil, "open", "debug", 50, 1
+	if err := s.Reload(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	name, features, fresh := look()
+	if name != "second" || !strings.Contains(features, "SCRAM-SHA-256-PLUS") || !strings.Contains(features, "iq-register") {
+		t.Errorf("after: %s, %s", name, features)
+	}
+	if level.Level() != slog.LevelDebug {
+		t.Errorf("log level %v", level.Level())
+	}
+	if got := log.String(); !strings.Contains(got, "wait for a restart") || !strings.Contains(got, "limits.depth") || strings.Contains(got, "keys=\"[limits.sessions") {
+		t.Errorf("log: %s", got)
+	}
+	// Streams that were there go on, with what they were offered.
+	if got := old.auth(sasl.ScramSha256, "alice", password); !strings.Contains(got, "<invalid-mechanism/>") {
+		t.Errorf("a stream from before: %q", got)
+	}
+	if got := old.auth(sasl.Plain, "alice", password); got != "success" {
+		t.Errorf("a stream from before: %q", got)
+	}
+	if got := fresh.auth(sasl.ScramSha256, "alice", password); got != "success" {
+		t.Error(got)
+	}
+	// The same again changes nothing that waits.
+	if err := s.Reload(t.Context(), now); err != nil {
+		t.Error(err)
+	}
+}
