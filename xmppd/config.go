@@ -71,9 +71,12 @@ func (w *WebConfig) check() error {
 	return nil
 }
 
-// ModulesConfig switches extensions off.
+// ModulesConfig switches extensions on and off, and holds the settings of those that have some.
 type ModulesConfig struct {
-	Disable []string `toml:"disable"` // names as in docs/xmppd.md
+	Enable  []string `toml:"enable"`  // names as in docs/xeps.md; empty: all
+	Disable []string `toml:"disable"` // those of them that are off
+
+	Adhoc AdhocConfig `toml:"adhoc"`
 }
 
 // LimitsConfig bounds what a client can cost. Zero stands for the default.

@@ -4,46 +4,75 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/modules/adhoc"
+	"github.com/rosterdb/rosterdb/xmppd/modules/caps"
 	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
 	"github.com/rosterdb/rosterdb/xmppd/modules/ping"
 	"github.com/rosterdb/rosterdb/xmppd/modules/register"
 	"github.com/rosterdb/rosterdb/xmppd/modules/version"
 	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // modules lists the extensions in the order of their hooks: this is the one place that knows them.
-func (s *Server) modules(r *router.Router, ims *im.Service) []module.Module {
+func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table) ([]module.Module, error) {
+	admins, err := s.admins()
+	if err != nil {
+		return nil, err
+	}
+	info := &disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions}
 	return []module.Module{
 		ims,
 		ping.Module{},
 		version.Module{Name: "RosterDB xmppd", Version: Version},
 		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
-		&disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions},
-	}
+		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table)},
+		info,
+		&caps.Module{URI: softwareURI, Discovery: info.ServerInfo}, // behind all that adds to discovery
+	}, nil
 }
 
-// addModules adds the extensions that are not switched off.
-func (s *Server) addModules(r *router.Router, ims *im.Service) (preAuth c2s.PreAuth, err error) {
-	disabled := slices.Clone(s.cfg.Modules.Disable)
-	var on []module.Module
-	for _, m := range s.modules(r, ims) {
+// softwareURI names the software to other software.
+const softwareURI = "https://github.com/rosterdb/rosterdb"
+
+// choose returns the extensions that are switched on.
+func (c *ModulesConfig) choose(all []module.Module) (on []module.Module, err error) {
+	const core = "roster" // is no extension, though it is answered like one
+	known := map[string]bool{}
+	for _, m := range all {
 		name := m.Info().Name
-		if i := slices.Index(disabled, name); i >= 0 && name != "roster" {
-			disabled = slices.Delete(disabled, i, i+1)
-			continue
+		known[name] = name != core
+		if name == core || (len(c.Enable) == 0 || slices.Contains(c.Enable, name)) && !slices.Contains(c.Disable, name) {
+			on = append(on, m)
 		}
-		on = append(on, m)
+	}
+	for _, name := range slices.Concat(c.Enable, c.Disable) {
+		if !known[name] {
+			return nil, fmt.Errorf("modules: there is no module %q that can be switched on or off; docs/xeps.md lists them", name)
+		}
+	}
+	return on, nil
+}
+
+// addModules adds the extensions that are switched on.
+func (s *Server) addModules(r *router.Router, ims *im.Service, table *session.Table) (preAuth c2s.PreAuth, err error) {
+	all, err := s.modules(r, ims, table)
+	if err != nil {
+		return nil, err
+	}
+	on, err := s.cfg.Modules.choose(all)
+	if err != nil {
+		return nil, err
+	}
+	s.modulesOn = on
+	for _, m := range on {
 		if p, ok := m.(c2s.PreAuth); ok {
 			preAuth = p
 		}
-	}
-	if len(disabled) > 0 {
-		return nil, fmt.Errorf("modules.disable: there is no module %q that can be switched off; docs/xmppd.md lists them", disabled[0])
-	}
-	for _, m := range on {
 		if d, ok := m.(*disco.Module); ok {
 			d.Modules = on
 		}

@@ -56,6 +56,7 @@ type Server struct {
 	c2s      *c2s.Server
 	registry *prometheus.Registry
 
+	modulesOn  []module.Module
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 
@@ -125,7 +126,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	r.SetPresence(ims)
-	preAuth, err := s.addModules(r, ims)
+	preAuth, err := s.addModules(r, ims, table)
 	if err != nil {
 		return err
 	}
