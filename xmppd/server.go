@@ -50,6 +50,7 @@ type Server struct {
 	log      *slog.Logger
 	level    *slog.LevelVar
 	records  store.Store    // of all layers and modules
+	broken   <-chan error   // gets what makes records refuse changes
 	store    *account.Store // on records
 	accounts *Accounts
 	im       *im.Service
@@ -97,11 +98,11 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 }
 
 func (s *Server) start(ctx context.Context) error {
-	records, err := bolt.Open(s.cfg.Data, s.cfg.Domain)
+	disk, err := bolt.Open(s.cfg.Data, s.cfg.Domain)
 	if err != nil {
 		return err
 	}
-	s.records, s.store = records, account.NewStore(records)
+	s.records, s.broken, s.store = disk, disk.Failed(), account.NewStore(disk)
 	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain}
 	set, done, err := s.settings(&s.cfg)
 	if err != nil {
@@ -179,6 +180,13 @@ func (s *Server) listen() error {
 func (s *Server) serve() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopRunners = stop
+	s.running.Go(func() {
+		select {
+		case err := <-s.broken:
+			s.fatal <- err
+		case <-ctx.Done():
+		}
+	})
 	for _, r := range s.runners {
 		s.running.Go(func() { r.Run(ctx) })
 	}

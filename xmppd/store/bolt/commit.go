@@ -186,6 +186,7 @@ func (s *Store) commit(btx *bbolt.Tx) error {
 	err = fmt.Errorf("%w; restart the server when the disk is well: %w", store.ErrUncertain, err)
 	if !s.faults.goOn {
 		s.failed = err
+		s.broken <- err // has room: this happens once
 	}
 	return err
 }

@@ -82,6 +82,14 @@ func uncertain(t *testing.T, f faults) error {
 	if err := tryPut(t, s, "o", "k", "newer"); !errors.Is(err, store.ErrUncertain) {
 		return fmt.Errorf("the store went on: %w", err)
 	}
+	select {
+	case err := <-s.Failed():
+		if !errors.Is(err, failure) {
+			return fmt.Errorf("the owner is told %w", err)
+		}
+	default:
+		return errors.New("the owner is not told")
+	}
 	if _, err := get(t, s, "o", "k"); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}

@@ -43,9 +43,15 @@ type Store struct {
 	pending []*update
 	closing bool
 
+	broken chan error // gets the error that makes the store refuse changes
+
 	wg sync.WaitGroup // the committer
 	committer
 }
+
+// Failed delivers, once, the error (ErrUncertain) after which the store takes no more changes: the
+// program had better end, and look at the disk.
+func (s *Store) Failed() <-chan error { return s.broken }
 
 // faults are bugs that this package's tests plant.
 type faults struct {
@@ -88,7 +94,7 @@ func open(dir, domain string, f faults) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	s := &Store{db: db, faults: f}
+	s := &Store{db: db, faults: f, broken: make(chan error, 1)}
 	s.arrived.L = &s.mu
 	if err := s.prepare(dir, domain); err != nil {
 		return nil, errors.Join(err, db.Close())
