@@ -39,6 +39,18 @@ type options struct {
 // dn1, dn2, app (groups).
 func startServer(t *testing.T, o options) *xmppd.Server {
 	t.Helper()
+	s := serve(t, o)
+	for name, group := range map[string]string{"alice": "", "bob": "", "carol": "", "dn1": "Data nodes", "dn2": "Data nodes", "app": "Applications"} {
+		if err := s.Accounts().Add(t.Context(), name, password, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// serve is startServer without making accounts.
+func serve(t *testing.T, o options) *xmppd.Server {
+	t.Helper()
 	cfg := xmppd.Defaults()
 	cfg.Domain, cfg.Data = domain, t.TempDir()
 	cfg.ListenC2S, cfg.ListenTLS, cfg.ListenHTTP = "127.0.0.1:0", "127.0.0.1:0", ""
@@ -55,11 +67,6 @@ func startServer(t *testing.T, o options) *xmppd.Server {
 			t.Error(err)
 		}
 	})
-	for name, group := range map[string]string{"alice": "", "bob": "", "carol": "", "dn1": "Data nodes", "dn2": "Data nodes", "app": "Applications"} {
-		if err := s.Accounts().Add(t.Context(), name, password, group); err != nil {
-			t.Fatal(err)
-		}
-	}
 	return s
 }
 

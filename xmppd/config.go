@@ -77,6 +77,7 @@ type ModulesConfig struct {
 	Disable []string `toml:"disable"` // those of them that are off
 
 	Adhoc AdhocConfig `toml:"adhoc"`
+	KeepersConfig
 }
 
 // LimitsConfig bounds what a client can cost. Zero stands for the default.

@@ -37,7 +37,7 @@ func rows() []row {
 		{"X1", "RFC 6120, 6121, 7590, 7622 in full, direct TLS, SCRAM with channel binding, EXTERNAL", nil},
 		{"X2", "own authentication source: internal, HTTP, JWT, SQL", nil},
 		{"X3", "roster with versioning and pushes, subscriptions, probes, pluggable source, shared groups", nil},
-		{"X4", "blocking (XEP-0191)", nil},
+		{"X4", "blocking (XEP-0191)", checkBlocking},
 		{"X5", "offline storage, delivered exactly once", nil},
 		{"X6", "archive (XEP-0313)", nil},
 		{"X7", "presence policies: limits, directed presence, invisibility", nil},

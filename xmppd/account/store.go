@@ -82,6 +82,16 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	}))
 }
 
+// Exists tells, inside a View or Update of an owner, whether there is an account of that name: what
+// modules keep for one must not come back after its end.
+func Exists(r store.Reader) (bool, error) {
+	_, err := r.Get(accounts, nil)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Account returns one account. ErrNotFound.
 func (s *Store) Account(ctx context.Context, name string) (*Account, error) {
 	var a Account

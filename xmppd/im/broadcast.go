@@ -10,6 +10,7 @@ import (
 // broadcast sends presence to the subscribers of an account and to its own available sessions.
 func (s *Service) broadcast(ctx context.Context, src *session.Session, p []byte, b *mail) {
 	s.counts.Broadcasts.Add(1)
+	b.gated = s.router.Gated(src.User())
 	muted := src.Muted(false)
 	for _, c := range s.contacts(ctx, src.User()).From {
 		if _, is := muted[c]; !is {
@@ -30,8 +31,9 @@ func (s *Service) presenceTo(ctx context.Context, bare string, p []byte, b *mail
 		return
 	}
 	at := nameEnd(p)
+	gated := b.gated || s.router.Gated(u)
 	for _, dst := range u.Sessions() {
-		if dst.Available() {
+		if dst.Available() && !(gated && s.blockedBetween(ctx, p, dst)) {
 			b.Send(dst, p[:at], u.To, p[at:], nil)
 		}
 	}
@@ -109,6 +111,7 @@ func (s *Service) unavailable(ctx context.Context, src *session.Session, p []byt
 // takeBack sends unavailable presence to those that have seen a session: by broadcast, if seen,
 // and by directed presence.
 func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, seen bool, b *mail) {
+	b.gated = s.router.Gated(src.User())
 	var told []string
 	muted := src.Muted(true)
 	if seen {

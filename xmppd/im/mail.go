@@ -12,6 +12,8 @@ import (
 type mail struct {
 	*session.Batch
 	away [][]byte // whole stanzas, addressed
+	// gated tells that the account whose presence is sent may have blocked single sessions.
+	gated bool
 }
 
 func newMail() *mail { return &mail{Batch: new(session.Batch)} }

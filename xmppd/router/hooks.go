@@ -144,6 +144,17 @@ func (r *Router) Blocked(ctx context.Context, owner, other stanza.JID) bool {
 	return false
 }
 
+// Gated reports whether an account may have blocked somebody: only then it needs to be asked. It
+// costs nothing.
+func (r *Router) Gated(u *session.User) bool {
+	for _, e := range r.hooks.gates {
+		if marked(e, u) {
+			return true
+		}
+	}
+	return false
+}
+
 // NSBlocked is the namespace of the error condition of XEP-0191 section 3.
 const NSBlocked = "urn:xmpp:blocking:errors"
 

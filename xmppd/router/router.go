@@ -123,7 +123,7 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 		r.Bounce(src, st, b, "modify", "jid-malformed", "")
 		return nil
 	}
-	p := &module.Passage{Src: src, From: src.JID, To: to, Stanza: st, Batch: b}
+	p := &module.Passage{Src: src, From: src.JID, To: to, Stanza: st, Batch: b, Stamped: r.faults.TrustFrom && st.From.Present()}
 	if err := r.sent(ctx, p); err != nil {
 		r.refuse(p, err)
 		return nil

@@ -41,6 +41,12 @@ func (i Interest) Drop(u *User) {
 	}
 }
 
+// Note marks a session, for whatever the module means by it, until the session is gone.
+func (i Interest) Note(s *Session) { s.notes.Or(i.bit) }
+
+// Noted reports whether Note was called for the session.
+func (i Interest) Noted(s *Session) bool { return s.notes.Load()&i.bit != 0 }
+
 // Interest is the set of marks on the account; all of them for a nil User.
 func (u *User) Interest() uint32 {
 	if u == nil {

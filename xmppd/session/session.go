@@ -28,7 +28,8 @@ type Session struct {
 
 	user     *User
 	priority atomic.Int32
-	ended    bool // guarded by Order
+	notes    atomic.Uint32 // of modules (Interest.Note)
+	ended    bool          // guarded by Order
 
 	mu       sync.Mutex
 	presence []byte              // last available presence, as broadcast
