@@ -9,6 +9,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/modules/adhoc"
+	"github.com/rosterdb/rosterdb/xmppd/modules/bind"
 	"github.com/rosterdb/rosterdb/xmppd/modules/caps"
 	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
 	"github.com/rosterdb/rosterdb/xmppd/modules/ping"
@@ -27,6 +28,7 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 	info := &disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions}
 	all := []module.Module{
 		ims,
+		bind.Module{},
 		ping.Module{},
 		version.Module{Name: "RosterDB xmppd", Version: Version},
 		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
