@@ -26,14 +26,14 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 		return nil, err
 	}
 	info := &disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions}
-	all := []module.Module{
+	all := append(slices.Clone(s.embedder),
 		ims,
 		bind.Module{},
 		ping.Module{},
 		version.Module{Name: "RosterDB xmppd", Version: Version},
 		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
 		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table)},
-	}
+	)
 	all = append(all, s.keepers(ims, table)...)
 	return append(all, info,
 		&caps.Module{URI: softwareURI, Discovery: info.ServerInfo}, // behind all that adds to discovery

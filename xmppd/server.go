@@ -35,6 +35,8 @@ type Options struct {
 	Log      *slog.Logger         // required
 	Registry *prometheus.Registry // nil: a new one
 	Level    *slog.LevelVar       // of Log, for Reload to change; nil: it stays
+	// Modules are extensions of the program that embeds the server; their hooks come first.
+	Modules []module.Module
 }
 
 // faults are bugs that this package's tests plant.
@@ -57,6 +59,7 @@ type Server struct {
 	c2s      *c2s.Server
 	registry *prometheus.Registry
 
+	embedder   []module.Module
 	modulesOn  []module.Module
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
@@ -87,7 +90,7 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, fatal: make(chan error, 4)}
+	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 4)}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 	}
