@@ -38,8 +38,14 @@ func proof(id, secret string) string {
 
 func loginComponent(t *testing.T, s *xmppd.Server) *client {
 	t.Helper()
+	return proveComponent(t, s, "s3cret")
+}
+
+// proveComponent connects the component gateway with a secret.
+func proveComponent(t *testing.T, s *xmppd.Server, secret string) *client {
+	t.Helper()
 	c, id := openComponent(t, s, gateway)
-	c.send(proof(id, "s3cret"))
+	c.send(proof(id, secret))
 	c.want("<handshake/>")
 	return c
 }
