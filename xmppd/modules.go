@@ -12,6 +12,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/modules/bind"
 	"github.com/rosterdb/rosterdb/xmppd/modules/caps"
 	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
+	"github.com/rosterdb/rosterdb/xmppd/modules/invisible"
 	"github.com/rosterdb/rosterdb/xmppd/modules/ping"
 	"github.com/rosterdb/rosterdb/xmppd/modules/register"
 	"github.com/rosterdb/rosterdb/xmppd/modules/version"
@@ -32,6 +33,7 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 		ping.Module{},
 		version.Module{Name: "RosterDB xmppd", Version: Version},
 		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
+		invisible.Module{Presence: ims},
 		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table)},
 	)
 	all = append(all, s.keepers(ims, table)...)
