@@ -12,8 +12,8 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/account"
 )
 
-// portal opens the accounts of a running server through its admin socket.
-func portal(t *testing.T, data string) xmppd.Users {
+// openPortal opens the accounts of a running server through its admin socket.
+func openPortal(t *testing.T, data string) xmppd.Users {
 	t.Helper()
 	u, err := xmppd.OpenUsers(t.Context(), data, "")
 	if err != nil {
@@ -37,7 +37,7 @@ func startWithSocket(t *testing.T) (*xmppd.Server, string) {
 // TestRosterFromPortal: what a trusted source says reaches clients at once, roster and presence.
 func TestRosterFromPortal(t *testing.T) {
 	s, data := startWithSocket(t)
-	p, ctx := portal(t, data), t.Context()
+	p, ctx := openPortal(t, data), t.Context()
 	a, b := login(t, s, "alice", "a"), login(t, s, "bob", "b")
 	for _, c := range []*client{a, b} {
 		roster(c)
@@ -80,7 +80,7 @@ func TestRosterFromPortal(t *testing.T) {
 // TestGroupChangesWhileRunning: an account enters, changes and leaves a shared group.
 func TestGroupChangesWhileRunning(t *testing.T) {
 	s, data := startWithSocket(t)
-	p, ctx := portal(t, data), t.Context()
+	p, ctx := openPortal(t, data), t.Context()
 	a, d := login(t, s, "alice", "a"), login(t, s, "dn1", "d")
 	for _, c := range []*client{a, d} {
 		roster(c)

@@ -122,8 +122,10 @@ func rosters(t *testing.T, data string) {
 		}
 	}
 	for _, args := range [][]string{
-		{"roster", "set", "--subscription", "all", "alice", "dn1@example.net"}, {"roster", "set", "alice", "alice@example.net"},
-		{"roster", "set", "alice", "dn1@example.net/x"}, {"user", "group", "alice", "a\nb"},
+		{"roster", "set", "--subscription", "all", "alice", "dn1@example.net"},
+		{"roster", "set", "alice", "alice@example.net"},
+		{"roster", "set", "alice", "dn1@example.net/x"},
+		{"user", "group", "alice", "a\nb"},
 	} {
 		if _, err := run(args...); !errors.Is(err, account.ErrInvalid) {
 			t.Errorf("%v: %v", args, err)
