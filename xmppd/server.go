@@ -21,6 +21,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/component"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 	"github.com/rosterdb/rosterdb/xmppd/store"
@@ -134,7 +135,12 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	waits, err := s.ioStrategy()
+	if err != nil {
+		return err
+	}
 	s.c2s = c2s.New(c2s.Config{
+		IO: waits,
 		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth,
 		Table: table, Router: r, Ended: ims.SessionEnded,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
@@ -150,6 +156,14 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.serve()
 	return nil
+}
+
+// ioStrategy is how the server waits for input of its clients.
+func (s *Server) ioStrategy() (netio.Strategy, error) {
+	if s.cfg.IO == "goroutine" {
+		return netio.NewGoroutines(), nil
+	}
+	return netio.NewEventLoop(0)
 }
 
 // listen opens all listeners before anything is served, so that a port in use is known at once.
