@@ -140,7 +140,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.c2s = c2s.New(c2s.Config{
-		IO: waits,
+		IO:     waits,
 		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth,
 		Table: table, Router: r, Ended: ims.SessionEnded,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
