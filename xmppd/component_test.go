@@ -169,3 +169,18 @@ func TestComponentRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestComponentPresence(t *testing.T) {
+	s := componentServer(t)
+	c, alice := loginComponent(t, s), online(t, s, "alice", "x")
+	alice.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+	alice.want("type='result'")
+	alice.send("<presence type='subscribe' to='icq@" + gateway + "'/>")
+	c.want("type='subscribe'")
+	c.want("/>")
+	c.send("<presence type='subscribed' from='icq@" + gateway + "' to='alice@example.net'/><presence type='subscribe' from='icq@" + gateway + "' to='alice@example.net'/>")
+	alice.want("type='subscribed'")
+	alice.want("type='subscribe'")
+	c.send("<presence from='icq@" + gateway + "/r' to='alice@example.net'><show>away</show></presence>")
+	alice.want("<show>away</show>")
+}
