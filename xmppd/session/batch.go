@@ -18,6 +18,13 @@ func (b *Batch) Send(s *Session, p0, p1, p2, p3 []byte) bool {
 	return ok
 }
 
+// owe notes that an outbox has to be flushed if so.
+func (b *Batch) owe(o *Outbox, so bool) {
+	if so {
+		b.dirty = append(b.dirty, o)
+	}
+}
+
 // Flush pays what is owed. It doesn't wait for slow receivers.
 func (b *Batch) Flush() {
 	for i, o := range b.dirty {

@@ -59,6 +59,9 @@ func (p *Pool) put(c *chunk) {
 // Flush (a Batch keeps that account), which writes all that has come together since, in one system
 // call when the kernel takes it. If the kernel does not, a goroutine of the outbox waits in the
 // sender's stead.
+//
+// A client can ask for more: that stanzas are kept until it acknowledges them, and outlive the
+// transport (acks, in ack.go and attach.go), or that some are held back (Filter).
 type Outbox struct {
 	pool  *Pool
 	t     Transport
@@ -72,12 +75,13 @@ type Outbox struct {
 	off     int       // bytes of w that are written
 	owed    bool      // somebody owes a Flush
 	writing bool
-	closed  bool  // nothing more is taken in
-	reason  error // why it was closed by somebody else than its reader
-	err     error // first failure of the transport
-	waits   []wait
-	taken   uint64 // bytes taken in, ever
-	gone    uint64 // bytes of whole chunks written, ever
+	closed  bool     // nothing more is taken in
+	reason  error    // why it was closed by somebody else than its reader
+	err     error    // first failure of the transport
+	opt     *options // nil for most: nothing of it is used
+	waits   []wait   // calls of After, at counts of gone
+	taken   uint64   // bytes taken in, ever
+	gone    uint64   // bytes of whole chunks written, ever
 }
 
 // wait is a call of After.
@@ -93,6 +97,12 @@ func (o *Outbox) Init(pool *Pool, t Transport, limit int, spawn func(func()) boo
 	o.idle.L = &o.mu
 }
 
+// options is what only some sessions use.
+type options struct {
+	acks   *acks
+	filter Filter
+}
+
 // put appends a stanza given in up to four pieces. ok is false if it was not taken in; owe is true
 // if the caller now owes a Flush.
 func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
@@ -101,28 +111,62 @@ func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
 		o.mu.Unlock()
 		return false, false
 	}
+	n := len(p0) + len(p1) + len(p2) + len(p3)
+	if o.opt != nil {
+		return o.putOptions(n, p0, p1, p2, p3)
+	}
+	if !o.room(n) {
+		o.end(ErrOverflow)
+		return false, false
+	}
+	owe = o.queue(p0, p1, p2, p3)
+	o.mu.Unlock()
+	return true, owe
+}
+
+// putOptions is put where there are options. It is called with mu held, and returns without.
+func (o *Outbox) putOptions(n int, p0, p1, p2, p3 []byte) (ok, owe bool) {
+	if o.opt.filter != nil {
+		var held bool
+		if held, owe = o.hold(p0, p1, p2, p3); held {
+			o.mu.Unlock()
+			return true, owe
+		}
+	}
+	if !o.room(n) || o.opt.acks != nil && !o.opt.acks.room(n, o.limit) {
+		o.end(ErrOverflow)
+		return false, owe
+	}
+	owe = o.add(p0, p1, p2, p3) || owe
+	o.mu.Unlock()
+	return true, owe
+}
+
+// room reports whether n bytes more may wait. A single stanza larger than the limit is let through
+// when nothing else waits.
+func (o *Outbox) room(n int) bool {
+	waiting := 0
+	if o.q != nil {
+		waiting = len(o.q.b)
+	}
+	if o.w != nil {
+		waiting += len(o.w.b) - o.off
+	}
+	return waiting == 0 || waiting+n <= o.limit
+}
+
+// queue appends an element to what is going to be written.
+func (o *Outbox) queue(p0, p1, p2, p3 []byte) (owe bool) {
 	c := o.q
 	if c == nil {
 		c = o.pool.get()
 		o.q = c
 	}
-	waiting := len(c.b) + len(p0) + len(p1) + len(p2) + len(p3)
-	if o.w != nil {
-		waiting += len(o.w.b) - o.off
-	}
-	// A single stanza larger than the limit is let through when nothing else waits.
-	if waiting > o.limit && (len(c.b) > 0 || o.w != nil) {
-		o.closed, o.reason = true, ErrOverflow
-		o.mu.Unlock()
-		o.t.Abort()
-		return false, false
-	}
 	c.b = append(append(append(append(c.b, p0...), p1...), p2...), p3...)
 	o.taken += uint64(len(p0) + len(p1) + len(p2) + len(p3))
 	owe = !o.owed
 	o.owed = true
-	o.mu.Unlock()
-	return true, owe
+	return owe
 }
 
 // Flush writes what waits. It returns without having written everything if another goroutine is
@@ -176,7 +220,9 @@ func (o *Outbox) written(err error) {
 		if o.err == nil {
 			o.err = err
 		}
-		o.closed = true
+		if !o.cut() {
+			o.closed = true
+		}
 		return
 	}
 	o.gone += uint64(len(o.w.b))
@@ -186,24 +232,40 @@ func (o *Outbox) written(err error) {
 }
 
 // After runs f, in a goroutine that the server waits for, once everything taken in up to now is
-// with the network. If the outbox ends before, f is not run.
+// with the network, or acknowledged by a client that acknowledges. If the outbox ends before, f is
+// not run.
 func (o *Outbox) After(f func()) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.waits = append(o.waits, wait{o.taken, f})
+	owe := o.drain()
+	if a := o.acks(); a != nil {
+		a.waits = append(a.waits, wait{a.acked + uint64(a.count), f})
+	} else {
+		o.waits = append(o.waits, wait{o.taken, f})
+	}
 	o.passed()
+	o.mu.Unlock()
+	if owe {
+		o.Flush()
+	}
 }
 
-// passed starts what waited for what is written. mu must be held.
+// passed starts what waited for what is written or acknowledged. mu must be held.
 func (o *Outbox) passed() {
-	n := 0
-	for n < len(o.waits) && o.waits[n].at <= o.gone && o.spawn(o.waits[n].f) {
-		n++
+	o.waits = o.start(o.waits, o.gone)
+	if a := o.acks(); a != nil {
+		a.waits = o.start(a.waits, a.acked)
 	}
-	o.waits = o.waits[n:]
-	if len(o.waits) == 0 {
-		o.waits = nil
+}
+
+// start starts what has waited for less than has been reached, and returns what still waits.
+func (o *Outbox) start(waits []wait, reached uint64) []wait {
+	for len(waits) > 0 && waits[0].at <= reached && o.spawn(waits[0].f) {
+		waits = waits[1:]
 	}
+	if len(waits) == 0 {
+		return nil
+	}
+	return waits
 }
 
 // Finish takes in the last bytes of the stream and waits until everything is written or the time
@@ -235,12 +297,23 @@ func (o *Outbox) Finish(last []byte, wait time.Duration) bool {
 // and cleans up. Reason will return err, if it is the first one.
 func (o *Outbox) Fail(err error) {
 	o.mu.Lock()
+	o.end(err)
+}
+
+// end is Fail, called with mu held; it returns without.
+func (o *Outbox) end(err error) {
 	o.closed = true
 	if o.reason == nil {
 		o.reason = err
 	}
+	t, orphan := o.t, o.orphan()
 	o.mu.Unlock()
-	o.t.Abort()
+	if t != nil {
+		t.Abort()
+	}
+	if orphan != nil {
+		o.spawn(orphan)
+	}
 }
 
 // Reason tells why the stream was ended by Fail or by ErrOverflow, or what writing to it has
@@ -254,15 +327,19 @@ func (o *Outbox) Reason() error {
 	return o.err
 }
 
-// Close ends the outbox and returns what was not written: runs of whole stanzas, with the number
-// of bytes at the beginning of the first that the kernel had taken. The transport must have been
-// aborted, or be idle.
+// Close ends the outbox and returns what was not written, or what was not acknowledged if the
+// client acknowledges: runs of whole stanzas, with the number of bytes at the beginning of the first
+// that the kernel had taken. The transport must have been aborted, or be idle.
 func (o *Outbox) Close() (left [][]byte, written int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
 	for o.writing {
 		o.idle.Wait()
+	}
+	o.drain()
+	if o.acks() != nil {
+		return o.closeKept()
 	}
 	if o.w != nil {
 		left, written = append(left, o.w.b), o.off

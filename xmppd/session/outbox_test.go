@@ -25,11 +25,12 @@ type pipe struct {
 	p       []byte
 	n       int
 	aborted bool
+	abort   chan struct{} // closed when aborted
 	writes  int
 }
 
 func newPipe(room int) *pipe {
-	p := &pipe{room: room}
+	p := &pipe{room: room, abort: make(chan struct{})}
 	p.more.L = &p.mu
 	return p
 }
@@ -69,7 +70,10 @@ func (p *pipe) Finish() (int, error) {
 
 func (p *pipe) Abort() {
 	p.mu.Lock()
-	p.aborted = true
+	if !p.aborted {
+		p.aborted = true
+		close(p.abort)
+	}
 	p.more.Broadcast()
 	p.mu.Unlock()
 }

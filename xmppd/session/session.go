@@ -21,6 +21,14 @@ type Session struct {
 	// From is the attribute ` from='full JID'`, escaped, as it is put into each stanza.
 	From []byte
 	Out  Outbox
+	// In counts the stanzas of the client that have been handled, modulo 2^32. The goroutine that
+	// routes the session's stream counts, and reads it.
+	In uint32
+	// Reliable says that the transport itself loses and doubles nothing (XEP-0124): stream management
+	// is not offered on it.
+	Reliable bool
+	// Carbons says that the client wants copies of its account's messages (XEP-0280).
+	Carbons atomic.Bool
 
 	// Order is held while presence of the session is sent out, so that what others see last is
 	// what it sent last, its end included.
