@@ -107,7 +107,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 // authenticator makes the configured source. close ends it; streams may still ask it meanwhile.
 func (s *Server) authenticator(cfg *Config) (auth c2s.Authenticator, done func(), err error) {
 	if cfg.Auth.Source == "internal" {
-		return c2s.StoreAuth{Store: s.store}, func() {}, nil
+		return c2s.NewStoreAuth(s.store), func() {}, nil
 	}
 	secret := ""
 	if cfg.Auth.SecretFile != "" {

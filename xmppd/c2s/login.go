@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
@@ -25,17 +26,27 @@ type Authenticator interface {
 	Exists(ctx context.Context, name string) (bool, error)
 }
 
-// StoreAuth authenticates against the accounts of a store.
-type StoreAuth struct{ Store *account.Store }
+// StoreAuth authenticates against the accounts of a store. NewStoreAuth makes one.
+type StoreAuth struct {
+	store *account.Store
+	// slots bounds the derivations under way. Each computes for a millisecond: a thousand at once
+	// would keep the goroutines of streams waiting for their turn.
+	slots chan struct{}
+}
+
+// NewStoreAuth makes an Authenticator of a store.
+func NewStoreAuth(store *account.Store) StoreAuth {
+	return StoreAuth{store, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+}
 
 // HasKeys implements Authenticator.
 func (s StoreAuth) HasKeys() bool { return true }
 
 // Keys implements Authenticator.
 func (s StoreAuth) Keys(ctx context.Context, name string) (account.Keys, account.Keys, bool, error) {
-	a, err := s.Store.Account(ctx, name)
+	a, err := s.store.Account(ctx, name)
 	if errors.Is(err, account.ErrNotFound) || err == nil && !a.SHA256.Usable() {
-		k256, k1 := account.Decoy(s.Store.Secret(), name)
+		k256, k1 := account.Decoy(s.store.Secret(), name)
 		return k256, k1, false, nil
 	}
 	if err != nil {
@@ -50,13 +61,19 @@ func (s StoreAuth) Password(ctx context.Context, name, password string) (bool, e
 	if err != nil {
 		return false, err
 	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	fits := keys.VerifyPassword(password)
 	return fits && exists, nil
 }
 
 // Exists implements Authenticator.
 func (s StoreAuth) Exists(ctx context.Context, name string) (bool, error) {
-	_, err := s.Store.Account(ctx, name)
+	_, err := s.store.Account(ctx, name)
 	if errors.Is(err, account.ErrNotFound) {
 		return false, nil
 	}
