@@ -37,6 +37,7 @@ RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/
 unit: ## tests within one process
 	@echo '$(GO) test (all packages but test/e2e and test/mission)'
 	@$(GO) test $(UNIT)
+	$(GO) test ./xmppd -io goroutine
 
 race: ## tests of the concurrent packages under the race detector
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then \

@@ -16,6 +16,7 @@ import (
 type Watcher interface {
 	AccountAdded(ctx context.Context, name, group string)
 	AccountRemoved(ctx context.Context, name string)
+	GroupChanged(ctx context.Context, name, group string)
 }
 
 // Accounts manages accounts: it prepares names (RFC 7622) and derives keys, which are all that is
@@ -41,8 +42,8 @@ func (a *Accounts) Add(ctx context.Context, name, password, group string) error 
 	if err != nil {
 		return err
 	}
-	if len(group) > 200 || strings.ContainsAny(group, "\x00\n\r\t") {
-		return fmt.Errorf("%w: %q can't be the name of a group", account.ErrInvalid, group)
+	if err := checkGroup(group); err != nil {
+		return err
 	}
 	if _, err := a.Store.Account(ctx, name); err == nil {
 		return fmt.Errorf("create account %q: %w", name, account.ErrExists) // before deriving keys
@@ -56,6 +57,32 @@ func (a *Accounts) Add(ctx context.Context, name, password, group string) error 
 	}
 	if a.Watch != nil {
 		a.Watch.AccountAdded(ctx, name, group)
+	}
+	return nil
+}
+
+func checkGroup(group string) error {
+	if len(group) > 200 || strings.ContainsAny(group, "\x00\n\r\t") {
+		return fmt.Errorf("%w: %q can't be the name of a group", account.ErrInvalid, group)
+	}
+	return nil
+}
+
+// SetGroup puts an account into a shared group, out of all with "". account.ErrNotFound,
+// account.ErrInvalid.
+func (a *Accounts) SetGroup(ctx context.Context, name, group string) error {
+	name, err := a.Prepare(name)
+	if err != nil {
+		return err
+	}
+	if err := checkGroup(group); err != nil {
+		return err
+	}
+	if err := a.Store.SetGroup(ctx, name, group); err != nil {
+		return err
+	}
+	if a.Watch != nil {
+		a.Watch.GroupChanged(ctx, name, group)
 	}
 	return nil
 }

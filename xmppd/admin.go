@@ -86,6 +86,8 @@ func (s *Server) adminHandler() http.Handler {
 	})
 	handle("POST /users/passwd", func(ctx context.Context, u userRequest) error { return s.accounts.SetPassword(ctx, u.Name, u.Password) })
 	handle("POST /users/delete", func(ctx context.Context, u userRequest) error { return s.accounts.Delete(ctx, u.Name) })
+	handle("POST /users/group", func(ctx context.Context, u userRequest) error { return s.accounts.SetGroup(ctx, u.Name, u.Group) })
+	rosters{s.im, s.accounts.Prepare}.handle(mux)
 	// Profiles show what is in memory, so they are here and not on --listen-http.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

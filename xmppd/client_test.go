@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,9 @@ const (
 	patience = 10 * time.Second // for things that happen at once on an idle machine
 	header   = "<?xml version='1.0'?><stream:stream to='" + domain + "' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
 )
+
+// ioStrategy is how the tests' servers wait: all tests have to pass in both ways.
+var ioStrategy = flag.String("io", "loop", "how servers wait for input: loop or goroutine")
 
 // options of a test's server.
 type options struct {
@@ -52,6 +56,7 @@ func startServer(t *testing.T, o options) *xmppd.Server {
 func serve(t *testing.T, o options) *xmppd.Server {
 	t.Helper()
 	cfg := xmppd.Defaults()
+	cfg.IO = *ioStrategy
 	cfg.Domain, cfg.Data = domain, t.TempDir()
 	cfg.ListenC2S, cfg.ListenTLS, cfg.ListenHTTP = "127.0.0.1:0", "127.0.0.1:0", ""
 	cfg.InsecurePlaintext = true

@@ -38,8 +38,14 @@ func proof(id, secret string) string {
 
 func loginComponent(t *testing.T, s *xmppd.Server) *client {
 	t.Helper()
+	return proveComponent(t, s, "s3cret")
+}
+
+// proveComponent connects the component gateway with a secret.
+func proveComponent(t *testing.T, s *xmppd.Server, secret string) *client {
+	t.Helper()
 	c, id := openComponent(t, s, gateway)
-	c.send(proof(id, "s3cret"))
+	c.send(proof(id, secret))
 	c.want("<handshake/>")
 	return c
 }
@@ -162,4 +168,19 @@ func TestComponentRefused(t *testing.T) {
 			t.Errorf("stanza, %s: %q", c.name, got)
 		}
 	}
+}
+
+func TestComponentPresence(t *testing.T) {
+	s := componentServer(t)
+	c, alice := loginComponent(t, s), online(t, s, "alice", "x")
+	alice.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+	alice.want("type='result'")
+	alice.send("<presence type='subscribe' to='icq@" + gateway + "'/>")
+	c.want("type='subscribe'")
+	c.want("/>")
+	c.send("<presence type='subscribed' from='icq@" + gateway + "' to='alice@example.net'/><presence type='subscribe' from='icq@" + gateway + "' to='alice@example.net'/>")
+	alice.want("type='subscribed'")
+	alice.want("type='subscribe'")
+	c.send("<presence from='icq@" + gateway + "/r' to='alice@example.net'><show>away</show></presence>")
+	alice.want("<show>away</show>")
 }

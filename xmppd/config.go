@@ -35,6 +35,8 @@ type Config struct {
 	// ResourceConflict: what happens when a bound resource is asked for again: replace, refuse or rename.
 	ResourceConflict string `toml:"resource_conflict"`
 
+	IO string `toml:"io"` // loop, or goroutine: one for each client
+
 	LogLevel  string `toml:"log_level"`  // debug, info, warn, error
 	LogFormat string `toml:"log_format"` // text or json
 
@@ -111,7 +113,7 @@ type AccountConfig struct {
 func Defaults() Config {
 	return Config{
 		Data: "xmppd-data", ListenC2S: ":5222", ListenTLS: ":5223",
-		Registration: "closed", ResourceConflict: "replace", LogLevel: "info", LogFormat: "text",
+		Registration: "closed", ResourceConflict: "replace", IO: "loop", LogLevel: "info", LogFormat: "text",
 		Presence: PresenceConfig{Directed: true},
 		Auth:     AuthConfig{Source: "internal"},
 		Limits:   LimitsConfig{Exempt: []string{"127.0.0.0/8", "::1"}},
@@ -179,6 +181,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("resource_conflict is replace, refuse or rename, not %q", c.ResourceConflict)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key belong together")
+	case c.IO != "loop" && c.IO != "goroutine":
+		return fmt.Errorf("io is loop or goroutine, not %q", c.IO)
 	case c.LogFormat != "text" && c.LogFormat != "json":
 		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
 	}

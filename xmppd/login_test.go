@@ -201,9 +201,14 @@ func TestBindErrors(t *testing.T) {
 		t.Fatalf("binding without a wish: %q", got)
 	}
 	c.send("<iq type='set' id='b3'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
-	if got := c.want("</iq>"); !strings.Contains(got, "type='error'") {
+	if got := c.want("</iq>"); !strings.Contains(got, "id='b3'") || !strings.Contains(got, "type='cancel'") || !strings.Contains(got, "<not-allowed ") {
 		t.Fatalf("second binding: %q", got)
 	}
+	c.send("<iq type='set' id='s1'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>")
+	if got := c.want("id='s1'"); !strings.Contains(got, "type='result'") {
+		t.Fatalf("session of RFC 3921: %q", got)
+	}
+	c.sync() // nothing of this has harmed the stream
 }
 
 func TestShutdown(t *testing.T) {

@@ -9,8 +9,10 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/modules/adhoc"
+	"github.com/rosterdb/rosterdb/xmppd/modules/bind"
 	"github.com/rosterdb/rosterdb/xmppd/modules/caps"
 	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
+	"github.com/rosterdb/rosterdb/xmppd/modules/invisible"
 	"github.com/rosterdb/rosterdb/xmppd/modules/ping"
 	"github.com/rosterdb/rosterdb/xmppd/modules/register"
 	"github.com/rosterdb/rosterdb/xmppd/modules/version"
@@ -25,13 +27,15 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 		return nil, err
 	}
 	info := &disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions}
-	all := []module.Module{
+	all := append(slices.Clone(s.embedder),
 		ims,
+		bind.Module{},
 		ping.Module{},
 		version.Module{Name: "RosterDB xmppd", Version: Version},
 		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
+		invisible.Module{Presence: ims},
 		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table)},
-	}
+	)
 	all = append(all, s.keepers(ims, table)...)
 	return append(all, info,
 		&caps.Module{URI: softwareURI, Discovery: info.ServerInfo}, // behind all that adds to discovery

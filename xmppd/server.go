@@ -21,6 +21,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/component"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 	"github.com/rosterdb/rosterdb/xmppd/store"
@@ -35,6 +36,8 @@ type Options struct {
 	Log      *slog.Logger         // required
 	Registry *prometheus.Registry // nil: a new one
 	Level    *slog.LevelVar       // of Log, for Reload to change; nil: it stays
+	// Modules are extensions of the program that embeds the server; their hooks come first.
+	Modules []module.Module
 }
 
 // faults are bugs that this package's tests plant.
@@ -57,6 +60,7 @@ type Server struct {
 	c2s      *c2s.Server
 	registry *prometheus.Registry
 
+	embedder   []module.Module
 	modulesOn  []module.Module
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
@@ -87,7 +91,7 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, fatal: make(chan error, 4)}
+	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 4)}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 	}
@@ -131,7 +135,12 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	waits, err := s.ioStrategy()
+	if err != nil {
+		return err
+	}
 	s.c2s = c2s.New(c2s.Config{
+		IO:     waits,
 		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth,
 		Table: table, Router: r, Ended: ims.SessionEnded,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
@@ -147,6 +156,14 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.serve()
 	return nil
+}
+
+// ioStrategy is how the server waits for input of its clients.
+func (s *Server) ioStrategy() (netio.Strategy, error) {
+	if s.cfg.IO == "goroutine" {
+		return netio.NewGoroutines(), nil
+	}
+	return netio.NewEventLoop(0)
 }
 
 // listen opens all listeners before anything is served, so that a port in use is known at once.

@@ -21,7 +21,16 @@ type Users interface {
 	Add(ctx context.Context, name, password, group string) error
 	SetPassword(ctx context.Context, name, password string) error
 	Delete(ctx context.Context, name string) error
+	SetGroup(ctx context.Context, name, group string) error
 	List(ctx context.Context) ([]UserInfo, error)
+
+	// Roster is what the account sees as its roster.
+	Roster(ctx context.Context, name string) ([]RosterItem, error)
+	// SetRosterItem makes an item what is said here; nobody is asked.
+	SetRosterItem(ctx context.Context, name string, item RosterItem) error
+	// RemoveRosterItem takes a contact out of a roster.
+	RemoveRosterItem(ctx context.Context, name, contact string) error
+
 	Close() error
 }
 
@@ -44,12 +53,17 @@ func OpenUsers(ctx context.Context, data, domain string) (Users, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &localUsers{Accounts{Store: account.NewStore(records), Domain: records.Domain()}, records}, nil
+	l := &localUsers{Accounts: Accounts{Store: account.NewStore(records), Domain: records.Domain()}, records: records}
+	if l.rosters, err = l.openRosters(ctx); err != nil {
+		return nil, errors.Join(err, records.Close())
+	}
+	return l, nil
 }
 
 // localUsers works on the files.
 type localUsers struct {
 	Accounts
+	rosters
 	records store.Store
 }
 

@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,9 +17,39 @@ func ParseJID(s string) (JID, error) {
 	if j, ok := parseASCII(s); ok {
 		return j, nil
 	}
+	j, err := enforce(s)
+	for range stable {
+		if err != nil {
+			break
+		}
+		before := j.String()
+		if again, ok := parseASCII(before); ok && again == j {
+			return j, nil
+		}
+		// The rules of RFC 8264 and of IDNA, applied once, can leave what they change or refuse when
+		// applied again: a Hebrew letter that comes of a symbol and makes the label's direction wrong,
+		// an ideographic full stop at the end.
+		var again JID
+		if again, err = enforce(before); err == nil && again == j {
+			return j, nil
+		}
+		j = again
+	}
+	if err == nil {
+		err = errUnstable
+	}
+	return JID{}, fmt.Errorf("address %.100q: %w", s, err)
+}
+
+// stable is how often an address may change under the rules before it is refused (RFC 8264 section 7).
+const stable = 3
+
+var errUnstable = errors.New("it has no form that stays")
+
+func enforce(s string) (JID, error) {
 	j, err := jid.Parse(s)
 	if err != nil {
-		return JID{}, fmt.Errorf("address %.100q: %w", s, err)
+		return JID{}, err //nolint:wrapcheck // the caller says for which address
 	}
 	return JID{j.Localpart(), j.Domainpart(), j.Resourcepart()}, nil
 }

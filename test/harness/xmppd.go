@@ -192,7 +192,13 @@ func (s *XMPPD) Kill(t testing.TB) {
 // Login logs a user in and returns the stream, without presence.
 func (s *XMPPD) Login(t testing.TB, user, resource string) *Stream {
 	t.Helper()
-	c := Connect(t, s.Addr(t, "clients"))
+	return LoginAt(t, s.Addr(t, "clients"), user, resource)
+}
+
+// LoginAt logs a user in at a server that takes passwords in the clear.
+func LoginAt(t testing.TB, addr, user, resource string) *Stream {
+	t.Helper()
+	c := Connect(t, addr)
 	header := "<stream:stream to='" + Domain + "' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
 	c.Send(header)
 	c.Want("</stream:features>")

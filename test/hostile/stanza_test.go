@@ -29,7 +29,7 @@ func stanzas() []attack {
 		{"iq to another domain", "<iq type='get' id='1' to='example.com'>" + query + "</iq>", "stanza remote-server-not-found"},
 		{"payload without a namespace", "<iq type='get' id='1' to='" + server + "'><query xmlns=''/></iq>", "stanza service-unavailable"},
 		{"payload that is inherited from the stream", "<iq type='get' id='1' to='" + server + "'><query/></iq>", "stanza service-unavailable"},
-		{"second binding", bindIQ, "stanza service-unavailable"},
+		{"second binding", bindIQ, "stanza not-allowed"},
 		{"malformed address", "<message to='a@@b'><body>x</body></message>", "stanza jid-malformed"},
 		{"empty address", "<message to=''><body>x</body></message>", "stanza jid-malformed"},
 		{"address without a domain", "<iq type='get' id='1' to='a@/r'>" + query + "</iq>", "stanza jid-malformed"},

@@ -45,7 +45,7 @@ func rows() []row {
 		{"X9", "limits everywhere, each with a test and a metric", nil},
 		{"X10", "hostile input costs the sender only, and gets the stream error of RFC 6120", checkHostileInput},
 		{"X11", "each extension is one package, and can be switched off", checkModules},
-		{"X12", "a hook chain sees each stanza exactly once", nil},
+		{"X12", "a hook chain sees each stanza exactly once", checkHooks},
 		{"X13", "a signed HTTP POST of a portal becomes a message", checkPortal},
 		{"X14", "federation with TLS, dialback, one link a remote domain", nil},
 		{"X15", "external components (XEP-0114)", checkComponents},

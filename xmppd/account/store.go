@@ -72,6 +72,26 @@ func (s *Store) SetKeys(ctx context.Context, name string, sha256, sha1 Keys) err
 	}))
 }
 
+// SetGroup puts an account into a shared group, out of all with "". ErrNotFound.
+func (s *Store) SetGroup(ctx context.Context, name, group string) error {
+	return wrap("change group of", name, s.records.Update(ctx, name, func(tx store.Tx) error {
+		a, err := store.GetJSON[Account](tx, accounts, nil)
+		if err != nil {
+			return err
+		}
+		a.Group = group
+		if group == "" {
+			err = tx.Delete(groups, nil)
+		} else {
+			err = store.PutJSON(tx, groups, nil, group)
+		}
+		if err != nil {
+			return err
+		}
+		return store.PutJSON(tx, accounts, nil, a)
+	}))
+}
+
 // Delete removes an account with everything that is stored for it, by modules too. ErrNotFound.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	return wrap("delete account", name, s.records.Update(ctx, name, func(tx store.Tx) error {

@@ -54,7 +54,7 @@ type Stream struct {
 	srv   *Server
 	addr  netip.Addr // of the peer
 	sess  *session.Session
-	batch session.Batch
+	batch *session.Batch
 }
 
 // ErrEnd is why a stream ends that its peer has closed.
@@ -93,7 +93,7 @@ func (st *Stream) Route(ctx context.Context, s *stanza.Stanza) error {
 	if s.Kind == stanza.StreamEnd || s.Kind == stanza.Nonza && string(s.Get(s.Name)) == "stream:error" {
 		return ErrEnd
 	}
-	if se := st.srv.cfg.Router.Route(ctx, st.sess, s, &st.batch); se != nil {
+	if se := st.srv.cfg.Router.Route(ctx, st.sess, s, st.batch); se != nil {
 		return se
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
@@ -55,6 +56,9 @@ type Config struct {
 	MaxTrustedQueue int // bytes; 0: 64 MiB
 	NegotiationMax  int // bytes a client may send until a resource is bound; 0: 64 KiB
 
+	// IO waits for input of bound streams; the Server closes it. nil: a goroutine for each.
+	IO netio.Strategy
+
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	Faults     Faults
@@ -89,6 +93,9 @@ func New(cfg Config) *Server {
 	cfg.MaxTrustedQueue = orDefault(cfg.MaxTrustedQueue, 64<<20)
 	cfg.NegotiationMax = orDefault(cfg.NegotiationMax, 64<<10)
 	cfg.Limits.MaxStanza = orDefault(cfg.Limits.MaxStanza, 256<<10)
+	if cfg.IO == nil {
+		cfg.IO = netio.NewGoroutines()
+	}
 	s := &Server{cfg: cfg, log: cfg.Log, negotiating: make(map[Framing]struct{})}
 	set := cfg.Settings.withDefaults()
 	s.settings.Store(set)
@@ -184,8 +191,7 @@ func (s *Server) leave(addr netip.Addr) {
 	s.wg.Done()
 }
 
-// serveTCP brings a connection to a bound stream, which goes on in a goroutine of its own: its
-// stack is small, while that of the negotiation has grown.
+// serveTCP brings a connection to a bound stream, which is read as Config.IO does it.
 func (s *Server) serveTCP(f *tcpFraming, p Peer) {
 	setUserTimeout(f.tcp)
 	st, said, err := s.establish(f, f, p)
@@ -200,10 +206,8 @@ func (s *Server) serveTCP(f *tcpFraming, p Peer) {
 	bound := f.bound
 	bound.Stream = st
 	bound.keep(f.src.rest())
-	go func() {
-		bound.serve(s.ctx)
-		bound.Leave()
-	}()
+	bound.Flush() // the result of binding
+	s.cfg.IO.Start(bound.conn, bound)
 }
 
 // establish negotiates a stream until its resource is bound. When that fails, said tells whether
@@ -269,6 +273,7 @@ func (s *Server) Close() error {
 	})
 	s.wg.Wait()
 	s.cancel()
+	errs = append(errs, s.cfg.IO.Close())
 	return errors.Join(errs...)
 }
 

@@ -3,53 +3,46 @@ package c2s
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
-	"net"
-	"syscall"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 const (
-	readSize   = 16 << 10        // of a pooled read buffer
-	lingerTime = 2 * time.Second // for the last words of a stream
-	lingerRead = 1 << 20         // bytes of the peer that are discarded meanwhile
+	readSize    = 16 << 10        // of a pooled read buffer
+	readsAtOnce = 4               // before other streams have their turn
+	lingerTime  = 2 * time.Second // for the last words of a stream
+	lingerRead  = 1 << 20         // bytes of the peer that are discarded meanwhile
 )
 
-// boundStream is a stream with a session. Its loop owns it.
+// boundStream is a stream with a session, and the netio.Handler of its connection: whoever runs that
+// owns it.
 type boundStream struct {
 	Stream
-	tcp  net.Conn
+	conn netio.Conn
 	tls  *tls.Conn // nil on a plain stream
 	tap  *tap
-	raw  syscall.RawConn
-	read func(uintptr) bool // readFD, bound once
-	wire wire
 	scan *stanza.Scanner // nil while nothing is unread
 
 	buf        *[]byte // nil while nothing is unread
 	start, end int     // unread bytes of buf
-	readErr    error
-	first      [1]byte // TLS: what wakes the reader up
+	err        error   // why the stream ends
 }
 
 // newStream makes the stream of a connection and what writes to it; the Stream in it comes later.
 func newStream(f *tcpFraming) (*boundStream, session.Transport, error) {
-	st := &boundStream{tcp: f.tcp, tls: f.tls, tap: f.tap}
-	if err := st.wire.init(f.tcp); err != nil {
+	conn, err := f.srv.cfg.IO.Adopt(f.tcp)
+	if err != nil {
 		return nil, nil, err
 	}
+	st := &boundStream{conn: conn, tls: f.tls, tap: f.tap}
 	if f.tls != nil {
-		f.tap.hold()
-		tw := &tlsWire{tls: f.tls, tap: f.tap}
-		return st, tw, tw.wire.init(f.tcp)
+		f.tap.adopt(conn)
+		return st, &tlsWire{wire: wire{conn: conn}, tls: f.tls, tap: f.tap}, nil
 	}
-	st.raw = st.wire.raw
-	st.read = st.readFD
-	return st, &st.wire, nil
+	return st, &wire{conn: conn}, nil
 }
 
 // keep takes over what the negotiation has read ahead.
@@ -61,34 +54,43 @@ func (st *boundStream) keep(rest []byte) {
 	st.end = copy((*st.buf)[:cap(*st.buf)], rest)
 }
 
-// serve reads stanzas until the stream ends, and cleans up behind it.
-func (st *boundStream) serve(ctx context.Context) {
-	st.Flush() // the result of binding
-	err := st.loop(ctx)
-	_ = st.tcp.SetDeadline(time.Now().Add(lingerTime))
-	said := st.Finish(ctx, err)
-	st.putBuf()
-	if said {
-		if st.tls != nil {
-			st.tap.release()
-		}
-		linger(st.tcp, st.tls)
+// Ready implements netio.Handler: it reads and routes until nothing is left, or long enough.
+func (st *boundStream) Ready(r *netio.Runner) netio.Next {
+	batch, ok := r.Local.(*session.Batch)
+	if !ok {
+		batch = new(session.Batch)
+		batch.OnBlock(r.Leave)
+		r.Local = batch
+		r.AfterRound(batch.Flush)
 	}
-	_ = st.tcp.Close()
+	st.batch = batch // written after the round, for all streams that had something to read
+	for range readsAtOnce {
+		if st.err = st.handle(st.srv.ctx); st.err != nil {
+			return netio.Done
+		}
+		switch err := st.fill(); {
+		case err == netio.ErrAgain: //nolint:errorlint // on a hot path; crypto/tls returns it as it is
+			return netio.Wait
+		case err != nil:
+			st.err = err
+			return netio.Done
+		}
+	}
+	return netio.Soon
 }
 
-// loop reads and routes. It returns ErrEnd, a *router.StreamError, or why the connection
-// can't be read.
-func (st *boundStream) loop(ctx context.Context) error {
-	for {
-		if err := st.handle(ctx); err != nil {
-			return err
-		}
-		st.Flush()
-		if err := st.fill(); err != nil {
-			return err
-		}
+// End implements netio.Handler: it cleans up behind the stream.
+func (st *boundStream) End() {
+	st.batch = new(session.Batch)
+	st.conn.Resume() // for the last words
+	said := st.Finish(st.srv.ctx, st.err)
+	st.putBuf()
+	if said {
+		st.conn.Resume()
+		st.linger()
 	}
+	_ = st.conn.Close()
+	st.Leave()
 }
 
 // handle routes the whole stanzas that are in the buffer.
@@ -115,73 +117,30 @@ func (st *boundStream) handle(ctx context.Context) error {
 	return nil
 }
 
-// fill reads more bytes, behind those of an unfinished stanza if there are any. While it waits for
-// the first byte of a stanza it holds no buffer.
+// fill reads more bytes, behind those of an unfinished stanza if there are any. Between stanzas it
+// keeps nothing: an idle stream has neither buffer nor scanner.
 func (st *boundStream) fill() error {
-	if st.start == st.end {
-		// Between two stanzas the scanner remembers nothing: an idle stream has none.
-		st.srv.scanners.Put(st.scan)
-		st.scan = nil
-		st.putBuf()
+	if st.buf == nil {
+		st.buf = st.srv.getBuf(0)
 	} else {
 		st.room()
 	}
-	if st.tls != nil {
-		return st.fillTLS()
+	var n int
+	var err error
+	if room := (*st.buf)[st.end:cap(*st.buf)]; st.tls != nil {
+		n, err = st.tls.Read(room)
+	} else {
+		n, err = st.conn.Read(room)
 	}
-	st.readErr = nil
-	if err := st.raw.Read(st.read); err != nil {
-		return err
+	if st.end += n; n > 0 {
+		return nil
 	}
-	return st.readErr
-}
-
-// readFD is called with the descriptor when it may be readable; false waits until it is.
-func (st *boundStream) readFD(fd uintptr) bool {
-	if st.buf == nil {
-		st.buf = st.srv.getBuf(0)
+	if st.end == 0 {
+		st.putBuf()
+		st.srv.scanners.Put(st.scan)
+		st.scan = nil
 	}
-	for {
-		n, err := readNow(fd, (*st.buf)[st.end:cap(*st.buf)])
-		switch {
-		case n > 0:
-			st.end += n
-			return true
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case errors.Is(err, syscall.EAGAIN):
-			if st.end == 0 {
-				st.putBuf()
-			}
-			return false
-		case err != nil:
-			st.readErr = err
-		default:
-			st.readErr = io.EOF
-		}
-		return true
-	}
-}
-
-// fillTLS reads the first byte of a stanza without a buffer; the next call takes the rest of the
-// record, which is there already.
-func (st *boundStream) fillTLS() error {
-	if st.buf != nil {
-		n, err := st.tls.Read((*st.buf)[st.end:cap(*st.buf)])
-		st.end += n
-		if n > 0 {
-			return nil
-		}
-		return err
-	}
-	n, err := st.tls.Read(st.first[:])
-	if n == 0 {
-		return err
-	}
-	st.buf = st.srv.getBuf(0)
-	(*st.buf)[:1][0] = st.first[0]
-	st.end = 1
-	return nil
+	return err
 }
 
 // room makes place for more of an unfinished stanza.
@@ -209,14 +168,23 @@ func (st *boundStream) putBuf() {
 }
 
 // linger closes our half and reads on for a while: closing at once would make the kernel reset
-// the connection, and the peer could lose the last words. secure is nil on a plain stream.
-func linger(c net.Conn, secure *tls.Conn) {
-	_ = c.SetDeadline(time.Now().Add(lingerTime))
-	if secure != nil {
-		_ = secure.CloseWrite() // without TLS's own end the peer can't tell an end from a cut
+// the connection, and the peer could lose the last words.
+func (st *boundStream) linger() {
+	until := time.Now().Add(lingerTime)
+	if st.tls != nil {
+		_ = st.tls.CloseWrite() // without TLS's own end the peer can't tell an end from a cut
+		if alert := st.tap.take(); alert != nil {
+			_, _ = st.conn.Write(*alert)
+		}
 	}
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
+	_ = st.conn.CloseWrite()
+	buf := st.srv.getBuf(0)
+	defer st.srv.putBuf(buf)
+	for left := lingerRead; left > 0; {
+		n, err := st.conn.ReadWait((*buf)[:cap(*buf)], until)
+		if err != nil {
+			return
+		}
+		left -= n
 	}
-	_, _ = io.CopyN(io.Discard, c, lingerRead)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -122,4 +123,17 @@ func addrOf(c net.Conn) string {
 		return c.RemoteAddr().String()
 	}
 	return host
+}
+
+// linger closes our half and reads on for a while: closing at once would make the kernel reset
+// the connection, and the peer could lose the last words. secure is nil on a plain stream.
+func linger(c net.Conn, secure *tls.Conn) {
+	_ = c.SetDeadline(time.Now().Add(lingerTime))
+	if secure != nil {
+		_ = secure.CloseWrite() // without TLS's own end the peer can't tell an end from a cut
+	}
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_, _ = io.CopyN(io.Discard, c, lingerRead)
 }

@@ -2,24 +2,40 @@ package c2s
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd/netio"
 )
 
-// tap stands between TLS and the connection. Once held it keeps what TLS writes instead of writing
-// it, so that the sealed bytes can be written without waiting.
+// tap stands between TLS and the connection. During the handshake it passes everything on. Once
+// held it keeps what TLS writes instead of writing it, so that the sealed bytes can be written
+// without waiting. Once adopted it is held, and reads without waiting, too.
 type tap struct {
-	net.Conn
-	pool *sync.Pool // of *[]byte
-	lead int        // bytes of white space that may still come before TLS; only Read uses it
-	mu   sync.Mutex
-	held bool
-	out  *[]byte
+	net.Conn            // nil once adopted
+	nb       netio.Conn // once adopted
+	pool     *sync.Pool // of *[]byte
+	lead     int        // bytes of white space that may still come before TLS; only Read uses it
+	mu       sync.Mutex
+	held     bool
+	out      *[]byte
 }
+
+// maxKept bounds what TLS may write by itself: a peer that asks for new keys again and again gets
+// an answer each time.
+const maxKept = 2 * sealPiece
+
+// errKept ends the connection of such a peer.
+var errKept = errors.New("too many answers of TLS wait for a write")
 
 // Read drops white space before the first record, which never begins with any (RFC 8446 section
 // 5.1). What else is there TLS refuses itself.
 func (t *tap) Read(p []byte) (int, error) {
+	if t.nb != nil {
+		return t.nb.Read(p)
+	}
 	for {
 		n, err := t.Conn.Read(p)
 		if t.lead <= 0 || n == 0 {
@@ -49,8 +65,18 @@ func (t *tap) Write(p []byte) (int, error) {
 			t.out = new([]byte)
 		}
 	}
+	if len(*t.out)+len(p) > maxKept {
+		return 0, errKept
+	}
 	*t.out = append(*t.out, p...)
 	return len(p), nil
+}
+
+// adopt makes the tap one of a connection that doesn't wait.
+func (t *tap) adopt(c netio.Conn) {
+	t.mu.Lock()
+	t.Conn, t.nb, t.held = nil, c, true
+	t.mu.Unlock()
 }
 
 // hold begins to keep what is written.
@@ -65,6 +91,14 @@ func (t *tap) release() {
 	t.mu.Lock()
 	t.held, t.out = false, nil
 	t.mu.Unlock()
+}
+
+// SetWriteDeadline is asked for by TLS's own end, which is kept like everything else.
+func (t *tap) SetWriteDeadline(d time.Time) error {
+	if t.nb != nil {
+		return nil
+	}
+	return t.Conn.SetWriteDeadline(d)
 }
 
 // take returns what was kept; nil if nothing was.

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"mellium.im/xmpp/stream"
 
+	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -40,22 +42,35 @@ type Writer struct {
 func NewWriter(conn net.Conn) (*Writer, error) {
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
-		setUserTimeout(conn)
-		w := new(wire)
-		return &Writer{Transport: w}, w.init(conn)
+		c, err := shareConn(conn)
+		return &Writer{Transport: &wire{conn: c}}, err
 	}
 	t, ok := secure.NetConn().(*tap)
 	if !ok {
 		return nil, fmt.Errorf("TLS on a connection of type %T, which no listener of ListenTLS has accepted", secure.NetConn())
 	}
-	w := &tlsWire{tls: secure, tap: t}
-	if err := w.wire.init(t.Conn); err != nil {
+	c, err := shareConn(t.Conn)
+	if err != nil {
 		return nil, err
 	}
-	setUserTimeout(t.Conn)
 	t.hold()
-	return &Writer{Transport: w, tap: t}, nil
+	return &Writer{Transport: &tlsWire{wire: wire{conn: c}, tls: secure, tap: t}, tap: t}, nil
 }
+
+// shared is a connection that somebody else reads, with deadlines: Abort is one.
+type shared struct {
+	netio.Conn
+	conn net.Conn
+}
+
+func shareConn(conn net.Conn) (netio.Conn, error) {
+	setUserTimeout(conn)
+	c, err := netio.NewGoroutines().Adopt(conn)
+	return &shared{Conn: c, conn: conn}, err
+}
+
+// Abort makes what waits return; a later deadline takes it back.
+func (s *shared) Abort() { _ = s.conn.SetDeadline(time.Unix(1, 0)) }
 
 // Release gives the connection back to whoever closes it.
 func (w *Writer) Release() {

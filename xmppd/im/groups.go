@@ -57,62 +57,96 @@ func (s *Service) Grouped(name string) bool {
 
 // AccountAdded tells the service of an account made while the server runs: members of shared
 // groups that are on line get it into their rosters.
-func (s *Service) AccountAdded(ctx context.Context, name, group string) {
-	if group == "" {
-		return
-	}
-	s.groups.mu.Lock()
-	old := s.groups.load()
-	members := slices.Clone(old.members)
-	i, found := slices.BinarySearchFunc(members, name, func(m account.Member, n string) int { return strings.Compare(m.Name, n) })
-	if found {
-		members[i].Group = group
-	} else {
-		members = slices.Insert(members, i, account.Member{Name: name, Group: group})
-	}
-	s.groups.set(members)
-	s.groups.mu.Unlock()
-	item := s.sharedItem(account.Member{Name: name, Group: group})
-	s.pushToMembers(ctx, name, func(dst []byte) []byte { return appendItem(dst, &item) })
-}
+func (s *Service) AccountAdded(ctx context.Context, name, group string) { s.regroup(ctx, name, group) }
 
 // AccountRemoved ends the sessions of an account that was deleted while the server runs, and takes
 // it out of the rosters of shared groups.
 func (s *Service) AccountRemoved(ctx context.Context, name string) {
-	bare := s.bare(name)
-	if u := s.table.User(bare); u != nil {
-		for _, sess := range u.Sessions() {
-			s.SessionEnded(ctx, sess)
-			sess.Out.Fail(&router.StreamError{Condition: "not-authorized", Text: "the account was removed"})
-		}
+	for _, sess := range s.table.User(s.bare(name)).Sessions() {
+		s.SessionEnded(ctx, sess)
+		sess.Out.Fail(&router.StreamError{Condition: "not-authorized", Text: "the account was removed"})
 	}
-	s.groups.mu.Lock()
-	old := s.groups.load()
-	_, was := old.group[name]
-	if was {
-		s.groups.set(slices.DeleteFunc(slices.Clone(old.members), func(m account.Member) bool { return m.Name == name }))
-	}
-	s.groups.mu.Unlock()
-	if was {
-		s.pushToMembers(ctx, name, func(dst []byte) []byte { return appendRemoved(dst, bare) })
-	}
+	s.regroup(ctx, name, "")
 }
 
-// pushToMembers sends a roster push to all members of shared groups but one.
-func (s *Service) pushToMembers(ctx context.Context, except string, item func([]byte) []byte) {
+// GroupChanged tells the service that an account belongs to another shared group, or to none. All
+// those concerned see it at once.
+func (s *Service) GroupChanged(ctx context.Context, name, group string) { s.regroup(ctx, name, group) }
+
+// change puts an account into a group, or out of all, and returns the groups before and after.
+func (g *groups) change(name, group string) (from, to *shared) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	from = g.load()
+	if was, in := from.group[name]; was == group && in == (group != "") {
+		return from, from
+	}
+	members := slices.DeleteFunc(slices.Clone(from.members), func(m account.Member) bool { return m.Name == name })
+	if group != "" {
+		i, _ := slices.BinarySearchFunc(members, name, func(m account.Member, n string) int { return strings.Compare(m.Name, n) })
+		members = slices.Insert(members, i, account.Member{Name: name, Group: group})
+	}
+	g.set(members)
+	return from, g.load()
+}
+
+func (s *Service) regroup(ctx context.Context, name, group string) {
+	from, to := s.groups.change(name, group)
+	if from == to {
+		return
+	}
+	_, was := from.group[name]
+	self := s.local(name)
+	s.forget(self.String())
 	b := newMail()
-	for _, m := range s.groups.load().members {
-		if m.Name == except {
+	others := to.members // those of from are the same but for this one
+	for _, m := range others {
+		if m.Name == name {
 			continue
 		}
-		owner := stanza.JID{Local: m.Name, Domain: s.domain}
-		s.forget(owner.String())
-		unlock := s.lock(owner, owner)
-		s.push(ctx, owner, item, b)
+		peer := s.local(m.Name)
+		s.forget(peer.String())
+		unlock := s.lock(self, peer)
+		s.regrouped(ctx, peer, account.Member{Name: name, Group: group}, was, b)
+		if was != (group != "") {
+			if group == "" {
+				m.Group = ""
+			}
+			s.regrouped(ctx, self, m, was, b)
+		}
 		unlock()
 	}
 	s.post(ctx, b)
 }
+
+// regrouped tells a member that another belongs to a group now (no group: to none), and starts or
+// ends the other's presence for it. The locks of both must be held.
+func (s *Service) regrouped(ctx context.Context, owner stanza.JID, m account.Member, was bool, b *mail) {
+	contact := s.local(m.Name)
+	if m.Group != "" {
+		item := s.sharedItem(m)
+		s.pushItem(ctx, owner, &item, b)
+		if !was {
+			s.startPresence(ctx, contact, owner, b)
+		}
+		return
+	}
+	// What it has in its own roster shows again.
+	it, err := s.store.Item(ctx, owner.Local, contact.String())
+	switch {
+	case err != nil:
+		s.log.Error("roster can't be read", "account", owner, "error", err)
+	case it.Listed:
+		s.pushItem(ctx, owner, &it, b)
+	default:
+		s.push(ctx, owner, func(dst []byte) []byte { return appendRemoved(dst, contact.String()) }, b)
+	}
+	if !it.To() {
+		s.endPresence(ctx, contact, owner, b)
+	}
+}
+
+func (s *Service) local(name string) stanza.JID { return stanza.JID{Local: name, Domain: s.domain} }
 
 // sharedItem is how a member of a shared group appears in the others' rosters.
 func (s *Service) sharedItem(m account.Member) account.Item {

@@ -3,27 +3,21 @@ package im
 import (
 	"context"
 
-	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
-// Hide makes the session of a full JID invisible (XEP-0186 section 3.1): those who have seen it are
-// told that it is gone, and its broadcasts reach nobody, while it gets all that an available
-// session gets. With probe, a session that had no presence yet is told that of its contacts. It
-// does nothing for a session that is gone.
-func (s *Service) Hide(ctx context.Context, full stanza.JID, probe bool) {
-	src := s.table.Get(full.String())
-	if src == nil {
-		return
-	}
+// Hide makes a session invisible (XEP-0186 section 3.1): those who have seen it are told that it is
+// gone, and its broadcasts reach nobody, while it gets all that an available session gets. With
+// probe it is told the presence of its contacts.
+func (s *Service) Hide(ctx context.Context, src *session.Session, probe bool, batch *session.Batch) {
 	src.Order.Lock()
 	defer src.Order.Unlock()
 	if src.Ended() || src.SetHidden(true) {
 		return
 	}
 	s.counts.Hidden.Add(1)
-	b := newMail()
-	defer s.post(ctx, b)
+	b := &mail{Batch: batch}
+	defer s.dispatch(ctx, b)
 	s.late.drop(src)
 	first := !src.Available()
 	if first {
@@ -37,17 +31,13 @@ func (s *Service) Hide(ctx context.Context, full stanza.JID, probe bool) {
 	}
 	if first {
 		s.requests(ctx, src, b)
-		s.router.Available(ctx, src, b.Batch)
+		s.router.Available(ctx, src, batch)
 	}
 }
 
 // Show makes an invisible session visible again (section 3.2). It is then as before its first
 // presence, except that it is remembered to whom it has sent presence directly.
-func (s *Service) Show(_ context.Context, full stanza.JID) {
-	src := s.table.Get(full.String())
-	if src == nil {
-		return
-	}
+func (s *Service) Show(src *session.Session) {
 	src.Order.Lock()
 	defer src.Order.Unlock()
 	if src.SetHidden(false) {

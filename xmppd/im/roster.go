@@ -44,10 +44,7 @@ func (s *Service) handleRoster(ctx context.Context, iq *module.IQ) ([]byte, erro
 // missed: a push between the reading of the roster and its sending would be undone by the result.
 func (s *Service) rosterGet(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	owner := iq.From.Bare()
-	sess := s.table.Get(iq.From.String())
-	if sess == nil {
-		return nil, nil // the session has ended meanwhile
-	}
+	sess := iq.Src
 	has, named, versions := requestedVersion(iq)
 	unlock := s.lock(owner, owner)
 	defer unlock()

@@ -47,7 +47,7 @@ type Route struct {
 	NS    string // namespace of the payload
 	Scope Scope
 	// Fast handlers neither wait nor read storage: what the sender's batch owes to others isn't
-	// written first.
+	// written first, and they run in the loop that serves other connections, too.
 	Fast bool
 	// Public routes answer senders of other domains too. Handlers of the others can rely on a sender
 	// with an account here.

@@ -60,7 +60,7 @@ func (r *Router) answer(ctx context.Context, p *module.Passage) error {
 		return nobody()
 	}
 	if !route.Fast {
-		p.Batch.Flush()
+		p.Batch.Block()
 	}
 	iq := &module.IQ{Src: p.Src, Batch: p.Batch, From: p.From, Target: target, Set: string(st.Get(st.Type.Value)) == "set", Stanza: st}
 	payload, err := route.Handle(ctx, iq)

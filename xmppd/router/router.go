@@ -118,6 +118,9 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	if st.Kind == stanza.Nonza {
 		return r.nonza(ctx, src, st, b)
 	}
+	if r.mayWait(src, st) {
+		b.Block()
+	}
 	to, err := r.target(src, st)
 	if err != nil {
 		r.Bounce(src, st, b, "modify", "jid-malformed", "")
@@ -134,6 +137,16 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	}
 	r.pass(ctx, p)
 	return nil
+}
+
+// mayWait reports whether more than a Fast handler has to see a stanza: hooks, presence and
+// storage may take their time.
+func (r *Router) mayWait(src *session.Session, st *stanza.Stanza) bool {
+	if st.Kind != stanza.IQ || r.hooks.fromIQ&src.User().Interest() != 0 {
+		return true
+	}
+	toServer := !st.To.Present() || string(st.Get(st.To.Value)) == r.domain.Domain
+	return !toServer && r.hooks.toIQ != 0
 }
 
 // pass takes a message or an IQ to where it is addressed, or back.

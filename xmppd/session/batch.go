@@ -5,6 +5,19 @@ package session
 // A Batch belongs to one goroutine.
 type Batch struct {
 	dirty []*Outbox
+	block func()
+}
+
+// OnBlock sets what Block calls: it lets the goroutine wait without others waiting for it.
+func (b *Batch) OnBlock(f func()) { b.block = f }
+
+// Block is called before what may take long, such as reading storage: what is owed is written
+// first, and from then on the goroutine may wait.
+func (b *Batch) Block() {
+	b.Flush()
+	if b.block != nil {
+		b.block()
+	}
 }
 
 // Send appends a stanza, given in up to four pieces (nil where fewer), to the queue of a session.

@@ -93,7 +93,63 @@ func users(t *testing.T, data string) {
 	}
 }
 
-func TestUserOffline(t *testing.T) { users(t, t.TempDir()) }
+func TestUserOffline(t *testing.T) {
+	data := t.TempDir()
+	users(t, data)
+	rosters(t, data)
+}
+
+// rosters plays a portal on a data directory that users has been at.
+func rosters(t *testing.T, data string) {
+	t.Helper()
+	run := func(args ...string) (string, error) {
+		return xmppd(t.Context(), "", append([]string{args[0], args[1], "--data", data}, args[2:]...)...)
+	}
+	if _, err := run("roster", "set", "--name", "Node 1", "--group", "Work", "--group", "Nodes", "alice", "dn1@example.net"); err != nil {
+		t.Error(err)
+	}
+	if out, err := run("roster", "list", "-o", "json", "alice"); err != nil || out != `[{"jid":"dn1@example.net","name":"Node 1","groups":["Nodes","Work"],"subscription":"both"}]`+"\n" {
+		t.Errorf("list: %q, %v", out, err)
+	}
+	if out, err := run("roster", "list", "dn1"); err != nil || !strings.Contains(out, "alice@example.net  both") {
+		t.Errorf("the other half: %q, %v", out, err)
+	}
+	for _, args := range [][]string{
+		{"roster", "set", "nobody", "dn1@example.net"}, {"roster", "remove", "alice", "carol@example.net"}, {"roster", "list", "nobody"}, {"user", "group", "nobody", "G"},
+	} {
+		if _, err := run(args...); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	for _, args := range [][]string{
+		{"roster", "set", "--subscription", "all", "alice", "dn1@example.net"},
+		{"roster", "set", "alice", "alice@example.net"},
+		{"roster", "set", "alice", "dn1@example.net/x"},
+		{"user", "group", "alice", "a\nb"},
+	} {
+		if _, err := run(args...); !errors.Is(err, account.ErrInvalid) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	if _, err := run("roster", "remove", "alice", "dn1@example.net"); err != nil {
+		t.Error(err)
+	}
+	if _, err := run("user", "group", "alice", "People"); err != nil {
+		t.Error(err)
+	}
+	if out, err := run("roster", "list", "dn1"); err != nil || !strings.Contains(out, "alice@example.net  both          alice  People") {
+		t.Errorf("a member of a group: %q, %v", out, err)
+	}
+	if _, err := run("user", "group", "alice"); err != nil {
+		t.Error(err)
+	}
+	if _, err := run("user", "group"); err == nil {
+		t.Error("user group without a name works")
+	}
+	if _, err := run("roster", "set", "alice"); err == nil {
+		t.Error("roster set without a contact works")
+	}
+}
 
 func freeAddr(t *testing.T) string {
 	t.Helper()
@@ -137,6 +193,7 @@ func TestServe(t *testing.T) {
 		time.Sleep(10 * time.Millisecond) // the pause of a poll
 	}
 	users(t, data)
+	rosters(t, data)
 	if _, err := xmppd(t.Context(), "", "serve", "--config", config, "--data", data, "--listen-c2s", "127.0.0.1:0"); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("second server: %v", err)
 	}

@@ -21,7 +21,7 @@ func user() *cli.Command {
 		Usage:  "manage accounts, whether the server runs or not",
 		Action: unknownCommand,
 		Subcommands: []*cli.Command{
-			userAdd(), userPasswd(), userDelete(), userList(),
+			userAdd(), userPasswd(), userGroup(), userDelete(), userList(),
 		},
 	}
 }

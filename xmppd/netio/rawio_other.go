@@ -1,6 +1,6 @@
 //go:build !linux
 
-package c2s
+package netio
 
 import "syscall"
 

@@ -1,8 +1,10 @@
-package c2s
+package netio
 
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // readNow and writeNow are read(2) and write(2) on a descriptor that doesn't block. They skip what
@@ -21,4 +23,13 @@ func rawIO(trap, fd uintptr, p []byte) (int, error) {
 		return -1, errno
 	}
 	return int(n), nil
+}
+
+// pollNow asks an epoll descriptor for events, without waiting; 0 also when that fails.
+func pollNow(fd uintptr, events []unix.EpollEvent) int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
 }

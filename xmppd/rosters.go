@@ -1,0 +1,120 @@
+package xmppd
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/im"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// RosterItem is a contact as a portal or an operator sees it.
+type RosterItem struct {
+	JID          string   `json:"jid"` // bare
+	Name         string   `json:"name,omitempty"`
+	Groups       []string `json:"groups,omitempty"`
+	Subscription string   `json:"subscription"`  // none, to, from or both
+	Ask          bool     `json:"ask,omitempty"` // a request of the owner awaits its answer; not to be set
+}
+
+// rosterRequest is one change of a roster.
+type rosterRequest struct {
+	Account string     `json:"account"`
+	Item    RosterItem `json:"item"`
+}
+
+// rosters changes rosters from outside: a trusted source of them.
+type rosters struct {
+	im      *im.Service
+	prepare func(name string) (string, error)
+}
+
+// openRosters is for the files of a server that is stopped: nobody is on line to be told.
+func (l *localUsers) openRosters(ctx context.Context) (rosters, error) {
+	log, table := slog.New(slog.DiscardHandler), session.NewTable()
+	r := router.New(l.Domain, table, log, router.Faults{})
+	ims, err := im.New(ctx, l.Store, table, r, im.Limits{}, im.Policy{}, log)
+	return rosters{ims, l.Prepare}, err
+}
+
+// Roster implements Users.
+func (r rosters) Roster(ctx context.Context, name string) ([]RosterItem, error) {
+	name, err := r.prepare(name)
+	if err != nil {
+		return nil, err
+	}
+	items, err := r.im.Items(ctx, name)
+	out := make([]RosterItem, 0, len(items))
+	for _, it := range items {
+		out = append(out, RosterItem{JID: it.Contact, Name: it.Name, Groups: it.Groups, Subscription: string(it.Subscription), Ask: it.Ask})
+	}
+	return out, err
+}
+
+// SetRosterItem implements Users.
+func (r rosters) SetRosterItem(ctx context.Context, name string, item RosterItem) error {
+	name, err := r.prepare(name)
+	if err != nil {
+		return err
+	}
+	return r.im.Put(ctx, name, account.Item{
+		Contact: item.JID, Name: item.Name, Groups: item.Groups, Subscription: account.Subscription(item.Subscription),
+	})
+}
+
+// RemoveRosterItem implements Users.
+func (r rosters) RemoveRosterItem(ctx context.Context, name, contact string) error {
+	name, err := r.prepare(name)
+	if err != nil {
+		return err
+	}
+	return r.im.Remove(ctx, name, contact)
+}
+
+// handle serves rosters on the admin socket.
+func (r rosters) handle(mux *http.ServeMux) {
+	change := func(pattern string, f func(context.Context, rosterRequest) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
+			var body rosterRequest
+			err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 256<<10)).Decode(&body)
+			if err == nil {
+				err = f(req.Context(), body)
+			}
+			reply(w, struct{}{}, err)
+		})
+	}
+	change("POST /roster/set", func(ctx context.Context, b rosterRequest) error { return r.SetRosterItem(ctx, b.Account, b.Item) })
+	change("POST /roster/remove", func(ctx context.Context, b rosterRequest) error {
+		return r.RemoveRosterItem(ctx, b.Account, b.Item.JID)
+	})
+	mux.HandleFunc("GET /roster", func(w http.ResponseWriter, req *http.Request) {
+		items, err := r.Roster(req.Context(), req.FormValue("account"))
+		reply(w, items, err)
+	})
+}
+
+// Roster implements Users.
+func (r *remoteUsers) Roster(ctx context.Context, name string) (items []RosterItem, err error) {
+	err = r.call(ctx, http.MethodGet, "/roster?"+url.Values{"account": {name}}.Encode(), nil, &items)
+	return items, err
+}
+
+// SetRosterItem implements Users.
+func (r *remoteUsers) SetRosterItem(ctx context.Context, name string, item RosterItem) error {
+	return r.call(ctx, http.MethodPost, "/roster/set", rosterRequest{name, item}, new(struct{}))
+}
+
+// RemoveRosterItem implements Users.
+func (r *remoteUsers) RemoveRosterItem(ctx context.Context, name, contact string) error {
+	return r.call(ctx, http.MethodPost, "/roster/remove", rosterRequest{name, RosterItem{JID: contact}}, new(struct{}))
+}
+
+// SetGroup implements Users.
+func (r *remoteUsers) SetGroup(ctx context.Context, name, group string) error {
+	return r.call(ctx, http.MethodPost, "/users/group", userRequest{Name: name, Group: group}, new(struct{}))
+}

@@ -1,0 +1,239 @@
+package xmppd_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+	"github.com/rosterdb/rosterdb/xmppd/account"
+)
+
+// openPortal opens the accounts of a running server through its admin socket.
+func openPortal(t *testing.T, data string) xmppd.Users {
+	t.Helper()
+	u, err := xmppd.OpenUsers(t.Context(), data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = u.Close() })
+	return u
+}
+
+// startWithSocket starts a server whose data directory is short enough for a socket.
+func startWithSocket(t *testing.T) (*xmppd.Server, string) {
+	t.Helper()
+	data, err := os.MkdirTemp("", "xmppd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	return startServer(t, options{cfg: func(c *xmppd.Config) { c.Data = data }}), data
+}
+
+// TestRosterFromPortal: what a trusted source says reaches clients at once, roster and presence.
+func TestRosterFromPortal(t *testing.T) {
+	s, data := startWithSocket(t)
+	p, ctx := openPortal(t, data), t.Context()
+	a, b := login(t, s, "alice", "a"), login(t, s, "bob", "b")
+	for _, c := range []*client{a, b} {
+		roster(c)
+		c.send("<presence><status>here</status></presence>")
+		c.sync()
+	}
+	set := func(sub string) {
+		t.Helper()
+		if err := p.SetRosterItem(ctx, "alice", xmppd.RosterItem{JID: bob, Name: "Bob", Groups: []string{"Desk"}, Subscription: sub}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("both")
+	has(t, "alice", a.sync(), "<item jid='"+bob+"' name='Bob' subscription='both'><group>Desk</group></item>", "<presence to='"+alice+"' from='"+bob+"/b'><status>here</status>")
+	has(t, "bob", b.sync(), "<item jid='"+alice+"' subscription='both'/>", "<presence to='"+bob+"' from='"+alice+"/a'><status>here</status>")
+	set("both")
+	hasNot(t, "no news", a.sync()+b.sync(), "<item", "<presence")
+	set("to")
+	has(t, "alice keeps hers", a.sync(), "subscription='to'")
+	has(t, "bob loses hers", b.sync(), "subscription='from'", "<presence to='"+bob+"' from='"+alice+"/a' type='unavailable'/>")
+	items, err := p.Roster(ctx, "bob")
+	if err != nil || len(items) != 1 || items[0].JID != alice || items[0].Subscription != "from" {
+		t.Errorf("bob's roster: %v, %v", items, err)
+	}
+	if err := p.RemoveRosterItem(ctx, "alice", bob); err != nil {
+		t.Fatal(err)
+	}
+	has(t, "removed", a.sync(), "<item jid='"+bob+"' subscription='remove'/>", "type='unavailable'")
+	if err := p.RemoveRosterItem(ctx, "alice", bob); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("second removal: %v", err)
+	}
+	// A request that waits is answered by the portal.
+	b.send("<presence type='subscribe' to='" + alice + "'/>")
+	b.sync()
+	has(t, "request", a.sync(), "type='subscribe'")
+	set("from")
+	has(t, "granted", b.sync(), "<item jid='"+alice+"' subscription='to'/>", "<status>here</status>")
+}
+
+// TestGroupChangesWhileRunning: an account enters, changes and leaves a shared group.
+func TestGroupChangesWhileRunning(t *testing.T) {
+	s, data := startWithSocket(t)
+	p, ctx := openPortal(t, data), t.Context()
+	a, d := login(t, s, "alice", "a"), login(t, s, "dn1", "d")
+	for _, c := range []*client{a, d} {
+		roster(c)
+		c.send("<presence/>")
+		c.sync()
+	}
+	group := func(g string) {
+		t.Helper()
+		if err := p.SetGroup(ctx, "alice", g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group("People")
+	has(t, "the node", d.sync(), "<item jid='"+alice+"' name='alice' subscription='both'><group>People</group></item>", "<presence to='dn1@"+domain+"' from='"+alice+"/a'/>")
+	has(t, "alice", a.sync(), "<item jid='dn1@"+domain+"' name='dn1' subscription='both'><group>Data nodes</group></item>", "jid='app@", "jid='dn2@", "<presence to='"+alice+"' from='dn1@"+domain+"/d'/>")
+	group("Staff")
+	has(t, "the node", d.sync(), "<group>Staff</group>")
+	hasNot(t, "alice", a.sync(), "<item", "<presence")
+	group("")
+	has(t, "the node", d.sync(), "<item jid='"+alice+"' subscription='remove'/>", "from='"+alice+"/a' type='unavailable'")
+	has(t, "alice", a.sync(), "<item jid='dn1@"+domain+"' subscription='remove'/>", "from='dn1@"+domain+"/d' type='unavailable'")
+	hasNot(t, "roster", roster(a), "<item")
+	d.send("<presence><status>secret</status></presence>")
+	d.sync()
+	hasNot(t, "presence", a.sync(), "secret")
+	if err := p.SetGroup(ctx, "nobody", "G"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("group of nobody: %v", err)
+	}
+}
+
+// model is a client that keeps its roster by versions (RFC 6121 section 2.6).
+type model struct {
+	ver   string
+	items map[string]string
+}
+
+// take applies results and pushes of what a client was sent, in order.
+func (m *model) take(t *testing.T, text string) (pushes int, whole bool) {
+	t.Helper()
+	for _, iq := range strings.Split(text, "<iq ") {
+		_, q, ok := strings.Cut(iq, "<query xmlns='jabber:iq:roster' ver='")
+		if !ok {
+			continue
+		}
+		ver, body, _ := strings.Cut(q, "'>")
+		if strings.HasPrefix(iq, "type='result'") {
+			m.items, whole = map[string]string{}, true
+		} else {
+			pushes++
+		}
+		m.ver = ver
+		for _, it := range strings.SplitAfter(body, "/>") {
+			_, rest, ok := strings.Cut(it, "<item jid='")
+			if !ok {
+				continue
+			}
+			jid, attrs, _ := strings.Cut(rest, "'")
+			m.items[jid] = attrs
+			if strings.Contains(attrs, "subscription='remove'") {
+				delete(m.items, jid)
+			}
+		}
+	}
+	return pushes, whole
+}
+
+// fetch asks for the roster by its version.
+func (m *model) fetch(t *testing.T, c *client) (pushes int, whole bool) {
+	t.Helper()
+	c.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster' ver='" + m.ver + "'/></iq>")
+	return m.take(t, c.sync())
+}
+
+func rosterSet(c *client, item string) {
+	c.send("<iq type='set' id='s'><query xmlns='jabber:iq:roster'>" + item + "</query></iq>")
+}
+
+// TestRosterCatchesUp: RFC 6121 section 2.6.3: a client is sent what it has missed, once each, or
+// all of it when that was too much.
+func TestRosterCatchesUp(t *testing.T) {
+	s := startServer(t, options{})
+	editor := login(t, s, "alice", "editor")
+	m := &model{}
+	first := login(t, s, "alice", "1")
+	if pushes, whole := m.fetch(t, first); pushes != 0 || !whole {
+		t.Fatalf("an empty version: %d pushes, whole %v", pushes, whole)
+	}
+	_ = first.conn.Close()
+	for _, item := range []string{"<item jid='a@x' name='A'/>", "<item jid='b@x'/>", "<item jid='b@x' subscription='remove'/>", "<item jid='a@x' name='A2'/>", "<item jid='c@x'/>"} {
+		rosterSet(editor, item)
+	}
+	editor.sync()
+	second := login(t, s, "alice", "2")
+	// The roster had never changed when the client left: it is told all.
+	if _, whole := m.fetch(t, second); !whole || fmt.Sprint(m.items) != fmt.Sprint(map[string]string{"a@x": " name='A2' subscription='none'/>", "c@x": " subscription='none'/>"}) {
+		t.Fatalf("after the first changes: whole %v, %v", whole, m.items)
+	}
+	ver := m.ver
+	for _, item := range []string{"<item jid='a@x' subscription='remove'/>", "<item jid='d@x'/>", "<item jid='c@x' name='C1'/>", "<item jid='c@x' name='C2'/>"} {
+		rosterSet(editor, item)
+	}
+	editor.sync()
+	_ = second.conn.Close()
+	m.ver = ver
+	m.items = map[string]string{"a@x": "", "c@x": ""}
+	third := login(t, s, "alice", "3")
+	if pushes, whole := m.fetch(t, third); whole || pushes != 3 || fmt.Sprint(m.items) != fmt.Sprint(map[string]string{"c@x": " name='C2' subscription='none'/>", "d@x": " subscription='none'/>"}) {
+		t.Fatalf("missed changes: %d pushes, whole %v, %v", pushes, whole, m.items)
+	}
+	if pushes, whole := m.fetch(t, third); whole || pushes != 0 {
+		t.Errorf("the present version: %d pushes, whole %v", pushes, whole)
+	}
+	for i := range 150 {
+		rosterSet(editor, "<item jid='c@x' name='"+strconv.Itoa(i)+"'/>")
+	}
+	editor.sync()
+	third.sync()
+	m.ver = ver
+	if _, whole := m.fetch(t, third); !whole {
+		t.Error("a version that is far behind was not answered with the whole roster")
+	}
+}
+
+// TestRosterUnderChange: a client that asks for its roster again and again while another changes it
+// has the roster of the server in the end: no push gets lost between request and result.
+func TestRosterUnderChange(t *testing.T) {
+	s := startServer(t, options{})
+	editor, reader := login(t, s, "alice", "editor"), login(t, s, "alice", "reader")
+	m := &model{}
+	m.fetch(t, reader)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 300 {
+			rosterSet(editor, fmt.Sprintf("<item jid='x%d@y'/>", i))
+			if i%5 == 0 {
+				rosterSet(editor, fmt.Sprintf("<item jid='x%d@y' subscription='remove'/>", i/2))
+			}
+		}
+		editor.sync()
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			m.fetch(t, reader)
+		}
+	}
+	m.take(t, reader.sync())
+	want := &model{}
+	want.fetch(t, login(t, s, "alice", "fresh"))
+	if fmt.Sprint(m.items) != fmt.Sprint(want.items) || m.ver != want.ver {
+		t.Errorf("the client has %v at %s, the server %v at %s", m.items, m.ver, want.items, want.ver)
+	}
+}
