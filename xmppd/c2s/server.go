@@ -194,6 +194,7 @@ func (s *Server) leave(addr netip.Addr) {
 // serveTCP brings a connection to a bound stream, which is read as Config.IO does it.
 func (s *Server) serveTCP(f *tcpFraming, p Peer) {
 	setUserTimeout(f.tcp)
+	_ = netio.AwaitInput(f.tcp) // the first read tells what is wrong
 	st, said, err := s.establish(f, f, p)
 	if err != nil {
 		if said {

@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rosterdb/rosterdb/internal/trim"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -99,6 +102,9 @@ func logger(w io.Writer, cfg *xmppd.Config, level *slog.LevelVar) (*slog.Logger,
 	return slog.New(slog.NewTextHandler(w, opt)), nil
 }
 
+// trimEvery is how often the server looks whether it is quiet and has memory to give back.
+const trimEvery = 2 * time.Second
+
 func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVar) error {
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -109,6 +115,8 @@ func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVa
 	if err != nil {
 		return err
 	}
+	var trimming sync.WaitGroup
+	trimming.Go(func() { trim.Run(ctx, trimEvery) })
 	var failed error
 	for running := true; running; {
 		select {
@@ -124,6 +132,7 @@ func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVa
 		}
 	}
 	stop() // a second signal ends the process at once
+	trimming.Wait()
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("shut down: %w", err)
 	}
