@@ -168,6 +168,8 @@ func (s *Server) ioStrategy() (netio.Strategy, error) {
 
 // listen opens all listeners before anything is served, so that a port in use is known at once.
 func (s *Server) listen() error {
+	// First: whoever finds one of the others can manage accounts.
+	s.adminListener = s.listenAdmin()
 	for _, l := range []struct {
 		addr, flag string
 		to         *net.Listener
@@ -212,9 +214,8 @@ func (s *Server) serve() {
 	s.serveWeb()
 	s.serveComponents()
 	s.servePortal()
-	if l := s.listenAdmin(); l != nil {
-		s.adminListener = l
-		s.serveHTTP(l, s.adminHandler())
+	if s.adminListener != nil {
+		s.serveHTTP(s.adminListener, s.adminHandler())
 	}
 }
 

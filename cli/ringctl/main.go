@@ -13,8 +13,10 @@ import (
 
 func main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	// A terminal that is closed ends the work like ctrl-C, except under nohup.
-	if !signal.Ignored(syscall.SIGHUP) {
+	// A terminal that is closed ends the work like ctrl-C, except under nohup. To the XMPP server the
+	// signal says that the configuration has changed.
+	server := len(os.Args) > 1 && os.Args[1] == "xmppd"
+	if !server && !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)

@@ -34,7 +34,7 @@ func rows() []row {
 		{"S19", "a data node on a federated domain works", nil},
 		{"S20", "the protocol is specified; a short Python client stores and reads an object", nil},
 
-		{"X1", "RFC 6120, 6121, 7590, 7622 in full, direct TLS, SCRAM with channel binding, EXTERNAL", nil},
+		{"X1", "RFC 6120, 6121, 7590, 7622 in full, direct TLS, SCRAM with channel binding, EXTERNAL", checkStreamsAndLogin},
 		{"X2", "own authentication source: internal, HTTP, JWT, SQL", nil},
 		{"X3", "roster with versioning and pushes, subscriptions, probes, pluggable source, shared groups", nil},
 		{"X4", "blocking (XEP-0191)", checkBlocking},
