@@ -19,6 +19,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
+	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 )
 
@@ -36,6 +37,7 @@ var ioStrategy = flag.String("io", "loop", "how servers wait for input: loop or 
 type options struct {
 	cfg    func(*xmppd.Config)
 	router router.Faults
+	im     im.Faults
 	c2s    c2s.Faults
 }
 
@@ -63,7 +65,7 @@ func serve(t *testing.T, o options) *xmppd.Server {
 	if o.cfg != nil {
 		o.cfg(&cfg)
 	}
-	s, err := xmppd.StartFaulty(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}, o.router, o.c2s)
+	s, err := xmppd.StartFaulty(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}, o.router, o.im, o.c2s)
 	if err != nil {
 		t.Fatal(err)
 	}

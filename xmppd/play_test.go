@@ -18,6 +18,8 @@ import (
 //	config KEY = VALUE     of the server (TOML), before the first login
 //	login NAME ACCOUNT     NAME is the resource, too
 //	account NAME [GROUP]   makes one more account
+//	component NAME         lets a component serve gateway.example.net, before the first login
+//	join NAME              that component connects
 //	NAME > TEXT            NAME sends TEXT
 //	NAME < TEXT            NAME gets TEXT, behind what it got before
 //	NAME ! TEXT            NAME has not got TEXT since the last line about it
@@ -38,8 +40,9 @@ type play struct {
 
 type actor struct {
 	*client
-	heard string // and not asked for yet
-	spoke bool   // since it was last synchronized
+	address string // of a component
+	heard   string // and not asked for yet
+	spoke   bool   // since it was last synchronized
 }
 
 // TestPlays runs the plays. Each names the section of the specification that it shows.
@@ -75,6 +78,13 @@ func (p *play) line(line string) {
 		return
 	case "account":
 		p.accts = append(p.accts, [2]string{what, text})
+		return
+	case "component":
+		p.cfg += "listen_component = '127.0.0.1:0'\ncomponent = [{ name = '" + gateway + "', secret = 's3cret' }]\n"
+		return
+	case "join":
+		p.start()
+		p.clients[what] = &actor{client: loginComponent(p.t, p.s), address: gateway}
 		return
 	case "login":
 		p.start()
@@ -153,9 +163,16 @@ func (p *play) hear(a *actor) {
 
 func (a *actor) catchUp() {
 	a.t.Helper()
-	got, _, _ := strings.Cut(a.sync(), "<iq type='result' id='sync'")
-	a.heard += got
 	a.spoke = false
+	if a.address == "" {
+		got, _, _ := strings.Cut(a.sync(), "<iq type='result' id='sync'")
+		a.heard += got
+		return
+	}
+	a.send("<iq type='get' id='sync' from='" + a.address + "' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
+	got, _, _ := strings.Cut(a.want("id='sync'"), "<iq type='result' id='sync'")
+	a.heard += got
+	a.want("/>")
 }
 
 // await hears until a text comes: what follows the end of a connection has no other sign.

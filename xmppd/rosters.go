@@ -38,7 +38,7 @@ type rosters struct {
 func (l *localUsers) openRosters(ctx context.Context) (rosters, error) {
 	log, table := slog.New(slog.DiscardHandler), session.NewTable()
 	r := router.New(l.Domain, table, log, router.Faults{})
-	ims, err := im.New(ctx, l.Store, table, r, im.Limits{}, im.Policy{}, log)
+	ims, err := im.New(ctx, l.Store, table, r, im.Limits{}, im.Policy{}, log, im.Faults{})
 	return rosters{ims, l.Prepare}, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/im"
 )
 
 // openPortal opens the accounts of a running server through its admin socket.
@@ -204,12 +205,12 @@ func TestRosterCatchesUp(t *testing.T) {
 	}
 }
 
-// TestRosterUnderChange: a client that asks for its roster again and again while another changes it
-// has the roster of the server in the end: no push gets lost between request and result.
-func TestRosterUnderChange(t *testing.T) {
-	s := startServer(t, options{})
+// underChange lets a client ask for its roster again and again while another changes it, and returns
+// the rosters of client and server in the end.
+func underChange(t *testing.T, f im.Faults) (m, want *model) {
+	s := startServer(t, options{im: f})
 	editor, reader := login(t, s, "alice", "editor"), login(t, s, "alice", "reader")
-	m := &model{}
+	m = &model{}
 	m.fetch(t, reader)
 	done := make(chan struct{})
 	go func() {
@@ -231,9 +232,18 @@ func TestRosterUnderChange(t *testing.T) {
 		}
 	}
 	m.take(t, reader.sync())
-	want := &model{}
+	want = &model{}
 	want.fetch(t, login(t, s, "alice", "fresh"))
+	return m, want
+}
+
+// TestRosterUnderChange: no push gets lost between the request for a roster and its result.
+func TestRosterUnderChange(t *testing.T) {
+	m, want := underChange(t, im.Faults{})
 	if fmt.Sprint(m.items) != fmt.Sprint(want.items) || m.ver != want.ver {
 		t.Errorf("the client has %v at %s, the server %v at %s", m.items, m.ver, want.items, want.ver)
+	}
+	if m, want := underChange(t, im.Faults{NoCatchUp: true}); fmt.Sprint(m.items) == fmt.Sprint(want.items) {
+		t.Error("the planted bug was not noticed")
 	}
 }

@@ -43,6 +43,7 @@ type Options struct {
 // faults are bugs that this package's tests plant.
 type faults struct {
 	router router.Faults
+	im     im.Faults
 	c2s    c2s.Faults
 }
 
@@ -120,7 +121,7 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	table := session.NewTable()
 	r := router.New(s.cfg.Domain, table, s.log, s.faults.router)
-	ims, err := im.New(ctx, s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.cfg.Presence.policy(), s.log)
+	ims, err := im.New(ctx, s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.cfg.Presence.policy(), s.log, s.faults.im)
 	if err != nil {
 		return err
 	}

@@ -12,12 +12,34 @@ func (s *Service) broadcast(ctx context.Context, src *session.Session, p []byte,
 	s.counts.Broadcasts.Add(1)
 	b.gated = s.router.Gated(src.User())
 	muted := src.Muted(false)
-	for _, c := range s.contacts(ctx, src.User()).From {
+	before := s.contacts(ctx, src.User())
+	for _, c := range before.From {
 		if _, is := muted[c]; !is {
 			s.presenceTo(ctx, c, p, b)
 		}
 	}
 	s.presenceTo(ctx, src.Bare, p, b)
+	// A subscription that has ended meanwhile was told so, perhaps before this presence came.
+	if now := s.contacts(ctx, src.User()); now != before && now != &s.unknown {
+		gone := plainPresence(src.Full, "", "unavailable")
+		for _, c := range lost(before.From, now.From) {
+			s.presenceTo(ctx, c, gone, b)
+		}
+	}
+}
+
+// lost returns those of before that are not in now.
+func lost(before, now []string) (out []string) {
+	still := make(map[string]struct{}, len(now))
+	for _, c := range now {
+		still[c] = struct{}{}
+	}
+	for _, c := range before {
+		if _, is := still[c]; !is {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // presenceTo sends presence, which has no "to" yet, to a contact: to the available sessions of an
@@ -84,13 +106,21 @@ func (s *Service) askAround(ctx context.Context, src *session.Session, b *mail) 
 		at := nameEnd(p)
 		b.Send(src, p[:at], to, p[at:], nil)
 	}
-	for _, c := range s.contacts(ctx, src.User()).To {
+	before := s.contacts(ctx, src.User())
+	for _, c := range before.To {
 		u := s.table.User(c)
 		if u == nil && !s.ofDomain(c) {
 			b.away = append(b.away, plainPresence(src.Full, c, "probe"))
 		}
 		for _, from := range u.Sessions() {
 			s.current(from, send)
+		}
+	}
+	if now := s.contacts(ctx, src.User()); now != before && now != &s.unknown {
+		for _, c := range lost(before.To, now.To) { // see broadcast
+			for _, from := range s.table.User(c).Sessions() {
+				send(plainPresence(from.Full, "", "unavailable"))
+			}
 		}
 	}
 	for _, own := range src.User().Sessions() {
@@ -104,18 +134,24 @@ func (s *Service) askAround(ctx context.Context, src *session.Session, b *mail) 
 // got it directed.
 func (s *Service) unavailable(ctx context.Context, src *session.Session, p []byte, b *mail) {
 	s.late.drop(src)
-	seen := src.SetPresence(nil, session.Unavailable) != nil
-	s.takeBack(ctx, src, p, seen, b)
+	s.takeBack(ctx, src, p, session.Unavailable, b)
 }
 
-// takeBack sends unavailable presence to those that have seen a session: by broadcast, if seen,
-// and by directed presence.
-func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, seen bool, b *mail) {
+// takeBack gives a session a priority and no presence, and sends unavailable presence to those that
+// have seen it: by broadcast, if it had presence, and by directed presence.
+func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, priority int, b *mail) {
 	b.gated = s.router.Gated(src.User())
-	var told []string
 	muted := src.Muted(true)
+	// Under the lock, so that of a subscriber that leaves either this knows, or endPresence knows
+	// of the presence.
+	unlock := s.lock(src.JID, src.JID)
+	seen := src.SetPresence(nil, priority) != nil
+	var told []string
 	if seen {
 		told = s.contacts(ctx, src.User()).From
+	}
+	unlock()
+	if seen {
 		for _, c := range told {
 			if _, is := muted[c]; !is {
 				s.presenceTo(ctx, c, p, b)

@@ -8,14 +8,15 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
-// contacts returns whom the presence of an account concerns: its roster and its shared contacts.
+// contacts returns whom the presence of an account concerns: its roster and its shared contacts. It
+// is unknown, and empty, if the roster can't be read.
 func (s *Service) contacts(ctx context.Context, u *session.User) *session.Contacts {
 	c, err := u.Contacts(func() (*session.Contacts, error) {
 		return s.loadContacts(ctx, u.Bare)
 	})
 	if err != nil {
 		s.log.Error("roster can't be read; presence is not sent", "account", u.Bare, "error", err)
-		return &session.Contacts{}
+		return &s.unknown
 	}
 	return c
 }

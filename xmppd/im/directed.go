@@ -50,6 +50,8 @@ func (s *Service) probe(ctx context.Context, from, to stanza.JID, b *mail) {
 			return
 		}
 	}
+	unlock := s.lock(owner, peer) // or an end of the subscription could be overtaken
+	defer unlock()
 	it, err := s.store.Item(ctx, owner.Local, peer.String())
 	if err != nil {
 		s.log.Error("probe not answered", "to", owner, "error", err)

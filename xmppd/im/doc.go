@@ -53,6 +53,14 @@ type Rosters interface {
 	RosterSince(ctx context.Context, name string, version uint64) (c account.Changes, known bool, err error)
 }
 
+// Faults are bugs that tests plant, to see that a test would notice them.
+type Faults struct {
+	NoCatchUp  bool // a push between the reading and the sending of a roster is lost
+	LoseLate   bool // presence that comes too fast is dropped, the last one too
+	ShowHidden bool // invisible sessions broadcast
+	OneSided   bool // only the sender's half of a subscription changes
+}
+
 const rosterLocks = 64 // power of two
 
 // Service handles rosters and presence of one domain. It is safe for concurrent use.
@@ -64,24 +72,27 @@ type Service struct {
 	log    *slog.Logger
 	limits Limits
 	policy Policy
+	faults Faults
 	groups groups
 	late   late
 	counts Counters
 	pushes atomic.Uint64 // numbers roster pushes
 
+	unknown session.Contacts // of a roster that can't be read
+
 	seed  maphash.Seed
 	locks [rosterLocks]sync.Mutex // of rosters, by bare JID
 }
 
-// New makes the service and loads the shared groups. Close ends it.
-func New(ctx context.Context, store Rosters, table *session.Table, r *router.Router, limits Limits, policy Policy, log *slog.Logger) (*Service, error) {
+// New makes the service and loads the shared groups. Close ends it. Faults are for tests.
+func New(ctx context.Context, store Rosters, table *session.Table, r *router.Router, limits Limits, policy Policy, log *slog.Logger, faults Faults) (*Service, error) {
 	if limits.RosterItems == 0 {
 		limits.RosterItems = 2000
 	}
 	if limits.Directed == 0 {
 		limits.Directed = 500
 	}
-	s := &Service{domain: r.Domain(), store: store, table: table, router: r, log: log, limits: limits, policy: policy, seed: maphash.MakeSeed()}
+	s := &Service{domain: r.Domain(), store: store, table: table, router: r, log: log, limits: limits, policy: policy, faults: faults, seed: maphash.MakeSeed()}
 	members, err := store.Grouped(ctx)
 	if err != nil {
 		return nil, err

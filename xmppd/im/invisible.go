@@ -23,8 +23,7 @@ func (s *Service) Hide(ctx context.Context, src *session.Session, probe bool, ba
 	if first {
 		src.SetPresence(nil, 0)
 	} else {
-		seen := src.SetPresence(nil, src.Priority()) != nil
-		s.takeBack(ctx, src, plainPresence(src.Full, "", "unavailable"), seen, b)
+		s.takeBack(ctx, src, plainPresence(src.Full, "", "unavailable"), src.Priority(), b)
 	}
 	if probe {
 		s.askAround(ctx, src, b)

@@ -79,6 +79,9 @@ func (l *late) mayCast(src *session.Session) bool {
 		return true
 	}
 	l.service.counts.Late.Add(1)
+	if l.service.faults.LoseLate {
+		return false
+	}
 	l.mu.Lock()
 	l.owed[src] = struct{}{}
 	l.mu.Unlock()

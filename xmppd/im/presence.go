@@ -152,7 +152,7 @@ func (s *Service) available(ctx context.Context, src *session.Session, st *stanz
 	}
 	before := src.Priority()
 	first := !src.Available()
-	if src.Hidden() {
+	if src.Hidden() && !s.faults.ShowHidden {
 		src.SetPresence(nil, prio)
 	} else {
 		p := restamp(st, src.Full, "")

@@ -65,7 +65,7 @@ func (s *Service) subscription(ctx context.Context, owner, contact stanza.JID, v
 	if o.push {
 		s.pushItem(ctx, owner, &now, b)
 	}
-	if o.pass {
+	if o.pass && !s.faults.OneSided {
 		s.toContact(ctx, owner, contact, v, raw, b)
 	}
 	if o.start {

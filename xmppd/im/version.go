@@ -70,6 +70,9 @@ func (s *Service) catchUp(ctx context.Context, sess *session.Session, owner stan
 	unlock := s.lock(owner, owner)
 	defer unlock()
 	sess.SetInterest(true, versions)
+	if s.faults.NoCatchUp {
+		return
+	}
 	now, err := s.version(ctx, owner)
 	var c account.Changes
 	known := true
