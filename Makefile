@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e mission bench bench-xmpp lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop mission bench bench-xmpp lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +27,10 @@ smoke: ## the demo without staying; one JSON line at the end
 	@$(BUILD_RINGCTL)
 	@bin/ringctl demo --smoke -o json
 
-test: unit race e2e ## all tests: unit, race detector, processes; under 10 minutes on 2 cores
+test: unit race e2e interop ## all tests: unit, race detector, processes, foreign clients; under 10 minutes on 2 cores
 
-# All packages but those whose tests are about processes: e2e and mission run them.
-UNIT = $(shell $(GO) list ./... | grep -v -e /test/e2e -e /test/mission)
+# All packages but those whose tests are about processes: e2e, interop and mission run them.
+UNIT = $(shell $(GO) list ./... | grep -v -e /test/e2e -e /test/interop -e /test/mission)
 # Where goroutines meet. The simulator is single-threaded by design: no race to find.
 RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/... ./test/cluster/...
 
@@ -48,6 +48,10 @@ race: ## tests of the concurrent packages under the race detector
 
 e2e: ## tests over real processes
 	$(GO) test ./test/e2e/...
+
+# -v for the notices of what is skipped, -count=1 since the cache knows nothing of the clients.
+interop: ## clients of other projects against xmppd, those that are installed (test/interop/install.sh)
+	$(GO) test -count=1 -v ./test/interop/...
 
 mission: ## one line a capability: works, or todo
 	@cd test/mission && $(GO) test -count=1 -run TestMission -report

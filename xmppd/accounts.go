@@ -102,17 +102,27 @@ func (a *Accounts) SetPassword(ctx context.Context, name, password string) error
 
 // Delete removes an account with its roster and ends its sessions. account.ErrNotFound.
 func (a *Accounts) Delete(ctx context.Context, name string) error {
-	name, err := a.Prepare(name)
-	if err != nil {
-		return err
+	end, err := a.Remove(ctx, name)
+	if err == nil {
+		end()
+	}
+	return err
+}
+
+// Remove is Delete, but it leaves it to the caller to end the sessions, by calling end: one of them
+// may have asked for it, and has to be answered first.
+func (a *Accounts) Remove(ctx context.Context, name string) (end func(), err error) {
+	if name, err = a.Prepare(name); err != nil {
+		return nil, err
 	}
 	if err := a.Store.Delete(ctx, name); err != nil {
-		return err
+		return nil, err
 	}
-	if a.Watch != nil {
-		a.Watch.AccountRemoved(ctx, name)
-	}
-	return nil
+	return func() {
+		if a.Watch != nil {
+			a.Watch.AccountRemoved(ctx, name)
+		}
+	}, nil
 }
 
 // makeAccounts makes the accounts of the configuration that don't exist yet.

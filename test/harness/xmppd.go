@@ -39,7 +39,8 @@ type XMPPD struct {
 
 // StartXMPPD runs the xmppd command of the binary, on loopback ports that the system chooses, with
 // accounts for the users. config is TOML behind what every test needs. A listener that is off by default
-// is switched on in it, with port 0; Addr finds it. The server ends with the test.
+// is switched on in it, with port 0; Addr finds it. Logins don't need TLS unless config says that
+// insecure_plaintext is false. The server ends with the test.
 func StartXMPPD(t testing.TB, binary, config string, users ...string) *XMPPD {
 	t.Helper()
 	return StartXMPPDIn(t, binary, t.TempDir(), config, users...)
@@ -50,7 +51,10 @@ func StartXMPPDIn(t testing.TB, binary, data, config string, users ...string) *X
 	t.Helper()
 	addUsers(t, data, users)
 	file := filepath.Join(t.TempDir(), "xmppd.toml")
-	text := fmt.Sprintf("domain = %q\ndata = %q\nlog_level = \"debug\"\nlog_format = \"json\"\nlisten_c2s = \"127.0.0.1:0\"\nlisten_tls = \"127.0.0.1:0\"\ninsecure_plaintext = true\n", Domain, data)
+	text := fmt.Sprintf("domain = %q\ndata = %q\nlog_level = \"debug\"\nlog_format = \"json\"\nlisten_c2s = \"127.0.0.1:0\"\nlisten_tls = \"127.0.0.1:0\"\n", Domain, data)
+	if !strings.Contains(config, "insecure_plaintext") {
+		text += "insecure_plaintext = true\n"
+	}
 	if err := os.WriteFile(file, []byte(text+config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // NS is the namespace of the payload.
@@ -18,7 +19,8 @@ const NS = "jabber:iq:register"
 type Accounts interface {
 	Add(ctx context.Context, name, password, group string) error
 	SetPassword(ctx context.Context, name, password string) error
-	Delete(ctx context.Context, name string) error
+	// Remove removes the account; end, to be called then, ends its sessions.
+	Remove(ctx context.Context, name string) (end func(), err error)
 }
 
 // Module handles registration.
@@ -77,13 +79,26 @@ func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	r := parse(iq.Payload())
 	switch {
 	case r.remove:
-		return nil, m.Accounts.Delete(ctx, iq.From.Local)
+		return nil, m.remove(ctx, iq)
 	case r.username != iq.From.Local:
 		return nil, module.NotAllowed("only the own password can be changed")
 	case r.password == "":
 		return nil, module.BadRequest("no password given")
 	}
 	return nil, m.Accounts.SetPassword(ctx, r.username, r.password)
+}
+
+// remove removes the account of the sender, who gets the result before the stream ends (section 3.2).
+func (m *Module) remove(ctx context.Context, iq *module.IQ) error {
+	end, err := m.Accounts.Remove(ctx, iq.From.Local)
+	if err != nil {
+		return err
+	}
+	iq.After = func(b *session.Batch) {
+		b.Flush()
+		end()
+	}
+	return nil
 }
 
 // StreamFeature implements c2s.PreAuth.
