@@ -36,11 +36,11 @@ func rows() []row {
 
 		{"X1", "RFC 6120, 6121, 7590, 7622 in full, direct TLS, SCRAM with channel binding, EXTERNAL", checkStreamsAndLogin},
 		{"X2", "own authentication source: internal, HTTP, JWT, SQL", nil},
-		{"X3", "roster with versioning and pushes, subscriptions, probes, pluggable source, shared groups", nil},
+		{"X3", "roster with versioning and pushes, subscriptions, probes, pluggable source, shared groups", checkRosters},
 		{"X4", "blocking (XEP-0191)", checkBlocking},
 		{"X5", "offline storage, delivered exactly once", nil},
 		{"X6", "archive (XEP-0313)", nil},
-		{"X7", "presence policies: limits, directed presence, invisibility", nil},
+		{"X7", "presence policies: limits, directed presence, invisibility", checkPresencePolicies},
 		{"X8", "discovery, caps, carbons, stream management, PubSub, multi-user chat and the rest of XEP-0479", nil},
 		{"X9", "limits everywhere, each with a test and a metric", nil},
 		{"X10", "hostile input costs the sender only, and gets the stream error of RFC 6120", checkHostileInput},
