@@ -80,6 +80,7 @@ type ModulesConfig struct {
 
 	Adhoc AdhocConfig `toml:"adhoc"`
 	KeepersConfig
+	StreamsConfig
 }
 
 // LimitsConfig bounds what a client can cost. Zero stands for the default.

@@ -36,6 +36,7 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 		invisible.Module{Presence: ims},
 		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table)},
 	)
+	all = append(all, s.streams()...)
 	all = append(all, s.keepers(ims, table)...)
 	return append(all, info,
 		&caps.Module{URI: softwareURI, Discovery: info.ServerInfo}, // behind all that adds to discovery
@@ -65,29 +66,32 @@ func (c *ModulesConfig) choose(all []module.Module) (on []module.Module, err err
 }
 
 // addModules adds the extensions that are switched on.
-func (s *Server) addModules(r *router.Router, ims *im.Service, table *session.Table) (preAuth c2s.PreAuth, err error) {
+func (s *Server) addModules(r *router.Router, ims *im.Service, table *session.Table) (preAuth c2s.PreAuth, resumption c2s.Resumption, err error) {
 	all, err := s.modules(r, ims, table)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	on, err := s.cfg.Modules.choose(all)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.modulesOn = on
 	for _, m := range on {
 		if p, ok := m.(c2s.PreAuth); ok {
 			preAuth = p
 		}
+		if p, ok := m.(c2s.Resumption); ok {
+			resumption = p
+		}
 		if d, ok := m.(*disco.Module); ok {
 			d.Modules = on
 		}
 		if err := r.Add(m); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if w, ok := m.(module.Runner); ok {
 			s.runners = append(s.runners, w)
 		}
 	}
-	return preAuth, nil
+	return preAuth, resumption, nil
 }

@@ -132,7 +132,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	r.SetPresence(ims)
-	preAuth, err := s.addModules(r, ims, table)
+	preAuth, resumption, err := s.addModules(r, ims, table)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.c2s = c2s.New(c2s.Config{
 		IO:     waits,
-		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth,
+		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth, Resumption: resumption,
 		Table: table, Router: r, Ended: ims.SessionEnded,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		MaxQueue: s.cfg.Limits.QueueBytes,

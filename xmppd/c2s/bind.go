@@ -114,6 +114,7 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 		return Stream{}, err
 	}
 	sess := session.New(full)
+	sess.Reliable = n.peer.Reliable
 	limit := s.cfg.MaxQueue
 	if s.cfg.Trusted != nil && s.cfg.Trusted(full.Local) {
 		limit = max(limit, s.cfg.MaxTrustedQueue)

@@ -45,6 +45,9 @@ type Header struct {
 type Peer struct {
 	Addr   string // without port: what limits by address count
 	Secure bool   // nobody between reads along
+	// Reliable says that the transport itself neither loses nor doubles anything when a connection
+	// breaks (XEP-0124): stream management is not offered.
+	Reliable bool
 }
 
 // Stream is a stream with a session, whatever carries it. Its transport reads the peer's elements,
@@ -96,18 +99,24 @@ func (st *Stream) Route(ctx context.Context, s *stanza.Stanza) error {
 	if se := st.srv.cfg.Router.Route(ctx, st.sess, s, st.batch); se != nil {
 		return se
 	}
+	if s.Kind != stanza.Nonza {
+		st.sess.In++
+	}
 	return nil
 }
 
 // Flush writes what has come of the elements routed, the result of binding among it.
 func (st *Stream) Flush() { st.batch.Flush() }
 
-// Finish ends the session: its presence is taken back, its peer told why (err, or the reason of
+// Finish ends the session, unless its client may come back to it (XEP-0198): its presence is taken back, its peer told why (err, or the reason of
 // whoever has ended the session), and what was not written to it goes back to the senders. Before
 // the call the transport gets a deadline for the last words; closing the connection is left to the
 // caller, too. Finish reports whether the peer has been sent the end of its stream.
 func (st *Stream) Finish(ctx context.Context, err error) (said bool) {
 	st.batch.Flush()
+	if said, ok := st.detach(err); ok {
+		return said
+	}
 	st.srv.cfg.Table.Unbind(st.sess)
 	st.srv.cfg.Ended(ctx, st.sess)
 	if reason := st.sess.Out.Reason(); reason != nil {
@@ -125,11 +134,9 @@ func (st *Stream) Finish(ctx context.Context, err error) (said bool) {
 		st.srv.metrics.overflows.Inc()
 	}
 	st.srv.log.Debug("stream ended", "jid", st.sess.Full, "reason", err)
-	said = last != nil && st.sess.Out.Finish(last, lingerTime)
-	st.sess.Out.Fail(session.ErrClosed) // whoever still writes stops
-	left, written := st.sess.Out.Close()
-	var b session.Batch
-	st.srv.cfg.Router.Return(ctx, st.sess, left, written, &b)
-	b.Flush()
+	if last != nil {
+		said = st.sess.Out.Finish(append(st.sess.AppendAck(nil), last...), lingerTime)
+	}
+	st.srv.release(ctx, st.sess)
 	return said
 }

@@ -105,6 +105,9 @@ func (n *negotiation) features(ctx context.Context, state xmpp.SessionState) []b
 		for _, e := range n.srv.cfg.Router.Extensions() {
 			out = append(out, e.StreamFeatures...)
 		}
+		if r := n.srv.cfg.Resumption; r != nil && !n.peer.Reliable {
+			out = append(out, r.StreamFeature()...)
+		}
 		return append(out, "</stream:features>"...)
 	}
 	if state&xmpp.Secure == 0 && n.set.TLS != nil && n.tcp != nil {

@@ -119,6 +119,9 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 		return 0, false, ErrEnd
 	}
 	if state&xmpp.Authn != 0 {
+		if n.resumes(st) {
+			return n.resume(ctx, st)
+		}
 		return n.bind(ctx, st)
 	}
 	p := stanza.Parse(st.Raw)
@@ -162,7 +165,7 @@ func appendStreamError(dst []byte, e *router.StreamError) []byte {
 		dst = stanza.AppendEscaped(dst, e.Text)
 		dst = append(dst, "</text>"...)
 	}
-	return append(dst, "</stream:error></stream:stream>"...)
+	return append(append(dst, e.App...), "</stream:error></stream:stream>"...)
 }
 
 // fail tells the client why its stream ends, with our header first if it had none yet. It reports

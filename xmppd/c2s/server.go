@@ -43,8 +43,10 @@ type Config struct {
 	Settings          Settings // to begin with
 
 	PreAuth PreAuth // nil: nothing before login
-	Table   *session.Table
-	Router  *router.Router
+	// Resumption finds sessions that outlive their connections; nil: none does.
+	Resumption Resumption
+	Table      *session.Table
+	Router     *router.Router
 	// Ended takes back the presence of a session; it may be called more than once for one.
 	Ended func(context.Context, *session.Session)
 

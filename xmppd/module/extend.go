@@ -79,6 +79,7 @@ type NonzaHandler func(ctx context.Context, s *session.Session, el *stanza.Stanz
 type StreamError struct {
 	Condition string // RFC 6120 section 4.9.3
 	Text      string // for people; may be empty
+	App       string // application-specific condition, an XML element (section 4.9.4); may be empty
 }
 
 func (e *StreamError) Error() string {

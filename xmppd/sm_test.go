@@ -1,0 +1,287 @@
+package xmppd_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"mellium.im/sasl"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+)
+
+const nsSM = "urn:xmpp:sm:3"
+
+// smClient is a client with stream management: it counts what it gets.
+type smClient struct {
+	*client
+	id string
+}
+
+// enable switches stream management on, with resumption.
+func enable(c *client, attrs string) *smClient {
+	c.t.Helper()
+	c.send("<enable xmlns='" + nsSM + "' resume='true' " + attrs + "/>")
+	got := c.want("<enabled xmlns='"+nsSM+"' resume='true'", "<failed")
+	got += c.want("/>")
+	m := regexp.MustCompile(` id='([^']{20,})'`).FindStringSubmatch(got)
+	if m == nil {
+		c.t.Fatalf("enabled: %q", got)
+	}
+	return &smClient{c, m[1]}
+}
+
+// authenticated is a client that has logged in and bound nothing.
+func authenticated(t *testing.T, s *xmppd.Server, user string) *client {
+	t.Helper()
+	addr, _, _ := s.Addrs()
+	c := connect(t, addr)
+	c.open()
+	if got := c.auth(sasl.ScramSha256, user, password); got != "success" {
+		t.Fatal(got)
+	}
+	if got := c.open(); !strings.Contains(got, "<sm xmlns='"+nsSM+"'/>") {
+		t.Errorf("features: %s", got)
+	}
+	return c
+}
+
+func (c *client) resume(id string, h int) string {
+	c.t.Helper()
+	c.send(fmt.Sprintf("<resume xmlns='%s' h='%d' previd='%s'/>", nsSM, h, id))
+	got := c.want("<resumed ", "</failed>", "</stream:stream>")
+	if strings.HasSuffix(got, "<resumed ") {
+		got += c.want("/>")
+	}
+	return got
+}
+
+// bodies are the texts of the messages in what was received.
+func bodies(got string) (out []string) {
+	for _, m := range regexp.MustCompile(`<body>([^<]*)</body>`).FindAllStringSubmatch(got, -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
+
+// TestStreamManagementAcks: both sides count stanzas and nothing else (XEP-0198 section 4).
+func TestStreamManagementAcks(t *testing.T) {
+	s := startServer(t, options{})
+	alice, bob := enable(login(t, s, "alice", "a"), ""), online(t, s, "bob", "b")
+	ack := func(want int) {
+		t.Helper()
+		alice.send("<r xmlns='" + nsSM + "'/>")
+		if got := alice.want("<a xmlns='"+nsSM+"' h='") + alice.want("'/>"); !strings.HasSuffix(got, fmt.Sprintf(" h='%d'/>", want)) {
+			t.Errorf("acknowledged %q, want %d", got, want)
+		}
+	}
+	ack(0)
+	alice.send("<presence/>" + message("bob@"+domain+"/b", "1") + " \n " + message("nobody@"+domain, "2"))
+	ack(3)
+	alice.sync()
+	ack(4)
+	for i := range 25 {
+		bob.send(message("alice@"+domain+"/a", fmt.Sprint(i)))
+	}
+	alice.want("<body>24</body></message>", "<r xmlns='"+nsSM+"'/>")
+	alice.send("<a xmlns='" + nsSM + "' h='3'/><a xmlns='" + nsSM + "' h='2'/>")
+	alice.sync()
+	alice.send("<a xmlns='" + nsSM + "' h='1000'/>")
+	got := alice.rest()
+	for _, want := range []string{"<undefined-condition ", "<handled-count-too-high xmlns='" + nsSM + "' h='1000' send-count='", "</stream:stream>"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("acknowledging too much: %q, want %s", got, want)
+		}
+	}
+}
+
+// TestStreamManagementRefusals: what is asked for at the wrong time or in a wrong way (XEP-0198 sections 3,
+// 5 and 7).
+func TestStreamManagementRefusals(t *testing.T) {
+	s := startServer(t, options{})
+	unbound := authenticated(t, s, "alice")
+	refused := func(c *client, send, condition string) {
+		t.Helper()
+		c.send(send)
+		if got := c.want("</failed>"); !strings.Contains(got, "<failed xmlns='"+nsSM+"'><"+condition+" xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>") {
+			t.Errorf("%s: %q, want %s", send, got, condition)
+		}
+	}
+	refused(unbound, "<enable xmlns='"+nsSM+"'/>", "unexpected-request")
+	refused(unbound, "<resume xmlns='"+nsSM+"' previd='x'/>", "bad-request")
+	unbound.bind("a")
+	refused(unbound, "<r xmlns='"+nsSM+"'/>", "unexpected-request")
+	refused(unbound, "<resume xmlns='"+nsSM+"' h='0' previd='x'/>", "unexpected-request")
+	unbound.send("<enable xmlns='" + nsSM + "'/>")
+	if got := unbound.want("/>"); !strings.HasSuffix(got, "<enabled xmlns='"+nsSM+"'/>") {
+		t.Errorf("enabled without resumption: %q", got)
+	}
+	refused(unbound, "<enable xmlns='"+nsSM+"'/>", "unexpected-request")
+	unbound.send("<a xmlns='" + nsSM + "' h='x'/>")
+	if got := unbound.rest(); !strings.Contains(got, "<bad-format ") {
+		t.Errorf("no number: %q", got)
+	}
+}
+
+// TestResumption: the connection is lost, stanzas come meanwhile, and the client gets on a new
+// connection what it has not handled, once and in order. Nobody sees it leave.
+func TestResumption(t *testing.T) {
+	for name, entrance := range entrances() {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, options{})
+			bob := enable(entrance(t, s, "bob", "b"), "max='77'")
+			bob.send("<presence/>")
+			bob.sync()
+			alice := online(t, s, "alice", "a")
+			send := func(i int) { alice.send(message("bob@"+domain+"/b", fmt.Sprint(i))) }
+			for i := range 3 {
+				send(i)
+			}
+			bob.want("<body>2</body></message>")
+			_ = bob.conn.Close()
+			for i := 3; i < 6; i++ {
+				send(i)
+			}
+			if got := alice.sync(); strings.Contains(got, "error") {
+				t.Errorf("the sender got %s", got)
+			}
+			// Of presence (its own), the answer to sync and three messages, two messages get lost.
+			back := authenticated(t, s, "bob")
+			got := back.resume(bob.id, 3)
+			if !strings.Contains(got, "h='2'") || !strings.Contains(got, "previd='"+bob.id+"'") {
+				t.Errorf("resumed: %s", got)
+			}
+			send(6)
+			if got := bodies(back.want("<body>6</body></message>")); strings.Join(got, "") != "123456" {
+				t.Errorf("after the resumption: %q", got)
+			}
+			back.send(message("alice@"+domain+"/a", "here again"))
+			if got := alice.want("<body>here again</body>"); !strings.Contains(got, "from='bob@"+domain+"/b'") || strings.Contains(got, "unavailable") {
+				t.Errorf("from the resumed session: %s", got)
+			}
+			// Acknowledged, they never come back.
+			back.send("<a xmlns='" + nsSM + "' h='9'/>")
+			back.sync()
+			_ = back.conn.Close()
+			again := authenticated(t, s, "bob")
+			again.resume(bob.id, 10)
+			send(7)
+			if got := bodies(again.want("<body>7</body></message>")); strings.Join(got, "") != "7" {
+				t.Errorf("after all was acknowledged: %q", got)
+			}
+		})
+	}
+}
+
+// TestResumptionTakesOver: a session whose old connection still lives goes to the new one, and the
+// old one gets nothing more.
+func TestResumptionTakesOver(t *testing.T) {
+	s := startServer(t, options{})
+	bob := enable(login(t, s, "bob", "b"), "")
+	alice := online(t, s, "alice", "a")
+	alice.send(message("bob@"+domain+"/b", "1"))
+	bob.want("<body>1</body></message>")
+	back := authenticated(t, s, "bob")
+	if got := back.resume(bob.id, 1); !strings.Contains(got, "<resumed ") {
+		t.Fatal(got)
+	}
+	alice.send(message("bob@"+domain+"/b", "2"))
+	if got := bodies(back.want("<body>2</body></message>")); strings.Join(got, "") != "2" {
+		t.Errorf("new connection: %q", got)
+	}
+	if got := bob.rest(); !strings.Contains(got, "<conflict ") || !strings.HasSuffix(got, "</stream:stream>") || strings.Contains(got, "<body>") {
+		t.Errorf("old connection: %q", got)
+	}
+	alice.sync()
+}
+
+// TestResumptionRefused: a session is resumed by its own account, by its name, and while it is there;
+// otherwise the client may bind.
+func TestResumptionRefused(t *testing.T) {
+	s := startServer(t, options{})
+	bob := enable(login(t, s, "bob", "b"), "")
+	bob.send("<presence/>")
+	bob.sync()
+	alice := authenticated(t, s, "alice")
+	for _, id := range []string{bob.id, "x", bob.id[1:]} {
+		got := alice.resume(id, 0)
+		if !strings.Contains(got, "<item-not-found ") || strings.Contains(got, " h=") {
+			t.Errorf("resumption by somebody else: %s", got)
+		}
+		if id == "x" {
+			break
+		}
+	}
+	alice.bind("a")
+	alice.sync()
+	bob.sync()
+	bob.send("</stream:stream>")
+	if got := bob.rest(); !strings.Contains(got, "<a xmlns='"+nsSM+"' h='3'/></stream:stream>") {
+		t.Errorf("at the end: %q", got)
+	}
+	back := authenticated(t, s, "bob")
+	if got := back.resume(bob.id, 0); !strings.Contains(got, "<failed xmlns='"+nsSM+"' h='3'><item-not-found ") {
+		t.Errorf("resumption after a proper end: %s", got)
+	}
+	back.bind("b")
+	back.sync()
+	over := enable(back, "")
+	_ = over.conn.Close()
+	back = authenticated(t, s, "bob")
+	if got := back.resume(over.id, 99); !strings.Contains(got, "<handled-count-too-high ") {
+		t.Errorf("resumption with too much handled: %s", got)
+	}
+}
+
+// TestUnresumedGoBack: a session that nobody resumes ends after its time; what it has not
+// acknowledged goes to another session, or back, once.
+func TestUnresumedGoBack(t *testing.T) {
+	s := startServer(t, options{})
+	bob := enable(login(t, s, "bob", "b"), "max='1'")
+	bob.send("<presence/>")
+	bob.sync()
+	alice := online(t, s, "alice", "a")
+	alice.send(message("bob@"+domain+"/b", "0") + message("bob@"+domain+"/b", "1"))
+	bob.want("<body>1</body></message>")
+	bob.send("<a xmlns='" + nsSM + "' h='3'/>") // presence, sync, "0"
+	bob.sync()
+	other := online(t, s, "bob", "other")
+	_ = bob.conn.Close()
+	alice.send(message("bob@"+domain+"/b", "2"))
+	if got := other.want("type='unavailable'"); !strings.Contains(got, "from='bob@"+domain+"/b'") {
+		t.Errorf("at the end of the session: %s", got)
+	}
+	if got := bodies(other.want("<body>2</body></message>")); strings.Join(got, "") != "12" {
+		t.Errorf("the other session got %q", got)
+	}
+	other.send("</stream:stream>")
+	other.rest()
+
+	last := enable(login(t, s, "bob", "last"), "max='1'")
+	alice.send("<message type='normal' id='n' to='bob@" + domain + "/last'><body>n</body></message>")
+	last.want("<body>n</body></message>")
+	_ = last.conn.Close()
+	if got := alice.want("</message>"); !strings.Contains(got, "id='n'") || !strings.Contains(got, "<service-unavailable ") {
+		t.Errorf("the sender got %s", got)
+	}
+	if got := alice.sync(); strings.Contains(got, "id='n'") {
+		t.Errorf("the sender got it twice: %s", got)
+	}
+}
+
+// TestDetachedPerAccount: sessions that wait for their clients are bounded; the oldest ends.
+func TestDetachedPerAccount(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Modules.SM.DetachedPerAccount = 2 }})
+	dn1 := online(t, s, "dn1", "store")
+	for i := range 3 {
+		c := enable(login(t, s, "dn2", fmt.Sprint(i)), "")
+		c.send("<presence/>")
+		c.sync()
+		_ = c.conn.Close()
+	}
+	if got := dn1.want("type='unavailable'"); !strings.Contains(got, "from='dn2@"+domain+"/0'") && !strings.Contains(got, "from='dn2@"+domain+"/1'") && !strings.Contains(got, "from='dn2@"+domain+"/2'") {
+		t.Errorf("ended: %s", got)
+	}
+	dn1.sync()
+}
