@@ -12,6 +12,7 @@ import (
 	"mellium.im/sasl"
 
 	"github.com/rosterdb/rosterdb/xmppd"
+	"github.com/rosterdb/rosterdb/xmppd/c2s"
 )
 
 // connectFrom connects from an address of this machine.
@@ -42,6 +43,47 @@ func metrics(t *testing.T, s *xmppd.Server) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// TestRegistrationLimit: making accounts is limited like guessing.
+func TestRegistrationLimit(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) {
+		c.Registration = "open"
+		c.Limits.LoginAttemptsPerAddress, c.Limits.Exempt = 2, nil
+	}})
+	addr, _, _ := s.Addrs()
+	for i, want := range []string{"type='result'", "<conflict ", "<resource-constraint "} {
+		c := connectFrom(t, "127.0.0.1", addr)
+		c.open()
+		c.send("<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>newcomer</username><password>x</password></query></iq>")
+		if got := c.want("</iq>", "id='r'/>"); !strings.Contains(got, want) {
+			t.Errorf("attempt %d: %q, want %s", i, got, want)
+		}
+	}
+	c := connectFrom(t, "127.0.0.2", addr)
+	c.open()
+	if got := c.auth(sasl.ScramSha256, "newcomer", "x"); got != "success" {
+		t.Error(got)
+	}
+}
+
+// TestUncountedGuess: a server that doesn't count guesses is noticed.
+func TestUncountedGuess(t *testing.T) {
+	for _, bug := range []bool{false, true} {
+		s := startServer(t, options{c2s: c2s.Faults{UncountedGuess: bug}, cfg: func(c *xmppd.Config) {
+			c.Limits.LoginAttemptsPerAddress, c.Limits.Exempt = 2, nil
+		}})
+		addr, _, _ := s.Addrs()
+		c := connect(t, addr)
+		c.open()
+		var got string
+		for range 3 {
+			got = c.auth(sasl.ScramSha256, "alice", "wrong")
+		}
+		if unseen := strings.Contains(got, "<temporary-auth-failure/>"); unseen == bug {
+			t.Errorf("with the bug %v, the third guess was answered %q", bug, got)
+		}
+	}
 }
 
 func TestLoginLimits(t *testing.T) {
@@ -83,7 +125,7 @@ func TestLoginLimits(t *testing.T) {
 		t.Errorf("an address that has guessed at many accounts: %q", got)
 	}
 	got := metrics(t, s)
-	for _, want := range []string{`xmppd_logins_limited_total{limit="account"} 2`, `xmppd_logins_limited_total{limit="address"} 1`} {
+	for _, want := range []string{`xmppd_logins_limited_total{limit="account"} 2`, `xmppd_logins_limited_total{limit="address"} 1`, `xmppd_authentications_total{mechanism="SCRAM-SHA-256"} 11`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in the metrics", want)
 		}

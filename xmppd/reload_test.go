@@ -105,6 +105,11 @@ func TestReload(t *testing.T) {
 	writeServerCert(t, dir, "second")
 	now := cfg
 	now.Auth.Mechanisms, now.Registration, now.LogLevel, now.Limits.Depth, now.Limits.SessionsPerAccount = nil, "open", "debug", 50, 1
+	pw := filepath.Join(dir, "password")
+	if err := os.WriteFile(pw, []byte("new\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now.Accounts = []xmppd.AccountConfig{{Name: "fresh", PasswordFile: pw}}
 	if err := s.Reload(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +130,7 @@ func TestReload(t *testing.T) {
 	if got := old.auth(sasl.Plain, "alice", password); got != "success" {
 		t.Errorf("a stream from before: %q", got)
 	}
-	if got := fresh.auth(sasl.ScramSha256, "alice", password); got != "success" {
+	if got := fresh.auth(sasl.ScramSha256, "fresh", "new"); got != "success" {
 		t.Error(got)
 	}
 	// The same again changes nothing that waits.

@@ -141,6 +141,12 @@ func (g *guess) right() {
 	g.gate.byAccount.Return(g.anybody)
 }
 
+// mayRegister counts an attempt to make an account like a guess, whatever comes of it: each costs
+// more than a login.
+func (g *gate) mayRegister(addr netip.Addr, set *Settings) bool {
+	return !addr.IsValid() || set.exempt(addr) || g.byAddress.Take(g.keys.Address(addr))
+}
+
 // delay waits while the account is being guessed at from many addresses.
 func (g *guess) delay(ctx context.Context) (waited bool) {
 	if g == nil || g.gate.byAccount.Has(g.anybody) {

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics of the streams. They count whether or not somebody collects them.
 type metrics struct {
-	logins, authFailed, delayed, overflows prometheus.Counter
-	streamErrors, refused, limited         *prometheus.CounterVec
+	logins, authFailed, delayed, overflows        prometheus.Counter
+	streamErrors, refused, limited, authenticated *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
@@ -19,6 +19,9 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "xmppd", Name: "connections_refused_total", Help: "Connections closed because there were too many: in all, of an address, or of an address within a minute.",
 		}, []string{"limit"}),
+		authenticated: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "xmppd", Name: "authentications_total", Help: "Clients that have authenticated, by mechanism.",
+		}, []string{"mechanism"}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "xmppd", Name: "logins_limited_total", Help: "Logins refused unseen after too many failed ones, by limit.",
 		}, []string{"limit"}),
@@ -38,7 +41,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help},
 			func() float64 { return float64(f()) })
 	}
-	reg.MustRegister(m.logins, m.authFailed, m.refused, m.limited, m.delayed, m.overflows, m.streamErrors,
+	reg.MustRegister(m.logins, m.authFailed, m.refused, m.limited, m.authenticated, m.delayed, m.overflows, m.streamErrors,
 		gauge("sessions", "Bound resources.", func() float64 { return float64(s.cfg.Table.Count()) }),
 		gauge("connections", "Open client connections.", func() float64 {
 			s.mu.Lock()

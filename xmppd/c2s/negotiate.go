@@ -143,6 +143,10 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 		ok, err := n.sasl(ctx, st)
 		return xmpp.Authn, ok, err
 	case st.Kind == stanza.IQ && n.srv.cfg.PreAuth != nil && n.mayLogin(state):
+		if st.IsType("set") && !n.srv.gate.mayRegister(n.addr, n.set) {
+			n.srv.metrics.limited.WithLabelValues("registration").Inc()
+			return 0, false, n.write(stanza.AppendError(nil, st, n.srv.cfg.Domain, "wait", "resource-constraint", "too many attempts: wait a minute"))
+		}
 		if answer, ok := n.srv.cfg.PreAuth.Answer(ctx, st, n.peer.Addr); ok {
 			return 0, false, n.write(answer)
 		}

@@ -35,6 +35,7 @@ func (n *negotiation) login(ctx context.Context) *login {
 func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error) {
 	l := n.login(ctx)
 	var exchange mechanism
+	var chosen string
 	for {
 		p := stanza.Parse(st.Raw)
 		p.Next()
@@ -54,7 +55,8 @@ func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error)
 			return false, n.saslFailure(&saslError{condition: "aborted"})
 		case name == "auth":
 			want, _ := p.Attr("mechanism")
-			if exchange = l.begin(string(want)); exchange == nil {
+			chosen = string(want)
+			if exchange = l.begin(chosen); exchange == nil {
 				return false, n.saslFailure(&saslError{condition: "invalid-mechanism"})
 			}
 		case name != "response" || first:
@@ -78,6 +80,8 @@ func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error)
 				return false, n.saslRefused(l, err)
 			}
 			if !more {
+				n.srv.metrics.authenticated.WithLabelValues(chosen).Inc()
+				n.srv.log.Debug("authenticated", "user", l.user, "peer", n.peer.Addr, "mechanism", chosen)
 				n.user = stanza.JID{Local: l.user, Domain: l.domain}
 				return true, n.saslReply("success", reply)
 			}

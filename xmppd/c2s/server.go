@@ -33,6 +33,7 @@ type Faults struct {
 	IgnoreBinding   bool // take any channel binding for the right one
 	IgnoreDowngrade bool // believe a client that was told there is no channel binding
 	AnyAuthzid      bool // let a client act for somebody else
+	UncountedGuess  bool // don't count failed logins
 }
 
 // Config is what a Server needs. Zero values of the limits stand for the defaults given.
