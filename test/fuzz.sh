@@ -11,7 +11,7 @@ while IFS=: read -r file name; do
 	dir=./$(dirname "$file")
 	echo "fuzz $dir $name for $time"
 	# -run '^$': the seeds ran as tests already.
-	if ! "$go" test "$dir" -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 5s >"$log" 2>&1; then
+	if ! "$go" test "$dir" -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 500x >"$log" 2>&1; then
 		# go test reports the end of its own time as a failure when it comes at
 		# an inconvenient moment (golang/go#75804); a finding writes its input.
 		if ! grep -q 'context deadline exceeded' "$log" || grep -q 'Failing input written' "$log"; then

@@ -235,8 +235,11 @@ func (p *Parser) NS() []byte {
 			return unescapeValue(p.raw[s.uri.start:s.uri.end])
 		}
 	}
-	if string(prefix) == "stream" {
+	switch string(prefix) {
+	case "stream":
 		return []byte(NSStream)
+	case "xml":
+		return []byte(nsXML)
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ func (s *Scanner) headerTag(empty bool) flow {
 	}
 	s.stack = append(s.stack, frame{})
 	s.state = inText
-	return again
+	return done
 }
 
 // noteStanza keeps what routing needs of the first-level element.

@@ -34,7 +34,7 @@ func byXML(doc string) (string, error) {
 		switch tok := tok.(type) {
 		case xml.StartElement:
 			flush()
-			fmt.Fprintf(&out, "S{%s}%s", tok.Name.Space, tok.Name.Local)
+			fmt.Fprintf(&out, "S{%s}%s", blanks.Replace(tok.Name.Space), tok.Name.Local)
 			for _, a := range tok.Attr {
 				// Attribute names are compared without the prefix: the package resolves
 				// it. It does not normalize white space (XML 1.0, section 3.3.3).
@@ -43,7 +43,7 @@ func byXML(doc string) (string, error) {
 			out.WriteByte(' ')
 		case xml.EndElement:
 			flush()
-			fmt.Fprintf(&out, "E{%s}%s ", tok.Name.Space, tok.Name.Local)
+			fmt.Fprintf(&out, "E{%s}%s ", blanks.Replace(tok.Name.Space), tok.Name.Local)
 		case xml.CharData:
 			text += string(tok)
 		default:
@@ -104,7 +104,7 @@ func verdict(doc string) *Error {
 		return e
 	case st == nil:
 		return &Error{"not-well-formed", "unfinished"}
-	case strings.TrimSpace(doc[n:]) != "":
+	case strings.Trim(doc[n:], " \t\r\n") != "":
 		return &Error{"not-well-formed", "more than one element"}
 	}
 	return nil
@@ -114,10 +114,6 @@ func verdict(doc string) *Error {
 // accepts none that encoding/xml refuses, and refuses only such as are restricted
 // in XMPP or where encoding/xml is known to be lax.
 func TestAgreesWithEncodingXML(t *testing.T) {
-	lax := []string{
-		"given twice", "white space belongs", "reserved", "without a namespace", "more than one element", "text between stanzas",
-		"malformed qualified name", "malformed name", "']]>'", "U+FFF", "invalid UTF-8",
-	}
 	rapid.Check(t, func(t *rapid.T) {
 		doc := damaged(t, document(t))
 		_, err := byXML(doc)
@@ -127,7 +123,7 @@ func TestAgreesWithEncodingXML(t *testing.T) {
 				t.Fatalf("accepted %q, encoding/xml says %v", doc, err)
 			}
 		case err == nil && e.Condition == "not-well-formed":
-			for _, l := range lax {
+			for _, l := range laxities() {
 				if strings.Contains(e.Text, l) {
 					return
 				}
