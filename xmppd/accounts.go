@@ -12,8 +12,9 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/account"
 )
 
-// Watcher hears of accounts that come and go while the server runs.
+// Watcher hears of accounts that come and go.
 type Watcher interface {
+	AccountLeaves(ctx context.Context, name string) // before the account is deleted
 	AccountAdded(ctx context.Context, name, group string)
 	AccountRemoved(ctx context.Context, name string)
 	GroupChanged(ctx context.Context, name, group string)
@@ -24,7 +25,7 @@ type Watcher interface {
 type Accounts struct {
 	Store  *account.Store
 	Domain string
-	Watch  Watcher // nil when no server runs
+	Watch  Watcher // may be nil
 }
 
 // Prepare checks a localpart and returns it as it is stored. account.ErrInvalid.
@@ -114,6 +115,12 @@ func (a *Accounts) Delete(ctx context.Context, name string) error {
 func (a *Accounts) Remove(ctx context.Context, name string) (end func(), err error) {
 	if name, err = a.Prepare(name); err != nil {
 		return nil, err
+	}
+	if _, err := a.Store.Account(ctx, name); errors.Is(err, account.ErrNotFound) {
+		return nil, err
+	}
+	if a.Watch != nil {
+		a.Watch.AccountLeaves(ctx, name)
 	}
 	if err := a.Store.Delete(ctx, name); err != nil {
 		return nil, err

@@ -247,3 +247,57 @@ func TestRosterUnderChange(t *testing.T) {
 		t.Error("the planted bug was not noticed")
 	}
 }
+
+// TestDeletedAccountLeavesNoSubscription: who gets the name next is a stranger to the contacts of
+// the former owner, whether the server ran while the account was deleted or not.
+func TestDeletedAccountLeavesNoSubscription(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		t.Run(fmt.Sprintf("running %v", running), func(t *testing.T) {
+			data, err := os.MkdirTemp("", "xmppd")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(data) })
+			ctx := t.Context()
+			if !running {
+				offline, err := xmppd.OpenUsers(ctx, data, domain)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, err := range []error{
+					offline.Add(ctx, "alice", password, ""), offline.Add(ctx, "bob", password, ""),
+					offline.SetRosterItem(ctx, "alice", xmppd.RosterItem{JID: bob, Subscription: "both"}),
+					offline.Delete(ctx, "bob"), offline.Add(ctx, "bob", password, ""), offline.Close(),
+				} {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			s := serve(t, options{cfg: func(c *xmppd.Config) { c.Data = data }})
+			if running {
+				p := openPortal(t, data)
+				for _, err := range []error{
+					p.Add(ctx, "alice", password, ""), p.Add(ctx, "bob", password, ""),
+					p.SetRosterItem(ctx, "alice", xmppd.RosterItem{JID: bob, Subscription: "both"}),
+				} {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				a, b := online(t, s, "alice", "early"), online(t, s, "bob", "b")
+				roster(a)
+				if err := errors.Join(p.Delete(ctx, "bob"), p.Add(ctx, "bob", password, "")); err != nil {
+					t.Fatal(err)
+				}
+				b.rest()
+				has(t, "alice is told", a.sync(), "<item jid='"+bob+"' subscription='none'/>", "from='"+bob+"/b' type='unavailable'")
+			}
+			a, b := login(t, s, "alice", "a"), online(t, s, "bob", "b")
+			a.send("<presence><status>secret</status></presence>")
+			a.sync()
+			hasNot(t, "the new bob", b.sync(), "secret")
+			hasNot(t, "alice", a.sync(), "from='"+bob)
+		})
+	}
+}

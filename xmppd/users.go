@@ -57,6 +57,7 @@ func OpenUsers(ctx context.Context, data, domain string) (Users, error) {
 	if l.rosters, err = l.openRosters(ctx); err != nil {
 		return nil, errors.Join(err, records.Close())
 	}
+	l.Watch = l.rosters.im
 	return l, nil
 }
 

@@ -59,6 +59,27 @@ func (s *Service) Grouped(name string) bool {
 // groups that are on line get it into their rosters.
 func (s *Service) AccountAdded(ctx context.Context, name, group string) { s.regroup(ctx, name, group) }
 
+// AccountLeaves ends the subscriptions of an account that is about to be deleted, in both directions:
+// whoever gets its name next must neither see nor be seen by the contacts of the former owner.
+func (s *Service) AccountLeaves(ctx context.Context, name string) {
+	owner := s.local(name)
+	items, err := s.store.Roster(ctx, name)
+	if err != nil { // a damaged roster must not keep an account from being deleted
+		s.log.Error("roster can't be read; some of its contacts stay subscribed", "account", name, "error", err)
+	}
+	b := newMail()
+	defer s.post(ctx, b)
+	for i := range items {
+		contact, err := stanza.ParseJID(items[i].Contact)
+		if err != nil {
+			continue // no such contact has ever heard of it
+		}
+		unlock := s.lock(owner, contact)
+		s.part(ctx, owner, contact, &items[i], b)
+		unlock()
+	}
+}
+
 // AccountRemoved ends the sessions of an account that was deleted while the server runs, and takes
 // it out of the rosters of shared groups.
 func (s *Service) AccountRemoved(ctx context.Context, name string) {

@@ -124,14 +124,21 @@ func (s *Service) removeItem(ctx context.Context, owner, contact stanza.JID, b *
 	}
 	s.forget(owner.String())
 	s.push(ctx, owner, func(dst []byte) []byte { return appendRemoved(dst, contact.String()) }, b)
+	was.Request = nil
+	s.part(ctx, owner, contact, &was, b)
+	return nil
+}
+
+// part ends what there is between an account and a contact that it had as an item: the presence and
+// subscriptions of both directions, and a request that waits. The locks of both must be held.
+func (s *Service) part(ctx context.Context, owner, contact stanza.JID, was *account.Item, b *mail) {
 	if was.From() {
 		s.endPresence(ctx, owner, contact, b)
 	}
 	if was.To() || was.Ask {
 		s.toContact(ctx, owner, contact, unsubscribe, nil, b)
 	}
-	if was.From() {
+	if was.From() || was.Request != nil {
 		s.toContact(ctx, owner, contact, unsubscribed, nil, b)
 	}
-	return nil
 }
