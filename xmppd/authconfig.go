@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -117,6 +118,12 @@ func (s *Server) authenticator(cfg *Config) (auth c2s.Authenticator, done func()
 		}
 		if secret = strings.TrimSpace(string(text)); secret == "" || strings.ContainsAny(secret, "\r\n\x00") {
 			return nil, nil, fmt.Errorf("auth.secret_file: %s must hold one line, the secret", cfg.Auth.SecretFile)
+		}
+	}
+	for _, address := range []string{cfg.Auth.URL, cfg.Auth.KeysURL, cfg.Auth.ExistsURL} {
+		if u, err := url.Parse(address); err == nil && u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "0")) {
+			s.log.Warn("passwords go to the source of logins in the clear: use https", "host", u.Host)
+			break
 		}
 	}
 	source := httpauth.New(httpauth.Config{

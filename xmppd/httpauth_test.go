@@ -94,6 +94,44 @@ func TestHTTPSource(t *testing.T) {
 	}
 }
 
+// TestCloseWhileLoggingIn: a source that says nothing does not keep the server from ending.
+func TestCloseWhileLoggingIn(t *testing.T) {
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case <-r.Context().Done():
+		case <-release:
+		}
+	}))
+	t.Cleanup(srv.Close)
+	defer close(release)
+	change := withSource(t, srv.URL, "")
+	s := startServer(t, options{cfg: func(c *xmppd.Config) {
+		change(c)
+		c.Auth.TimeoutSeconds = 3600
+	}})
+	addr, _, _ := s.Addrs()
+	c := connect(t, addr)
+	c.open()
+	c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHpvZQBvcGVuZXI=</auth>")
+	<-asked
+	done := make(chan error, 1)
+	go func() { done <- s.Close() }()
+	if got := c.rest(); !strings.Contains(got, "<system-shutdown ") {
+		t.Errorf("told at shutdown: %q", got)
+	}
+	_ = c.conn.Close()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the server does not end")
+	}
+}
+
 // TestHTTPSourceDead: a source that accepts and says nothing costs a login its time-out, and later
 // ones nothing; nobody else waits.
 func TestHTTPSourceDead(t *testing.T) {

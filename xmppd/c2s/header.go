@@ -2,7 +2,6 @@ package c2s
 
 import (
 	"bytes"
-	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -98,7 +97,7 @@ func (n *negotiation) mayLogin(state xmpp.SessionState) bool {
 	return state&xmpp.Secure != 0 || n.srv.cfg.InsecurePlaintext
 }
 
-func (n *negotiation) features(ctx context.Context, state xmpp.SessionState) []byte {
+func (n *negotiation) features(state xmpp.SessionState) []byte {
 	out := []byte("<stream:features>")
 	if state&xmpp.Authn != 0 {
 		out = append(out, "<bind xmlns='"+nsBind+"'/>"...)
@@ -118,7 +117,7 @@ func (n *negotiation) features(ctx context.Context, state xmpp.SessionState) []b
 		out = append(out, "</starttls>"...)
 	}
 	if n.mayLogin(state) {
-		out = n.login(ctx).appendMechanisms(out)
+		out = n.login().appendMechanisms(out)
 		if n.srv.cfg.PreAuth != nil {
 			out = append(out, n.srv.cfg.PreAuth.StreamFeature()...)
 		}

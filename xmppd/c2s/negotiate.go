@@ -79,7 +79,7 @@ func (n *negotiation) step(ctx context.Context, in, out *stream.Info, s *xmpp.Se
 	if !in.From.Equal(jid.JID{}) {
 		n.from = in.From.Bare().String()
 	}
-	if err := n.sendHeader(n.features(ctx, state)); err != nil {
+	if err := n.sendHeader(n.features(state)); err != nil {
 		return 0, nil, nil, err
 	}
 	out.XMLNS = in.XMLNS
@@ -140,7 +140,7 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 		if !n.mayLogin(state) {
 			return 0, false, n.saslFailure(&saslError{condition: "encryption-required"})
 		}
-		ok, err := n.sasl(ctx, st)
+		ok, err := n.sasl(st)
 		return xmpp.Authn, ok, err
 	case st.Kind == stanza.IQ && n.srv.cfg.PreAuth != nil && n.mayLogin(state):
 		if st.IsType("set") && !n.srv.gate.mayRegister(n.addr, n.set) {

@@ -2,7 +2,6 @@ package c2s
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 
@@ -18,7 +17,8 @@ const maxAttempts = 3
 const maxMisfits = 6
 
 // login begins an attempt to authenticate.
-func (n *negotiation) login(ctx context.Context) *login {
+func (n *negotiation) login() *login {
+	ctx := n.srv.logins
 	if n.channel == nil {
 		n.channel = n.look(ctx)
 	}
@@ -32,8 +32,8 @@ func (n *negotiation) login(ctx context.Context) *login {
 
 // sasl serves one authentication exchange that begins with st (RFC 6120 section 6.4). It reports
 // whether the user is authenticated; after a failure the client may try again.
-func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error) {
-	l := n.login(ctx)
+func (n *negotiation) sasl(st *stanza.Stanza) (bool, error) {
+	l := n.login()
 	var exchange mechanism
 	var chosen string
 	for {
@@ -47,7 +47,7 @@ func (n *negotiation) sasl(ctx context.Context, st *stanza.Stanza) (bool, error)
 			if err := n.failedAttempt(); err != nil {
 				return false, err
 			}
-			l, exchange = n.login(ctx), nil
+			l, exchange = n.login(), nil
 		}
 		first := exchange == nil
 		switch {

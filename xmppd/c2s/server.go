@@ -81,6 +81,9 @@ type Server struct {
 	scanners sync.Pool       // *stanza.Scanner between two stanzas
 	ctx      context.Context //nolint:containedctx // of streams: ends when Close has given up waiting
 	cancel   context.CancelFunc
+	// logins ends when Close begins: what a login waits for may take longer than a client is worth.
+	logins    context.Context //nolint:containedctx // as above
+	endLogins context.CancelFunc
 
 	mu          sync.Mutex
 	closing     bool
@@ -104,6 +107,7 @@ func New(cfg Config) *Server {
 	s.settings.Store(set)
 	s.gate = newGate(set)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.logins, s.endLogins = context.WithCancel(s.ctx)
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s
 }
@@ -271,6 +275,7 @@ func (s *Server) Close() error {
 		_ = f.SetDeadline(time.Unix(1, 0))
 	}
 	s.mu.Unlock()
+	s.endLogins()
 	s.cfg.Table.Each(func(sess *session.Session) bool {
 		sess.Out.Fail(errShutdown)
 		return true

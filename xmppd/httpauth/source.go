@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	neturl "net/url"
 	"sync/atomic"
 	"time"
 
@@ -198,7 +199,11 @@ func (s *Source) post(ctx context.Context, url string, q question, answer any, c
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return false, err //nolint:wrapcheck // names method and URL
+		var ue *neturl.Error // names the whole URL
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return false, fmt.Errorf("%s: %w", shown(req.URL), err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -210,13 +215,16 @@ func (s *Source) post(ctx context.Context, url string, q question, answer any, c
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return false, nil
 	default:
-		return false, fmt.Errorf("%s answered %s", url, resp.Status)
+		return false, fmt.Errorf("%s answered %s", shown(req.URL), resp.Status)
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
-		return false, fmt.Errorf("%s answered no JSON as documented: %w", url, err)
+		return false, fmt.Errorf("%s answered no JSON as documented: %w", shown(req.URL), err)
 	}
 	if err := check(); err != nil {
-		return false, fmt.Errorf("%s: %w", url, err)
+		return false, fmt.Errorf("%s: %w", shown(req.URL), err)
 	}
 	return true, nil
 }
+
+// shown is a URL for logs: what could be a secret in it is left out.
+func shown(u *neturl.URL) string { return u.Scheme + "://" + u.Host + u.Path }

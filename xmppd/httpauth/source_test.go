@@ -111,9 +111,15 @@ func TestBadAnswers(t *testing.T) {
 					t.Error("a redirect was followed with the password")
 				}
 				h(w, r)
-			}, nil)
-			if ok, err := s.Password(t.Context(), "alice", "x"); ok || !errors.Is(err, httpauth.ErrUnavailable) {
-				t.Errorf("password: %v, %v", ok, err)
+			}, func(c *httpauth.Config) {
+				c.PasswordURL = strings.Replace(c.PasswordURL, "://", "://user:hidden@", 1) + "?token=query"
+			})
+			ok, passwordErr := s.Password(t.Context(), "alice", "x")
+			if ok || !errors.Is(passwordErr, httpauth.ErrUnavailable) {
+				t.Errorf("password: %v, %v", ok, passwordErr)
+			}
+			if err := fmt.Sprint(passwordErr); strings.Contains(err, "query") || strings.Contains(err, "hidden") {
+				t.Errorf("the error shows secrets: %s", err)
 			}
 			if _, _, ok, err := s.Keys(t.Context(), "alice"); name == "keys too small" && (ok || !errors.Is(err, httpauth.ErrUnavailable)) {
 				t.Errorf("keys: %v, %v", ok, err)
