@@ -12,7 +12,6 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
-	"github.com/rosterdb/rosterdb/xmppd/web"
 )
 
 // Config is the configuration of a server; the TOML file has the same keys. Defaults makes one.
@@ -49,28 +48,6 @@ type Config struct {
 	// Components may connect to ListenComponent.
 	Components []ComponentConfig `toml:"component"`
 	Portal     PortalConfig      `toml:"portal"`
-}
-
-// WebConfig is about clients that come over HTTP: WebSocket and BOSH.
-type WebConfig struct {
-	URL            string   `toml:"url"`             // public address of the HTTP listener; empty: as the client says
-	Origins        []string `toml:"origins"`         // of pages that may use the server; empty: any
-	TrustedProxies []string `toml:"trusted_proxies"` // addresses or networks whose X-Forwarded-* is believed
-}
-
-func (w *WebConfig) check() error {
-	if w.URL != "" {
-		if err := web.CheckURL(w.URL); err != nil {
-			return fmt.Errorf("web.url %q %w", w.URL, err)
-		}
-	}
-	if _, err := web.ParseOrigins(w.Origins); err != nil {
-		return fmt.Errorf("web.origins: %w", err)
-	}
-	if _, err := web.ParseProxies(w.TrustedProxies); err != nil {
-		return fmt.Errorf("web.trusted_proxies: %w", err)
-	}
-	return nil
 }
 
 // ModulesConfig switches extensions on and off, and holds the settings of those that have some.

@@ -11,10 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
-	"github.com/rosterdb/rosterdb/xmppd/web"
-	"github.com/rosterdb/rosterdb/xmppd/websocket"
 )
 
 // serveHTTP serves until Close.
@@ -66,18 +63,4 @@ func (s *Server) publicHandler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
 	s.handleWeb(mux)
 	return mux
-}
-
-// handleWeb adds the ways in for web clients. Config.Check has seen the configuration.
-func (s *Server) handleWeb(mux *http.ServeMux) {
-	proxies, _ := web.ParseProxies(s.cfg.Web.TrustedProxies)
-	origins, _ := web.ParseOrigins(s.cfg.Web.Origins)
-	meta := web.HostMeta{URL: s.cfg.Web.URL, Proxies: proxies}
-	mux.HandleFunc("GET /.well-known/host-meta", meta.XML)
-	mux.HandleFunc("GET /.well-known/host-meta.json", meta.JSON)
-	mux.Handle("GET "+web.WebSocketPath, websocket.New(websocket.Config{
-		Streams: s.c2s, Peer: proxies.Peer, Origin: origins.Allow,
-		Limits: stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
-		Log:    s.log, Registerer: s.registry,
-	}))
 }

@@ -11,12 +11,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	release "github.com/rosterdb/rosterdb/internal/version"
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/bosh"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/component"
 	"github.com/rosterdb/rosterdb/xmppd/im"
@@ -45,6 +47,7 @@ type faults struct {
 	router router.Faults
 	im     im.Faults
 	c2s    c2s.Faults
+	bosh   bosh.Faults
 }
 
 // Server is a running server.
@@ -74,6 +77,7 @@ type Server struct {
 	webTLS           atomic.Pointer[tls.Config] // of browsers
 
 	web   []*http.Server
+	bosh  *bosh.Server
 	wg    sync.WaitGroup
 	fatal chan error
 
@@ -267,7 +271,13 @@ func (s *Server) Close() error {
 		errs = append(errs, s.components.Close())
 	}
 	for _, h := range s.web {
+		ctx, stop := context.WithTimeout(context.Background(), time.Second)
+		_ = h.Shutdown(ctx) // for answers that are being written
+		stop()
 		errs = append(errs, h.Close())
+	}
+	if s.bosh != nil {
+		s.bosh.Close()
 	}
 	// Those that were served are closed by now.
 	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.httpsListener, s.adminListener, s.componentListener, s.portalListener} {

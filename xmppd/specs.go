@@ -25,6 +25,8 @@ func core() []module.Info {
 		{Name: "xmppd/c2s", Spec: "XEP-0368", Version: "1.1.0", Title: "Direct TLS"},
 		{Name: "xmppd/c2s", Spec: "XEP-0440", Version: "0.4.2", Title: "SASL Channel-Binding Type Capability"},
 		{Name: "xmppd/websocket", Spec: "RFC 7395", Version: "2014-10", Title: "XMPP over WebSocket"},
+		{Name: "xmppd/bosh", Spec: "XEP-0124", Version: "1.11.2", Title: "Bidirectional-streams Over Synchronous HTTP (BOSH)"},
+		{Name: "xmppd/bosh", Spec: "XEP-0206", Version: "1.4", Title: "XMPP Over BOSH"},
 		{Name: "xmppd/web", Spec: "XEP-0156", Version: "1.4.0", Title: "Alternative Connection Methods (host-meta)"},
 	}
 }

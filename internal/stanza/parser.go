@@ -307,6 +307,22 @@ func (p *Parser) Element() []byte {
 	return p.raw[start:p.pos]
 }
 
+// Inner returns what is inside the element that just started, as written, and moves
+// behind its end.
+func (p *Parser) Inner() []byte {
+	if p.ev != Start || p.empty {
+		p.Skip()
+		return nil
+	}
+	start := p.pos
+	p.Skip()
+	end := bytes.LastIndex(p.raw[start:p.pos], []byte("</"))
+	if end < 0 {
+		return nil
+	}
+	return p.raw[start : start+end]
+}
+
 // Content returns the text directly inside the element that just started and
 // moves behind its end; child elements are passed over.
 func (p *Parser) Content() []byte {

@@ -92,6 +92,7 @@ func (s *Server) release(ctx context.Context, sess *session.Session) {
 	sess.Out.Fail(session.ErrClosed) // whoever still writes stops
 	left, written := sess.Out.Close()
 	var b session.Batch
+	s.cfg.Router.Return(ctx, sess, sess.Out.Kept(), 0, &b)
 	s.cfg.Router.Return(ctx, sess, left, written, &b)
 	b.Flush()
 }

@@ -67,7 +67,8 @@ func (o *Outbox) Detach(last []byte, end func()) (said, ok bool) {
 		if o.reason != nil || !o.cut() {
 			return said, false
 		}
-		o.t, o.q, o.w, o.off, o.gone = nil, nil, nil, 0, o.taken
+		o.use(nil)
+		o.q, o.w, o.off, o.gone = nil, nil, 0, o.taken
 		o.err, o.closed = nil, false
 	}
 	a.place, a.age, a.asked, a.since, a.orphan = detached, 0, false, 0, end
@@ -143,7 +144,7 @@ func (b *Batch) Attach(s *Session, t Transport, hello []byte) {
 	o.opt.filter = nil
 	a := o.opt.acks
 	if !o.writing { // only a planted bug has somebody write on
-		o.t = t
+		o.use(t)
 	}
 	a.place, a.cut, a.orphan = attached, false, nil
 	o.queue(hello, nil, nil, nil)

@@ -20,6 +20,23 @@ type Transport interface {
 	Abort()
 }
 
+// A Gate is a Transport that can't write at times, since its peer has to ask for bytes. Whoever
+// makes it ready calls Flush.
+type Gate interface {
+	Transport
+	// Ready reports whether TryWrite may be called. It doesn't wait.
+	Ready() bool
+}
+
+// A Keeper is a Transport whose writes are no proof that the peer has got them: it keeps what it was
+// given until it knows.
+type Keeper interface {
+	Transport
+	// Kept returns what the peer may not have got, as runs of whole stanzas, oldest first. It is
+	// called once, when the stream has ended.
+	Kept() [][]byte
+}
+
 // Errors that end an Outbox.
 var (
 	// ErrOverflow: the peer reads more slowly than stanzas come in for it.
@@ -65,6 +82,7 @@ func (p *Pool) put(c *chunk) {
 type Outbox struct {
 	pool  *Pool
 	t     Transport
+	gate  Gate              // t, if it is one
 	limit int               // bytes waiting, the chunk being written included
 	spawn func(func()) bool // starts a goroutine that the server waits for; false while it closes
 
@@ -93,8 +111,15 @@ type wait struct {
 // Init prepares an outbox. limit is in bytes; spawn must run its argument on a new goroutine that
 // the owner waits for, or report false.
 func (o *Outbox) Init(pool *Pool, t Transport, limit int, spawn func(func()) bool) {
-	o.pool, o.t, o.limit, o.spawn = pool, t, limit, spawn
+	o.pool, o.limit, o.spawn = pool, limit, spawn
+	o.use(t)
 	o.idle.L = &o.mu
+}
+
+// use makes t, which may be nil, the transport.
+func (o *Outbox) use(t Transport) {
+	o.t = t
+	o.gate, _ = t.(Gate)
 }
 
 // options is what only some sessions use.
@@ -182,9 +207,12 @@ func (o *Outbox) Flush() {
 	o.write()
 }
 
+// shut reports that nothing can be written now. mu must be held.
+func (o *Outbox) shut() bool { return o.gate != nil && !o.gate.Ready() }
+
 // write empties the queue. It is called with mu held and writing set, and returns without mu.
 func (o *Outbox) write() {
-	for o.q != nil && o.err == nil {
+	for o.q != nil && o.err == nil && !o.shut() {
 		o.w, o.q, o.off = o.q, nil, 0
 		o.owed = false
 		w := o.w
@@ -325,6 +353,19 @@ func (o *Outbox) Reason() error {
 		return o.reason
 	}
 	return o.err
+}
+
+// Kept is what a transport that is a Keeper has kept; nil of another, and where the client
+// acknowledges stanzas: then Close returns them. Call it behind Close.
+func (o *Outbox) Kept() [][]byte {
+	o.mu.Lock()
+	k, ok := o.t.(Keeper)
+	acks := o.acks()
+	o.mu.Unlock()
+	if !ok || acks != nil {
+		return nil
+	}
+	return k.Kept()
 }
 
 // Close ends the outbox and returns what was not written, or what was not acknowledged if the
