@@ -20,7 +20,7 @@ type ClientCertificates struct {
 // CertificateName maps certificates without an XMPP address to an account. One of Email and
 // CommonName is set.
 type CertificateName struct {
-	Email      string // subjectAltName rfc822Name
+	Email      string // subjectAltName rfc822Name, or emailAddress of the subject
 	CommonName string // of the subject
 	Account    string // prepared localpart
 }
@@ -62,13 +62,24 @@ func (c *ClientCertificates) accounts(cert *x509.Certificate, domain string) []s
 	}
 	if len(addrs) == 0 {
 		for _, n := range c.Names {
-			if n.Email != "" && slices.Contains(cert.EmailAddresses, n.Email) || n.CommonName != "" && cert.Subject.CommonName == n.CommonName {
+			if n.Email != "" && slices.Contains(emails(cert), n.Email) || n.CommonName != "" && cert.Subject.CommonName == n.CommonName {
 				names = append(names, n.Account)
 			}
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// emails are the mail addresses of a certificate, in the older place too (RFC 5280 section 4.1.2.6).
+func emails(cert *x509.Certificate) []string {
+	all := slices.Clone(cert.EmailAddresses)
+	for _, n := range cert.Subject.Names {
+		if s, ok := n.Value.(string); ok && n.Type.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // accountsOf are the accounts that a peer may log in to with its certificate.

@@ -3,6 +3,7 @@ package c2s
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +20,27 @@ func TestXMPPAddresses(t *testing.T) {
 		}
 		if got := xmppAddresses(p.Leaf); !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestCertificateNames(t *testing.T) {
+	email := func(s string) pkix.Name {
+		return pkix.Name{CommonName: "Bob", Names: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: s}}}
+	}
+	c := ClientCertificates{Names: []CertificateName{{Email: "bob@mail.example", Account: "bob"}, {CommonName: "Bob", Account: "robert"}}}
+	for _, tt := range []struct {
+		cert *x509.Certificate
+		want []string
+	}{
+		{&x509.Certificate{Subject: email("bob@mail.example")}, []string{"bob", "robert"}},
+		{&x509.Certificate{Subject: email("x@mail.example"), EmailAddresses: []string{"bob@mail.example"}}, []string{"bob", "robert"}},
+		{&x509.Certificate{Subject: email("x@mail.example")}, []string{"robert"}},
+		{&x509.Certificate{Subject: pkix.Name{CommonName: "bob"}}, nil},
+		{&x509.Certificate{}, nil},
+	} {
+		if got := c.accounts(tt.cert, "example.net"); !slices.Equal(got, tt.want) {
+			t.Errorf("%v: %q, want %q", tt.cert.Subject, got, tt.want)
 		}
 	}
 }

@@ -98,8 +98,12 @@ func (l *login) offersPlus() bool {
 // appendMechanisms is the stream feature of RFC 6120 section 6.4.1 with the channel binding types of
 // XEP-0440 beside it.
 func (l *login) appendMechanisms(dst []byte) []byte {
+	all := l.offered()
+	if len(all) == 0 { // EXTERNAL alone is switched on, and there is no certificate
+		return dst
+	}
 	dst = append(dst, "<mechanisms xmlns='"+nsSASL+"'>"...)
-	for _, o := range l.offered() {
+	for _, o := range all {
 		dst = append(dst, "<mechanism>"+o.name+"</mechanism>"...)
 	}
 	dst = append(dst, "</mechanisms>"...)
