@@ -16,7 +16,7 @@ func core() []module.Info {
 		{Name: "xmppd/im", Spec: "RFC 6121", Version: "2011-03", Title: "Instant Messaging and Presence"},
 		{Name: "xmppd/c2s", Spec: "RFC 7590", Version: "2015-06", Title: "Use of TLS in XMPP"},
 		{Name: "internal/stanza", Spec: "RFC 7622", Version: "2015-09", Title: "Address Format"},
-		{Name: "xmppd/c2s", Spec: "RFC 5929", Version: "2010-07", Title: "Channel Bindings for TLS (tls-server-end-point)"},
+		{Name: "xmppd/c2s", Spec: "RFC 5929", Version: "2010-07", Title: "Channel Bindings for TLS (tls-server-end-point; tls-unique in TLS 1.2)"},
 		{Name: "xmppd/c2s", Spec: "RFC 9266", Version: "2022-07", Title: "Channel Bindings for TLS 1.3 (tls-exporter)"},
 		{Name: "xmppd/c2s", Spec: "RFC 5802", Version: "2010-07", Title: "SCRAM-SHA-1 and SCRAM-SHA-1-PLUS"},
 		{Name: "xmppd/c2s", Spec: "RFC 7677", Version: "2015-11", Title: "SCRAM-SHA-256 and SCRAM-SHA-256-PLUS"},
