@@ -92,8 +92,8 @@ func render(specs []spec) []byte {
 # Conformance
 
 What the specifications demand of a server for one domain (MUST, MUST NOT, REQUIRED, SHALL), in our
-own words, and the test that shows that `+"`xmppd`"+` does it. **%d** demands are shown by tests, **%d** are not met,
-or only in part; these say why.
+own words, and the test that shows that `+"`xmppd`"+` does it. **%d** demands are shown by tests, **%d** are not met
+and say why.
 
 `+"`go test ./PACKAGE -run 'TEST'`"+` runs a test; of its subtests only the one that matters is named, without those
 around it. What a specification demands of clients, or of servers

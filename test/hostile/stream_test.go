@@ -91,6 +91,8 @@ func beforeLogin() []attack {
 		{"presence", "<presence to='" + victim + "'/>", "not-authorized"},
 		{"binding", bindIQ, "not-authorized"},
 		{"roster", "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>", "not-authorized"},
+		{"resumption", "<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>", "not-authorized"},
+		{"stream management", "<enable xmlns='urn:xmpp:sm:3'/>", "not-authorized"},
 		{"second stream header", xmppraw.Header, "restricted-xml"},
 		{"second stream header, without a declaration", streamTag + ">", "unsupported-stanza-type"},
 		{"unknown element", "<a xmlns='b'/>", "not-authorized"},

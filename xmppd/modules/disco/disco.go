@@ -53,12 +53,15 @@ func (m *Module) query(ctx context.Context, iq *module.IQ, items bool) (answer [
 	if iq.Set {
 		return nil, module.BadRequest("service discovery is a get")
 	}
-	if iq.Target.Local != "" && !iq.Own() {
-		return nil, module.Unavailable()
-	}
 	p := stanza.Parse(iq.Payload())
 	p.Next()
 	node, ok := p.Attr("node")
+	if iq.Target.Local != "" && !iq.Own() {
+		if items { // section 8: an empty list, whether or not the account exists
+			return noItems(node), nil
+		}
+		return nil, module.Unavailable()
+	}
 	if !ok || len(node) == 0 {
 		return nil, nil
 	}
@@ -140,7 +143,16 @@ func (m *Module) items(ctx context.Context, iq *module.IQ) ([]byte, error) {
 		}
 	}
 	if items == nil {
-		return []byte("<query xmlns='" + NSItems + "'/>"), nil
+		return noItems(nil), nil
 	}
 	return append(append([]byte("<query xmlns='"+NSItems+"'>"), items...), "</query>"...), nil
+}
+
+// noItems is the answer without items, as asked for under a node (none: empty).
+func noItems(node []byte) []byte {
+	out := []byte("<query xmlns='" + NSItems + "'")
+	if len(node) > 0 {
+		out = stanza.AppendAttr(out, "node", node)
+	}
+	return append(out, "/>"...)
 }
