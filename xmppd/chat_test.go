@@ -71,7 +71,7 @@ func TestIQ(t *testing.T) {
 // vanish sends more to a client that doesn't read than the server will keep, and returns how many
 // messages were sent, came back as errors, and were read in the end.
 func vanish(t *testing.T, f router.Faults, enter func(*testing.T, *xmppd.Server, string, string) *client) (sent, bounced, read int) {
-	s := startServer(t, options{router: f, cfg: func(c *xmppd.Config) { c.Limits.QueueBytes = 64 << 10 }})
+	s := startServer(t, withoutOffline(options{router: f, cfg: func(c *xmppd.Config) { c.Limits.QueueBytes = 64 << 10 }}))
 	alice := login(t, s, "alice", "a")
 	bob := enter(t, s, "bob", "b")
 	witness := login(t, s, "carol", "c")
@@ -186,6 +186,6 @@ func TestAbruptLoss(t *testing.T) {
 	if got := dn1.want("type='unavailable'"); !strings.Contains(got, "from='dn2@"+domain+"/store'") {
 		t.Errorf("told of a lost connection: %s", got)
 	}
-	dn1.send(message("dn2@"+domain+"/store", "are you there"))
+	dn1.send("<message to='dn2@" + domain + "/store'><body>are you there</body></message>")
 	dn1.want("<service-unavailable ")
 }

@@ -77,6 +77,18 @@ func serve(t *testing.T, o options) *xmppd.Server {
 	return s
 }
 
+// withoutOffline is options of a server that keeps no messages.
+func withoutOffline(o options) options {
+	more := o.cfg
+	o.cfg = func(c *xmppd.Config) {
+		c.Modules.Disable = append(c.Modules.Disable, "offline")
+		if more != nil {
+			more(c)
+		}
+	}
+	return o
+}
+
 // client is a client that sends and expects bytes.
 type client struct {
 	t    *testing.T

@@ -137,7 +137,7 @@ func TestPresenceRoutingTable(t *testing.T) {
 func playTable(t *testing.T, cells []cell, stanza func(c cell, to, mark string) string) {
 	for _, sc := range scenes() {
 		t.Run(sc.name, func(t *testing.T) {
-			s := startServer(t, options{})
+			s := startServer(t, withoutOffline(options{}))
 			alice := online(t, s, "alice", "a")
 			bob := map[string]*client{}
 			for res, presence := range sc.sessions {

@@ -237,7 +237,7 @@ func TestResumptionRefused(t *testing.T) {
 // TestUnresumedGoBack: a session that nobody resumes ends after its time; what it has not
 // acknowledged goes to another session, or back, once.
 func TestUnresumedGoBack(t *testing.T) {
-	s := startServer(t, options{})
+	s := startServer(t, withoutOffline(options{}))
 	bob := enable(login(t, s, "bob", "b"), "max='1'")
 	bob.send("<presence/>")
 	bob.sync()

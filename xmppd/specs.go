@@ -39,6 +39,9 @@ func (s *Server) Specifications() []module.Info {
 		if info := m.Info(); info.Spec != "RFC 6121" { // the core's roster
 			all = append(all, info)
 		}
+		if f, ok := m.(module.Further); ok {
+			all = append(all, f.Also()...)
+		}
 	}
 	slices.SortStableFunc(all, func(a, b module.Info) int { return cmp.Compare(a.Spec, b.Spec) })
 	return all

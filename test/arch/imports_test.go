@@ -77,7 +77,7 @@ func rules() []rule {
 		{"replication/...", []string{"replication/...", "internal/op", "ring"}},
 		{"datanode/...", []string{"datanode/...", "internal/admin/adminxml", "replication/...", "ring", "internal/op", "internal/stanza", "internal/wire", "internal/xmppconn"}},
 		{"appclient/...", []string{"appclient/...", "ring", "internal/op", "internal/stanza", "internal/wire", "internal/xmppconn/..."}},
-		{"xmppd/modules/...", []string{"xmppd/module", "xmppd/session", "xmppd/store", "internal/stanza"}},
+		{"xmppd/modules/...", []string{"xmppd/module", "xmppd/session", "xmppd/store", "xmppd/store/sweep", "internal/stanza"}},
 		{"xmppd/...", []string{"xmppd/...", "internal/certs", "internal/stanza", "internal/version"}},
 		{"examples/...", []string{"appclient"}},
 		{"cli/...", []string{"..."}}, // the mains wire

@@ -38,7 +38,7 @@ func rows() []row {
 		{"X2", "own authentication source: internal, HTTP, JWT, SQL", nil},
 		{"X3", "roster with versioning and pushes, subscriptions, probes, pluggable source, shared groups", checkRosters},
 		{"X4", "blocking (XEP-0191)", checkBlocking},
-		{"X5", "offline storage, delivered exactly once", nil},
+		{"X5", "offline storage, delivered exactly once", checkOffline},
 		{"X6", "archive (XEP-0313)", nil},
 		{"X7", "presence policies: limits, directed presence, invisibility", checkPresencePolicies},
 		{"X8", "discovery, caps, carbons, stream management, PubSub, multi-user chat and the rest of XEP-0479", nil},

@@ -33,6 +33,9 @@ type Module interface {
 	Routes() []Route
 }
 
+// Further is a module that implements more specifications than that of its Info.
+type Further interface{ Also() []Info }
+
 // Scope says to whom an IQ must be addressed for a route to take it.
 type Scope uint8
 

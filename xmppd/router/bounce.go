@@ -89,7 +89,7 @@ func (r *Router) sendBack(ctx context.Context, owner stanza.JID, st *stanza.Stan
 		return
 	}
 	from, err := stanza.ParseJID(st.AttrString(st.From))
-	if err != nil || from == owner || from == r.domain {
+	if err != nil || from == owner || from == r.domain && st.Kind != stanza.Message {
 		return // made by the server for this session alone
 	}
 	if st.Kind == stanza.Message && owner.Local != "" {

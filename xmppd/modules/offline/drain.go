@@ -1,0 +1,208 @@
+package offline
+
+import (
+	"context"
+	"sync"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// drain is the delivery of an account's messages to one of its sessions, a page at a time. There is
+// one at most for an account, unless the account has none to deliver.
+type drain struct {
+	owner stanza.JID
+	again bool // somebody else has asked; guarded by Module.mu
+
+	mu   sync.Mutex // held over each change of the account's messages that follows a delivery
+	sess *session.Session
+	next uint64              // where the next page begins
+	page map[uint64]struct{} // queued for sess or to be dropped, and in the store still
+	dead map[*session.Session]struct{}
+}
+
+// available delivers what is kept to a session that has come on line.
+func (m *Module) available(ctx context.Context, s *session.Session, b *session.Batch) {
+	m.mark.Drop(s.User())
+	m.drain(ctx, s.JID.Bare(), b)
+}
+
+// drain begins to deliver an account's messages if it has a session that takes them.
+func (m *Module) drain(ctx context.Context, owner stanza.JID, b *session.Batch) {
+	if pick(m.opt.Table.User(owner.String()), nil) == nil {
+		return
+	}
+	m.mu.Lock()
+	d := m.drains[owner.Local]
+	if d != nil && !m.faults.twoDrains {
+		d.again = true
+		m.mu.Unlock()
+		return
+	}
+	d = &drain{owner: owner, dead: make(map[*session.Session]struct{})}
+	m.drains[owner.Local] = d
+	m.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m.goOn(ctx, d, b)
+}
+
+// pick returns the session with the highest priority that takes messages; nil if there is none.
+func pick(u *session.User, but map[*session.Session]struct{}) (best *session.Session) {
+	for _, s := range u.Sessions() {
+		if _, is := but[s]; !is && s.Priority() >= 0 && (best == nil || s.Priority() > best.Priority()) {
+			best = s
+		}
+	}
+	return best
+}
+
+// goOn queues the next page, or ends the drain. d.mu must be held.
+func (m *Module) goOn(ctx context.Context, d *drain, b *session.Batch) {
+	for {
+		if d.sess == nil {
+			d.next = 0
+			if d.sess = pick(m.opt.Table.User(d.owner.String()), d.dead); d.sess == nil {
+				m.over(d, true)
+				return
+			}
+		}
+		page, err := m.read(ctx, d.owner.Local, d.next)
+		if err != nil {
+			m.opt.Log.Error("kept messages can't be read", "account", d.owner, "error", err)
+			m.over(d, true)
+			return
+		}
+		if len(page) == 0 {
+			if m.over(d, false) {
+				return
+			}
+			d.sess = nil
+			continue
+		}
+		if sess := d.sess; m.queue(ctx, d, page, b) {
+			ctx := context.WithoutCancel(ctx)
+			sess.Out.After(func() { m.written(ctx, d, sess) })
+			return
+		}
+	}
+}
+
+// over ends a drain, unless somebody has asked for another look. It reports whether it did.
+func (m *Module) over(d *drain, anyway bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if d.again && !anyway {
+		d.again = false
+		return false
+	}
+	if m.drains[d.owner.Local] == d {
+		delete(m.drains, d.owner.Local)
+	}
+	return true
+}
+
+// queue queues a page for the drain's session and leaves out what is no longer to be delivered. It
+// reports false if nothing is queued: because all was left out, or because the session takes no more.
+func (m *Module) queue(ctx context.Context, d *drain, page []entry, b *session.Batch) bool {
+	d.page = make(map[uint64]struct{}, len(page))
+	oldest, queued := micro(m.opt.Now().Add(-m.age)), 0
+	for _, e := range page {
+		reason := ""
+		switch {
+		case e.at < oldest:
+			reason = "age"
+		case m.blocked(ctx, d.owner, e.raw):
+			reason = "blocked"
+		case !b.Send(d.sess, m.delayed(e), nil, nil, nil):
+			d.dead[d.sess] = struct{}{}
+			if queued == 0 {
+				m.settle(ctx, d)
+				d.sess = nil
+				return false
+			}
+			return true // Returned comes
+		default:
+			queued++
+		}
+		if reason != "" {
+			m.metrics.dropped.WithLabelValues(reason).Inc()
+		}
+		d.page[e.at] = struct{}{}
+		d.next = e.at + 1
+	}
+	if queued == 0 || m.faults.removeFirst {
+		m.settle(ctx, d)
+	}
+	m.metrics.delivered.Add(float64(queued))
+	return queued > 0
+}
+
+// blocked reports whether the account has blocked the sender of a message.
+func (m *Module) blocked(ctx context.Context, owner stanza.JID, raw []byte) bool {
+	st, err := stanza.One(raw)
+	if err != nil {
+		return false
+	}
+	from, err := stanza.ParseJID(st.AttrString(st.From))
+	return err == nil && m.opt.Blocked(ctx, owner, from)
+}
+
+// settle removes the messages of a page from the store. d.mu must be held.
+func (m *Module) settle(ctx context.Context, d *drain) {
+	gone := make([]uint64, 0, len(d.page))
+	for at := range d.page {
+		gone = append(gone, at)
+	}
+	d.page = nil
+	if err := m.remove(ctx, d.owner.Local, gone); err != nil {
+		m.opt.Log.Error("delivered messages can't be removed; they will be delivered again", "account", d.owner, "error", err)
+	}
+}
+
+// written goes on when a page is with the network.
+func (m *Module) written(ctx context.Context, d *drain, s *session.Session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sess != s || d.page == nil && !m.faults.removeFirst {
+		return // the session has died meanwhile
+	}
+	var b session.Batch
+	m.settle(ctx, d)
+	m.goOn(ctx, d, &b)
+	b.Flush()
+}
+
+// returned goes on with another session when one has died. What that one didn't get has come back
+// (takeBack), or another session has got it, so the rest of the page was written.
+func (m *Module) returned(ctx context.Context, s *session.Session, b *session.Batch) {
+	m.mu.Lock()
+	d := m.drains[s.JID.Local]
+	m.mu.Unlock()
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sess != s {
+		return
+	}
+	d.dead[s] = struct{}{}
+	m.settle(ctx, d)
+	d.sess = nil
+	m.goOn(ctx, d, b)
+}
+
+// spare takes a message that came back out of the page that is going to be removed, and holds that
+// off until unlock.
+func (m *Module) spare(owner string, at uint64) (unlock func()) {
+	m.mu.Lock()
+	d := m.drains[owner]
+	m.mu.Unlock()
+	if d == nil {
+		return func() {}
+	}
+	d.mu.Lock()
+	delete(d.page, at)
+	return d.mu.Unlock
+}

@@ -1,0 +1,254 @@
+package offline
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/store"
+)
+
+// Collections of an account.
+const (
+	messages = "offline"       // by arrival (Unix time in microseconds, 8 bytes): the stanza
+	usage    = "offline-usage" // under the empty key: number and bytes of messages, 8 bytes each
+)
+
+const (
+	nsDelay    = "urn:xmpp:delay"
+	stampForm  = "2006-01-02T15:04:05.000000Z" // XEP-0082, as exact as the key
+	delayEnd   = "'>Offline Storage</delay>"
+	pageCount  = 100 // messages that are queued at once
+	pageBytes  = 64 << 10
+	sweepCount = 1000 // messages that a step of the sweeper removes
+)
+
+// errFull: the account has as many messages as it may have.
+var errFull = errors.New("too many messages are kept")
+
+func keyOf(at uint64) []byte { return binary.BigEndian.AppendUint64(nil, at) }
+
+func micro(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) } //nolint:gosec // not negative
+
+// used is what an account's messages come to.
+type used struct{ count, bytes uint64 }
+
+func readUsed(r store.Reader) (u used, err error) {
+	b, err := r.Get(usage, nil)
+	if errors.Is(err, store.ErrNotFound) {
+		return u, nil
+	}
+	if err == nil && len(b) != 16 {
+		err = fmt.Errorf("%w: %s has %d bytes", store.ErrCorrupt, usage, len(b))
+	}
+	if err != nil {
+		return u, err
+	}
+	return used{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, nil
+}
+
+func (u used) write(tx store.Tx) error {
+	if u.count == 0 {
+		return tx.Delete(usage, nil)
+	}
+	return tx.Put(usage, nil, binary.BigEndian.AppendUint64(keyOf(u.count), u.bytes))
+}
+
+// keep stores a message, or finds that it is stored still. kept is false if there is no such account.
+func (m *Module) keep(ctx context.Context, owner stanza.JID, p *module.Passage) (kept bool, err error) {
+	if p.Src == nil {
+		if at, raw, ours := m.undelay(p.Stanza.Raw); ours {
+			if m.faults.forget {
+				return true, nil
+			}
+			return m.takeBack(ctx, owner.Local, at, raw)
+		}
+	}
+	raw, err := m.clean(p)
+	if err != nil {
+		return false, err
+	}
+	err = m.opt.Store.Update(ctx, owner.Local, func(tx store.Tx) error {
+		if kept, err = m.opt.Exists(tx); err != nil || !kept {
+			return err
+		}
+		return m.add(tx, raw)
+	})
+	if err == nil && kept {
+		m.metrics.stored.Inc()
+	}
+	return kept && err == nil, err
+}
+
+// clean returns a message as its receiver gets it, without marks of delay that claim to be ours.
+func (m *Module) clean(p *module.Passage) ([]byte, error) {
+	raw := p.Bytes()
+	if !bytes.Contains(raw, []byte(nsDelay)) {
+		return raw, nil
+	}
+	st, err := stanza.One(raw)
+	if err != nil {
+		return nil, err
+	}
+	return st.Without(func(el stanza.Element) bool {
+		if string(el.Name) != "delay" || string(el.NS) != nsDelay {
+			return false
+		}
+		d := stanza.Parse(st.Get(el.Span))
+		d.Next()
+		from, _ := d.Attr("from")
+		return string(from) == m.opt.Domain
+	}), nil
+}
+
+// add puts a message behind the others.
+func (m *Module) add(tx store.Tx, raw []byte) error {
+	u, err := readUsed(tx)
+	if err != nil {
+		return err
+	}
+	if u.count >= uint64(m.opt.Messages) || u.bytes+uint64(len(raw)) > uint64(m.opt.Bytes) {
+		return errFull
+	}
+	at := micro(m.opt.Now())
+	err = tx.Scan(messages, store.Range{Reverse: true}, func(key, _ []byte) bool {
+		at = max(at, binary.BigEndian.Uint64(key)+1)
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	return u.put(tx, at, raw)
+}
+
+func (u used) put(tx store.Tx, at uint64, raw []byte) error {
+	u.count++
+	u.bytes += uint64(len(raw))
+	if err := u.write(tx); err != nil {
+		return err
+	}
+	return tx.Put(messages, keyOf(at), raw)
+}
+
+// takeBack stores a message again that was delivered from here and came back, in its old place. It
+// is not held against the account's limits.
+func (m *Module) takeBack(ctx context.Context, owner string, at uint64, raw []byte) (kept bool, err error) {
+	unlock := m.spare(owner, at)
+	defer unlock()
+	err = m.opt.Store.Update(ctx, owner, func(tx store.Tx) error {
+		if kept, err = m.opt.Exists(tx); err != nil || !kept {
+			return err
+		}
+		old, err := tx.Get(messages, keyOf(at))
+		switch {
+		case errors.Is(err, store.ErrNotFound) && at <= micro(m.opt.Now()):
+			u, err := readUsed(tx)
+			if err != nil {
+				return err
+			}
+			return u.put(tx, at, raw)
+		case err == nil && bytes.Equal(old, raw):
+			return nil
+		case err != nil && !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		return m.add(tx, raw) // a forged time
+	})
+	return kept && err == nil, err
+}
+
+// remove takes messages away; those that aren't there are no error.
+func (m *Module) remove(ctx context.Context, owner string, ats []uint64) error {
+	if len(ats) == 0 {
+		return nil
+	}
+	return m.opt.Store.Update(ctx, owner, func(tx store.Tx) error {
+		u, err := readUsed(tx)
+		if err != nil {
+			return err
+		}
+		for _, at := range ats {
+			raw, err := tx.Get(messages, keyOf(at))
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if err != nil && !errors.Is(err, store.ErrCorrupt) {
+				return err
+			}
+			u.count -= min(u.count, 1)
+			u.bytes -= min(u.bytes, uint64(len(raw)))
+			if err := tx.Delete(messages, keyOf(at)); err != nil {
+				return err
+			}
+		}
+		return u.write(tx)
+	})
+}
+
+// entry is a message as it is kept.
+type entry struct {
+	at  uint64
+	raw []byte
+}
+
+// read returns the first messages from a time on: at most a page, and at least one if there is one.
+func (m *Module) read(ctx context.Context, owner string, from uint64) (page []entry, err error) {
+	err = m.opt.Store.View(ctx, owner, func(r store.Reader) error {
+		page = nil
+		size := 0
+		return r.Scan(messages, store.Range{From: keyOf(from)}, func(key, raw []byte) bool {
+			size += len(raw)
+			if len(page) > 0 && size > pageBytes {
+				return false
+			}
+			page = append(page, entry{binary.BigEndian.Uint64(key), bytes.Clone(raw)})
+			return len(page) < pageCount
+		})
+	})
+	return page, err
+}
+
+// delayed is a message with the mark of when it came (XEP-0203).
+func (m *Module) delayed(e entry) []byte {
+	mark := time.UnixMicro(int64(min(e.at, math.MaxInt64))).UTC().AppendFormat(append([]byte(nil), m.head...), stampForm) //nolint:gosec // bounded
+	return stanza.AppendInside(make([]byte, 0, len(e.raw)+len(mark)+40), e.raw, append(mark, delayEnd...))
+}
+
+// undelay is the reverse of delayed; ours is false for what it has not made.
+func (m *Module) undelay(raw []byte) (at uint64, plain []byte, ours bool) {
+	start := bytes.LastIndex(raw, m.head)
+	if start < 0 || len(raw) < start+len(m.head)+len(stampForm)+len(delayEnd) {
+		return 0, nil, false
+	}
+	stamp := raw[start+len(m.head):][:len(stampForm)]
+	end := start + len(m.head) + len(stampForm)
+	t, err := time.Parse(stampForm, string(stamp))
+	if err != nil || !bytes.HasPrefix(raw[end:], []byte(delayEnd)) || bytes.LastIndexByte(raw, '<') != end+len(delayEnd) {
+		return 0, nil, false
+	}
+	plain = append(append(plain, raw[:start]...), raw[end+len(delayEnd):]...)
+	return micro(t), plain, true
+}
+
+// expire removes messages of an account that are too old.
+func (m *Module) expire(ctx context.Context, owner string) (more bool, err error) {
+	var old []uint64
+	err = m.opt.Store.View(ctx, owner, func(r store.Reader) error {
+		old = nil
+		return r.Scan(messages, store.Range{To: keyOf(micro(m.opt.Now().Add(-m.age)))}, func(key, _ []byte) bool {
+			old = append(old, binary.BigEndian.Uint64(key))
+			return len(old) < sweepCount
+		})
+	})
+	if err != nil {
+		return false, err
+	}
+	m.metrics.dropped.WithLabelValues("age").Add(float64(len(old)))
+	return len(old) == sweepCount, m.remove(ctx, owner, old)
+}
