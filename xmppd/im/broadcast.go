@@ -142,6 +142,7 @@ func (s *Service) unavailable(ctx context.Context, src *session.Session, p []byt
 func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, priority int, b *mail) {
 	b.gated = s.router.Gated(src.User())
 	muted := src.Muted(true)
+	b.Block()
 	// Under the lock, so that of a subscriber that leaves either this knows, or endPresence knows
 	// of the presence.
 	unlock := s.lock(src.JID, src.JID)

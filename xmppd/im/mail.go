@@ -21,6 +21,9 @@ func newMail() *mail { return &mail{Batch: new(session.Batch)} }
 // dispatch sends what is for other domains. A contact whose domain is not to be reached has no
 // presence to be told of, so a failure needs no answer.
 func (s *Service) dispatch(ctx context.Context, b *mail) {
+	if len(b.away) > 0 {
+		b.Block()
+	}
 	for _, raw := range b.away {
 		if err := s.router.Inject(ctx, raw, b.Batch); err != nil {
 			s.log.Debug("presence not sent to another domain", "error", err)

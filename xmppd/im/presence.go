@@ -44,6 +44,9 @@ func (s *Service) handleAll(ctx context.Context, src *session.Session, st *stanz
 func (s *Service) handleTo(ctx context.Context, src *session.Session, st *stanza.Stanza, b *mail) {
 	typ := string(st.Get(st.Type.Value))
 	to, err := stanza.ParseJID(st.AttrString(st.To))
+	if err == nil && (isVerb(typ) || typ == "probe" || s.router.Gated(src.User()) || s.router.Gated(s.table.User(to.Bare().String()))) {
+		b.Block() // for rosters and block lists
+	}
 	switch {
 	case err != nil:
 		s.router.Bounce(src, st, b.Batch, "modify", "jid-malformed", "")
@@ -74,6 +77,7 @@ func (s *Service) Inbound(ctx context.Context, p *module.Passage) {
 		return
 	}
 	b := &mail{Batch: p.Batch}
+	b.Block()
 	typ := string(p.Stanza.Get(p.Stanza.Type.Value))
 	switch {
 	case isVerb(typ):
@@ -152,6 +156,9 @@ func (s *Service) available(ctx context.Context, src *session.Session, st *stanz
 	}
 	before := src.Priority()
 	first := !src.Available()
+	if first || before < 0 || !src.User().Loaded() {
+		b.Block() // for the roster, and what modules have kept
+	}
 	if src.Hidden() && !s.faults.ShowHidden {
 		src.SetPresence(nil, prio)
 	} else {

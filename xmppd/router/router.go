@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -23,7 +24,8 @@ import (
 
 // Presence handles presence stanzas and what goes with them (package im).
 type Presence interface {
-	// Handle takes a presence stanza of a session: broadcast, directed, subscription, probe.
+	// Handle takes a presence stanza of a session: broadcast, directed, subscription, probe. It
+	// calls Batch.Block before it reads storage or waits.
 	Handle(ctx context.Context, src *session.Session, st *stanza.Stanza, b *session.Batch)
 	// Inbound takes a presence stanza for an account of the domain that comes from elsewhere.
 	Inbound(ctx context.Context, p *module.Passage)
@@ -139,9 +141,12 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	return nil
 }
 
-// mayWait reports whether more than a Fast handler has to see a stanza: hooks, presence and
-// storage may take their time.
+// mayWait reports whether more than a Fast handler has to see a stanza: hooks and storage may take
+// their time. Presence says itself when it does.
 func (r *Router) mayWait(src *session.Session, st *stanza.Stanza) bool {
+	if st.Kind == stanza.Presence {
+		return slices.ContainsFunc(r.hooks.sent, func(e *module.Extension) bool { return marked(e, src.User()) })
+	}
 	if st.Kind != stanza.IQ || r.hooks.fromIQ&src.User().Interest() != 0 {
 		return true
 	}

@@ -59,6 +59,13 @@ func (u *User) Contacts(load func() (*Contacts, error)) (*Contacts, error) {
 	return c, err
 }
 
+// Loaded reports whether Contacts returns at once.
+func (u *User) Loaded() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.contacts != nil
+}
+
 // Forget drops the loaded contacts. It is called after the roster has changed in the store: what
 // was loaded before the change is dropped, what is loaded later sees it.
 func (u *User) Forget() {
