@@ -78,6 +78,8 @@ type LimitsConfig struct {
 	SessionsPerAccount       int `toml:"sessions_per_account"`        // 256
 	// Exempt are addresses and networks that the limits by address don't count for.
 	Exempt []string `toml:"exempt"`
+
+	PaceConfig
 }
 
 // AccountConfig is an account that the server makes when it starts, if it doesn't exist yet.
@@ -178,6 +180,9 @@ func (c *Config) Check() error {
 		if l < 0 {
 			return errors.New("a limit can't be negative")
 		}
+	}
+	if err := c.Limits.PaceConfig.check(); err != nil {
+		return err
 	}
 	if n := c.Limits.StanzaBytes; n != 0 && n < 10_000 {
 		return fmt.Errorf("limits.stanza_bytes is %d; RFC 6120 section 13.12 wants 10000 at least", n)

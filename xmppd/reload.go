@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 )
@@ -18,6 +19,8 @@ func reloadable() []string {
 		"tls_cert", "tls_key", "registration", "resource_conflict", "log_level", "auth.", "account",
 		"limits.connections", "limits.connections_per_address", "limits.connection_rate_per_address", "limits.negotiation_seconds",
 		"limits.login_attempts_per_address", "limits.login_attempts_per_account", "limits.sessions_per_account", "limits.exempt",
+		"limits.stanzas_per_second", "limits.bytes_per_second", "limits.account_stanzas_per_second", "limits.account_bytes_per_second",
+		"limits.burst_seconds", "limits.stanza_seconds", "limits.keepalive_seconds",
 	}
 }
 
@@ -39,6 +42,7 @@ func (s *Server) settings(cfg *Config) (set c2s.Settings, done func(), err error
 	l := &cfg.Limits
 	set = c2s.Settings{
 		TLS: tlsConfig, Auth: auth, Mechanisms: cfg.Auth.Mechanisms, Clients: clients,
+		Pace: l.pace(), KeepAlive: time.Duration(l.KeepAliveSeconds) * time.Second,
 		Conflict: cfg.conflict(), SessionsPerAccount: l.SessionsPerAccount,
 		MaxConnections: l.Connections, Negotiation: cfg.negotiation(),
 		ConnectionsPerAddress: l.ConnectionsPerAddress, ConnectionRate: l.ConnectionRatePerAddress,
@@ -126,6 +130,10 @@ func canReload(key string) bool {
 func walk(prefix string, a, b reflect.Value, f func(key string, a, b reflect.Value)) {
 	for i := range a.NumField() {
 		key := prefix + a.Type().Field(i).Tag.Get("toml")
+		if a.Type().Field(i).Anonymous {
+			walk(prefix, a.Field(i), b.Field(i), f)
+			continue
+		}
 		if a.Field(i).Kind() == reflect.Struct {
 			walk(key+".", a.Field(i), b.Field(i), f)
 			continue

@@ -116,11 +116,12 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 	sess := session.New(full)
 	sess.Reliable = n.peer.Reliable
 	limit := s.cfg.MaxQueue
-	if s.cfg.Trusted != nil && s.cfg.Trusted(full.Local) {
+	trusted := s.cfg.Trusted != nil && s.cfg.Trusted(full.Local)
+	if trusted {
 		limit = max(limit, s.cfg.MaxTrustedQueue)
 	}
 	sess.Out.Init(&s.chunks, t, limit, s.spawn)
-	st := Stream{srv: s, addr: n.addr, sess: sess, batch: new(session.Batch)}
+	st := Stream{srv: s, addr: n.addr, sess: sess, batch: new(session.Batch), trusted: trusted}
 	st.batch.Send(sess, result, nil, nil, nil)
 	old, err := s.cfg.Table.Bind(sess, session.Rule{Max: n.set.SessionsPerAccount, Keep: n.set.Conflict != Replace})
 	switch {

@@ -58,6 +58,8 @@ type Stream struct {
 	addr  netip.Addr // of the peer
 	sess  *session.Session
 	batch *session.Batch
+
+	trusted bool // no Pace counts for it
 }
 
 // ErrEnd is why a stream ends that its peer has closed.

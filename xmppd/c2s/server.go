@@ -34,6 +34,7 @@ type Faults struct {
 	IgnoreDowngrade bool // believe a client that was told there is no channel binding
 	AnyAuthzid      bool // let a client act for somebody else
 	UncountedGuess  bool // don't count failed logins
+	NoPace          bool // read clients however much they send, and however slowly
 }
 
 // Config is what a Server needs. Zero values of the limits stand for the defaults given.
@@ -201,6 +202,7 @@ func (s *Server) leave(addr netip.Addr) {
 // serveTCP brings a connection to a bound stream, which is read as Config.IO does it.
 func (s *Server) serveTCP(f *tcpFraming, p Peer) {
 	setUserTimeout(f.tcp)
+	s.keepAlive(f.tcp)
 	_ = netio.AwaitInput(f.tcp) // the first read tells what is wrong
 	st, said, err := s.establish(f, f, p)
 	if err != nil {

@@ -31,6 +31,8 @@ type Settings struct {
 	LoginAttemptsByAddress int           // failed ones in a minute; 0: 60
 	LoginAttemptsByAccount int           // failed ones on one account in a minute, from one address; 0: 20
 	Exempt                 []netip.Prefix
+	KeepAlive              time.Duration // silence after which a peer is asked whether it is there; 0: 2 minutes
+	Pace                   Pace
 }
 
 // Conflict is what happens when a client wants a resource that is bound already (RFC 6120 section
@@ -54,6 +56,10 @@ func (s Settings) withDefaults() *Settings {
 	if s.Negotiation == 0 {
 		s.Negotiation = 30 * time.Second
 	}
+	if s.KeepAlive == 0 {
+		s.KeepAlive = 2 * time.Minute
+	}
+	s.Pace.withDefaults()
 	return &s
 }
 

@@ -3,6 +3,8 @@ package c2s
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"syscall"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -29,6 +31,11 @@ type boundStream struct {
 	buf        *[]byte // nil while nothing is unread
 	start, end int     // unread bytes of buf
 	err        error   // why the stream ends
+
+	// Unix times in ns; 0: not the case.
+	paused  int64 // it is not read until then
+	begun   int64 // the unfinished stanza in buf has begun then
+	checkAt int64 // a timer wakes the stream then, to look at begun
 }
 
 // newStream makes the stream of a connection and what writes to it; the Stream in it comes later.
@@ -64,25 +71,44 @@ func (st *boundStream) Ready(r *netio.Runner) netio.Next {
 		r.AfterRound(batch.Flush)
 	}
 	st.batch = batch // written after the round, for all streams that had something to read
+	switch {
+	case st.conn.Aborted():
+		return st.done(netio.ErrAborted)
+	case st.resting():
+		return netio.Wait
+	}
+	n := 0
 	for range readsAtOnce {
-		if st.err = st.handle(st.srv.ctx); st.err != nil {
-			return netio.Done
+		stanzas, err := st.handle(st.srv.ctx)
+		if err != nil {
+			return st.done(err)
 		}
-		switch err := st.fill(); {
-		case err == netio.ErrAgain: //nolint:errorlint // on a hot path; crypto/tls returns it as it is
+		if pause := st.Spend(stanzas, n); pause > 0 {
+			st.rest(pause)
 			return netio.Wait
+		}
+		switch n, err = st.fill(); {
+		case err == netio.ErrAgain: //nolint:errorlint // on a hot path; crypto/tls returns it as it is
+			return st.wait(stanzas)
 		case err != nil:
-			st.err = err
-			return netio.Done
+			return st.done(err)
 		}
 	}
 	return netio.Soon
+}
+
+func (st *boundStream) done(err error) netio.Next {
+	st.err = err
+	return netio.Done
 }
 
 // End implements netio.Handler: it cleans up behind the stream.
 func (st *boundStream) End() {
 	st.batch = new(session.Batch)
 	st.conn.Resume() // for the last words
+	if errors.Is(st.err, syscall.ETIMEDOUT) {
+		st.srv.metrics.dead.Inc()
+	}
 	said := st.Finish(st.srv.ctx, st.err)
 	st.putBuf()
 	if said {
@@ -93,8 +119,8 @@ func (st *boundStream) End() {
 	st.Leave()
 }
 
-// handle routes the whole stanzas that are in the buffer.
-func (st *boundStream) handle(ctx context.Context) error {
+// handle routes the whole stanzas that are in the buffer, and counts them.
+func (st *boundStream) handle(ctx context.Context) (stanzas int, err error) {
 	if st.scan == nil {
 		st.scan = st.srv.getScanner()
 	}
@@ -103,44 +129,43 @@ func (st *boundStream) handle(ctx context.Context) error {
 		st.start += n
 		switch {
 		case err != nil:
-			return scanError(err)
+			return stanzas, scanError(err)
 		case s == nil && n == 0:
-			return nil
+			return stanzas, nil
 		case s == nil:
 			continue
 		}
+		stanzas++
 		if err := st.Route(ctx, s); err != nil {
-			return err
+			return stanzas, err
 		}
 	}
 	st.start, st.end = 0, 0
-	return nil
+	return stanzas, nil
 }
 
 // fill reads more bytes, behind those of an unfinished stanza if there are any. Between stanzas it
 // keeps nothing: an idle stream has neither buffer nor scanner.
-func (st *boundStream) fill() error {
+func (st *boundStream) fill() (n int, err error) {
 	if st.buf == nil {
 		st.buf = st.srv.getBuf(0)
 	} else {
 		st.room()
 	}
-	var n int
-	var err error
 	if room := (*st.buf)[st.end:cap(*st.buf)]; st.tls != nil {
 		n, err = st.tls.Read(room)
 	} else {
 		n, err = st.conn.Read(room)
 	}
 	if st.end += n; n > 0 {
-		return nil
+		return n, nil
 	}
 	if st.end == 0 {
 		st.putBuf()
 		st.srv.scanners.Put(st.scan)
 		st.scan = nil
 	}
-	return err
+	return 0, err
 }
 
 // room makes place for more of an unfinished stanza.

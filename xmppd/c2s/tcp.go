@@ -116,6 +116,17 @@ type handshakeError struct{ err error }
 func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
 func (e *handshakeError) Unwrap() error { return e.err }
 
+// keepAlive has the kernel ask a silent peer whether it is there; one that is not is given up by
+// userTimeout.
+func (s *Server) keepAlive(c net.Conn) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	idle := s.settings.Load().KeepAlive
+	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: idle, Interval: userTimeout / 3, Count: 3})
+}
+
 // addrOf is the peer's address without port.
 func addrOf(c net.Conn) string {
 	host, _, err := net.SplitHostPort(c.RemoteAddr().String())

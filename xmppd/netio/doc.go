@@ -45,6 +45,7 @@ type Conn interface {
 	WriteWait(p []byte) (int, error)
 	// Abort makes everything but Close return ErrAborted, and the Handler be called.
 	Abort()
+	Aborted() bool
 	// Resume takes Abort back, for last words.
 	Resume()
 	// Wake makes the Handler be called though no bytes have come.

@@ -167,6 +167,9 @@ func (c *goroutineConn) Abort() {
 	_ = c.conn.SetDeadline(time.Unix(1, 0))
 }
 
+// Aborted implements Conn.
+func (c *goroutineConn) Aborted() bool { return c.aborted.Load() }
+
 // Resume implements Conn.
 func (c *goroutineConn) Resume() {
 	c.aborted.Store(false)

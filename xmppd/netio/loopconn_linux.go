@@ -186,6 +186,9 @@ func (c *loopConn) Abort() {
 	c.Wake()
 }
 
+// Aborted implements Conn.
+func (c *loopConn) Aborted() bool { return c.aborted.Load() }
+
 // Resume implements Conn.
 func (c *loopConn) Resume() { c.aborted.Store(false) }
 

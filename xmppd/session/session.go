@@ -21,6 +21,7 @@ type Session struct {
 	// From is the attribute ` from='full JID'`, escaped, as it is put into each stanza.
 	From []byte
 	Out  Outbox
+	Sent Meters
 	// In counts the stanzas of the client that have been handled, modulo 2^32. The goroutine that
 	// routes the session's stream counts, and reads it.
 	In uint32

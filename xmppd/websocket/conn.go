@@ -149,8 +149,12 @@ func (c *conn) loop(st *c2s.Stream) error {
 		if err != nil {
 			return err
 		}
+		size := len(el.Raw)
 		if err := st.Route(c.srv.cfg.Streams.Context(), el); err != nil {
 			return err
+		}
+		if d := st.Spend(1, size); d > 0 {
+			st.Pause(c.srv.cfg.Streams.Context(), d)
 		}
 	}
 }

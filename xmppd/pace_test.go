@@ -1,0 +1,179 @@
+package xmppd_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd"
+	"github.com/rosterdb/rosterdb/xmppd/c2s"
+)
+
+// slow is a configuration in which one session may send 20 stanzas a second.
+func slow(c *xmppd.Config) {
+	c.ListenHTTP = "127.0.0.1:0"
+	c.Limits.StanzasPerSecond, c.Limits.BurstSeconds = 20, 1
+}
+
+// counter is the value of a metric.
+func counter(t *testing.T, s *xmppd.Server, name string) int {
+	t.Helper()
+	for line := range strings.Lines(metrics(t, s)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// sendMany sends n messages to a full JID at once.
+func sendMany(c *client, to string, n, size int) {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "<message to='%s' type='chat' id='%d'><body>%s</body></message>", to, i, strings.Repeat("x", size))
+	}
+	c.send(b.String())
+}
+
+// arrival is how long it takes until message n-1 of a flood is there, which shows that all are.
+func arrival(t *testing.T, from, to *client, n, size int) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	sendMany(from, to.jid, n, size)
+	for i := range n {
+		to.want(fmt.Sprintf("id='%d'", i))
+	}
+	return time.Since(begin)
+}
+
+// piece is a size of messages that makes the server read a flood in parts: what is in one read is
+// routed before it counts.
+const piece = 4000
+
+// TestRateOfSession: who sends more than allowed is read more slowly and loses nothing; others
+// don't notice; the cluster's own accounts are not held up.
+func TestRateOfSession(t *testing.T) {
+	s := startServer(t, options{cfg: slow})
+	alice, bob, carol := login(t, s, "alice", "x"), login(t, s, "bob", "x"), login(t, s, "carol", "x")
+	const n = 50 // 20 at once, the others in 1.5 s; a read of 16 KiB holds 4
+	done := make(chan time.Duration, 1)
+	go func() { done <- arrival(t, alice, bob, n, piece) }()
+	for i := range 10 {
+		if d := arrival(t, carol, carol, 1, 10); d > time.Second {
+			t.Errorf("message %d of somebody else took %v", i, d)
+		}
+	}
+	if d := <-done; d < time.Second {
+		t.Errorf("%d messages took %v at 20 a second", n, d)
+	}
+	if counter(t, s, `xmppd_pauses_total{limit="stanzas"}`) == 0 {
+		t.Error("no pause was counted")
+	}
+	if d := arrival(t, login(t, s, "dn1", "x"), bob, n, piece); d > time.Second {
+		t.Errorf("a data node's messages took %v", d)
+	}
+}
+
+// TestNoPaceIsSeen: what the tests of the limits would see without them.
+func TestNoPaceIsSeen(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) {
+		slow(c)
+		c.Limits.StanzaSeconds = 1
+	}, c2s: c2s.Faults{NoPace: true}})
+	alice, bob := login(t, s, "alice", "x"), login(t, s, "bob", "x")
+	arrival(t, alice, bob, 50, piece)
+	alice.send("<message id='late' to='" + bob.jid + "'>")
+	time.Sleep(1500 * time.Millisecond) // longer than a stanza may take
+	alice.send("</message>")
+	bob.want("id='late'")
+	if n := counter(t, s, `xmppd_pauses_total{limit="stanzas"}`); n != 0 {
+		t.Errorf("%d pauses", n)
+	}
+}
+
+// TestOtherRates: by bytes, and of an account's sessions together.
+func TestOtherRates(t *testing.T) {
+	for limit, cfg := range map[string]func(*xmppd.Config){
+		"bytes":           func(c *xmppd.Config) { c.Limits.BytesPerSecond, c.Limits.BurstSeconds = 50_000, 1 },
+		"account_bytes":   func(c *xmppd.Config) { c.Limits.AccountBytesPerSecond, c.Limits.BurstSeconds = 100_000, 1 },
+		"account_stanzas": func(c *xmppd.Config) { c.Limits.AccountStanzasPerSecond, c.Limits.BurstSeconds = 20, 1 },
+	} {
+		t.Run(limit, func(t *testing.T) {
+			s := startServer(t, options{cfg: func(c *xmppd.Config) {
+				c.ListenHTTP = "127.0.0.1:0"
+				cfg(c)
+			}})
+			bob := login(t, s, "bob", "x")
+			begin := time.Now()
+			for i := range 2 { // each alone keeps the limits of an account
+				arrival(t, login(t, s, "alice", fmt.Sprint(i)), bob, 25, piece)
+			}
+			if d := time.Since(begin); d < 500*time.Millisecond {
+				t.Errorf("took %v", d)
+			}
+			if counter(t, s, fmt.Sprintf("xmppd_pauses_total{limit=%q}", limit)) == 0 {
+				t.Error("no pause was counted")
+			}
+		})
+	}
+}
+
+// TestPausedStreamEnds: a stream that is not read ends when the server says so.
+func TestPausedStreamEnds(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Limits.BytesPerSecond, c.Limits.BurstSeconds = 100, 1 }})
+	alice, bob := login(t, s, "alice", "x"), login(t, s, "bob", "x")
+	sendMany(alice, bob.jid, 1, piece) // 40 s worth
+	bob.want("id='0'")
+	begin := time.Now()
+	if err := s.Accounts().Delete(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	alice.want("</stream:stream>")
+	if d := time.Since(begin); d > 5*time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+// TestSlowStanza: a stanza that is begun has to end, however often another byte of it comes.
+func TestSlowStanza(t *testing.T) {
+	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.ListenHTTP, c.Limits.StanzaSeconds = "127.0.0.1:0", 1 }})
+	for name, drip := range map[string]bool{"stuck": false, "drip": true} {
+		t.Run(name, func(t *testing.T) {
+			c := login(t, s, "alice", "x")
+			before := counter(t, s, "xmppd_unfinished_stanzas_total")
+			c.send("<message to='bob@example.net'><body>")
+			stop := make(chan bool)
+			stopped := make(chan bool)
+			go func() {
+				defer close(stopped)
+				for tick := time.NewTicker(50 * time.Millisecond); drip; {
+					select {
+					case <-tick.C:
+						_, _ = c.conn.Write([]byte("x")) // fails once the stream has ended
+					case <-stop:
+						tick.Stop()
+						return
+					}
+				}
+			}()
+			c.want("policy-violation")
+			close(stop)
+			<-stopped
+			if counter(t, s, "xmppd_unfinished_stanzas_total") != before+1 {
+				t.Error("not counted")
+			}
+		})
+	}
+	t.Run("idle", func(t *testing.T) { // silence between stanzas is nobody's fault
+		c := login(t, s, "carol", "x")
+		c.send("<presence/> ")
+		time.Sleep(1500 * time.Millisecond) // longer than a stanza may take
+		arrival(t, c, c, 1, 10)
+	})
+}
