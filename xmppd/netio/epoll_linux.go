@@ -78,6 +78,7 @@ func (e *eventLoop) Adopt(conn net.Conn) (Conn, error) {
 func (e *eventLoop) Start(conn Conn, h Handler) {
 	c := conn.(*loopConn) //nolint:forcetypeassert // of Adopt
 	c.h = h
+	c.state.Store(idle)
 	if err := c.loop.add(c); err != nil {
 		c.failure.Store(&err)
 	}

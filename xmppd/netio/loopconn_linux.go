@@ -10,10 +10,11 @@ import (
 
 // States of a connection.
 const (
-	idle uint32 = iota // nobody runs its Handler
-	busy               // somebody does
-	more               // somebody does, and something has come since it was called
-	done               // the Handler is not called any more
+	fresh uint32 = iota // it has no Handler yet
+	idle                // nobody runs its Handler
+	busy                // somebody does
+	more                // somebody does, and something has come since it was called
+	done                // the Handler is not called any more
 )
 
 // loopConn is a connection of an event loop.
@@ -194,7 +195,7 @@ func (c *loopConn) Resume() { c.aborted.Store(false) }
 
 // Wake implements Conn.
 func (c *loopConn) Wake() {
-	if c.state.Load() != done {
+	if s := c.state.Load(); s != fresh && s != done { // Start wakes it anyway
 		c.loop.wake(c)
 	}
 }

@@ -80,6 +80,7 @@ type handler struct {
 	conn    netio.Conn
 	size    int                 // of a read; 0: 100
 	onRound func(*netio.Runner) // before anything is read
+	onEnd   func()
 	got     chan []byte
 	ended   chan error
 
@@ -131,6 +132,9 @@ func (h *handler) Ready(r *netio.Runner) netio.Next {
 }
 
 func (h *handler) End() {
+	if h.onEnd != nil {
+		h.onEnd()
+	}
 	err := h.err
 	if cerr := h.conn.Close(); cerr != nil {
 		err = errors.Join(err, cerr)
@@ -243,13 +247,34 @@ func TestAbort(t *testing.T) {
 		if _, err := io.ReadFull(far, make([]byte, 1000)); err != nil { // it has begun
 			t.Fatal(err)
 		}
-		h := start(s, c, &handler{})
+		writer := make(chan error, 1)
+		h := start(s, c, &handler{onEnd: func() { writer <- <-wrote }}) // closes when nobody writes
 		c.Abort()
-		if err := within(t, wrote); !errors.Is(err, netio.ErrAborted) {
+		if err := within(t, writer); !errors.Is(err, netio.ErrAborted) {
 			t.Errorf("write: %v", err)
 		}
 		if err := within(t, h.ended); !errors.Is(err, netio.ErrAborted) {
 			t.Errorf("handler: %v", err)
+		}
+	})
+}
+
+// TestAbortBeforeStart: the Handler finds out at its first call.
+func TestAbortBeforeStart(t *testing.T) {
+	each(t, func(t *testing.T, s netio.Strategy) {
+		for range 20 {
+			c, _ := connect(t, s)
+			done := make(chan bool)
+			go func() {
+				c.Abort()
+				c.Wake()
+				close(done)
+			}()
+			h := start(s, c, &handler{})
+			<-done
+			if err := within(t, h.ended); !errors.Is(err, netio.ErrAborted) {
+				t.Errorf("ended with %v", err)
+			}
 		}
 	})
 }
