@@ -84,7 +84,9 @@ func (s *Service) current(src *session.Session, send func(p []byte)) {
 // 3.1.3 and 4.2.2). Contacts elsewhere are probed; those that haven't answered a request get it
 // once more (section 3.1.2).
 func (s *Service) welcome(ctx context.Context, src *session.Session, b *mail) {
-	s.askAround(ctx, src, b)
+	if hidden, probes := src.Hidden(); !hidden || probes {
+		s.askAround(ctx, src, b)
+	}
 	s.requests(ctx, src, b)
 }
 
@@ -186,7 +188,7 @@ func (s *Service) SessionEnded(ctx context.Context, src *session.Session) {
 	if !src.End() {
 		return
 	}
-	if src.SetHidden(false) {
+	if src.SetHidden(false, false) {
 		s.counts.Hidden.Add(-1)
 	}
 	b := newMail()

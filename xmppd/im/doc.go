@@ -33,9 +33,9 @@ type Limits struct {
 	Directed    int // JIDs that have directed presence of one session; 0: 500
 }
 
-// Rosters is where rosters and shared groups come from. The server's store is one source; another,
-// such as a portal's own database, has to tell its changes through Service.Put and Service.Remove
-// or, for what it changes itself, Service.Changed.
+// Rosters is where rosters and shared groups come from. The server's store is one source; another
+// could be a portal's own database. What it changes by itself goes through Service.Put and
+// Service.Remove, so that clients hear of it.
 type Rosters interface {
 	// Account tells whether an account exists: account.ErrNotFound.
 	Account(ctx context.Context, name string) (*account.Account, error)

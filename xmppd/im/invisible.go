@@ -12,7 +12,7 @@ import (
 func (s *Service) Hide(ctx context.Context, src *session.Session, probe bool, batch *session.Batch) {
 	src.Order.Lock()
 	defer src.Order.Unlock()
-	if src.Ended() || src.SetHidden(true) {
+	if src.Ended() || src.SetHidden(true, probe) {
 		return
 	}
 	s.counts.Hidden.Add(1)
@@ -39,7 +39,7 @@ func (s *Service) Hide(ctx context.Context, src *session.Session, probe bool, ba
 func (s *Service) Show(src *session.Session) {
 	src.Order.Lock()
 	defer src.Order.Unlock()
-	if src.SetHidden(false) {
+	if src.SetHidden(false, false) {
 		s.counts.Hidden.Add(-1)
 		src.SetPresence(nil, session.Unavailable)
 	}

@@ -159,7 +159,7 @@ func (s *Service) available(ctx context.Context, src *session.Session, st *stanz
 	if first || before < 0 || !src.User().Loaded() {
 		b.Block() // for the roster, and what modules have kept
 	}
-	if src.Hidden() && !s.faults.ShowHidden {
+	if hidden, _ := src.Hidden(); hidden && !s.faults.ShowHidden {
 		src.SetPresence(nil, prio)
 	} else {
 		p := restamp(st, src.Full, "")

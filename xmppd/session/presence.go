@@ -21,19 +21,20 @@ func (s *Session) Presence() []byte {
 	return s.presence
 }
 
-// SetHidden makes the session invisible or visible (XEP-0186). It reports what it was.
-func (s *Session) SetHidden(hidden bool) (was bool) {
+// SetHidden makes the session invisible, with or without the presence of its contacts, or visible
+// (XEP-0186). It reports whether it was invisible.
+func (s *Session) SetHidden(hidden, probes bool) (was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was, s.hidden = s.hidden, hidden
+	was, s.hidden, s.probes = s.hidden, hidden, probes
 	return was
 }
 
-// Hidden reports whether the session is invisible.
-func (s *Session) Hidden() bool {
+// Hidden reports what SetHidden has said.
+func (s *Session) Hidden() (hidden, probes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.hidden
+	return s.hidden, s.probes
 }
 
 // SetInterest says whether the session gets roster pushes, because it has asked for the roster (RFC

@@ -47,6 +47,7 @@ type Session struct {
 	roster   bool                // has asked for the roster: gets pushes
 	versions bool                // has asked for roster versions, too
 	hidden   bool                // invisible (XEP-0186)
+	probes   bool                // and wants the presence of its contacts all the same
 	nextCast time.Duration       // since start: when the broadcasts of the past are paid for
 }
 

@@ -1,4 +1,4 @@
-// Package invisible lets a client hide its presence and show it again (XEP-0186, version 0.13.1).
+// Package invisible lets a client hide its presence and show it again (XEP-0186, version 0.14.0).
 // What that means for presence is package im's business.
 package invisible
 
@@ -26,7 +26,7 @@ type Module struct{ Presence Presence }
 
 // Info implements module.Module.
 func (Module) Info() module.Info {
-	return module.Info{Name: "invisible", Spec: "XEP-0186", Version: "0.13.1", Title: "Invisible Command"}
+	return module.Info{Name: "invisible", Spec: "XEP-0186", Version: "0.14.0", Title: "Invisible Command"}
 }
 
 // Features implements module.Module.
