@@ -299,12 +299,21 @@ func (p *Parser) Skip() {
 // Element returns the whole element that just started and moves behind its end.
 // Prefixes and a default namespace declared outside of it are not repeated in it.
 func (p *Parser) Element() []byte {
-	if p.ev != Start {
+	at := p.ElementSpan()
+	if at.Empty() {
 		return nil
+	}
+	return p.raw[at.Start:at.End]
+}
+
+// ElementSpan is Element as a range of what is parsed.
+func (p *Parser) ElementSpan() Span {
+	if p.ev != Start {
+		return Span{}
 	}
 	start := p.start
 	p.Skip()
-	return p.raw[start:p.pos]
+	return Span{start, p.pos}
 }
 
 // Inner returns what is inside the element that just started, as written, and moves

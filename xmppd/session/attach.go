@@ -13,6 +13,12 @@ func (o *Outbox) cut() bool {
 	return true
 }
 
+// leaving reports whether the transport is to be given up: nobody waits for it any more.
+func (o *Outbox) leaving() bool {
+	a := o.acks()
+	return a != nil && a.cut && !a.policy.Faults.TwoWriters
+}
+
 // orphan returns what ends a session that has no transport, and so no goroutine that would.
 func (o *Outbox) orphan() func() {
 	a := o.acks()
@@ -46,14 +52,15 @@ func (o *Outbox) Detach(last []byte, end func()) (said, ok bool) {
 		return false, false
 	}
 	taken := a.place == leaving
+	a.cut = true
 	if !a.policy.Faults.TwoWriters {
-		broken := o.writing
+		broken := o.waiting
 		if broken {
 			o.mu.Unlock()
 			o.t.Abort() // nobody else sets t
 			o.mu.Lock()
 		}
-		for o.writing {
+		for o.writing { // not for the network: leaving
 			o.idle.Wait()
 		}
 		if taken && !broken && o.err == nil {

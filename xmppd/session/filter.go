@@ -23,6 +23,13 @@ func (b *Batch) SetFilter(s *Session, f Filter) {
 	b.owe(o, owe)
 }
 
+// Filtered reports whether a filter is before the queue.
+func (o *Outbox) Filtered() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.opt != nil && o.opt.filter != nil
+}
+
 // hold offers a stanza to the filter. If it isn't held, what was held is in the queue before it.
 func (o *Outbox) hold(p0, p1, p2, p3 []byte) (held, owe bool) {
 	c := o.pool.get()

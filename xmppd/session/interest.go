@@ -44,6 +44,9 @@ func (i Interest) Drop(u *User) {
 // Note marks a session, for whatever the module means by it, until the session is gone.
 func (i Interest) Note(s *Session) { s.notes.Or(i.bit) }
 
+// Unnote takes back Note.
+func (i Interest) Unnote(s *Session) { s.notes.And(^i.bit) }
+
 // Noted reports whether Note was called for the session.
 func (i Interest) Noted(s *Session) bool { return s.notes.Load()&i.bit != 0 }
 

@@ -93,6 +93,7 @@ type Outbox struct {
 	off     int       // bytes of w that are written
 	owed    bool      // somebody owes a Flush
 	writing bool
+	waiting bool     // the writer waits for the network
 	closed  bool     // nothing more is taken in
 	reason  error    // why it was closed by somebody else than its reader
 	err     error    // first failure of the transport
@@ -221,7 +222,8 @@ func (o *Outbox) write() {
 		o.mu.Lock()
 		o.off = n
 		if err == nil && pending {
-			if o.spawn(o.finish) {
+			if !o.leaving() && o.spawn(o.finish) {
+				o.waiting = true
 				o.mu.Unlock()
 				return
 			}
@@ -238,6 +240,7 @@ func (o *Outbox) write() {
 func (o *Outbox) finish() {
 	n, err := o.t.Finish()
 	o.mu.Lock()
+	o.waiting = false
 	o.off = n
 	o.written(err)
 	o.write()

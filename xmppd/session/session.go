@@ -28,8 +28,6 @@ type Session struct {
 	// Reliable says that the transport itself loses and doubles nothing (XEP-0124): stream management
 	// is not offered on it.
 	Reliable bool
-	// Carbons says that the client wants copies of its account's messages (XEP-0280).
-	Carbons atomic.Bool
 
 	// Order is held while presence of the session is sent out, so that what others see last is
 	// what it sent last, its end included.
