@@ -33,6 +33,11 @@ func scripts() []script {
 		{name: "presence"},
 		{name: "messages"},
 		{name: "discovery"},
+		{name: "stream_management"},
+		{name: "blocking"},
+		{name: "invisible"},
+		{name: "offline"},
+		{name: "commands", config: "[modules.adhoc]\nadmins = [\"alice\"]\n"},
 		{name: "register", config: "registration = \"open\"\n"},
 		{name: "component", config: "listen_component = \"127.0.0.1:0\"\n[[component]]\nname = \"gateway." + harness.Domain + "\"\nsecret = \"s3cret\"\n"},
 	}

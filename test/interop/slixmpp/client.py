@@ -25,8 +25,12 @@ class Wrong(Exception):
 
 
 def same(what, got, want):
-    if got != want:
-        raise Wrong(f"{what}: got {got!r}, want {want!r}")
+    if got == want:
+        return
+    if isinstance(got, list) and isinstance(want, list) and len(want) > 10:
+        i = next((i for i, (g, w) in enumerate(zip(got, want)) if g != w), min(len(got), len(want)))
+        got, want = f"{len(got)}, from {i} on {got[i:i + 3]}", f"{len(want)}, from there on {want[i:i + 3]}"
+    raise Wrong(f"{what}: got {got!r}, want {want!r}")
 
 
 def holds(condition, what):

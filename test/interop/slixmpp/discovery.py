@@ -49,10 +49,27 @@ async def version():
     await alice.logout()
 
 
+async def capabilities():
+    """The server's features come with the stream as a hash (XEP-0115), which slixmpp verifies by asking."""
+    alice = Client("alice", plugins=PLUGINS + ("xep_0115",))
+    await alice.online()
+    holds("caps" in alice.features, "no capabilities among the stream features")
+    await alice.sync()  # the answer to slixmpp's own request came before
+    ver = await alice["xep_0115"].get_verstring(DOMAIN)
+    holds(ver, "slixmpp could not verify the hash")
+    bob = await Client("bob").online()
+    await alice["xep_0115"].update_caps(broadcast=False)
+    alice.send_presence(pto=bob.bare)
+    got = await bob.inbox.take("alice's presence", lambda s: s.name == "presence" and s["from"].bare == alice.bare)
+    holds(got.xml.find("{http://jabber.org/protocol/caps}c") is not None, "the capabilities of a client did not pass")
+    await alice.logout()
+    await bob.logout()
+
+
 async def unknown_request():
     alice = await Client("alice").online()
     await refused(alice.make_iq_get(queryxmlns="urn:example:unheard-of", ito=DOMAIN).send(), "service-unavailable")
     await alice.logout()
 
 
-run(server_info, account_info, of_a_client, ping, version, unknown_request)
+run(server_info, account_info, of_a_client, ping, version, capabilities, unknown_request)
