@@ -122,3 +122,18 @@ func TestSubscriptionRequestsAreBounded(t *testing.T) {
 		t.Errorf("eight requests of six: %q", got)
 	}
 }
+
+// TestPresencePolicyReloads: a policy read again binds the sessions that are there.
+func TestPresencePolicyReloads(t *testing.T) {
+	var cfg xmppd.Config
+	s := startServer(t, options{cfg: func(c *xmppd.Config) { cfg = *c }})
+	a := login(t, s, "alice", "a")
+	a.send("<presence to='bob@" + domain + "'/>")
+	hasNot(t, "directed presence", a.sync(), "<policy-violation ")
+	cfg.Presence.Directed = false
+	if err := s.Reload(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	a.send("<presence to='bob@" + domain + "'/>")
+	has(t, "directed presence, switched off", a.sync(), "<policy-violation ")
+}

@@ -16,7 +16,7 @@ import (
 // too.
 func reloadable() []string {
 	return []string{
-		"tls_cert", "tls_key", "registration", "resource_conflict", "log_level", "auth.", "account",
+		"tls_cert", "tls_key", "registration", "resource_conflict", "log_level", "auth.", "account", "presence.",
 		"limits.connections", "limits.connections_per_address", "limits.connection_rate_per_address", "limits.negotiation_seconds",
 		"limits.login_attempts_per_address", "limits.login_attempts_per_account", "limits.sessions_per_account", "limits.exempt",
 		"limits.stanzas_per_second", "limits.bytes_per_second", "limits.account_stanzas_per_second", "limits.account_bytes_per_second",
@@ -86,6 +86,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.sourceDone()
 	s.sourceDone = done
 	s.registrationOpen.Store(cfg.Registration == "open")
+	s.im.SetPolicy(cfg.Presence.policy())
 	if s.level != nil {
 		s.level.Set(level)
 	}

@@ -12,7 +12,7 @@ func (s *Service) directed(ctx context.Context, src *session.Session, st *stanza
 	switch {
 	case to.Local == "" && s.isLocal(to):
 		return // presence to the server itself means nothing to it
-	case available && s.policy.NoDirected:
+	case available && s.policy.Load().NoDirected:
 		s.counts.DirectedRefused.Add(1)
 		s.router.Bounce(src, st, b.Batch, "modify", "policy-violation", "this server takes no directed presence")
 		return

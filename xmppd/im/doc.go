@@ -71,7 +71,7 @@ type Service struct {
 	router *router.Router
 	log    *slog.Logger
 	limits Limits
-	policy Policy
+	policy atomic.Pointer[Policy]
 	faults Faults
 	groups groups
 	late   late
@@ -92,13 +92,14 @@ func New(ctx context.Context, store Rosters, table *session.Table, r *router.Rou
 	if limits.Directed == 0 {
 		limits.Directed = 500
 	}
-	s := &Service{domain: r.Domain(), store: store, table: table, router: r, log: log, limits: limits, policy: policy, faults: faults, seed: maphash.MakeSeed()}
+	s := &Service{domain: r.Domain(), store: store, table: table, router: r, log: log, limits: limits, faults: faults, seed: maphash.MakeSeed()}
 	members, err := store.Grouped(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.groups.set(members)
-	s.late.start(s)
+	s.late.init(s)
+	s.SetPolicy(policy)
 	return s, nil
 }
 

@@ -2,6 +2,8 @@ package im
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,9 +23,12 @@ type Policy struct {
 
 const defaultPresenceBytes = 16 << 10
 
+// SetPolicy changes the policy for what comes from now on.
+func (s *Service) SetPolicy(p Policy) { s.policy.Store(&p) }
+
 // tooLarge refuses presence that is larger than the policy allows.
 func (s *Service) tooLarge(src *session.Session, st *stanza.Stanza, b *mail) bool {
-	limit := s.policy.Bytes
+	limit := s.policy.Load().Bytes
 	if limit == 0 {
 		limit = defaultPresenceBytes
 	}
@@ -36,60 +41,62 @@ func (s *Service) tooLarge(src *session.Session, st *stanza.Stanza, b *mail) boo
 }
 
 // late sends the broadcasts that came too fast. It remembers only which sessions owe one: the
-// presence that is sent in the end is the session's last.
+// presence that is sent in the end is the session's last. Its goroutine runs while there are any.
 type late struct {
 	service *Service
-	start0  time.Time
-	every   time.Duration // between two broadcasts; 0: no limit
-	burst   int
+	since   time.Time // of the times that sessions know
 
-	mu   sync.Mutex
-	owed map[*session.Session]struct{}
-
-	wake, stop chan struct{}
-	wg         sync.WaitGroup
+	mu              sync.Mutex
+	owed            map[*session.Session]struct{}
+	running, closed bool
+	stop            chan struct{}
+	wg              sync.WaitGroup
 }
 
-func (l *late) start(s *Service) {
-	if s.policy.PerMinute == 0 {
-		return
-	}
-	l.service, l.burst = s, s.policy.PerMinute
-	l.every = time.Minute / time.Duration(l.burst)
-	l.start0 = time.Now().Add(-time.Minute) // everybody begins with a minute's worth
-	l.owed = make(map[*session.Session]struct{})
-	l.wake, l.stop = make(chan struct{}, 1), make(chan struct{})
-	l.wg.Go(l.run)
+func (l *late) init(s *Service) {
+	l.service, l.owed, l.stop = s, make(map[*session.Session]struct{}), make(chan struct{})
+	l.since = time.Now().Add(-time.Minute) // everybody begins with a minute's worth
 }
 
 func (l *late) close() {
-	if l.stop != nil {
-		close(l.stop)
-		l.wg.Wait()
-	}
+	l.mu.Lock()
+	l.closed = true
+	close(l.stop)
+	l.mu.Unlock()
+	l.wg.Wait()
 }
 
 // mayCast reports whether a session may broadcast now. If not, it will be done for it.
 func (l *late) mayCast(src *session.Session) bool {
-	if l.every == 0 || l.service.Grouped(src.JID.Local) {
-		return true
-	}
-	if src.Cast(time.Since(l.start0), l.every, l.burst) {
-		l.drop(src) // this one says what is owed
+	if l.allows(src) {
+		l.drop(src) // this broadcast says what is owed
 		return true
 	}
 	l.service.counts.Late.Add(1)
-	if l.service.faults.LoseLate {
-		return false
-	}
-	l.mu.Lock()
-	l.owed[src] = struct{}{}
-	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
+	if !l.service.faults.LoseLate {
+		l.owe(src)
 	}
 	return false
+}
+
+// allows reports whether the policy lets a session broadcast now, and counts it.
+func (l *late) allows(src *session.Session) bool {
+	limit := l.service.policy.Load().PerMinute
+	return limit == 0 || l.service.Grouped(src.JID.Local) ||
+		src.Cast(time.Since(l.since), time.Minute/time.Duration(limit), limit)
+}
+
+func (l *late) owe(src *session.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.owed[src] = struct{}{}
+	if !l.running {
+		l.running = true
+		l.wg.Go(l.run)
+	}
 }
 
 // drop forgets what a session owes.
@@ -99,39 +106,27 @@ func (l *late) drop(src *session.Session) {
 	l.mu.Unlock()
 }
 
-// run looks after the sessions that owe a broadcast, while there are any.
+// lateRound is how often those that owe a broadcast are looked at.
+const lateRound = 100 * time.Millisecond
+
 func (l *late) run() {
-	pause := min(max(l.every, 10*time.Millisecond), time.Second)
 	for {
 		select {
 		case <-l.stop:
 			return
-		case <-l.wake:
+		case <-time.After(lateRound):
 		}
-		for l.round() {
-			select {
-			case <-l.stop:
-				return
-			case <-time.After(pause):
-			}
+		l.mu.Lock()
+		list := slices.Collect(maps.Keys(l.owed))
+		l.running = len(list) > 0
+		l.mu.Unlock()
+		if len(list) == 0 {
+			return
+		}
+		for _, src := range list {
+			l.cast(src)
 		}
 	}
-}
-
-// round broadcasts for those that may again. It reports whether others wait still.
-func (l *late) round() bool {
-	l.mu.Lock()
-	list := make([]*session.Session, 0, len(l.owed))
-	for src := range l.owed {
-		list = append(list, src)
-	}
-	l.mu.Unlock()
-	for _, src := range list {
-		l.cast(src)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.owed) > 0
 }
 
 // cast sends the presence of a session that owes it, if it may by now.
@@ -142,7 +137,7 @@ func (l *late) cast(src *session.Session) {
 	switch {
 	case p == nil || src.Ended():
 		l.drop(src)
-	case src.Cast(time.Since(l.start0), l.every, l.burst):
+	case l.allows(src):
 		l.drop(src)
 		ctx, b := context.Background(), newMail()
 		l.service.broadcast(ctx, src, p, b)
