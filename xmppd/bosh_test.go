@@ -64,7 +64,10 @@ func loginBOSH(t *testing.T, s *xmppd.Server, user, resource string) *boshClient
 	c.sid = regexp.MustCompile(` sid='([^']+)'`).FindStringSubmatch(got)[1]
 	auth := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
 	c.want(c.post("", "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+auth+"</auth>"), "<success")
-	c.want(c.post("to='"+domain+"' xmpp:restart='true'", ""), "<bind")
+	features := c.post("to='"+domain+"' xmpp:restart='true'", "")
+	if c.want(features, "<bind"); strings.Contains(features, nsSM) {
+		t.Errorf("offered on BOSH: %s", features)
+	}
 	c.want(c.post("", "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>"), "xmlns='jabber:client'", user+"@"+domain+"/"+resource)
 	return c
 }
@@ -136,4 +139,11 @@ func TestBOSHNeedsTLS(t *testing.T) {
 	if got := c.post("to='"+domain+"'", ""); strings.Contains(got, "<mechanism") || !strings.Contains(got, "<stream:features") {
 		t.Errorf("plain HTTP: %s", got)
 	}
+}
+
+// TestBOSHIsReliable: BOSH loses and doubles nothing by itself, so stream management is not offered on it.
+func TestBOSHIsReliable(t *testing.T) {
+	s := webServer(t, nil)
+	bob := loginBOSH(t, s, "bob", "b")
+	bob.want(bob.post("", "<enable xmlns='"+nsSM+"' resume='true'/>"), "<failed xmlns='"+nsSM+"'><feature-not-implemented ")
 }

@@ -285,3 +285,45 @@ func TestDetachedPerAccount(t *testing.T) {
 	}
 	dn1.sync()
 }
+
+// TestShutdownKeepsUnacked: a server that ends brings what its sessions have not acknowledged to
+// safety, of sessions with a connection and of those that wait for their clients; what was
+// acknowledged does not come back.
+func TestShutdownKeepsUnacked(t *testing.T) {
+	dir := t.TempDir()
+	o := options{cfg: func(c *xmppd.Config) { c.Data = dir }}
+	s := startServer(t, o)
+	alice := online(t, s, "alice", "a")
+	for _, user := range []string{"bob", "carol"} {
+		c := enable(login(t, s, user, "r"), "")
+		c.send("<presence/>")
+		c.sync()
+		for i := range 3 {
+			alice.send(message(user+"@"+domain+"/r", fmt.Sprint(i)))
+		}
+		c.want("<body>2</body></message>")
+		c.send("<a xmlns='" + nsSM + "' h='3'/>") // presence, the answer to sync, "0"
+		c.sync()
+		if user == "bob" {
+			_ = c.conn.Close()
+		}
+		alice.send(message(user+"@"+domain+"/r", "3"))
+		if got := alice.sync(); strings.Contains(got, "error") {
+			t.Errorf("the sender got %s", got)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = serve(t, o)
+	for _, user := range []string{"bob", "carol"} {
+		c := login(t, s, user, "r")
+		c.send("<presence/>")
+		if got := bodies(c.want("<body>3</body>")); strings.Join(got, "") != "123" {
+			t.Errorf("%s got %q after the restart", user, got)
+		}
+		if got := c.sync(); strings.Contains(got, "<body>") {
+			t.Errorf("%s got more: %s", user, got)
+		}
+	}
+}

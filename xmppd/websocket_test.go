@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -350,5 +351,46 @@ func TestWebLoginNeedsTLS(t *testing.T) {
 		}
 		c.want(want)
 		_ = conn.CloseNow()
+	}
+}
+
+// TestWebSocketResumption: a session goes on over another WebSocket, or over TCP, when its WebSocket is
+// closed without the end of the stream (RFC 7395 section 3.6).
+func TestWebSocketResumption(t *testing.T) {
+	s := webServer(t, nil)
+	alice := online(t, s, "alice", "a")
+	for _, secure := range []bool{false, true} {
+		bob := loginWS(t, s, secure, "bob", "w")
+		bob.send("<enable xmlns='" + nsSM + "' resume='true'/>")
+		id := regexp.MustCompile(` id='([^']+)'`).FindStringSubmatch(bob.want("<enabled "))[1]
+		alice.send(message("bob@"+domain+"/w", "1"))
+		bob.want("<message xmlns='jabber:client'", "<body>1</body>")
+		_ = bob.conn.Close(websocket.StatusGoingAway, "")
+		alice.send(message("bob@"+domain+"/w", "2"))
+		if got := alice.sync(); strings.Contains(got, "error") {
+			t.Errorf("the sender got %s", got)
+		}
+		back := connectWS(t, s, secure)
+		back.open()
+		back.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + base64.StdEncoding.EncodeToString([]byte("\x00bob\x00"+password)) + "</auth>")
+		back.want("<success")
+		if got := back.open(); !strings.Contains(got, "<sm xmlns='"+nsSM+"'/>") {
+			t.Errorf("features: %s", got)
+		}
+		back.send("<resume xmlns='" + nsSM + "' h='1' previd='" + id + "'/>")
+		back.want("<resumed ", "h='0'", "previd='"+id+"'")
+		back.want("<body>2</body>")
+		back.want("<r xmlns='" + nsSM + "'/>")
+		back.send("<a xmlns='" + nsSM + "' h='2'/>")
+		tcp := authenticated(t, s, "bob")
+		if got := tcp.resume(id, 2); !strings.Contains(got, "<resumed ") {
+			t.Error(got)
+		}
+		alice.send(message("bob@"+domain+"/w", "3"))
+		if got := bodies(tcp.want("<body>3</body>")); len(got) != 1 {
+			t.Errorf("on TCP: %q", got)
+		}
+		tcp.send("</stream:stream>")
+		tcp.rest()
 	}
 }
