@@ -56,6 +56,7 @@ type ModulesConfig struct {
 	Disable []string `toml:"disable"` // those of them that are off
 
 	Adhoc AdhocConfig `toml:"adhoc"`
+	FactsConfig
 	KeepersConfig
 	StreamsConfig
 }
@@ -168,6 +169,9 @@ func (c *Config) Check() error {
 	}
 	c.Domain = j.Domain
 	if err := c.Web.check(); err != nil {
+		return err
+	}
+	if err := c.Modules.FactsConfig.check(); err != nil {
 		return err
 	}
 	if err := c.Portal.check(c.Domain); err != nil {

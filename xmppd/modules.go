@@ -37,6 +37,7 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table)},
 	)
 	all = append(all, s.streams(table)...)
+	all = append(all, s.facts(ims, table)...)
 	all = append(all, s.keepers(r, ims, table)...)
 	return append(all, info,
 		&caps.Module{URI: softwareURI, Discovery: info.ServerInfo}, // behind all that adds to discovery

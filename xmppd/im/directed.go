@@ -72,3 +72,12 @@ func (s *Service) probe(ctx context.Context, from, to stanza.JID, b *mail) {
 		answer(plainPresence(to.String(), "", "unavailable"))
 	}
 }
+
+// MaySee tells whether somebody gets the presence of an account (bare JIDs).
+func (s *Service) MaySee(ctx context.Context, owner, peer stanza.JID) (bool, error) {
+	if owner == peer || s.isShared(owner, peer) {
+		return true, nil
+	}
+	it, err := s.store.Item(ctx, owner.Local, peer.String())
+	return it.From(), err
+}

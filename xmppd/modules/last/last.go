@@ -1,0 +1,127 @@
+// Package last tells how long ago an account was on line, and how long the server has been up
+// (XEP-0012, version 2.0).
+package last
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/store"
+)
+
+// NS is the namespace of the payload.
+const NS = "jabber:iq:last"
+
+// collection keeps when an account was on line last, in seconds of Unix time, under the empty key.
+const collection = "last"
+
+// Module tells last activity.
+type Module struct {
+	Store store.Store
+	Table *session.Table
+	// MaySee tells whether somebody gets an account's presence.
+	MaySee func(ctx context.Context, owner, peer stanza.JID) (bool, error)
+	// Exists tells whether the owner is an account.
+	Exists  func(store.Reader) (bool, error)
+	Log     *slog.Logger
+	Started time.Time        // of the server
+	Now     func() time.Time // nil: time.Now
+}
+
+// Info implements module.Module.
+func (*Module) Info() module.Info {
+	return module.Info{Name: "last", Spec: "XEP-0012", Version: "2.0", Title: "Last Activity"}
+}
+
+// Features implements module.Module.
+func (*Module) Features() []string { return []string{NS} }
+
+// Routes implements module.Module.
+func (m *Module) Routes() []module.Route {
+	return []module.Route{{NS: NS, Scope: module.ToServer | module.ToAccount, Public: true, Handle: m.handle}}
+}
+
+// Extend implements module.Extender.
+func (m *Module) Extend(e *module.Extension) {
+	e.AccountFeatures = []string{NS}
+	e.Ended = m.ended
+}
+
+func (m *Module) now() time.Time {
+	if m.Now == nil {
+		return time.Now()
+	}
+	return m.Now()
+}
+
+// ended notes the end of the last session of an account.
+func (m *Module) ended(ctx context.Context, s *session.Session) {
+	if u := m.Table.User(s.Bare); u != nil && len(u.Sessions()) > 0 {
+		return
+	}
+	at := binary.BigEndian.AppendUint64(nil, uint64(m.now().Unix())) //nolint:gosec // after 1970
+	err := m.Store.Update(ctx, s.JID.Local, func(tx store.Tx) error {
+		if there, err := m.Exists(tx); !there {
+			return err // the session ends because the account was removed
+		}
+		return tx.Put(collection, nil, at)
+	})
+	if err != nil && !errors.Is(err, store.ErrClosed) {
+		m.Log.Error("end of a session not noted", "account", s.Bare, "error", err)
+	}
+}
+
+func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
+	switch {
+	case iq.Set:
+		return nil, module.BadRequest("last activity can't be set")
+	case iq.Target.Local == "":
+		return answer(m.now().Sub(m.Started)), nil
+	case !iq.Own():
+		may, err := m.MaySee(ctx, iq.Target, iq.From.Bare())
+		if err != nil {
+			return nil, err
+		}
+		if !may { // section 4: to those who get the account's presence only
+			return nil, module.Forbidden("only who gets the presence of an account is told")
+		}
+	}
+	if u := m.Table.User(iq.Target.String()); u != nil {
+		for _, s := range u.Sessions() {
+			if s.Available() {
+				return answer(0), nil
+			}
+		}
+	}
+	var at time.Time
+	err := m.Store.View(ctx, iq.Target.Local, func(r store.Reader) error {
+		v, err := r.Get(collection, nil)
+		if err == nil && len(v) != 8 {
+			err = fmt.Errorf("%w: %s of %q", store.ErrCorrupt, collection, iq.Target.Local)
+		}
+		if err == nil {
+			at = time.Unix(int64(binary.BigEndian.Uint64(v)), 0) //nolint:gosec // as ended has written it
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, module.NotFound("the account was never on line")
+	case err != nil:
+		return nil, fmt.Errorf("read last activity: %w", err)
+	}
+	return answer(m.now().Sub(at)), nil
+}
+
+func answer(since time.Duration) []byte {
+	seconds := strconv.FormatInt(max(int64(since/time.Second), 0), 10)
+	return []byte("<query xmlns='" + NS + "' seconds='" + seconds + "'/>")
+}
