@@ -54,12 +54,22 @@ func TestProfanity(t *testing.T) {
 	alice.shows("bob@"+harness.Domain, "is online")
 	bob.shows("alice@"+harness.Domain, "is online")
 
+	phone := profanity(t, s, "alice", "phone")
+	phone.shows("alice@"+harness.Domain, "logged in successfully")
+	// The answer comes behind that to its request for carbons. It pings once it knows the server's features.
+	harness.Eventually(t, patience, "the phone pings", func() bool {
+		phone.enter("/ping")
+		return phone.count("Ping response from server") > 0
+	})
 	alice.enter("/msg bob@" + harness.Domain + " good morning")
 	bob.shows("chat message", "alice@"+harness.Domain)
 	bob.enter("/win 2")
 	bob.shows("good morning")
 	bob.enter("morning yourself")
 	alice.shows("morning yourself")
+	phone.enter("/win 2")
+	phone.shows("good morning") // sent by the other client
+	phone.shows("morning yourself")
 	bob.enter("/status set away \"having tea\"")
 	alice.shows("bob@"+harness.Domain, "[away]") // the title of the window
 	bob.enter("/quit")

@@ -34,6 +34,8 @@ func scripts() []script {
 		{name: "messages"},
 		{name: "discovery"},
 		{name: "stream_management"},
+		{name: "carbons"},
+		{name: "client_state"},
 		{name: "blocking"},
 		{name: "invisible"},
 		{name: "offline"},
