@@ -60,8 +60,10 @@ func (l *late) init(s *Service) {
 
 func (l *late) close() {
 	l.mu.Lock()
-	l.closed = true
-	close(l.stop)
+	if !l.closed {
+		l.closed = true
+		close(l.stop)
+	}
 	l.mu.Unlock()
 	l.wg.Wait()
 }
