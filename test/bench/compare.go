@@ -89,7 +89,19 @@ func (b *bench) with(ctx context.Context, s server, measure func(context.Context
 	return measure(ctx, r)
 }
 
-func (b *bench) idleUsers() int {
+// idleUsers is how many sessions are held; TLS costs the generator more.
+func (b *bench) idleUsers(tls bool) string {
+	switch {
+	case b.o.quick:
+		return "250"
+	case tls:
+		return "2000"
+	}
+	return "5000"
+}
+
+// loginUsers is how many log in by our own driver, which computes for each.
+func (b *bench) loginUsers() int {
 	if b.o.quick {
 		return 250
 	}
@@ -97,7 +109,7 @@ func (b *bench) idleUsers() int {
 }
 
 func (b *bench) register(ctx context.Context, r *running) error {
-	_, err := b.load(ctx, "xmppload", "-addr", r.c2s, "-mode", "register", "-users", strconv.Itoa(b.idleUsers()), "-conc", "32")
+	_, err := b.load(ctx, "xmppload", "-addr", r.c2s, "-mode", "register", "-users", b.idleUsers(false), "-conc", "32")
 	return err
 }
 
@@ -107,12 +119,14 @@ func (b *bench) works() []work {
 		warm, run, hold = "300ms", "1s", "1s"
 	}
 	timed := func(args ...string) []string { return append([]string{"-warmup", warm, "-duration", run}, args...) }
-	connect := []string{"-mode", "connect", "-users", strconv.Itoa(b.idleUsers()), "-hold", hold}
+	connect := func(tls bool) []string {
+		return []string{"-mode", "connect", "-users", b.idleUsers(tls), "-hold", hold}
+	}
 	chat := timed("-mode", "chat", "-users", "200", "-window", "4")
 	paced := timed("-mode", "chat", "-users", "200", "-rate", "1000")
 	return []work{
-		{name: workConnect, fresh: true, args: connect},
-		{name: workConnectTLS, fresh: true, tls: true, args: connect},
+		{name: workConnect, fresh: true, args: connect(false)},
+		{name: workConnectTLS, fresh: true, tls: true, args: connect(true)},
 		{name: workLogin, fresh: true, login: true},
 		{name: workChat, args: chat, fresh: true},
 		{name: workPaced, args: paced},
@@ -158,7 +172,7 @@ func rowName(work, server string) string { return work + " | " + server }
 
 func (b *bench) measure(ctx context.Context, r *running, w work) ([]sample, error) {
 	if w.login {
-		s, err := logins(ctx, r.c2s, r.pid(), b.idleUsers())
+		s, err := logins(ctx, r.c2s, r.pid(), b.loginUsers())
 		return []sample{s}, err
 	}
 	args := []string{"-pid", strconv.Itoa(r.pid())}
