@@ -35,6 +35,7 @@ func registerPresence(reg prometheus.Registerer, c *im.Counters) {
 	total(refused, help, "size", c.TooLarge.Load)
 	total(refused, help, "directed", c.DirectedRefused.Load)
 	total(refused, help, "requests", c.RequestsRefused.Load)
+	total("roster_refused_total", "Roster items and subscriptions refused because a roster was full.", "", c.RosterFull.Load)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "xmppd", Name: "invisible_sessions", Help: "Sessions that are invisible (XEP-0186).",
 	}, func() float64 { return float64(c.Hidden.Load()) }))

@@ -95,6 +95,7 @@ func (n *negotiation) placeFor(full stanza.JID) (stanza.JID, error) {
 		return full, nil // takes the place of the other one
 	}
 	if u := table.User(n.user.String()); u != nil && len(u.Sessions()) >= n.set.SessionsPerAccount {
+		n.srv.metrics.full.Inc()
 		return full, errConstraint
 	}
 	return full, nil
@@ -128,6 +129,7 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 	case errors.Is(err, session.ErrTaken):
 		sess.Out.Fail(&router.StreamError{Condition: "conflict", Text: err.Error()}) // since placeFor looked
 	case err != nil:
+		s.metrics.full.Inc()
 		sess.Out.Fail(&router.StreamError{Condition: "resource-constraint", Text: err.Error()})
 	case old != nil:
 		old.Out.Fail(&router.StreamError{Condition: "conflict", Text: "your resource was bound by another stream"})

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics of the streams. They count whether or not somebody collects them.
 type metrics struct {
-	logins, authFailed, delayed, overflows, unfinished, dead prometheus.Counter
-	streamErrors, refused, limited, authenticated, paused    *prometheus.CounterVec
+	logins, authFailed, delayed, overflows, unfinished, dead, full prometheus.Counter
+	streamErrors, refused, limited, authenticated, paused          *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
@@ -30,6 +30,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		}, []string{"limit"}),
 		unfinished: counter("unfinished_stanzas_total", "Streams ended because a stanza took too long to come."),
 		dead:       counter("dead_peers_total", "Streams ended because their peer did not acknowledge anything any more."),
+		full:       counter("sessions_refused_total", "Resources not bound because their account had too many."),
 		overflows:  counter("overflows_total", "Sessions ended because their client did not read."),
 		streamErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "xmppd", Name: "stream_errors_total", Help: "Streams ended with an error, by condition.",
@@ -47,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 			func() float64 { return float64(f()) })
 	}
 	reg.MustRegister(m.logins, m.authFailed, m.refused, m.limited, m.authenticated, m.delayed, m.overflows, m.streamErrors,
-		m.paused, m.unfinished, m.dead,
+		m.paused, m.unfinished, m.dead, m.full,
 		gauge("sessions", "Bound resources.", func() float64 { return float64(s.cfg.Table.Count()) }),
 		gauge("connections", "Open client connections.", func() float64 {
 			s.mu.Lock()

@@ -191,6 +191,7 @@ func (n *negotiation) fail(err error) (said bool) {
 	_ = n.framing.SetDeadline(time.Now().Add(lingerTime))
 	var out []byte
 	if se != nil {
+		n.srv.metrics.streamErrors.WithLabelValues(se.Condition).Inc()
 		out = appendStreamError(nil, se)
 	} else {
 		out = []byte("</stream:stream>")

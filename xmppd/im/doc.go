@@ -112,6 +112,7 @@ type Counters struct {
 	Late            atomic.Uint64 // broadcasts put off by the rate limit
 	TooLarge        atomic.Uint64 // presence refused for its size
 	DirectedRefused atomic.Uint64 // directed presence refused by switch or limit
+	RosterFull      atomic.Uint64 // items and subscriptions refused because a roster was full
 	RequestsRefused atomic.Uint64 // subscription requests to accounts that have too many
 	Hidden          atomic.Int64  // sessions that are invisible now
 }

@@ -93,6 +93,7 @@ func (s *Service) rosterSet(ctx context.Context, iq *module.IQ) error {
 		return s.removeItem(ctx, owner, c.contact, b)
 	}
 	if !s.roomFor(ctx, owner, c.contact, s.limits.RosterItems) {
+		s.counts.RosterFull.Add(1)
 		return &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the roster is full"}
 	}
 	// The attributes subscription, ask and approved are the server's alone (section 2.1.2).

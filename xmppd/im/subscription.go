@@ -31,6 +31,7 @@ func (s *Service) manage(ctx context.Context, src *session.Session, st *stanza.S
 	unlock := s.lock(owner, contact)
 	defer unlock()
 	if (v == subscribe || v == subscribed) && !s.roomFor(ctx, owner, contact, s.limits.RosterItems) {
+		s.counts.RosterFull.Add(1)
 		s.router.Bounce(src, st, b.Batch, "wait", "resource-constraint", "the roster is full")
 		return
 	}
