@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -41,6 +42,13 @@ func limits() []limit {
 		{"login_attempts_per_account", "login_attempts_per_account = 2\nexempt = []", refusesGuesses, `xmppd_logins_limited_total{limit="account"}`},
 		{"sessions_per_account", "sessions_per_account = 1", refusesSession, "xmppd_sessions_refused_total"},
 		{"negotiation_seconds", "negotiation_seconds = 1", cutsSilence, `xmppd_stream_errors_total{condition="connection-timeout"}`},
+		{"stanzas_per_second", "stanzas_per_second = 20\nburst_seconds = 1", slows(60, 0, 1), `xmppd_pauses_total{limit="stanzas"}`},
+		{"bytes_per_second", "bytes_per_second = 20000\nburst_seconds = 1", slows(6, 9000, 1), `xmppd_pauses_total{limit="bytes"}`},
+		{"account_stanzas_per_second", "account_stanzas_per_second = 20\nburst_seconds = 1", slows(30, 0, 2), `xmppd_pauses_total{limit="account_stanzas"}`},
+		{"account_bytes_per_second", "account_bytes_per_second = 20000\nburst_seconds = 1", slows(3, 9000, 2), `xmppd_pauses_total{limit="account_bytes"}`},
+		{"burst_seconds", "stanzas_per_second = 10\nburst_seconds = 10", bursts, `xmppd_pauses_total{limit="stanzas"}`},
+		{"stanza_seconds", "stanza_seconds = 1", cutsSlowStanza, "xmppd_unfinished_stanzas_total"},
+		{"keepalive_seconds", "keepalive_seconds = 7", keepsAlive, ""}, // a peer is dead after 30 s more
 		{"roster_items", "roster_items = 1", asks(rosterItem("a")+rosterItem("b"), "<resource-constraint "), "xmppd_roster_refused_total"},
 		{"directed_presence", "directed_presence = 1", asks("<presence to='a@"+harness.Domain+"'/><presence to='b@"+harness.Domain+"' id='p'/>", "<resource-constraint "), `xmppd_presence_refused_total{policy="directed"}`},
 	}
@@ -187,6 +195,88 @@ func refusesSession(t *testing.T, s *harness.XMPPD) {
 		t.Errorf("a second session: %q", got)
 	}
 	first.Sync()
+}
+
+// slows sends on several sessions of an account; what is too much is read, but later, and nobody
+// else waits.
+func slows(stanzas, size, sessions int) func(*testing.T, *harness.XMPPD) {
+	return func(t *testing.T, s *harness.XMPPD) {
+		other := s.Login(t, "carol", "c")
+		begin := time.Now()
+		var all []*harness.Stream
+		for i := range sessions {
+			c := s.Login(t, "alice", fmt.Sprint("a", i))
+			c.Send(strings.Repeat(chatMessage(c.JID, size), stanzas))
+			all = append(all, c)
+		}
+		for range 10 {
+			other.Sync()
+		}
+		for _, c := range all {
+			for range stanzas {
+				c.Want("</message>")
+			}
+			c.Sync() // what was in one packet goes through at once; the pause is behind it
+		}
+		if d := time.Since(begin); d < time.Second/2 {
+			t.Errorf("%d stanzas of %d bytes took %v only", stanzas*sessions, size, d)
+		}
+	}
+}
+
+// bursts sends what may come at once, which costs no pause, and then more.
+func bursts(t *testing.T, s *harness.XMPPD) {
+	c := s.Login(t, "alice", "a")
+	c.Send(strings.Repeat(chatMessage(c.JID, 0), 80))
+	for range 80 {
+		c.Want("</message>")
+	}
+	if n := metric(t, s, `xmppd_pauses_total{limit="stanzas"}`); n != 0 {
+		t.Errorf("%v pauses within the burst", n)
+	}
+	c.Send(strings.Repeat(chatMessage(c.JID, 0), 40))
+	for range 40 {
+		c.Want("</message>")
+	}
+}
+
+// cutsSlowStanza sends a stanza without an end; white space between stanzas takes as long as it likes.
+func cutsSlowStanza(t *testing.T, s *harness.XMPPD) {
+	other, c := s.Login(t, "carol", "c"), s.Login(t, "alice", "a")
+	c.Send("<message to='" + other.JID + "'><body>")
+	if got := c.End(); !strings.Contains(got, "<policy-violation ") {
+		t.Errorf("half a stanza: %q", got)
+	}
+	other.Send(" ")
+	if got := other.Sync(); got != "" {
+		t.Errorf("the other got %q", got)
+	}
+}
+
+// keepsAlive looks at the kernel's timer for the server's end of an idle connection.
+func keepsAlive(t *testing.T, s *harness.XMPPD) {
+	c := s.Login(t, "alice", "a")
+	_, port, err := net.SplitHostPort(c.Conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Remote address, state ESTABLISHED, queues, timer 02 (keep-alive) and when it rings, in 1/100 s.
+	row := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: \S+ [0-9A-F]{8}:%04X 01 \S+ 02:([0-9A-F]{8}) `, n))
+	var m [][]byte
+	for end := time.Now().Add(5 * time.Second); m == nil; time.Sleep(20 * time.Millisecond) { // until all is acknowledged
+		table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", s.Cmd.Process.Pid))
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("no keep-alive timer for port %d, %v", n, err)
+		}
+		m = row.FindSubmatch(table)
+	}
+	if when, err := strconv.ParseUint(string(m[1]), 16, 64); err != nil || when > 700 {
+		t.Errorf("the peer is asked in %d/100 s, %v", when, err)
+	}
 }
 
 func cutsSilence(t *testing.T, s *harness.XMPPD) {
