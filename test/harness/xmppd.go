@@ -199,8 +199,15 @@ func (s *XMPPD) Login(t testing.TB, user, resource string) *Stream {
 	return LoginAt(t, s.Addr(t, "clients"), user, resource)
 }
 
-// LoginAt logs a user in at a server that takes passwords in the clear.
-func LoginAt(t testing.TB, addr, user, resource string) *Stream {
+// Authenticated is a stream whose client has authenticated and has no resource yet.
+type Authenticated struct {
+	*Stream
+	Features string // what the client is offered now
+}
+
+// Authenticate opens a stream as far as a server that takes passwords in the clear lets a user
+// without a resource.
+func Authenticate(t testing.TB, addr, user string) Authenticated {
 	t.Helper()
 	c := Connect(t, addr)
 	header := "<stream:stream to='" + Domain + "' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
@@ -210,7 +217,13 @@ func LoginAt(t testing.TB, addr, user, resource string) *Stream {
 	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + proof + "</auth>")
 	c.Want("<success")
 	c.Send(header)
-	c.Want("</stream:features>")
+	return Authenticated{c, c.Want("</stream:features>")}
+}
+
+// LoginAt logs a user in at a server that takes passwords in the clear.
+func LoginAt(t testing.TB, addr, user, resource string) *Stream {
+	t.Helper()
+	c := Authenticate(t, addr, user).Stream
 	c.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>")
 	c.Want("</bind></iq>")
 	c.JID = user + "@" + Domain + "/" + resource

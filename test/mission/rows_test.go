@@ -41,7 +41,7 @@ func rows() []row {
 		{"X5", "offline storage, delivered exactly once", checkOffline},
 		{"X6", "archive (XEP-0313)", nil},
 		{"X7", "presence policies: limits, directed presence, invisibility", checkPresencePolicies},
-		{"X8", "discovery, caps, carbons, stream management, PubSub, multi-user chat and the rest of XEP-0479", nil},
+		{"X8", "discovery, caps, ping, version, time, carbons, stream management, client state, private XML, vCard, registration, commands (rooms and PubSub: not due yet)", checkExtensions},
 		{"X9", "limits everywhere, each with a test and a metric", checkLimits},
 		{"X10", "hostile input costs the sender only, and gets the stream error of RFC 6120", checkHostileInput},
 		{"X11", "each extension is one package, and can be switched off", checkModules},
