@@ -33,7 +33,7 @@ func checkModules(t *testing.T) {
 			}
 		}
 		if probe, ok := silent[name]; ok {
-			if !strings.Contains(without.ask(t, probe), "<service-unavailable") || strings.Contains(everything.ask(t, probe), "type='error'") {
+			if !strings.Contains(without.ask(t, "set", probe), "<service-unavailable") || strings.Contains(everything.ask(t, "set", probe), "type='error'") {
 				t.Errorf("%s is answered all the same when it is off, or not when it is on", name)
 			}
 			continue
@@ -48,10 +48,10 @@ func checkModules(t *testing.T) {
 		"register": "<query xmlns='jabber:iq:register'/>",
 	} {
 		off := announced(t, []string{name})
-		if got := off.ask(t, payload); !strings.Contains(got, "<service-unavailable") {
+		if got := off.ask(t, "get", payload); !strings.Contains(got, "<service-unavailable") {
 			t.Errorf("%s is off and answers %s", name, got)
 		}
-		if got := everything.ask(t, payload); strings.Contains(got, "type='error'") {
+		if got := everything.ask(t, "get", payload); strings.Contains(got, "type='error'") {
 			t.Errorf("%s is on and answers %s", name, got)
 		}
 	}
@@ -65,9 +65,9 @@ type offer struct {
 }
 
 // ask sends a request to the server and returns what comes.
-func (o *offer) ask(t *testing.T, payload string) string {
+func (o *offer) ask(t *testing.T, typ, payload string) string {
 	t.Helper()
-	o.client.Send("<iq type='get' id='ask' to='" + harness.Domain + "'>" + payload + "</iq>")
+	o.client.Send("<iq type='" + typ + "' id='ask' to='" + harness.Domain + "'>" + payload + "</iq>")
 	got := o.client.Want("id='ask'")
 	return got + o.client.Want(">") + o.drain(t)
 }
