@@ -168,7 +168,7 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
 	}
 	c.Domain = j.Domain
-	if err := c.Web.check(); err != nil {
+	if err := errors.Join(c.Web.check(), c.Modules.KeepersConfig.check()); err != nil {
 		return err
 	}
 	if err := c.Modules.FactsConfig.check(); err != nil {

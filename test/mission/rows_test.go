@@ -39,7 +39,7 @@ func rows() []row {
 		{"X3", "roster with versioning and pushes, subscriptions, probes, pluggable source, shared groups", checkRosters},
 		{"X4", "blocking (XEP-0191)", checkBlocking},
 		{"X5", "offline storage, delivered exactly once", checkOffline},
-		{"X6", "archive (XEP-0313)", nil},
+		{"X6", "archive (XEP-0313)", checkArchive},
 		{"X7", "presence policies: limits, directed presence, invisibility", checkPresencePolicies},
 		{"X8", "discovery, caps, ping, version, time, carbons, stream management, client state, private XML, vCard, registration, commands (rooms and PubSub: not due yet)", checkExtensions},
 		{"X9", "limits everywhere, each with a test and a metric", checkLimits},

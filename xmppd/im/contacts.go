@@ -72,6 +72,15 @@ func (s *Service) apart(ctx context.Context, owner, contact string) bool {
 	return s.router.Blocked(ctx, o, c) || s.isLocal(c) && s.router.Blocked(ctx, c, o)
 }
 
+// InRoster reports whether an account has a contact in its roster, be it through shared groups.
+func (s *Service) InRoster(ctx context.Context, owner, contact stanza.JID) (bool, error) {
+	if s.isShared(owner, contact) {
+		return true, nil
+	}
+	it, err := s.store.Item(ctx, owner.Local, contact.String())
+	return err == nil && it.Listed, err
+}
+
 // fromGroups reports whether an account has a contact through shared groups.
 func (s *Service) fromGroups(g *shared, name, contact string) bool {
 	return s.ofDomain(contact) && g.both(name, localpart(contact))
