@@ -39,6 +39,7 @@ func scripts() []script {
 		{name: "blocking"},
 		{name: "invisible"},
 		{name: "offline"},
+		{name: "storage", config: "[modules.contact]\nabuse = [\"mailto:abuse@example.net\"]\n"},
 		{name: "commands", config: "[modules.adhoc]\nadmins = [\"alice\"]\n"},
 		{name: "register", config: "registration = \"open\"\n"},
 		{name: "component", config: "listen_component = \"127.0.0.1:0\"\n[[component]]\nname = \"gateway." + harness.Domain + "\"\nsecret = \"s3cret\"\n"},
