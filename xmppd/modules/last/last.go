@@ -96,7 +96,7 @@ func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	}
 	if u := m.Table.User(iq.Target.String()); u != nil {
 		for _, s := range u.Sessions() {
-			if s.Available() {
+			if s.Presence() != nil { // an invisible session is no news (XEP-0186)
 				return answer(0), nil
 			}
 		}
