@@ -39,6 +39,7 @@ func scripts() []script {
 		{name: "blocking"},
 		{name: "invisible"},
 		{name: "offline"},
+		{name: "archive"},
 		{name: "storage", config: "[modules.contact]\nabuse = [\"mailto:abuse@example.net\"]\n"},
 		{name: "commands", config: "[modules.adhoc]\nadmins = [\"alice\"]\n"},
 		{name: "register", config: "registration = \"open\"\n"},
