@@ -45,6 +45,39 @@ func TestPresenceStorm(t *testing.T) {
 	}
 }
 
+// TestMessageFlood: many sessions that send as fast as they can are read no faster than the limits
+// say, hold up nobody, and lose nothing.
+func TestMessageFlood(t *testing.T) {
+	s := xmppraw.Start(t, func(c *xmppd.Config) {
+		c.Limits.StanzasPerSecond, c.Limits.AccountStanzasPerSecond, c.Limits.BurstSeconds = 500, 1000, 1
+	})
+	by := chat(t, s)
+	const senders, each = 10, 200
+	carol := xmppraw.Login(t, s, "carol", "victim")
+	flood := strings.Repeat(xmppraw.Message(victim, "flood"), each)
+	grew := growth(func() {
+		var clients []*xmppraw.Client
+		for i := range senders {
+			clients = append(clients, bound(t, s, fmt.Sprint("r", i)))
+		}
+		for _, c := range clients {
+			go func() { _ = c.TrySend(flood) }()
+		}
+		by.goOn(t, 50)
+		for range senders * each {
+			carol.Want("<body>flood</body></message>")
+		}
+		for _, c := range clients {
+			if got := c.Sync(); got != "" {
+				t.Errorf("a sender got %.200q", got)
+			}
+		}
+	})
+	if grew > 32*mib {
+		t.Errorf("the heap grew by %d bytes", grew)
+	}
+}
+
 // TestDirectedPresenceFlood: who has been sent presence directly is remembered, so it is limited.
 func TestDirectedPresenceFlood(t *testing.T) {
 	s := xmppraw.Start(t, func(c *xmppd.Config) { c.Limits.DirectedPresence = 50 })

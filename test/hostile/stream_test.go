@@ -233,6 +233,46 @@ func TestTooSlow(t *testing.T) {
 	}
 }
 
+// TestSlowStanza: after login, too, a stanza has to come to its end, byte by byte or not at all.
+// White space between stanzas may go on for ever.
+func TestSlowStanza(t *testing.T) {
+	s := xmppraw.Start(t, func(c *xmppd.Config) { c.Limits.StanzaSeconds = 1 })
+	by := chat(t, s)
+	for _, a := range []attack{
+		{"half a tag", "<mess", "policy-violation"},
+		{"half a value", "<message to='", "policy-violation"},
+		{"half a stanza", "<message><body>x", "policy-violation"},
+		{"half a character", "<message><body>\xe2\x82", "policy-violation"},
+		{"half an end", "</stream:str", "policy-violation"},
+		{"a byte now and then", "drip<message to='" + victim + "'><body>" + strings.Repeat("slowly ", 1000), "policy-violation"},
+		{"white space in a stanza now and then", "drip<message>" + strings.Repeat(" ", 1000), "policy-violation"},
+	} {
+		for name, from := range map[string]stage{"plain": bound, "TLS": boundTLS} {
+			t.Run(a.name+", "+name, func(t *testing.T) {
+				t.Parallel()
+				c := from(t, s, fmt.Sprint("r", by.attackers.Add(1)))
+				if text, drips := strings.CutPrefix(a.send, "drip"); drips {
+					go drip(c, text)
+				} else {
+					c.Send(a.send)
+				}
+				by.goOn(t, 10)
+				judge(t, c, a.want)
+				_ = c.Conn.Close()
+			})
+		}
+	}
+	t.Run("white space between stanzas", func(t *testing.T) {
+		t.Parallel()
+		c := bound(t, s, "patient")
+		for range 60 {
+			c.Send(" ")
+			by.goOn(t, 20)
+		}
+		c.Sync()
+	})
+}
+
 // drip sends a byte at a time until the connection is closed.
 func drip(c *xmppraw.Client, text string) {
 	for i := range len(text) {

@@ -165,18 +165,22 @@ func many(n int, format string) string {
 
 // TestHostileXML: what is malformed, out of its namespace or too large, in the clear and over TLS.
 func TestHostileXML(t *testing.T) {
-	s := xmppraw.Start(t)
-	by := chat(t, s)
-	xmppraw.Online(t, s, "carol", "victim")
-	t.Run("attacks", func(t *testing.T) {
-		for name, from := range map[string]stage{"plain": bound, "TLS": boundTLS} {
-			t.Run(name, func(t *testing.T) {
-				run(t, s, from, by, malformed())
-				run(t, s, from, by, namespaces())
-				run(t, s, from, by, sizes())
+	for _, io := range []string{"loop", "goroutine"} { // the two ways to wait for clients
+		t.Run(io, func(t *testing.T) {
+			s := xmppraw.Start(t, func(c *xmppd.Config) { c.IO = io })
+			by := chat(t, s)
+			xmppraw.Online(t, s, "carol", "victim")
+			t.Run("attacks", func(t *testing.T) {
+				for name, from := range map[string]stage{"plain": bound, "TLS": boundTLS} {
+					t.Run(name, func(t *testing.T) {
+						run(t, s, from, by, malformed())
+						run(t, s, from, by, namespaces())
+						run(t, s, from, by, sizes())
+					})
+				}
 			})
-		}
-	})
+		})
+	}
 }
 
 // TestSizeLimitIsExact: the largest stanza passes, so it was the limit that refused the larger one.
