@@ -327,3 +327,23 @@ func TestShutdownKeepsUnacked(t *testing.T) {
 		}
 	}
 }
+
+// TestBindAfterLoss: a client that has forgotten its session binds its resource again, whatever the policy
+// of conflicts: nobody is there to be protected.
+func TestBindAfterLoss(t *testing.T) {
+	for _, policy := range []string{"replace", "refuse", "rename"} {
+		s := startServer(t, options{cfg: func(c *xmppd.Config) { c.ResourceConflict, c.ListenHTTP = policy, "127.0.0.1:0" }})
+		alice := online(t, s, "alice", "a")
+		bob := enable(login(t, s, "bob", "b"), "")
+		alice.send(message("bob@"+domain+"/b", "1"))
+		bob.want("<body>1</body>")
+		_ = bob.conn.Close()
+		waitFor(t, func() bool { return strings.Contains(metrics(t, s), "xmppd_sm_detached_sessions 1\n") })
+		again := login(t, s, "bob", "b")
+		if again.jid != "bob@"+domain+"/b" {
+			t.Errorf("%s: bound %q", policy, again.jid)
+		}
+		again.send("<presence/>")
+		again.want("<body>1</body>")
+	}
+}

@@ -85,7 +85,7 @@ func (n *negotiation) generated() (stanza.JID, error) {
 // another one.
 func (n *negotiation) placeFor(full stanza.JID) (stanza.JID, error) {
 	table := n.srv.cfg.Table
-	if table.Get(full.String()) != nil {
+	if old := table.Get(full.String()); old != nil && !n.abandoned(old) {
 		switch n.set.Conflict {
 		case Refuse:
 			return full, errConflict
@@ -100,6 +100,21 @@ func (n *negotiation) placeFor(full stanza.JID) (stanza.JID, error) {
 	}
 	return full, nil
 }
+
+// abandoned ends a session that waits for its client: who binds its resource has come back without
+// it. It reports false for a session with a connection.
+func (n *negotiation) abandoned(old *session.Session) bool {
+	if _, waits := old.Out.Detached(); !waits {
+		return false
+	}
+	old.Out.Fail(errRebound)
+	n.srv.cfg.Table.Unbind(old)
+	n.srv.cfg.Ended(n.srv.ctx, old)
+	return true
+}
+
+// errRebound is what a stream is told whose resource goes to another one.
+var errRebound = &router.StreamError{Condition: "conflict", Text: "your resource was bound by another stream"}
 
 var (
 	errConflict   = &module.Error{Type: "modify", Condition: "conflict", Text: "the resource is bound by another stream"}
@@ -132,7 +147,7 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 		s.metrics.full.Inc()
 		sess.Out.Fail(&router.StreamError{Condition: "resource-constraint", Text: err.Error()})
 	case old != nil:
-		old.Out.Fail(&router.StreamError{Condition: "conflict", Text: "your resource was bound by another stream"})
+		old.Out.Fail(errRebound)
 		s.cfg.Ended(ctx, old)
 	}
 	return st, nil
