@@ -79,7 +79,7 @@ func TestPrivateXML(t *testing.T) {
 		t.Errorf("another account got %s", got)
 	}
 	for body, want := range map[string]string{
-		"":                             "<bad-request",
+		"":                             "<not-acceptable",
 		"<storage/>":                   "<not-acceptable",
 		"<a xmlns='b'/><c xmlns='d'/>": "", // a set of two is fine
 		"<a xmlns='b'>" + strings.Repeat("x", 3000) + "</a>": "<resource-constraint",

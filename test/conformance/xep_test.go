@@ -225,3 +225,41 @@ func TestRegister(t *testing.T) {
 		}},
 	})
 }
+
+// TestFacts is what XEPs demand beyond the tests of package xmppd.
+func TestFacts(t *testing.T) {
+	showAll(t, xmppraw.Start(t), []rule{
+		{"each is among the features", func(t *testing.T, s *xmppd.Server) {
+			a, _ := pair(t, s)
+			bare, _, _ := strings.Cut(a.JID, "/")
+			got := ask(a, "get", xmppraw.Domain, query(discoInfo, "")) + ask(a, "get", bare, query(discoInfo, ""))
+			for _, f := range []string{"jabber:iq:last", "vcard-temp", "urn:xmpp:time", "urn:xmpp:carbons:2", "msgoffline"} {
+				contains(t, got, "<feature var='"+f+"'/>")
+			}
+		}},
+		{"XEP-0203 2 a kept message has a stamp in UTC", func(t *testing.T, s *xmppd.Server) {
+			a, _ := pair(t, s)
+			a.Send(xmppraw.Message("mallory@"+xmppraw.Domain, "kept"))
+			a.Sync()
+			got := xmppraw.Login(t, s, "mallory", "later")
+			got.Send("<presence/>")
+			m := got.Want("kept</body>") + got.Want("</message>")
+			if !regexp.MustCompile(`<delay xmlns='urn:xmpp:delay'[^>]* stamp='\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z'`).MatchString(m) {
+				t.Errorf("delivered as %q", m)
+			}
+		}},
+		{"XEP-0313 7 the archive is a feature of the account", func(t *testing.T, s *xmppd.Server) {
+			a, _ := pair(t, s)
+			bare, _, _ := strings.Cut(a.JID, "/")
+			contains(t, ask(a, "get", bare, query(discoInfo, "")), "<feature var='urn:xmpp:mam:2'/>", "<feature var='urn:xmpp:mam:2#extended'/>")
+		}},
+		{"XEP-0313 8.1 another's archive is closed", func(t *testing.T, s *xmppd.Server) {
+			a, _ := pair(t, s)
+			for _, to := range []string{"bob@" + xmppraw.Domain, "nobody@" + xmppraw.Domain} {
+				got := ask(a, "set", to, "<query xmlns='urn:xmpp:mam:2'/>")
+				contains(t, got, "type='error'")
+				lacks(t, got, "<result")
+			}
+		}},
+	})
+}

@@ -90,7 +90,7 @@ func parse(payload []byte) ([]element, error) {
 		all = append(all, element{key: []byte(ns + "\x00" + name), raw: bytes.Clone(raw)})
 	}
 	if len(all) == 0 {
-		return nil, module.BadRequest("there is no element")
+		return nil, &module.Error{Type: "modify", Condition: "not-acceptable", Text: "there is no element"} // section 2.3
 	}
 	return all, nil
 }
