@@ -30,7 +30,7 @@ if [ -n "$packages" ]; then
 		log=$(mktemp)
 		timeout 120 apt-get update >"$log" 2>&1 || { echo 'clients: apt-get update:'; tail -n 3 "$log"; }
 		for p in $packages; do
-			DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y --no-install-recommends "$p" >"$log" 2>&1 </dev/null ||
+			DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y --no-install-recommends -o Acquire::Retries=3 "$p" >"$log" 2>&1 </dev/null ||
 				{ echo "clients: $p could not be installed:"; tail -n 3 "$log"; }
 		done
 		rm -f "$log"

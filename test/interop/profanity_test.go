@@ -2,9 +2,12 @@ package interop
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/test/harness"
@@ -41,7 +44,7 @@ func profanity(t *testing.T, s *Server, user, resource string) *terminal {
 // TestProfanity: two people subscribe to one another and chat.
 func TestProfanity(t *testing.T) {
 	NeedPrograms(t, [2]string{"tmux", "tmux"}, [2]string{"profanity", "profanity"})
-	s := Start(t, binary, "", "alice", "bob")
+	s := Start(t, binary, "listen_http = \"127.0.0.1:0\"\n", "alice", "bob")
 	alice, bob := profanity(t, s, "alice", "desk"), profanity(t, s, "bob", "desk")
 	alice.shows("alice@"+harness.Domain, "logged in successfully")
 	bob.shows("bob@"+harness.Domain, "logged in successfully")
@@ -74,6 +77,24 @@ func TestProfanity(t *testing.T) {
 	alice.shows("bob@"+harness.Domain, "[away]") // the title of the window
 	bob.enter("/quit")
 	alice.shows("bob@"+harness.Domain, "[offline]")
+	if want := `xmppd_authentications_total{mechanism="SCRAM-SHA-256"} 3`; !strings.Contains(metrics(t, s), want) {
+		t.Errorf("the metrics lack %s:\n%s", want, metrics(t, s))
+	}
+}
+
+// metrics is what the server tells Prometheus.
+func metrics(t *testing.T, s *Server) string {
+	t.Helper()
+	r, err := http.Get("http://" + s.Addr(t, "http") + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close() //nolint:errcheck // all of it was read
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // TestProfanityAsksAboutCertificates: it would not have gone on above if it had not known the authority.

@@ -23,7 +23,8 @@ type terminal struct {
 func startTerminal(t testing.TB, name, command string, env ...string) *terminal {
 	t.Helper()
 	term := &terminal{t: t, socket: filepath.Join(t.TempDir(), "tmux"), name: name}
-	// -D keeps the server of tmux our child, so that it ends with us whatever happens.
+	// -D keeps the server of tmux our child, so that it ends with us whatever happens; -N below keeps tmux from
+	// starting another one.
 	server := exec.Command("tmux", "-D", "-S", term.socket, "-f", "/dev/null")
 	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
@@ -55,7 +56,7 @@ func startTerminal(t testing.TB, name, command string, env ...string) *terminal 
 const patience = 20 * time.Second // for what a client does at once on an idle machine
 
 func (t *terminal) tmux(args ...string) (string, error) {
-	out, err := exec.Command("tmux", append([]string{"-S", t.socket}, args...)...).CombinedOutput()
+	out, err := exec.Command("tmux", append([]string{"-N", "-S", t.socket}, args...)...).CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("tmux %s: %w: %s", args[0], err, out)
 	}
