@@ -23,6 +23,7 @@ type hooks struct {
 
 	// Marks of the modules that want to see stanzas of a kind, of their senders and receivers.
 	fromMessage, fromIQ, toMessage, toIQ uint32
+	fromAny                              uint32 // StanzaSent alone
 }
 
 func (h *hooks) add(name string, m module.Extender) (*module.Extension, error) {
@@ -36,6 +37,7 @@ func (h *hooks) add(name string, m module.Extender) (*module.Extension, error) {
 	bits := mark.Bits()
 	if e.StanzaSent != nil {
 		h.sent = append(h.sent, e)
+		h.fromAny |= bits
 		h.fromMessage |= bits
 		h.fromIQ |= bits
 	}

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -144,14 +143,14 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 // mayWait reports whether more than a Fast handler has to see a stanza: hooks and storage may take
 // their time. Presence says itself when it does.
 func (r *Router) mayWait(src *session.Session, st *stanza.Stanza) bool {
-	if st.Kind == stanza.Presence {
-		return slices.ContainsFunc(r.hooks.sent, func(e *module.Extension) bool { return marked(e, src.User()) })
-	}
-	if st.Kind != stanza.IQ || r.hooks.fromIQ&src.User().Interest() != 0 {
+	switch mark := src.User().Interest(); {
+	case st.Kind == stanza.Message:
 		return true
+	case st.Kind == stanza.Presence, string(st.Get(st.To.Value)) == r.domain.Domain: // nobody blocks the server
+		return r.hooks.fromAny&mark != 0
+	default:
+		return r.hooks.fromIQ&mark != 0 || r.hooks.toIQ != 0
 	}
-	toServer := !st.To.Present() || string(st.Get(st.To.Value)) == r.domain.Domain
-	return !toServer && r.hooks.toIQ != 0
 }
 
 // pass takes a message or an IQ to where it is addressed, or back.
