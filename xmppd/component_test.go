@@ -144,7 +144,7 @@ func TestComponentRefused(t *testing.T) {
 	}
 	for _, c := range []struct{ name, send, want string }{
 		{"client's namespace", "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='" + gateway + "'>", "<invalid-namespace"},
-		{"no stream", "<x/>", "<invalid-namespace"},
+		{"no stream", "<x>", "<invalid-namespace"},
 		{"DTD", "<!DOCTYPE x><stream:stream>", "<restricted-xml"},
 		{"no domain", "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'>", "<host-unknown"},
 		{"long header", "<stream:stream a='" + strings.Repeat("x", 10_000), "<policy-violation"},

@@ -11,6 +11,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
 // Framing is how a stream travels until its resource is bound: on TCP, in WebSocket messages or in
@@ -128,7 +129,7 @@ func (st *Stream) Finish(ctx context.Context, err error) (said bool) {
 	var last []byte
 	switch {
 	case errors.As(err, &se):
-		last = appendStreamError(nil, se)
+		last = xmlstream.AppendError(nil, se)
 		st.srv.metrics.streamErrors.WithLabelValues(se.Condition).Inc()
 	case errors.Is(err, ErrEnd):
 		last = []byte("</stream:stream>")

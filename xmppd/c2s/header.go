@@ -1,10 +1,7 @@
 package c2s
 
 import (
-	"bytes"
-	"encoding/xml"
 	"errors"
-	"io"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
@@ -13,59 +10,23 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
-// parseHeader reads the attributes of a stream header (RFC 6120 section 4.7).
+// parseHeader reads the attributes of a client's stream header (RFC 6120 section 4.7).
 func parseHeader(raw []byte, in *stream.Info) error {
-	// encoding/xml lets through what is no XML with namespaces.
-	if err := stanza.CheckHeader(raw[tagStart(raw):], stanza.Limits{}); err != nil {
-		return scanError(err)
+	start, err := xmlstream.ParseHeader(raw)
+	if err != nil {
+		return err
 	}
-	d := xml.NewDecoder(bytes.NewReader(raw))
-	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
-		return nil, &router.StreamError{Condition: "unsupported-encoding", Text: "XMPP is UTF-8, not " + charset}
+	*in = stream.Info{}
+	if err := in.FromStartElement(start); err != nil {
+		return headerError(err)
 	}
-	for {
-		tok, err := d.Token()
-		if err != nil {
-			var se *router.StreamError
-			if errors.As(err, &se) {
-				return se
-			}
-			return &router.StreamError{Condition: "not-well-formed"}
-		}
-		start, ok := tok.(xml.StartElement)
-		if !ok {
-			continue
-		}
-		*in = stream.Info{}
-		if err := in.FromStartElement(start); err != nil {
-			return headerError(err)
-		}
-		prefixed := bytes.Contains(raw, []byte("<stream:stream"))
-		switch {
-		case start.Name.Space != stream.NS:
-			return &router.StreamError{Condition: "invalid-namespace", Text: "a stream element is of " + stream.NS}
-		case start.Name.Local != "stream":
-			return &router.StreamError{Condition: "bad-format", Text: "the first element must be a stream"}
-		case !prefixed:
-			return &router.StreamError{Condition: "bad-namespace-prefix", Text: "use the prefix stream"}
-		case in.XMLNS != xstanza.NSClient:
-			return &router.StreamError{Condition: "invalid-namespace", Text: "the default namespace must be jabber:client"}
-		}
-		return nil
+	if in.XMLNS != xstanza.NSClient {
+		return &router.StreamError{Condition: "invalid-namespace", Text: "the default namespace must be jabber:client"}
 	}
-}
-
-// tagStart is where the start tag behind an XML declaration begins.
-func tagStart(raw []byte) int {
-	pos := skipSpace(raw, 0)
-	if bytes.HasPrefix(raw[pos:], []byte("<?xml")) {
-		if n := bytes.Index(raw[pos:], []byte("?>")); n >= 0 {
-			pos = skipSpace(raw, pos+n+2)
-		}
-	}
-	return pos
+	return nil
 }
 
 func headerError(err error) error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
 const (
@@ -161,17 +162,6 @@ func (n *negotiation) refuseTLS() error {
 	return ErrEnd // RFC 6120 section 5.4.2.2: close the stream
 }
 
-// appendStreamError is a stream error with the end of the stream.
-func appendStreamError(dst []byte, e *router.StreamError) []byte {
-	dst = append(dst, "<stream:error><"+e.Condition+" xmlns='"+nsStreams+"'/>"...)
-	if e.Text != "" {
-		dst = append(dst, "<text xmlns='"+nsStreams+"' xml:lang='en'>"...)
-		dst = stanza.AppendEscaped(dst, e.Text)
-		dst = append(dst, "</text>"...)
-	}
-	return append(append(dst, e.App...), "</stream:error></stream:stream>"...)
-}
-
 // fail tells the client why its stream ends, with our header first if it had none yet. It reports
 // whether there was something to tell.
 func (n *negotiation) fail(err error) (said bool) {
@@ -192,7 +182,7 @@ func (n *negotiation) fail(err error) (said bool) {
 	var out []byte
 	if se != nil {
 		n.srv.metrics.streamErrors.WithLabelValues(se.Condition).Inc()
-		out = appendStreamError(nil, se)
+		out = xmlstream.AppendError(nil, se)
 	} else {
 		out = []byte("</stream:stream>")
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
 // Resumption finds sessions that outlive their connections (XEP-0198).
@@ -71,7 +72,7 @@ func (st *Stream) detach(err error) (said, ok bool) {
 	}
 	s, sess := st.srv, st.sess
 	s.wg.Add(1) // a session without a connection is waited for, too
-	said, ok = sess.Out.Detach(appendStreamError(nil, errReplaced), func() {
+	said, ok = sess.Out.Detach(xmlstream.AppendError(nil, errReplaced), func() {
 		s.release(s.ctx, sess)
 		s.wg.Done()
 	})

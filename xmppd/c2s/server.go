@@ -215,7 +215,7 @@ func (s *Server) serveTCP(f *tcpFraming, p Peer) {
 	}
 	bound := f.bound
 	bound.Stream = st
-	bound.keep(f.src.rest())
+	bound.keep(f.src.Rest())
 	bound.Flush() // the result of binding
 	s.cfg.IO.Start(bound.conn, bound)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
 const (
@@ -129,7 +130,7 @@ func (st *boundStream) handle(ctx context.Context) (stanzas int, err error) {
 		st.start += n
 		switch {
 		case err != nil:
-			return stanzas, scanError(err)
+			return stanzas, xmlstream.Error(err)
 		case s == nil && n == 0:
 			return stanzas, nil
 		case s == nil:

@@ -13,6 +13,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
 // tcpFraming carries a stream on TCP (RFC 6120 section 4), with TLS from the first byte or by
@@ -25,14 +26,14 @@ type tcpFraming struct {
 	tcp    net.Conn
 	tls    *tls.Conn
 	tap    *tap
-	src    source
+	src    xmlstream.Reader
 	bound  *boundStream // once Transport was called
 }
 
 func newTCPFraming(s *Server, conn net.Conn, direct bool) *tcpFraming {
 	return &tcpFraming{
 		srv: s, direct: direct, conn: conn, tcp: conn,
-		src: source{conn: conn, budget: s.cfg.NegotiationMax},
+		src: xmlstream.Reader{Conn: conn, Budget: s.cfg.NegotiationMax},
 	}
 }
 
@@ -43,16 +44,16 @@ func (f *tcpFraming) Open(in *stream.Info) error {
 			return err
 		}
 	}
-	raw, err := f.src.header()
+	raw, err := f.src.Header()
 	if err != nil {
 		return err
 	}
-	f.src.scan = stanza.NewScanner(f.srv.cfg.Limits)
+	f.src.Scan = stanza.NewScanner(f.srv.cfg.Limits)
 	return parseHeader(raw, in)
 }
 
 // Next implements Framing.
-func (f *tcpFraming) Next() (*stanza.Stanza, error) { return f.src.next() }
+func (f *tcpFraming) Next() (*stanza.Stanza, error) { return f.src.Next() }
 
 // Header implements Framing: what follows goes out in the same packet.
 func (f *tcpFraming) Header(h *Header, elements []byte) error {
@@ -88,13 +89,13 @@ func (f *tcpFraming) SetDeadline(t time.Time) error { return f.tcp.SetDeadline(t
 // had come through TLS. White space alone says nothing, and some clients end each element with a
 // line feed: it is dropped, also when it comes in a later packet.
 func (f *tcpFraming) startTLS() error {
-	if !f.src.dropSpace() {
+	if !f.src.DropSpace() {
 		return &router.StreamError{Condition: "policy-violation", Text: "nothing may follow starttls before TLS"}
 	}
 	if err := f.Write([]byte("<proceed xmlns='" + nsTLS + "'/>")); err != nil {
 		return err
 	}
-	return f.handshake(f.src.budget)
+	return f.handshake(f.src.Budget)
 }
 
 // handshake makes TLS of the connection, within its deadline. Up to lead bytes of white space may
@@ -106,7 +107,7 @@ func (f *tcpFraming) handshake(lead int) error {
 		return &handshakeError{err}
 	}
 	f.conn = f.tls
-	f.src.conn = f.tls
+	f.src.Conn = f.tls
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/xmppd/netio"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
 // tap stands between TLS and the connection. During the handshake it passes everything on. Once
@@ -41,7 +42,7 @@ func (t *tap) Read(p []byte) (int, error) {
 		if t.lead <= 0 || n == 0 {
 			return n, err
 		}
-		space := skipSpace(p[:min(n, t.lead)], 0)
+		space := xmlstream.SkipSpace(p[:min(n, t.lead)], 0)
 		t.lead -= space
 		if space < n {
 			t.lead = 0

@@ -13,10 +13,10 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
 const (
-	readSize   = 32 << 10
 	lingerTime = 2 * time.Second // for the last words of a stream
 )
 
@@ -27,7 +27,7 @@ var errEnd = errors.New("stream closed by the component")
 type link struct {
 	srv    *Server
 	conn   net.Conn
-	in     reader
+	in     xmlstream.Reader
 	domain string
 	sess   *session.Session // as which the router sees the component
 	detach func()           // guarded by Server.mu
@@ -40,7 +40,7 @@ func (k *link) out() *session.Outbox { return &k.sess.Out }
 // run serves the connection from the header to its end.
 func (k *link) run() {
 	ctx := context.Background()
-	k.in = reader{conn: k.conn, scan: stanza.NewScanner(k.srv.cfg.Limits), buf: make([]byte, 0, 4<<10)}
+	k.in = xmlstream.Reader{Conn: k.conn, Budget: xmlstream.Unbounded, Scan: stanza.NewScanner(k.srv.cfg.Limits)}
 	_ = k.conn.SetDeadline(time.Now().Add(k.srv.cfg.Handshake))
 	err := k.login()
 	k.srv.settled()
@@ -59,7 +59,7 @@ func (k *link) run() {
 
 // login takes header and handshake (XEP-0114 section 3).
 func (k *link) login() error {
-	to, err := k.in.header()
+	to, err := readHeader(&k.in)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (k *link) login() error {
 		k.srv.metrics.failed.Inc()
 		return &module.StreamError{Condition: "host-unknown", Text: "no component of that name is configured"}
 	}
-	st, err := k.in.next()
+	st, err := next(&k.in)
 	if err != nil {
 		return err
 	}
@@ -123,11 +123,11 @@ func (k *link) refuse(err error) {
 		return
 	}
 	_ = k.conn.SetDeadline(time.Now().Add(lingerTime))
-	out := ""
+	var out []byte
 	if k.domain == "" {
-		out = header("", "none")
+		out = append(out, header("", "none")...)
 	}
-	if _, err := io.WriteString(k.conn, out+streamError(se)); err == nil {
+	if _, err := k.conn.Write(xmlstream.AppendError(out, se)); err == nil {
 		linger(k.conn)
 	}
 }
@@ -135,7 +135,7 @@ func (k *link) refuse(err error) {
 // serve routes what the component sends until its stream ends.
 func (k *link) serve(ctx context.Context) error {
 	for {
-		st, err := k.in.next()
+		st, err := next(&k.in)
 		if err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (k *link) serve(ctx context.Context) error {
 		if se := k.srv.cfg.Router.RouteFrom(ctx, k.sess, st, &k.batch); se != nil {
 			return se
 		}
-		if !k.in.more() {
+		if len(k.in.Rest()) == 0 {
 			k.batch.Flush()
 		}
 	}
@@ -167,15 +167,15 @@ func (k *link) finish(ctx context.Context, err error) {
 	}
 	k.srv.cfg.Log.Info("component disconnected", "domain", k.domain, "reason", err)
 	var se *module.StreamError
-	last := ""
+	var last []byte
 	switch {
 	case errors.As(err, &se):
-		last = streamError(se)
+		last = xmlstream.AppendError(nil, se)
 	case errors.Is(err, errEnd):
-		last = "</stream:stream>"
+		last = []byte("</stream:stream>")
 	}
 	_ = k.conn.SetDeadline(time.Now().Add(lingerTime))
-	said := last != "" && k.out().Finish([]byte(last), lingerTime)
+	said := last != nil && k.out().Finish(last, lingerTime)
 	k.out().Fail(session.ErrClosed)
 	left, written := k.out().Close()
 	var b session.Batch

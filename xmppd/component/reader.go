@@ -5,134 +5,37 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/xmlstream"
 )
 
-const (
-	nsComponent = "jabber:component:accept"
-	nsStream    = "http://etherx.jabber.org/streams"
-	nsErrors    = "urn:ietf:params:xml:ns:xmpp-streams"
-	maxHeader   = 4 << 10 // bytes
-)
+const nsComponent = "jabber:component:accept"
 
-// reader takes a component's stream apart.
-type reader struct {
-	conn net.Conn
-	scan *stanza.Scanner
-	buf  []byte
-	pos  int // buf[pos:] is unread
-}
-
-// more reports whether there are bytes that next has not looked at.
-func (r *reader) more() bool { return r.pos < len(r.buf) }
-
-func (r *reader) fill() error {
-	if r.pos > 0 {
-		r.buf = append(r.buf[:0], r.buf[r.pos:]...)
-		r.pos = 0
+// readHeader reads the stream header and returns the domain that the component wants to be.
+func readHeader(in *xmlstream.Reader) (domain string, err error) {
+	raw, err := in.Header()
+	if err != nil {
+		return "", err
 	}
-	if cap(r.buf)-len(r.buf) < 1<<10 {
-		grown := make([]byte, len(r.buf), max(readSize, 2*cap(r.buf)))
-		copy(grown, r.buf)
-		r.buf = grown
-	}
-	n, err := r.conn.Read(r.buf[len(r.buf):cap(r.buf)])
-	r.buf = r.buf[:len(r.buf)+n]
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return err
-}
-
-// header reads the stream header and returns the domain that the component wants to be.
-func (r *reader) header() (domain string, err error) {
-	for {
-		if end := headerEnd(r.buf); end > 0 {
-			r.pos = end
-			return parseHeader(r.buf[:end])
-		}
-		if len(r.buf) > maxHeader {
-			return "", &module.StreamError{Condition: "policy-violation", Text: "the stream header is too long"}
-		}
-		if err := r.fill(); err != nil {
-			return "", err
-		}
-	}
-}
-
-// headerEnd is the offset behind the start tag of the stream; 0 while it isn't whole.
-func headerEnd(b []byte) int {
-	start := 0
-	if i := bytes.Index(b, []byte("?>")); i >= 0 {
-		start = i + 2
-	} else if bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("<?")) {
-		return 0
-	}
-	var quote byte
-	for i := start; i < len(b); i++ {
-		switch c := b[i]; {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '"':
-			quote = c
-		case c == '>':
-			return i + 1
-		}
-	}
-	return 0
+	return parseHeader(raw)
 }
 
 func parseHeader(raw []byte) (domain string, err error) {
-	d := xml.NewDecoder(bytes.NewReader(raw))
-	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
-		return nil, &module.StreamError{Condition: "unsupported-encoding", Text: "XMPP is UTF-8, not " + charset}
+	el, err := xmlstream.ParseHeader(raw)
+	if err != nil {
+		return "", err
 	}
-	for {
-		tok, err := d.Token()
-		if err != nil {
-			var se *module.StreamError
-			if errors.As(err, &se) {
-				return "", se
-			}
-			return "", &module.StreamError{Condition: "not-well-formed"}
-		}
-		switch el := tok.(type) {
-		case xml.Comment, xml.Directive:
-			return "", &module.StreamError{Condition: "restricted-xml"}
-		case xml.StartElement:
-			return checkHeader(el, raw)
-		}
-	}
-}
-
-func checkHeader(el xml.StartElement, raw []byte) (domain string, err error) {
-	if el.Name.Space != nsStream || el.Name.Local != "stream" || !bytes.Contains(raw, []byte("<stream:stream")) {
-		return "", &module.StreamError{Condition: "invalid-namespace", Text: "the first element must be stream:stream of " + nsStream}
-	}
-	ns := ""
+	attr := make(map[xml.Name]string)
 	for _, a := range el.Attr {
-		switch {
-		case a.Name.Space == "" && a.Name.Local == "to":
-			domain = a.Value
-		case a.Name.Space == "" && a.Name.Local == "xmlns":
-			ns = a.Value
-		}
+		attr[a.Name] = a.Value
 	}
-	if ns != nsComponent {
+	if attr[xml.Name{Local: "xmlns"}] != nsComponent {
 		return "", &module.StreamError{Condition: "invalid-namespace", Text: "the default namespace must be " + nsComponent}
 	}
-	j, err := stanza.ParseJID(domain)
+	j, err := stanza.ParseJID(attr[xml.Name{Local: "to"}])
 	if err != nil || j.Local != "" || j.Resource != "" {
 		return "", &module.StreamError{Condition: "host-unknown", Text: "say which domain you are: to='domain'"}
 	}
@@ -141,29 +44,17 @@ func checkHeader(el xml.StartElement, raw []byte) (domain string, err error) {
 
 // next returns the next element, valid until the next call. A stanza that repeats the component
 // namespace is returned without it, as clients know it.
-func (r *reader) next() (*stanza.Stanza, error) {
-	for {
-		st, n, err := r.scan.Next(r.buf[r.pos:])
-		r.pos += n
-		switch {
-		case err != nil:
-			var se *stanza.Error
-			if errors.As(err, &se) {
-				return nil, &module.StreamError{Condition: se.Condition, Text: se.Text}
-			}
-			return nil, err
-		case st == nil:
-			if err := r.fill(); err != nil {
-				return nil, err
-			}
-		case st.Kind == stanza.StreamEnd, st.Kind == stanza.Nonza && string(st.Get(st.Name)) == "stream:error":
-			return nil, errEnd
-		case st.Kind == stanza.Nonza:
-			return asStanza(st)
-		default:
-			return st, nil
-		}
+func next(in *xmlstream.Reader) (*stanza.Stanza, error) {
+	st, err := in.Next()
+	switch {
+	case err != nil:
+		return nil, err
+	case st.Kind == stanza.StreamEnd, st.Kind == stanza.Nonza && string(st.Get(st.Name)) == "stream:error":
+		return nil, errEnd
+	case st.Kind == stanza.Nonza:
+		return asStanza(st)
 	}
+	return st, nil
 }
 
 // asStanza turns an element of the component namespace into the stanza it is.
@@ -234,18 +125,9 @@ func newID() (string, error) {
 }
 
 func header(from, id string) string {
-	out := []byte("<?xml version='1.0'?><stream:stream xmlns='" + nsComponent + "' xmlns:stream='" + nsStream + "'")
+	out := []byte("<?xml version='1.0'?><stream:stream xmlns='" + nsComponent + "' xmlns:stream='" + xmlstream.NS + "'")
 	if from != "" {
 		out = stanza.AppendAttr(out, "from", from)
 	}
 	return string(append(stanza.AppendAttr(out, "id", id), '>'))
-}
-
-func streamError(e *module.StreamError) string {
-	out := []byte("<stream:error><" + e.Condition + " xmlns='" + nsErrors + "'/>")
-	if e.Text != "" {
-		out = append(out, "<text xmlns='"+nsErrors+"' xml:lang='en'>"...)
-		out = append(stanza.AppendEscaped(out, e.Text), "</text>"...)
-	}
-	return string(append(out, "</stream:error></stream:stream>"...))
 }
