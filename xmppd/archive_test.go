@@ -288,3 +288,28 @@ func TestArchiveOffline(t *testing.T) {
 		t.Errorf("archive: %s", got)
 	}
 }
+
+// TestArchiveAndCarbons: copies for other sessions of a user are in no archive, and the copy of a
+// received message bears its id.
+func TestArchiveAndCarbons(t *testing.T) {
+	s := archived(t, "always")
+	alice, desk, phone := online(t, s, "alice", "a"), online(t, s, "bob", "desk"), online(t, s, "bob", "phone")
+	desk.carbons("enable")
+	phone.carbons("enable")
+	alice.send(message(desk.jid, "in"))
+	alice.sync()
+	if got := phone.sync(); !strings.Contains(got, "<received xmlns='urn:xmpp:carbons:2'>") || len(all(stanzaID, got)) != 1 {
+		t.Errorf("the copy: %s", got)
+	}
+	desk.send(message(alice.jid, "out"))
+	desk.sync()
+	if got := phone.sync(); !strings.Contains(got, "<sent xmlns='urn:xmpp:carbons:2'>") {
+		t.Errorf("the copy: %s", got)
+	}
+	for who, c := range map[string]*client{"bob": phone, "alice": alice} {
+		c.sync()
+		if got := all(resultBody, c.mam("set", mamQuery(nil, ""))); strings.Join(got, " ") != "in out" {
+			t.Errorf("the archive of %s: %q", who, got)
+		}
+	}
+}

@@ -98,7 +98,7 @@ func (u used) write(tx store.Tx) error {
 
 // add archives a message. It is on the disk when add returns. kept is false if there is no such account.
 func (m *Module) add(ctx context.Context, owner, with stanza.JID, raw []byte, b *session.Batch) (id uint64, kept bool, err error) {
-	b.Flush() // others need not wait for the disk
+	b.Block() // for the disk
 	if m.faults.early {
 		return micro(m.opt.Now()), true, nil
 	}

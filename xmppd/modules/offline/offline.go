@@ -142,7 +142,7 @@ func (m *Module) delivered(ctx context.Context, owner stanza.JID, p *module.Pass
 	if len(took) > 0 || !wanted(p) {
 		return false
 	}
-	p.Batch.Flush() // others need not wait for the disk
+	p.Batch.Block() // for the disk
 	kept, err := m.keep(ctx, owner, p)
 	switch {
 	case errors.Is(err, errFull):
