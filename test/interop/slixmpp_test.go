@@ -33,7 +33,7 @@ func scripts() []script {
 		{name: "presence"},
 		{name: "messages"},
 		{name: "discovery"},
-		{name: "stream_management"},
+		{name: "stream_management", config: "[modules.sm]\nresume_seconds = 2\n"},
 		{name: "carbons"},
 		{name: "client_state"},
 		{name: "blocking"},

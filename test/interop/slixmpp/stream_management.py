@@ -2,7 +2,7 @@
 import asyncio
 import collections
 
-from client import Cable, Client, befriend, body, holds, presence, run, same
+from client import Cable, Client, available, befriend, body, holds, presence, run, same
 
 
 class Kept(collections.deque):
@@ -109,4 +109,31 @@ async def unknown_session():
     await alice.logout()
 
 
-run(acknowledgements, cut_and_resumed, several_times, unknown_session)
+async def never_resumed():
+    """What a lost client has not acknowledged is kept, and the next one gets it in order, once. It may be on its way while that one logs in."""
+    bob = await Client("bob").online()
+    async with Cable() as cable:
+        alice = await managed("alice", port=cable.port)
+        await bob.inbox.take("alice", available(alice.bare))  # they are friends from above
+        bob.sent(alice.boundjid.full, "handled")
+        await alice.inbox.take("a message before", body("handled"))
+        alice["xep_0198"].send_ack()
+        await alice.sync()
+        cable.hold()
+        texts = [f"number {i}" for i in range(20)]
+        for t in texts:
+            bob.sent(alice.boundjid.full, t)
+        await bob.sync()
+        cable.cut()
+        await bob.inbox.take("alice's end", presence("unavailable", alice.bare))
+    alice = await Client("alice", "other").online()
+    bob.sent(alice.boundjid.full, "last")
+    await alice.inbox.take("what was sent to her new address", body("last"))
+    await alice.inbox.take("the last one that was kept", body(texts[-1]))
+    same("what came", alice.inbox.bodies(), texts[:-1])
+    same("errors", [s for s in bob.inbox.waiting if s["type"] == "error"], [])
+    await alice.logout()
+    await bob.logout()
+
+
+run(acknowledgements, cut_and_resumed, several_times, unknown_session, never_resumed)
