@@ -74,7 +74,7 @@ func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byt
 			}
 			pos += n
 			if st != nil && pos > written {
-				r.sendBack(ctx, gone.JID.Bare(), st, b)
+				r.sendBack(ctx, gone, st, b)
 			}
 		}
 		written = 0
@@ -82,9 +82,10 @@ func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byt
 	r.returned(ctx, gone, b)
 }
 
-// sendBack takes care of one stanza, already stamped with its sender, that a dying session of
-// owner did not get.
-func (r *Router) sendBack(ctx context.Context, owner stanza.JID, st *stanza.Stanza, b *session.Batch) {
+// sendBack takes care of one stanza, already stamped with its sender, that a dying session did not
+// get.
+func (r *Router) sendBack(ctx context.Context, gone *session.Session, st *stanza.Stanza, b *session.Batch) {
+	owner := gone.JID.Bare()
 	if st.Kind == stanza.Presence || !mayBounce(st) || !st.From.Present() {
 		return
 	}
@@ -93,6 +94,9 @@ func (r *Router) sendBack(ctx context.Context, owner stanza.JID, st *stanza.Stan
 		return // made by the server for this session alone
 	}
 	if st.Kind == stanza.Message && owner.Local != "" {
+		if !gone.User().Unfork(st.Raw) && !r.faults.ForkTwice {
+			return // another session has it
+		}
 		p := &module.Passage{From: from, To: owner, Stanza: st, Batch: b, Stamped: true}
 		u := r.table.User(owner.String())
 		var took []*session.Session

@@ -208,6 +208,42 @@ func TestHooksOfTheUndelivered(t *testing.T) {
 	}
 }
 
+// TestForkedMessagesComeBackOnce: of a message that went to two sessions, what the first one could
+// not get is with the second, and what neither got comes back once.
+func TestForkedMessagesComeBackOnce(t *testing.T) {
+	run := func(f router.Faults) (wrong []string) {
+		w := newWorld(t, f)
+		a := w.login("a@d/x")
+		var b []*session.Session
+		for _, j := range []string{"b@d/1", "b@d/2"} {
+			b = append(b, w.login(j))
+			w.send(t, b[len(b)-1], "<presence/>")
+		}
+		w.send(t, a, "<message type='chat' to='b@d' id='1'/>")
+		w.send(t, a, "<message type='chat' to='b@d' id='1'/>") // just the same
+		const one = "<message from='a@d/x' type='chat' to='b@d' id='1'/>"
+		for i, want := range []int{0, 2} {
+			var batch session.Batch
+			w.table.Unbind(b[i])
+			w.router.Return(t.Context(), b[i], [][]byte{[]byte(one + one)}, 0, &batch)
+			batch.Flush()
+			if got := strings.Count(string(w.sinks["a@d/x"].got), "type='error'"); got != want {
+				wrong = append(wrong, fmt.Sprintf("after %d: %d came back, want %d", i+1, got, want))
+			}
+		}
+		if got := strings.Count(string(w.sinks["b@d/2"].got), "<message"); got != 2 {
+			wrong = append(wrong, fmt.Sprintf("the second session got %d messages", got))
+		}
+		return wrong
+	}
+	for _, w := range run(router.Faults{}) {
+		t.Error(w)
+	}
+	if len(run(router.Faults{ForkTwice: true})) == 0 {
+		t.Error("the planted bug is not noticed")
+	}
+}
+
 // BenchmarkForward shows what hooks cost a message to a full JID: nothing while no module has an
 // interest in the two accounts.
 func BenchmarkForward(b *testing.B) {

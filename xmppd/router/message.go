@@ -37,12 +37,21 @@ func (r *Router) message(ctx context.Context, p *module.Passage) error {
 
 // deliver queues a message for the sessions that it is for, and returns those that took it.
 func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage) (took []*session.Session) {
-	for _, dst := range r.recipients(u, p) {
+	all := r.recipients(u, p)
+	var forked []byte
+	if len(all) > 1 {
+		forked = p.Bytes()
+		u.Fork(forked, len(all))
+	}
+	for _, dst := range all {
 		if r.faults.HookTwice {
 			_ = r.received(ctx, p.To.Bare(), u, p)
 		}
-		if r.send(p, dst) {
+		switch {
+		case r.send(p, dst):
 			took = append(took, dst)
+		case forked != nil && u.Unfork(forked):
+			return nil // those that took it have given it back already
 		}
 	}
 	return took

@@ -48,6 +48,7 @@ type Router struct {
 type Faults struct {
 	TrustFrom       bool // don't compare "from" with the session
 	DropUndelivered bool // don't bounce
+	ForkTwice       bool // let each session of several that took a message give it back
 	HookTwice       bool // run the hooks of received messages again for each session that takes one
 }
 

@@ -28,6 +28,7 @@ type User struct {
 	sessions atomic.Pointer[[]*Session] // copied on write
 	idle     atomic.Uint32              // marks that modules have dropped (Interest)
 	memos    memos
+	forks    forks
 	Sent     Meters // what all sessions together send
 
 	mu       sync.Mutex
