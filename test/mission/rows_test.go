@@ -70,8 +70,8 @@ func rows() []row {
 		{"F6", "redirection to a less loaded server", nil},
 		{"F7", "the strategy of input and output is pluggable", checkStrategies},
 		{"F8", "10,000 users a front door and more; doctor says what to mend", nil},
-		{"F9", "BOSH (XEP-0124, 0206)", nil},
-		{"F10", "WebSocket (RFC 7395), host-meta (XEP-0156)", nil},
+		{"F9", "BOSH (XEP-0124, 0206)", checkBOSH},
+		{"F10", "WebSocket (RFC 7395), host-meta (XEP-0156)", checkWebSocket},
 		{"F11", "works behind haproxy", nil},
 
 		{"O1", "ringctl grows, shrinks, queries, verifies, repairs and backs up", nil},

@@ -189,7 +189,8 @@ func (c *client) repeat(ex *exchange) {
 	i := slices.IndexFunc(c.slots, func(s slot) bool { return s.rid == ex.rid })
 	if i >= 0 && c.slots[i].key == ex.req.key {
 		s := &c.slots[i]
-		if s.ex != nil {
+		if s.ex != nil { // broken, and the peer has noticed first
+			c.lost(s.ex)
 			s.ex.cut()
 		} else {
 			c.open.Add(1)
@@ -224,11 +225,16 @@ func (c *client) broken(ex *exchange) {
 		if s := &c.slots[i]; s.ex == ex {
 			s.ex = nil
 			c.open.Add(-1)
-			c.srv.metrics.broken.Inc()
-			c.adapt.cut(time.Since(ex.since), c.waitMax)
+			c.lost(ex)
 		}
 	}
 	c.rest()
+}
+
+// lost takes note of a connection that broke while its request was held. mu must be held.
+func (c *client) lost(ex *exchange) {
+	c.srv.metrics.broken.Inc()
+	c.adapt.cut(time.Since(ex.since), c.waitMax)
 }
 
 // wrote notes what became of the answer to an exchange.
