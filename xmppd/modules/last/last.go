@@ -8,8 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
@@ -34,6 +38,9 @@ type Module struct {
 	Log     *slog.Logger
 	Started time.Time        // of the server
 	Now     func() time.Time // nil: time.Now
+
+	mu     sync.Mutex
+	unkept map[string]int64 // ends of sessions that the store does not have yet, by account
 }
 
 // Info implements module.Module.
@@ -63,20 +70,91 @@ func (m *Module) now() time.Time {
 }
 
 // ended notes the end of the last session of an account.
-func (m *Module) ended(ctx context.Context, s *session.Session) {
+func (m *Module) ended(_ context.Context, s *session.Session) {
 	if u := m.Table.User(s.Bare); u != nil && len(u.Sessions()) > 0 {
 		return
 	}
-	at := binary.BigEndian.AppendUint64(nil, uint64(m.now().Unix())) //nolint:gosec // after 1970
-	err := m.Store.Update(ctx, s.JID.Local, func(tx store.Tx) error {
-		if there, err := m.Exists(tx); !there {
-			return err // the session ends because the account was removed
-		}
-		return tx.Put(collection, nil, at)
-	})
-	if err != nil && !errors.Is(err, store.ErrClosed) {
-		m.Log.Error("end of a session not noted", "account", s.Bare, "error", err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unkept == nil {
+		m.unkept = make(map[string]int64)
 	}
+	m.unkept[s.JID.Local] = m.now().Unix()
+}
+
+const (
+	keepEvery = time.Second // what a crash can lose
+	keepers   = 64          // at once: they share the store's commits
+)
+
+// Run implements module.Runner: it keeps the ends of sessions, many at a time, so that a session's
+// end does not wait for the disk.
+func (m *Module) Run(ctx context.Context) {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			m.keep()
+		case <-ctx.Done():
+			m.keep()
+			return
+		}
+	}
+}
+
+// keep stores what is not kept yet. It does not end with the server's context: the last sessions
+// end when that does.
+func (m *Module) keep() {
+	m.mu.Lock()
+	all := maps.Clone(m.unkept)
+	m.mu.Unlock()
+	var g errgroup.Group
+	g.SetLimit(keepers)
+	for name, at := range all {
+		g.Go(func() error {
+			if err := m.store(name, at); err != nil {
+				m.Log.Error("end of a session not noted", "account", name, "error", err)
+			}
+			m.mu.Lock()
+			if m.unkept[name] == at {
+				delete(m.unkept, name)
+			}
+			m.mu.Unlock()
+			return nil
+		})
+	}
+	_ = g.Wait() // each has logged its own error
+}
+
+func (m *Module) store(name string, at int64) error {
+	return m.Store.Update(context.Background(), name, func(tx store.Tx) error {
+		if there, err := m.Exists(tx); !there {
+			return err // the session has ended because the account was removed
+		}
+		return tx.Put(collection, nil, binary.BigEndian.AppendUint64(nil, uint64(at))) //nolint:gosec // after 1970
+	})
+}
+
+// end is when an account was on line last. ErrNotFound, ErrCorrupt.
+func (m *Module) end(ctx context.Context, name string) (at time.Time, err error) {
+	m.mu.Lock()
+	unkept, ok := m.unkept[name]
+	m.mu.Unlock()
+	if ok {
+		return time.Unix(unkept, 0), nil
+	}
+	err = m.Store.View(ctx, name, func(r store.Reader) error {
+		v, err := r.Get(collection, nil)
+		if err == nil && len(v) != 8 {
+			err = fmt.Errorf("%w: %s of %q", store.ErrCorrupt, collection, name)
+		}
+		if err == nil {
+			at = time.Unix(int64(binary.BigEndian.Uint64(v)), 0) //nolint:gosec // as store has written it
+		}
+		return err
+	})
+	return at, err
 }
 
 func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
@@ -101,17 +179,7 @@ func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
 			}
 		}
 	}
-	var at time.Time
-	err := m.Store.View(ctx, iq.Target.Local, func(r store.Reader) error {
-		v, err := r.Get(collection, nil)
-		if err == nil && len(v) != 8 {
-			err = fmt.Errorf("%w: %s of %q", store.ErrCorrupt, collection, iq.Target.Local)
-		}
-		if err == nil {
-			at = time.Unix(int64(binary.BigEndian.Uint64(v)), 0) //nolint:gosec // as ended has written it
-		}
-		return err
-	})
+	at, err := m.end(ctx, iq.Target.Local)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, module.NotFound("the account was never on line")
