@@ -4,6 +4,8 @@
 GO     ?= go
 # Where the load generators xmppload and kvload live; `make bench` builds them.
 RULERS ?= ../shared/tools
+# Further flags of bench-xmpp, such as -quick.
+BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
@@ -60,7 +62,7 @@ bench: ## measure xmppd and the store with the rulers in RULERS
 	@$(GO) run ./test/bench -rulers $(RULERS)
 
 bench-xmpp: ## measure xmppd beside ejabberd and Prosody, where they are installed
-	@$(GO) run ./test/bench -only peers -rulers $(RULERS)
+	@$(GO) run ./test/bench -only peers -rulers $(RULERS) $(BENCHFLAGS)
 
 lint: ## gofumpt, vet, staticcheck
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt-clean (make fmt):"; echo "$$out"; exit 1; }
