@@ -110,6 +110,10 @@ func TestComponentLeaves(t *testing.T) {
 	if got := old.rest(); !strings.Contains(got, "<conflict") {
 		t.Errorf("the older connection got %q", got)
 	}
+	alice.send("<iq type='get' to='" + domain + "' id='items'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
+	if got := alice.want("</iq>"); !strings.Contains(got, "<item jid='"+gateway+"'/>") {
+		t.Errorf("the server's services: %s", got)
+	}
 	alice.send("<message to='icq@" + gateway + "' id='7'/>")
 	newer.want("id='7'")
 	if err := s.Close(); err != nil {

@@ -26,7 +26,7 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 	if err != nil {
 		return nil, err
 	}
-	info := &disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions}
+	info := &disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions, Domains: r.Domains}
 	all := append(slices.Clone(s.embedder),
 		ims,
 		bind.Module{},

@@ -61,15 +61,10 @@ type Extension struct {
 	AccountFeatures []string
 	// Forms are data forms (XEP-0128) in the server's service discovery answer, as XML.
 	Forms []string
-	// Items are services that the server's service discovery lists.
-	Items []Item
 	// Node answers service discovery of a node of the server or of an own account. ok is false for
 	// a node that is not this module's. items says that what is asked for is items, not info.
 	Node func(ctx context.Context, iq *IQ, node string, items bool) (query []byte, ok bool, err error)
 }
-
-// Item is a service of the server (XEP-0030 section 4).
-type Item struct{ JID, Name string }
 
 // NonzaHandler takes an element that is no stanza from a session. An error ends the stream: a
 // *StreamError is sent as it is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
@@ -53,6 +54,15 @@ func (r *Router) Elsewhere(domain string) module.Domain {
 		return (*m)[domain]
 	}
 	return nil
+}
+
+// Domains lists the attached domains, in order.
+func (r *Router) Domains() []string {
+	m := r.domains.Load()
+	if m == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(*m))
 }
 
 // elsewhere hands a stanza to what serves its domain.

@@ -21,6 +21,8 @@ type Module struct {
 	Modules []module.Module // whose features are announced
 	// Extensions lists what the modules have added; nil: nothing.
 	Extensions func() []*module.Extension
+	// Domains lists the other domains that can be reached through the server; nil: none.
+	Domains func() []string
 }
 
 func (m *Module) extensions() []*module.Extension {
@@ -134,12 +136,9 @@ func (m *Module) items(ctx context.Context, iq *module.IQ) ([]byte, error) {
 		return answer, err
 	}
 	var items []byte
-	if iq.Target.Local == "" {
-		for _, e := range m.extensions() {
-			for _, it := range e.Items {
-				items = stanza.AppendAttr(append(items, "<item"...), "jid", it.JID)
-				items = append(stanza.AppendAttr(items, "name", it.Name), "/>"...)
-			}
+	if iq.Target.Local == "" && m.Domains != nil {
+		for _, d := range m.Domains() {
+			items = append(stanza.AppendAttr(append(items, "<item"...), "jid", d), "/>"...)
 		}
 	}
 	if items == nil {
