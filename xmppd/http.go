@@ -14,11 +14,11 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 )
 
-// serveHTTP serves until Close.
-func (s *Server) serveHTTP(l net.Listener, h http.Handler) {
+// serveHTTP serves until Close. hook, which may be nil, is told of connections.
+func (s *Server) serveHTTP(l net.Listener, h http.Handler, hook func(net.Conn, http.ConnState)) {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ConnState: hook,
 	}
 	s.web = append(s.web, srv)
 	s.wg.Go(func() {
@@ -33,16 +33,16 @@ func (s *Server) serveWeb() {
 	if s.httpListener == nil && s.httpsListener == nil {
 		return
 	}
-	h := s.publicHandler()
+	h, connections := s.publicHandler(), s.webConnections()
 	if l := s.httpListener; l != nil {
 		s.log.Info("listening", "for", "http", "addr", l.Addr().String())
-		s.serveHTTP(l, h)
+		s.serveHTTP(l, h, connections.Hook)
 	}
 	if l := s.httpsListener; l != nil {
 		s.log.Info("listening", "for", "https", "addr", l.Addr().String())
 		s.serveHTTP(c2s.ListenTLS(l, &tls.Config{ //nolint:gosec // versions are those of the present one
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.webTLS.Load(), nil },
-		}), h)
+		}), h, connections.Hook)
 	}
 }
 

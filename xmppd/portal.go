@@ -66,5 +66,5 @@ func (s *Server) servePortal() {
 	s.log.Info("listening", "for", "portal", "addr", s.portalListener.Addr().String())
 	mux := http.NewServeMux()
 	mux.Handle("/portal", s.events)
-	s.serveHTTP(s.portalListener, mux)
+	s.serveHTTP(s.portalListener, mux, nil)
 }

@@ -220,7 +220,7 @@ func (s *Server) serve() {
 	s.serveComponents()
 	s.servePortal()
 	if s.adminListener != nil {
-		s.serveHTTP(s.adminListener, s.adminHandler())
+		s.serveHTTP(s.adminListener, s.adminHandler(), nil)
 	}
 }
 

@@ -62,6 +62,19 @@ func (b *BOSHConfig) presenceDelay() time.Duration {
 	return time.Duration(b.PresenceDelayMS) * time.Millisecond
 }
 
+// webConnections bounds the connections of both listeners together.
+func (s *Server) webConnections() *web.Connections {
+	proxies, _ := web.ParseProxies(s.cfg.Web.TrustedProxies)
+	total, perAddress := s.cfg.Limits.Connections, s.cfg.Limits.ConnectionsPerAddress
+	if total == 0 {
+		total = 100_000
+	}
+	if perAddress == 0 {
+		perAddress = 2000
+	}
+	return web.NewConnections(total, perAddress, proxies, s.registry)
+}
+
 // handleWeb adds the ways in for web clients. Config.Check has seen the configuration.
 func (s *Server) handleWeb(mux *http.ServeMux) {
 	proxies, _ := web.ParseProxies(s.cfg.Web.TrustedProxies)

@@ -20,7 +20,6 @@ func watchedElsewhere() map[string]string {
 		"datanode":                       "test/cluster",
 		"internal/admin":                 "test/cluster",
 		"xmppd/c2s":                      "xmppd",
-		"xmppd/websocket":                "xmppd",
 		"test/bench/kvchild":             "", // a process of its own: it ends with all it has started
 		"test/harness":                   "", // only in tests over processes, each with its clean-up
 	}

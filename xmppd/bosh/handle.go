@@ -74,8 +74,16 @@ func (c *client) payload(req *request) {
 	}
 }
 
+// route routes the elements of a request. A client that sends too much is taken more slowly: its
+// requests wait for this one.
 func (c *client) route(st *c2s.Stream, req *request) error {
-	defer st.Flush()
+	elements := 0
+	defer func() {
+		st.Flush()
+		if d := st.Spend(elements, len(req.payload)); d > 0 {
+			st.Pause(c.srv.cfg.Streams.Context(), d)
+		}
+	}()
 	if req.restart {
 		return &router.StreamError{Condition: "not-authorized", Text: "the stream is bound: there is nothing to restart"}
 	}
@@ -89,6 +97,7 @@ func (c *client) route(st *c2s.Stream, req *request) error {
 		if el == nil {
 			break // white space behind the last one
 		}
+		elements++
 		if err := st.Route(c.srv.cfg.Streams.Context(), el); err != nil {
 			return err
 		}

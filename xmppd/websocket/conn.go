@@ -154,6 +154,7 @@ func (c *conn) loop(st *c2s.Stream) error {
 			return err
 		}
 		if d := st.Spend(1, size); d > 0 {
+			st.Flush()
 			st.Pause(c.srv.cfg.Streams.Context(), d)
 		}
 	}

@@ -141,8 +141,9 @@ func (r *reader) control(op ws.OpCode, payload []byte) error {
 
 // fill reads more bytes. Between two messages it holds no buffer while it waits.
 func (r *reader) fill() error {
-	if r.buf != nil && r.start == r.end && r.msg == 0 {
+	if r.buf != nil && r.start == r.end && r.msg == 0 && !r.inFrame && !r.state.Fragmented() {
 		r.release()
+		r.begun = false
 	}
 	if r.buf != nil {
 		r.room()
