@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -19,9 +20,9 @@ func archived(t *testing.T, def string) *xmppd.Server {
 
 // mam sends a request to the own archive and returns all that comes up to its answer.
 func (c *client) mam(typ, payload string) string {
-	c.t.Helper()
-	c.send("<iq type='" + typ + "' id='mam'>" + payload + "</iq>")
-	return c.sync()
+	c.T.Helper()
+	c.Send("<iq type='" + typ + "' id='mam'>" + payload + "</iq>")
+	return c.Sync()
 }
 
 func mamQuery(fields map[string]string, set string) string {
@@ -53,31 +54,31 @@ func TestArchive(t *testing.T) {
 	alice, bob := online(t, s, "alice", "a"), online(t, s, "bob", "b")
 	const bobs = "bob@" + domain
 	forged := "<stanza-id xmlns='urn:xmpp:sid:0' by='" + bobs + "' id='forged'/><stanza-id xmlns='urn:xmpp:sid:0' by='other' id='kept'/>"
-	alice.send("<message type='chat' to='" + bob.jid + "'><body>1</body>" + forged + "</message>")
-	got := bob.want("</message>")
+	alice.Send("<message type='chat' to='" + bob.JID + "'><body>1</body>" + forged + "</message>")
+	got := bob.Want("</message>")
 	ids := all(stanzaID, got)
 	if len(ids) != 2 || ids[0] != "kept" || strings.Contains(got, "forged") || !strings.Contains(got, "by='"+bobs+"'") {
 		t.Fatalf("bob got %s", got)
 	}
 	id := ids[1]
-	bob.send("<message type='chat' to='alice@" + domain + "'><body>2</body></message>")
-	if got := alice.want("</message>"); !strings.Contains(got, "by='alice@"+domain+"'") {
+	bob.Send("<message type='chat' to='alice@" + domain + "'><body>2</body></message>")
+	if got := alice.Want("</message>"); !strings.Contains(got, "by='alice@"+domain+"'") {
 		t.Errorf("alice got %s", got)
 	}
 	// What is not archived; some of it bears a forged id, and loses it.
 	for _, m := range []string{
-		"<message type='chat' to='" + bob.jid + "'><composing xmlns='http://jabber.org/protocol/chatstates'/>" + forged + "</message>",
-		"<message type='chat' to='" + bob.jid + "'><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>",
-		"<message type='chat' to='" + bob.jid + "'><body>x</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>",
-		"<message type='headline' to='" + bob.jid + "'><body>x</body></message>",
-		"<message type='groupchat' to='" + bob.jid + "'><body>x</body></message>",
-		"<message type='error' to='" + bob.jid + "'><body>x</body></message>",
+		"<message type='chat' to='" + bob.JID + "'><composing xmlns='http://jabber.org/protocol/chatstates'/>" + forged + "</message>",
+		"<message type='chat' to='" + bob.JID + "'><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>",
+		"<message type='chat' to='" + bob.JID + "'><body>x</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>",
+		"<message type='headline' to='" + bob.JID + "'><body>x</body></message>",
+		"<message type='groupchat' to='" + bob.JID + "'><body>x</body></message>",
+		"<message type='error' to='" + bob.JID + "'><body>x</body></message>",
 		"<message to='" + bobs + "/gone'><body>x</body></message>",
 		"<message to='nobody@" + domain + "'><body>sent</body></message>",
 	} {
-		alice.send(m)
-		alice.sync()
-		if got := bob.sync(); strings.Contains(got, "by='"+bobs) {
+		alice.Send(m)
+		alice.Sync()
+		if got := bob.Sync(); strings.Contains(got, "by='"+bobs) {
 			t.Errorf("%s: bob got %s", m, got)
 		}
 	}
@@ -88,7 +89,7 @@ func TestArchive(t *testing.T) {
 	if got := all(resultID, answer); len(got) != 2 || got[0] != id {
 		t.Errorf("ids %q, want %s first", got, id)
 	}
-	if !strings.Contains(answer, "<message from='"+bobs+"' to='"+bob.jid+"'>") || !strings.Contains(answer, "<message xmlns='jabber:client' from='"+alice.jid+"'") || !strings.Contains(answer, "<delay xmlns='urn:xmpp:delay' stamp='") {
+	if !strings.Contains(answer, "<message from='"+bobs+"' to='"+bob.JID+"'>") || !strings.Contains(answer, "<message xmlns='jabber:client' from='"+alice.JID+"'") || !strings.Contains(answer, "<delay xmlns='urn:xmpp:delay' stamp='") {
 		t.Errorf("form of the results: %s", answer)
 	}
 	if !strings.Contains(answer, "<fin xmlns='urn:xmpp:mam:2' complete='true'><set xmlns='http://jabber.org/protocol/rsm'><first index='0'>"+id+"</first>") || !strings.Contains(answer, "<count>2</count>") {
@@ -99,9 +100,9 @@ func TestArchive(t *testing.T) {
 	}
 	// To oneself, and to two sessions: once.
 	bob2 := online(t, s, "bob", "b2")
-	bob.send("<message type='chat' to='" + bobs + "'><body>3</body></message>")
-	bob.sync()
-	bob2.sync()
+	bob.Send("<message type='chat' to='" + bobs + "'><body>3</body></message>")
+	bob.Sync()
+	bob2.Sync()
 	if got := all(resultBody, bob.mam("set", mamQuery(map[string]string{"with": bobs}, ""))); strings.Join(got, " ") != "3" {
 		t.Errorf("bob's archive of what he told himself: %q", got)
 	}
@@ -117,8 +118,8 @@ func TestArchivePages(t *testing.T) {
 		if i%3 == 0 {
 			from = carol
 		}
-		from.send("<message type='chat' to='" + bob.jid + "'><body>" + fmt.Sprint(i) + "</body></message>")
-		ids = append(ids, all(stanzaID, bob.want("</message>"))...)
+		from.Send("<message type='chat' to='" + bob.JID + "'><body>" + fmt.Sprint(i) + "</body></message>")
+		ids = append(ids, all(stanzaID, bob.Want("</message>"))...)
 		bodies = append(bodies, fmt.Sprint(i))
 	}
 	meta := bob.mam("get", "<metadata xmlns='"+nsArchive+"'/>")
@@ -146,7 +147,7 @@ func TestArchivePages(t *testing.T) {
 		{"by index", nil, rsm("<max>3</max><index>4</index>"), "4 5 6", false, "<first index='4'>"},
 		{"count alone", nil, rsm("<max>0</max>"), "", false, "<count>12</count>"},
 		{"by contact", map[string]string{"with": "carol@" + domain}, "", "0 3 6 9", true, "<count>4</count>"},
-		{"by session", map[string]string{"with": carol.jid}, rsm("<max>2</max>"), "0 3", false, ""},
+		{"by session", map[string]string{"with": carol.JID}, rsm("<max>2</max>"), "0 3", false, ""},
 		{"by another session", map[string]string{"with": "carol@" + domain + "/x"}, "", "", true, ""},
 		{"by domain", map[string]string{"with": domain}, "", "", true, ""},
 		{"by contact, second page", map[string]string{"with": "carol@" + domain}, rsm("<max>2</max><after>" + ids[3] + "</after>"), "6 9", true, "<first index='2'>"},
@@ -189,12 +190,12 @@ func TestArchivePages(t *testing.T) {
 	if got := bob.mam("get", "<query xmlns='"+nsArchive+"'/>"); !strings.Contains(got, "var='before-id'") || !strings.Contains(got, "var='ids'") {
 		t.Errorf("form: %s", got)
 	}
-	alice.send("<iq type='set' id='mam' to='bob@" + domain + "'><query xmlns='" + nsArchive + "'/></iq>")
-	if got := alice.sync(); !strings.Contains(got, "<forbidden ") {
+	alice.Send("<iq type='set' id='mam' to='bob@" + domain + "'><query xmlns='" + nsArchive + "'/></iq>")
+	if got := alice.Sync(); !strings.Contains(got, "<forbidden ") {
 		t.Errorf("somebody else's archive: %s", got)
 	}
-	bob.send("<iq type='get' id='1' to='bob@" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
-	if got := bob.sync(); !strings.Contains(got, "'urn:xmpp:mam:2#extended'") || !strings.Contains(got, "'urn:xmpp:sid:0'") {
+	bob.Send("<iq type='get' id='1' to='bob@" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+	if got := bob.Sync(); !strings.Contains(got, "'urn:xmpp:mam:2#extended'") || !strings.Contains(got, "'urn:xmpp:sid:0'") {
 		t.Errorf("features: %s", got)
 	}
 }
@@ -223,7 +224,7 @@ func TestArchivePreferences(t *testing.T) {
 		{"never", "", "", false, false},
 		{"always", "", "", true, true},
 		{"roster", "", "", false, true},
-		{"never", alice.jid, "", true, false},
+		{"never", alice.JID, "", true, false},
 		{"never", "alice@" + domain, "", true, false},
 		{"never", "alice@" + domain + "/other", "", false, false},
 		{"always", "", "alice@" + domain, false, true},
@@ -237,13 +238,13 @@ func TestArchivePreferences(t *testing.T) {
 			t.Errorf("get: %s, want %s", got, p)
 		}
 		for from, want := range map[*client]bool{alice: tt.alice, carol: tt.carol} {
-			body := fmt.Sprintf("%d from %s", i, from.jid)
-			from.send(message(bob.jid, body))
-			if got := bob.want("</message>"); strings.Contains(got, "<stanza-id ") != want {
+			body := fmt.Sprintf("%d from %s", i, from.JID)
+			from.Send(xmppraw.Message(bob.JID, body))
+			if got := bob.Want("</message>"); strings.Contains(got, "<stanza-id ") != want {
 				t.Errorf("%s: bob got %s", p, got)
 			}
-			bob.send(message(from.jid, "re: "+body))
-			from.want("</message>")
+			bob.Send(xmppraw.Message(from.JID, "re: "+body))
+			from.Want("</message>")
 			if got := bob.mam("set", mamQuery(nil, rsm("<before/>"))); strings.Count(got, body) != map[bool]int{true: 2}[want] {
 				t.Errorf("%s: %q is in the archive: %s", p, body, got)
 			}
@@ -263,15 +264,15 @@ func TestArchiveOffline(t *testing.T) {
 	o := options{cfg: func(c *xmppd.Config) { c.Data, c.Modules.Archive.Default = dir, "always" }}
 	s := startServer(t, o)
 	alice := online(t, s, "alice", "a")
-	alice.send(message("bob@"+domain, "1"))
-	alice.sync()
+	alice.Send(xmppraw.Message("bob@"+domain, "1"))
+	alice.Sync()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = serve(t, o)
 	bob := login(t, s, "bob", "b")
-	bob.send("<presence/>")
-	got := bob.want("</message>")
+	bob.Send("<presence/>")
+	got := bob.Want("</message>")
 	ids := all(stanzaID, got)
 	answer := bob.mam("set", mamQuery(nil, ""))
 	if archived := all(resultID, answer); len(ids) != 1 || len(archived) != 1 || ids[0] != archived[0] || !strings.Contains(got, "<delay ") {
@@ -280,8 +281,8 @@ func TestArchiveOffline(t *testing.T) {
 	// Kept for one who has no offline storage: in the archive it is in good hands.
 	s = startServer(t, withoutOffline(options{cfg: func(c *xmppd.Config) { c.Modules.Archive.Default = "always" }}))
 	alice = online(t, s, "alice", "a")
-	alice.send(message("bob@"+domain, "2"))
-	if got := alice.sync(); strings.Contains(got, "error") {
+	alice.Send(xmppraw.Message("bob@"+domain, "2"))
+	if got := alice.Sync(); strings.Contains(got, "error") {
 		t.Errorf("archived: %s", got)
 	}
 	if got := online(t, s, "bob", "b").mam("set", mamQuery(nil, "")); !strings.Contains(got, "<body>2</body>") {
@@ -296,18 +297,18 @@ func TestArchiveAndCarbons(t *testing.T) {
 	alice, desk, phone := online(t, s, "alice", "a"), online(t, s, "bob", "desk"), online(t, s, "bob", "phone")
 	desk.carbons("enable")
 	phone.carbons("enable")
-	alice.send(message(desk.jid, "in"))
-	alice.sync()
-	if got := phone.sync(); !strings.Contains(got, "<received xmlns='urn:xmpp:carbons:2'>") || len(all(stanzaID, got)) != 1 {
+	alice.Send(xmppraw.Message(desk.JID, "in"))
+	alice.Sync()
+	if got := phone.Sync(); !strings.Contains(got, "<received xmlns='urn:xmpp:carbons:2'>") || len(all(stanzaID, got)) != 1 {
 		t.Errorf("the copy: %s", got)
 	}
-	desk.send(message(alice.jid, "out"))
-	desk.sync()
-	if got := phone.sync(); !strings.Contains(got, "<sent xmlns='urn:xmpp:carbons:2'>") {
+	desk.Send(xmppraw.Message(alice.JID, "out"))
+	desk.Sync()
+	if got := phone.Sync(); !strings.Contains(got, "<sent xmlns='urn:xmpp:carbons:2'>") {
 		t.Errorf("the copy: %s", got)
 	}
 	for who, c := range map[string]*client{"bob": phone, "alice": alice} {
-		c.sync()
+		c.Sync()
 		if got := all(resultBody, c.mam("set", mamQuery(nil, ""))); strings.Join(got, " ") != "in out" {
 			t.Errorf("the archive of %s: %q", who, got)
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/xdg-go/scram"
+
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 )
 
 // dialTLS connects to the listener for direct TLS.
@@ -17,39 +19,38 @@ func dialTLS(t *testing.T, addr string, cfg *tls.Config) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &client{t: t, conn: conn}
+	return &client{xmppraw.New(t, conn)}
 }
 
 // scramLogin plays a client's half of SCRAM and reports how the server called it.
 func (c *client) scramLogin(mechanism string, conv *scram.ClientConversation) string {
-	c.t.Helper()
+	c.T.Helper()
 	msg, err := conv.Step("")
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	enc := base64.StdEncoding
-	c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='" + mechanism + "'>" + enc.EncodeToString([]byte(msg)) + "</auth>")
+	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='" + mechanism + "'>" + enc.EncodeToString([]byte(msg)) + "</auth>")
 	for {
-		got := c.want("</challenge>", "</success>", "</failure>")
+		got := c.Want("</challenge>", "</success>", "</failure>")
 		if strings.Contains(got, "<failure") {
 			return got
 		}
 		_, data, _ := strings.Cut(got, "-sasl'>")
 		reply, err := enc.DecodeString(strings.SplitN(data, "<", 2)[0])
 		if err != nil {
-			c.t.Fatalf("%q: %v", got, err)
+			c.T.Fatalf("%q: %v", got, err)
 		}
 		if msg, err = conv.Step(string(reply)); err != nil {
 			return err.Error()
 		}
 		if strings.Contains(got, "</success>") {
 			if !conv.Valid() {
-				c.t.Fatal("the client does not believe the server")
+				c.T.Fatal("the client does not believe the server")
 			}
 			return "success"
 		}
-		c.send("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + enc.EncodeToString([]byte(msg)) + "</response>")
+		c.Send("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>" + enc.EncodeToString([]byte(msg)) + "</response>")
 	}
 }
 
@@ -57,7 +58,7 @@ func (c *client) scramLogin(mechanism string, conv *scram.ClientConversation) st
 func TestChannelBinding(t *testing.T) {
 	s := startServer(t, options{})
 	_, addr, _ := s.Addrs()
-	other := dialTLS(t, addr, &tls.Config{}).conn.(*tls.Conn).ConnectionState()
+	other := dialTLS(t, addr, &tls.Config{}).Conn.(*tls.Conn).ConnectionState()
 	stolen, err := scram.NewTLSExporterBinding(&other)
 	if err != nil {
 		t.Fatal(err)
@@ -65,13 +66,13 @@ func TestChannelBinding(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		begin := func(t *testing.T) (*client, *tls.ConnectionState, *scram.Client) {
 			c := dialTLS(t, addr, &tls.Config{MinVersion: version, MaxVersion: version})
-			features := c.open()
+			features := c.Open()
 			for _, want := range []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "urn:xmpp:sasl-cb:0", "type='tls-exporter'", "type='tls-server-end-point'"} {
 				if !strings.Contains(features, want) {
 					t.Fatalf("no %s in %q", want, features)
 				}
 			}
-			state := c.conn.(*tls.Conn).ConnectionState()
+			state := c.Conn.(*tls.Conn).ConnectionState()
 			user, err := scram.SHA256.NewClient("alice", password, "")
 			if err != nil {
 				t.Fatal(err)
@@ -121,8 +122,8 @@ func TestALPN(t *testing.T) {
 	_, addr, _ := s.Addrs()
 	for _, protos := range [][]string{nil, {"xmpp-client"}, {"h2", "xmpp-client"}} {
 		c := dialTLS(t, addr, &tls.Config{NextProtos: protos})
-		c.open()
-		if got := c.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol; protos != nil && got != "xmpp-client" {
+		c.Open()
+		if got := c.Conn.(*tls.Conn).ConnectionState().NegotiatedProtocol; protos != nil && got != "xmpp-client" {
 			t.Errorf("%v: negotiated %q", protos, got)
 		}
 	}
@@ -145,7 +146,7 @@ func TestSNI(t *testing.T) {
 	s := startServer(t, options{})
 	_, addr, _ := s.Addrs()
 	for _, name := range []string{"", domain, "xmpp." + domain, "other.example"} {
-		dialTLS(t, addr, &tls.Config{ServerName: name}).open()
+		dialTLS(t, addr, &tls.Config{ServerName: name}).Open()
 	}
 }
 
@@ -156,8 +157,8 @@ func TestTLSResumption(t *testing.T) {
 		cfg := &tls.Config{ServerName: domain, MinVersion: version, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
 		for _, resumed := range []bool{false, true} {
 			c := dialTLS(t, addr, cfg)
-			c.open() // with TLS 1.3 the ticket has come by then
-			state := c.conn.(*tls.Conn).ConnectionState()
+			c.Open() // with TLS 1.3 the ticket has come by then
+			state := c.Conn.(*tls.Conn).ConnectionState()
 			if state.DidResume != resumed {
 				t.Errorf("%s: resumed %v, want %v", tls.VersionName(version), state.DidResume, resumed)
 			}

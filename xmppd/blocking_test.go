@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -14,34 +15,34 @@ const nsBlocking = "urn:xmpp:blocking"
 
 // command sends a block or unblock command and waits until it is done.
 func (c *client) block(command string, jids ...string) string {
-	c.t.Helper()
+	c.T.Helper()
 	items := ""
 	for _, j := range jids {
 		items += "<item jid='" + j + "'/>"
 	}
-	c.send("<iq type='set' id='block'><" + command + " xmlns='" + nsBlocking + "'>" + items + "</" + command + "></iq>")
-	return c.sync()
+	c.Send("<iq type='set' id='block'><" + command + " xmlns='" + nsBlocking + "'>" + items + "</" + command + "></iq>")
+	return c.Sync()
 }
 
 func (c *client) blocklist() string {
-	c.t.Helper()
-	c.send("<iq type='get' id='list'><blocklist xmlns='" + nsBlocking + "'/></iq>")
-	return c.sync()
+	c.T.Helper()
+	c.Send("<iq type='get' id='list'><blocklist xmlns='" + nsBlocking + "'/></iq>")
+	return c.Sync()
 }
 
 // befriend subscribes two users to each other's presence.
 func befriend(t *testing.T, a, b *client) {
 	t.Helper()
-	bareA, _, _ := strings.Cut(a.jid, "/")
-	bareB, _, _ := strings.Cut(b.jid, "/")
-	a.send("<presence type='subscribe' to='" + bareB + "'/>")
-	b.want("type='subscribe'")
-	b.send("<presence type='subscribed' to='" + bareA + "'/><presence type='subscribe' to='" + bareA + "'/>")
-	a.want("type='subscribe'")
-	a.send("<presence type='subscribed' to='" + bareB + "'/>")
-	a.sync()
-	b.sync()
-	a.sync()
+	bareA, _, _ := strings.Cut(a.JID, "/")
+	bareB, _, _ := strings.Cut(b.JID, "/")
+	a.Send("<presence type='subscribe' to='" + bareB + "'/>")
+	b.Want("type='subscribe'")
+	b.Send("<presence type='subscribed' to='" + bareA + "'/><presence type='subscribe' to='" + bareA + "'/>")
+	a.Want("type='subscribe'")
+	a.Send("<presence type='subscribed' to='" + bareB + "'/>")
+	a.Sync()
+	b.Sync()
+	a.Sync()
 }
 
 func TestBlockingStopsEverything(t *testing.T) {
@@ -51,43 +52,43 @@ func TestBlockingStopsEverything(t *testing.T) {
 	if got := alice.block("block", "bob@"+domain); !strings.Contains(got, "<iq type='result' id='block'") {
 		t.Fatalf("block: %s", got)
 	}
-	if got := bob.sync(); !strings.Contains(got, "type='unavailable'") || !strings.Contains(got, "from='"+alice.jid+"'") {
+	if got := bob.Sync(); !strings.Contains(got, "type='unavailable'") || !strings.Contains(got, "from='"+alice.JID+"'") {
 		t.Errorf("bob was told %q, want that alice is unavailable", got)
 	}
 	// bob's stanzas: none arrives, and the answers are those of somebody who isn't there.
-	for _, to := range []string{"alice@" + domain, alice.jid} {
-		bob.send("<message to='" + to + "' type='chat' id='m1'><body>x</body></message>")
-		bob.send("<iq type='get' to='" + to + "' id='q1'><ping xmlns='urn:xmpp:ping'/></iq>")
-		got := bob.sync()
+	for _, to := range []string{"alice@" + domain, alice.JID} {
+		bob.Send("<message to='" + to + "' type='chat' id='m1'><body>x</body></message>")
+		bob.Send("<iq type='get' to='" + to + "' id='q1'><ping xmlns='urn:xmpp:ping'/></iq>")
+		got := bob.Sync()
 		if strings.Count(got, "<service-unavailable ") != 2 || strings.Contains(got, "blocked") {
 			t.Errorf("to %s: bob got %s", to, got)
 		}
 	}
-	bob.send("<presence to='alice@" + domain + "'/><presence type='probe' to='alice@" + domain + "'/><presence><status>new</status></presence><presence type='unsubscribe' to='alice@" + domain + "'/>")
-	if got := bob.sync(); strings.Contains(got, "alice") {
+	bob.Send("<presence to='alice@" + domain + "'/><presence type='probe' to='alice@" + domain + "'/><presence><status>new</status></presence><presence type='unsubscribe' to='alice@" + domain + "'/>")
+	if got := bob.Sync(); strings.Contains(got, "alice") {
 		t.Errorf("presence of somebody who is blocked was answered: %s", got)
 	}
-	if got := alice.sync(); strings.Contains(got, "bob") {
+	if got := alice.Sync(); strings.Contains(got, "bob") {
 		t.Errorf("alice got %s", got)
 	}
 	// alice's stanzas to bob are refused, with the reason.
-	alice.send("<message to='bob@" + domain + "' id='m2'><body>x</body></message>" +
-		"<iq type='get' to='" + bob.jid + "' id='q2'><ping xmlns='urn:xmpp:ping'/></iq><presence to='" + bob.jid + "' id='p2'/>")
-	if got := alice.sync(); strings.Count(got, "<not-acceptable ") != 3 || strings.Count(got, "<blocked xmlns='urn:xmpp:blocking:errors'/>") != 3 {
+	alice.Send("<message to='bob@" + domain + "' id='m2'><body>x</body></message>" +
+		"<iq type='get' to='" + bob.JID + "' id='q2'><ping xmlns='urn:xmpp:ping'/></iq><presence to='" + bob.JID + "' id='p2'/>")
+	if got := alice.Sync(); strings.Count(got, "<not-acceptable ") != 3 || strings.Count(got, "<blocked xmlns='urn:xmpp:blocking:errors'/>") != 3 {
 		t.Errorf("alice got %s", got)
 	}
-	alice.send("<presence><status>busy</status></presence>")
-	alice.sync()
-	if got := bob.sync(); strings.Contains(got, "alice") {
+	alice.Send("<presence><status>busy</status></presence>")
+	alice.Sync()
+	if got := bob.Sync(); strings.Contains(got, "alice") {
 		t.Errorf("bob got %s", got)
 	}
 	// The block holds for later sessions, and for bob's.
 	bob2, alice2 := online(t, s, "bob", "b2"), online(t, s, "alice", "a2")
-	bob2.send(message("alice@"+domain, "x"))
-	if got := bob2.sync(); !strings.Contains(got, "<service-unavailable ") || strings.Contains(got, "from='alice@"+domain+"/") {
+	bob2.Send(xmppraw.Message("alice@"+domain, "x"))
+	if got := bob2.Sync(); !strings.Contains(got, "<service-unavailable ") || strings.Contains(got, "from='alice@"+domain+"/") {
 		t.Errorf("bob's other session got %s", got)
 	}
-	if got := alice2.sync(); strings.Contains(got, "bob") {
+	if got := alice2.Sync(); strings.Contains(got, "bob") {
 		t.Errorf("alice's other session got %s", got)
 	}
 }
@@ -98,20 +99,20 @@ func TestUnblocking(t *testing.T) {
 	befriend(t, alice, bob)
 	for _, command := range [][]string{{"bob@" + domain}, nil} {
 		alice.block("block", "bob@"+domain)
-		alice.send("<presence><status>back</status></presence>")
-		alice.sync()
-		bob.sync()
+		alice.Send("<presence><status>back</status></presence>")
+		alice.Sync()
+		bob.Sync()
 		got := alice.block("unblock", command...)
-		if !strings.Contains(got, "from='"+bob.jid+"'") {
+		if !strings.Contains(got, "from='"+bob.JID+"'") {
 			t.Errorf("unblock %q: alice got %s, want bob's presence", command, got)
 		}
-		if got := bob.sync(); !strings.Contains(got, "<status>back</status>") {
+		if got := bob.Sync(); !strings.Contains(got, "<status>back</status>") {
 			t.Errorf("unblock %q: bob got %s, want alice's presence", command, got)
 		}
-		bob.send(message(alice.jid, "again"))
-		alice.want("again")
-		alice.send(message("bob@"+domain, "again"))
-		bob.want("again")
+		bob.Send(xmppraw.Message(alice.JID, "again"))
+		alice.Want("again")
+		alice.Send(xmppraw.Message("bob@"+domain, "again"))
+		bob.Want("again")
 		if got := alice.blocklist(); !strings.Contains(got, "<blocklist xmlns='"+nsBlocking+"'/>") {
 			t.Errorf("list: %s", got)
 		}
@@ -131,14 +132,14 @@ func TestBlockingPushes(t *testing.T) {
 		t.Errorf("pushed to a session that has not asked for the list: %s", got)
 	}
 	for _, c := range []*client{one, two} {
-		if got := c.sync(); strings.Count(got, push("block", item)) != 1 || !strings.Contains(got, "to='"+c.jid+"'") {
-			t.Errorf("%s got %s", c.jid, got)
+		if got := c.Sync(); strings.Count(got, push("block", item)) != 1 || !strings.Contains(got, "to='"+c.JID+"'") {
+			t.Errorf("%s got %s", c.JID, got)
 		}
 	}
 	if got := one.block("unblock"); !strings.Contains(got, "<unblock xmlns='"+nsBlocking+"'/></iq>") {
 		t.Errorf("unblock all: %s", got)
 	}
-	if got := two.sync(); !strings.Contains(got, "<unblock xmlns='"+nsBlocking+"'/></iq>") {
+	if got := two.Sync(); !strings.Contains(got, "<unblock xmlns='"+nsBlocking+"'/></iq>") {
 		t.Errorf("unblock all: %s", got)
 	}
 }
@@ -161,18 +162,18 @@ func TestBlockingMatches(t *testing.T) {
 	} {
 		alice.block("block", tt.item)
 		for c, blocked := range map[*client]bool{one: tt.one, two: tt.two} {
-			c.send(message(alice.jid, "mark"))
-			if got := c.sync(); strings.Contains(got, "<service-unavailable ") != blocked {
-				t.Errorf("%s blocked: %s got %s", tt.item, c.jid, got)
+			c.Send(xmppraw.Message(alice.JID, "mark"))
+			if got := c.Sync(); strings.Contains(got, "<service-unavailable ") != blocked {
+				t.Errorf("%s blocked: %s got %s", tt.item, c.JID, got)
 			}
-			if got := alice.sync(); strings.Contains(got, "mark") == blocked {
-				t.Errorf("%s blocked: alice got %s from %s", tt.item, got, c.jid)
+			if got := alice.Sync(); strings.Contains(got, "mark") == blocked {
+				t.Errorf("%s blocked: alice got %s from %s", tt.item, got, c.JID)
 			}
-			alice.send(message(c.jid, "mark"))
-			if got := alice.sync(); strings.Contains(got, "<not-acceptable ") != blocked {
-				t.Errorf("%s blocked: alice was told %s of a message to %s", tt.item, got, c.jid)
+			alice.Send(xmppraw.Message(c.JID, "mark"))
+			if got := alice.Sync(); strings.Contains(got, "<not-acceptable ") != blocked {
+				t.Errorf("%s blocked: alice was told %s of a message to %s", tt.item, got, c.JID)
 			}
-			c.sync()
+			c.Sync()
 		}
 		alice.block("unblock", tt.item)
 	}
@@ -189,25 +190,25 @@ func TestBlockedSession(t *testing.T) {
 	alice, one := online(t, s, "alice", "a"), online(t, s, "bob", "1")
 	befriend(t, alice, one)
 	two := online(t, s, "bob", "2")
-	alice.sync()
-	alice.block("block", one.jid)
-	if got := one.sync(); !strings.Contains(got, "type='unavailable'") {
+	alice.Sync()
+	alice.block("block", one.JID)
+	if got := one.Sync(); !strings.Contains(got, "type='unavailable'") {
 		t.Errorf("the blocked session got %s", got)
 	}
-	if got := two.sync(); strings.Contains(got, "type='unavailable'") {
+	if got := two.Sync(); strings.Contains(got, "type='unavailable'") {
 		t.Errorf("the other session got %s", got)
 	}
-	alice.send("<presence><status>s1</status></presence>")
-	alice.sync()
-	if got := one.sync(); strings.Contains(got, "s1") {
+	alice.Send("<presence><status>s1</status></presence>")
+	alice.Sync()
+	if got := one.Sync(); strings.Contains(got, "s1") {
 		t.Errorf("the blocked session got %s", got)
 	}
-	two.want("s1")
-	one.send("<presence><status>s2</status></presence>")
-	one.sync()
-	two.send("<presence><status>s3</status></presence>")
-	two.sync()
-	if got := alice.sync(); strings.Contains(got, "s2") || !strings.Contains(got, "s3") {
+	two.Want("s1")
+	one.Send("<presence><status>s2</status></presence>")
+	one.Sync()
+	two.Send("<presence><status>s3</status></presence>")
+	two.Sync()
+	if got := alice.Sync(); strings.Contains(got, "s2") || !strings.Contains(got, "s3") {
 		t.Errorf("alice got %s", got)
 	}
 }
@@ -216,13 +217,13 @@ func TestSubscriptionRequestsOfTheBlocked(t *testing.T) {
 	s := startServer(t, options{})
 	alice, bob := online(t, s, "alice", "a"), online(t, s, "bob", "b")
 	alice.block("block", "bob@"+domain)
-	bob.send("<presence type='subscribe' to='alice@" + domain + "'/>")
-	bob.sync()
-	if got := alice.sync(); strings.Contains(got, "bob") {
+	bob.Send("<presence type='subscribe' to='alice@" + domain + "'/>")
+	bob.Sync()
+	if got := alice.Sync(); strings.Contains(got, "bob") {
 		t.Errorf("alice got %s", got)
 	}
 	alice.block("unblock")
-	if got := online(t, s, "alice", "a2").sync(); strings.Contains(got, "subscribe") {
+	if got := online(t, s, "alice", "a2").Sync(); strings.Contains(got, "subscribe") {
 		t.Errorf("a request of somebody who was blocked waited: %s", got)
 	}
 }
@@ -240,8 +241,8 @@ func TestBlockingRefuses(t *testing.T) {
 		{"<iq type='get' id='1' to='bob@" + domain + "'><blocklist xmlns='urn:xmpp:blocking'/></iq>", "<forbidden "},
 		{"<iq type='get' id='1' to='" + domain + "'><blocklist xmlns='urn:xmpp:blocking'/></iq>", "<service-unavailable "},
 	} {
-		alice.send(tt.send)
-		if got := alice.sync(); !strings.Contains(got, tt.want) {
+		alice.Send(tt.send)
+		if got := alice.Sync(); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %s", tt.send, got)
 		}
 	}
@@ -301,19 +302,19 @@ func TestBlockingWhileMessagesFlow(t *testing.T) {
 				case <-stop:
 					return
 				case <-time.After(time.Millisecond): // a pace
-					bob.trySend(message(alice.jid, "flow"))
+					bob.TrySend(xmppraw.Message(alice.JID, "flow"))
 				}
 			}
 		})
 	}
 	for range 20 {
-		alice.want("flow")
+		alice.Want("flow")
 		if got := alice.block("block", "bob@"+domain); !strings.Contains(got, "type='result' id='block'") {
 			t.Fatalf("block: %s", got)
 		}
 		late := 0
 		for range 10 {
-			late += strings.Count(alice.sync(), "flow")
+			late += strings.Count(alice.Sync(), "flow")
 		}
 		if late > senders {
 			t.Fatalf("%d messages after the block", late)

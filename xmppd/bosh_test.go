@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -78,10 +79,10 @@ func TestBOSHChat(t *testing.T) {
 	alice.want(alice.post("", "<presence xmlns='jabber:client'/><iq xmlns='jabber:client' type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>"), "id='r'")
 	for i := range 20 {
 		line := fmt.Sprintf("line %d.", i)
-		bob.send(message("alice@"+domain+"/b", line))
-		bob.sync()
+		bob.Send(xmppraw.Message("alice@"+domain+"/b", line))
+		bob.Sync()
 		alice.want(alice.post("", "<message xmlns='jabber:client' type='chat' to='bob@"+domain+"/b'><body>to "+line+"</body></message>"), "<message xmlns='jabber:client'", line)
-		bob.want("<body>to " + line + "</body>")
+		bob.Want("<body>to " + line + "</body>")
 	}
 	alice.want(alice.post("type='terminate'", "<presence xmlns='jabber:client' type='unavailable'/>"), "type='terminate'")
 }
@@ -99,7 +100,7 @@ func TestBOSHHolds(t *testing.T) {
 	bob := online(t, s, "bob", "holds")
 	go func() {
 		time.Sleep(100 * time.Millisecond) // while the request is held
-		bob.trySend(message("alice@"+domain+"/holds", "wake up"))
+		bob.TrySend(xmppraw.Message("alice@"+domain+"/holds", "wake up"))
 	}()
 	alice.want(alice.post("", ""), "wake up")
 }

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 )
 
 func (c *client) carbons(verb string) {
-	c.t.Helper()
-	c.send("<iq type='set' id='" + verb + "'><" + verb + " xmlns='urn:xmpp:carbons:2'/></iq>")
-	if got := c.want("id='"+verb+"'") + c.want(">"); !strings.Contains(got, "type='result'") {
-		c.t.Fatalf("%s: %s", verb, got)
+	c.T.Helper()
+	c.Send("<iq type='set' id='" + verb + "'><" + verb + " xmlns='urn:xmpp:carbons:2'/></iq>")
+	if got := c.Want("id='"+verb+"'") + c.Want(">"); !strings.Contains(got, "type='result'") {
+		c.T.Fatalf("%s: %s", verb, got)
 	}
 }
 
@@ -24,46 +26,46 @@ func TestCarbons(t *testing.T) {
 	a2.carbons("enable")
 	a2.carbons("enable") // twice is no error
 	for _, c := range []*client{a1, a2, a3} {
-		c.sync()
+		c.Sync()
 	}
-	a1.send(message("bob@"+domain+"/b", "out"))
+	a1.Send(xmppraw.Message("bob@"+domain+"/b", "out"))
 	want := "<message from='alice@" + domain + "' type='chat' to='alice@" + domain + "/2'><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>" +
 		"<message xmlns='jabber:client' from='alice@" + domain + "/1' type='chat' to='bob@" + domain + "/b' id='m'><body>out</body></message></forwarded></sent></message>"
-	if got := a2.want("</sent></message>"); !strings.HasSuffix(got, want) {
+	if got := a2.Want("</sent></message>"); !strings.HasSuffix(got, want) {
 		t.Errorf("copy of what was sent:\n%s\nwant\n%s", got, want)
 	}
-	bob.want("<body>out</body>")
-	bob.send(message("alice@"+domain+"/1", "in"))
-	if got := a2.want("</received></message>"); !strings.Contains(got, "<message from='alice@"+domain+"' type='chat' to='alice@"+domain+"/2'><received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='bob@"+domain+"/b'") || !strings.Contains(got, "<body>in</body>") {
+	bob.Want("<body>out</body>")
+	bob.Send(xmppraw.Message("alice@"+domain+"/1", "in"))
+	if got := a2.Want("</received></message>"); !strings.Contains(got, "<message from='alice@"+domain+"' type='chat' to='alice@"+domain+"/2'><received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' from='bob@"+domain+"/b'") || !strings.Contains(got, "<body>in</body>") {
 		t.Errorf("copy of what was received: %s", got)
 	}
-	if got := a1.sync(); strings.Count(got, "<body>in</body>") != 1 || strings.Contains(got, "carbons") {
+	if got := a1.Sync(); strings.Count(got, "<body>in</body>") != 1 || strings.Contains(got, "carbons") {
 		t.Errorf("the receiver itself got %s", got)
 	}
-	if got := a3.sync(); strings.Contains(got, "<body>") {
+	if got := a3.Sync(); strings.Contains(got, "<body>") {
 		t.Errorf("a client that did not ask got %s", got)
 	}
 	// To oneself: each client gets it once, in one form or the other.
-	a1.send(message("alice@"+domain+"/3", "self"))
-	if got := a2.want("</message></forwarded>"); strings.Count(got, "<body>self</body>") != 1 || !strings.Contains(got, "<received ") {
+	a1.Send(xmppraw.Message("alice@"+domain+"/3", "self"))
+	if got := a2.Want("</message></forwarded>"); strings.Count(got, "<body>self</body>") != 1 || !strings.Contains(got, "<received ") {
 		t.Errorf("copy of a message to oneself: %s", got)
 	}
-	if got := a2.sync() + a1.sync(); strings.Contains(got, "<body>self</body>") {
+	if got := a2.Sync() + a1.Sync(); strings.Contains(got, "<body>self</body>") {
 		t.Errorf("copied twice: %s", got)
 	}
-	if got := a3.sync(); strings.Count(got, "<body>self</body>") != 1 {
+	if got := a3.Sync(); strings.Count(got, "<body>self</body>") != 1 {
 		t.Errorf("the client it was for got %s", got)
 	}
 	a2.carbons("disable")
-	a1.send(message("bob@"+domain+"/b", "out"))
-	bob.want("<body>out</body>")
-	bob.send(message("alice@"+domain+"/1", "in"))
-	a1.want("<body>in</body>")
-	if got := a2.sync(); strings.Contains(got, "<body>") {
+	a1.Send(xmppraw.Message("bob@"+domain+"/b", "out"))
+	bob.Want("<body>out</body>")
+	bob.Send(xmppraw.Message("alice@"+domain+"/1", "in"))
+	a1.Want("<body>in</body>")
+	if got := a2.Sync(); strings.Contains(got, "<body>") {
 		t.Errorf("after disabling: %s", got)
 	}
-	a3.send("<iq type='set' id='x' to='bob@" + domain + "'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
-	if got := a3.want("</iq>"); !strings.Contains(got, "<forbidden ") {
+	a3.Send("<iq type='set' id='x' to='bob@" + domain + "'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+	if got := a3.Want("</iq>"); !strings.Contains(got, "<forbidden ") {
 		t.Errorf("somebody else's carbons: %s", got)
 	}
 }
@@ -97,21 +99,21 @@ func TestCarbonRules(t *testing.T) {
 		{"normal", "<body>x</body><x xmlns='http://jabber.org/protocol/muc#user'><invite to='a@b'/></x>", true},
 	} {
 		mark := fmt.Sprintf("mark%d.", i)
-		a1.send(fmt.Sprintf("<message to='bob@%s/b' type='%s' id='%s'>%s</message>", domain, tt.typ, mark, tt.payload))
-		a1.sync()
-		if got := strings.Contains(a2.sync(), mark); got != tt.copied {
+		a1.Send(fmt.Sprintf("<message to='bob@%s/b' type='%s' id='%s'>%s</message>", domain, tt.typ, mark, tt.payload))
+		a1.Sync()
+		if got := strings.Contains(a2.Sync(), mark); got != tt.copied {
 			t.Errorf("sent %s %s: copied %v", tt.typ, tt.payload, got)
 		}
-		got := bob.sync()
+		got := bob.Sync()
 		if strings.Count(got, mark) != 1 || strings.Contains(got, "<private") {
 			t.Errorf("%s %s was delivered as %s", tt.typ, tt.payload, got)
 		}
-		bob.send(fmt.Sprintf("<message to='alice@%s/1' type='%s' id='%s'>%s</message>", domain, tt.typ, mark, tt.payload))
-		bob.sync()
-		if got := strings.Contains(a2.sync(), mark); got != tt.copied {
+		bob.Send(fmt.Sprintf("<message to='alice@%s/1' type='%s' id='%s'>%s</message>", domain, tt.typ, mark, tt.payload))
+		bob.Sync()
+		if got := strings.Contains(a2.Sync(), mark); got != tt.copied {
 			t.Errorf("received %s %s: copied %v", tt.typ, tt.payload, got)
 		}
-		if got := a1.sync(); strings.Count(got, mark) != 1 || strings.Contains(got, "<private") || strings.Count(got, "<no-copy") > 1 {
+		if got := a1.Sync(); strings.Count(got, mark) != 1 || strings.Contains(got, "<private") || strings.Count(got, "<no-copy") > 1 {
 			t.Errorf("%s %s was delivered as %s", tt.typ, tt.payload, got)
 		}
 	}
@@ -122,17 +124,17 @@ func TestCarbonsStay(t *testing.T) {
 	s := startServer(t, options{})
 	a1 := online(t, s, "alice", "1")
 	a2 := enable(login(t, s, "alice", "2"), "max='1'")
-	a2.send("<presence><priority>-1</priority></presence>")
+	a2.Send("<presence><priority>-1</priority></presence>")
 	a2.carbons("enable")
-	a2.sync()
+	a2.Sync()
 	bob := online(t, s, "bob", "b")
-	_ = a2.conn.Close()
-	bob.send(message("alice@"+domain+"/1", "in"))
-	a1.want("<body>in</body>")
-	a1.send(message("bob@"+domain+"/b", "out"))
-	bob.want("<body>out</body>")
-	a1.want("type='unavailable'") // of the session that had got copies of both
-	if got := a1.sync() + bob.sync(); strings.Contains(got, "<body>") || strings.Contains(got, "error") {
+	_ = a2.Conn.Close()
+	bob.Send(xmppraw.Message("alice@"+domain+"/1", "in"))
+	a1.Want("<body>in</body>")
+	a1.Send(xmppraw.Message("bob@"+domain+"/b", "out"))
+	bob.Want("<body>out</body>")
+	a1.Want("type='unavailable'") // of the session that had got copies of both
+	if got := a1.Sync() + bob.Sync(); strings.Contains(got, "<body>") || strings.Contains(got, "error") {
 		t.Errorf("copies that were not taken went on: %s", got)
 	}
 }

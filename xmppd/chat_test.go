@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 )
@@ -14,10 +15,10 @@ import (
 func TestAddressesArePrepared(t *testing.T) {
 	s := startServer(t, options{})
 	alice, bob := online(t, s, "alice", "a"), online(t, s, "bob", "Low")
-	alice.send("<message to='BOB@" + strings.ToUpper(domain) + "/Low'><body>hi</body></message>")
-	bob.want("<body>hi</body>")
-	alice.send("<message to='bob@" + domain + "/low' id='x'><body>hi</body></message>")
-	alice.want("<service-unavailable ")
+	alice.Send("<message to='BOB@" + strings.ToUpper(domain) + "/Low'><body>hi</body></message>")
+	bob.Want("<body>hi</body>")
+	alice.Send("<message to='bob@" + domain + "/low' id='x'><body>hi</body></message>")
+	alice.Want("<service-unavailable ")
 }
 
 func TestFromIsStamped(t *testing.T) {
@@ -25,8 +26,8 @@ func TestFromIsStamped(t *testing.T) {
 	alice, bob := online(t, s, "alice", "a"), online(t, s, "bob", "b")
 	for _, from := range []string{"", " from='alice@" + domain + "'", ` from="alice@` + domain + `/a"`, " from='ALICE@" + domain + "/a'"} {
 		for _, attrs := range []string{from + " to='bob@" + domain + "/b' id='x'", " to='bob@" + domain + "/b'" + from + " id='x'", " to='bob@" + domain + "' id='x'" + from} {
-			alice.send("<message" + attrs + "><body>hi</body></message>")
-			if got := bob.want("</message>"); strings.Count(got, "from=") != 1 || !strings.Contains(got, " from='alice@"+domain+"/a'") {
+			alice.Send("<message" + attrs + "><body>hi</body></message>")
+			if got := bob.Want("</message>"); strings.Count(got, "from=") != 1 || !strings.Contains(got, " from='alice@"+domain+"/a'") {
 				t.Errorf("%s arrived as %s", attrs, got)
 			}
 		}
@@ -53,17 +54,17 @@ func TestIQ(t *testing.T) {
 		{"<iq type='get' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>", "<bad-request "},
 	}
 	for _, tt := range tests {
-		alice.send(tt.send)
-		if got := alice.want("</iq>", "/>\n", "type='result' id='1' from='"+domain+"'/>", "type='result' id='1'/>"); !strings.Contains(got, tt.want) {
+		alice.Send(tt.send)
+		if got := alice.Want("</iq>", "/>\n", "type='result' id='1' from='"+domain+"'/>", "type='result' id='1'/>"); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %s", tt.send, got)
 		}
 	}
-	alice.send("<iq type='get' id='q7' to='bob@" + domain + "/b'><own xmlns='x'/></iq>")
-	if got := bob.want("</iq>"); !strings.Contains(got, "from='alice@"+domain+"/a'") {
+	alice.Send("<iq type='get' id='q7' to='bob@" + domain + "/b'><own xmlns='x'/></iq>")
+	if got := bob.Want("</iq>"); !strings.Contains(got, "from='alice@"+domain+"/a'") {
 		t.Errorf("request arrived as %s", got)
 	}
-	bob.send("<iq type='result' id='q7' to='alice@" + domain + "/a'/>")
-	if got := alice.want("/>"); !strings.Contains(got, "from='bob@"+domain+"/b'") || !strings.Contains(got, "q7") {
+	bob.Send("<iq type='result' id='q7' to='alice@" + domain + "/a'/>")
+	if got := alice.Want("/>"); !strings.Contains(got, "from='bob@"+domain+"/b'") || !strings.Contains(got, "q7") {
 		t.Errorf("result arrived as %s", got)
 	}
 }
@@ -78,21 +79,21 @@ func vanish(t *testing.T, f router.Faults, enter func(*testing.T, *xmppd.Server,
 	body := strings.Repeat("x", 10_000)
 	for end := time.Now().Add(patience); bounced == 0 && time.Now().Before(end) && (!f.DropUndelivered || sent < 3000); {
 		for range 20 {
-			alice.send(message(bob.jid, body))
+			alice.Send(xmppraw.Message(bob.JID, body))
 			sent++
 		}
-		bounced += strings.Count(alice.sync(), "type='error'")
+		bounced += strings.Count(alice.Sync(), "type='error'")
 		// Others don't wait for bob.
-		witness.send(message("carol@"+domain+"/c", "alive"))
-		witness.want("alive")
+		witness.Send(xmppraw.Message("carol@"+domain+"/c", "alive"))
+		witness.Want("alive")
 	}
 	// bob wakes up, too late.
-	bob.mayCut = true
-	got := bob.rest()
+	bob.MayCut = true
+	got := bob.Rest()
 	read = strings.Count(got, "</message>")
-	bounced += strings.Count(alice.sync(), "type='error'")
+	bounced += strings.Count(alice.Sync(), "type='error'")
 	for end := time.Now().Add(patience / 2); sent != bounced+read && !f.DropUndelivered && time.Now().Before(end); {
-		bounced += strings.Count(alice.sync(), "type='error'")
+		bounced += strings.Count(alice.Sync(), "type='error'")
 	}
 	return sent, bounced, read
 }
@@ -123,14 +124,14 @@ func TestClusterAccountsMayLagFurther(t *testing.T) {
 	const count = 1000 // 10 MB: more than sockets hold
 	for range count / 20 {
 		for range 20 {
-			alice.send(message(dn1.jid, body))
+			alice.Send(xmppraw.Message(dn1.JID, body))
 		}
-		if back := alice.sync(); strings.Contains(back, "type='error'") {
+		if back := alice.Sync(); strings.Contains(back, "type='error'") {
 			t.Fatalf("a message came back: %.300s", back[strings.Index(back, "type='error'"):])
 		}
 	}
-	alice.send(message(dn1.jid, "the last"))
-	if got := dn1.want("the last"); strings.Count(got, "</message>") < count {
+	alice.Send(xmppraw.Message(dn1.JID, "the last"))
+	if got := dn1.Want("the last"); strings.Count(got, "</message>") < count {
 		t.Errorf("%d messages arrived before the last, want %d", strings.Count(got, "</message>"), count)
 	}
 }
@@ -138,8 +139,8 @@ func TestClusterAccountsMayLagFurther(t *testing.T) {
 func TestAccountsWhileRunning(t *testing.T) {
 	s := startServer(t, options{})
 	dn1 := login(t, s, "dn1", "store")
-	dn1.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
-	roster := dn1.want("</iq>")
+	dn1.Send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+	roster := dn1.Want("</iq>")
 	for _, item := range []string{
 		"<item jid='dn2@" + domain + "' name='dn2' subscription='both'><group>Data nodes</group></item>",
 		"<item jid='app@" + domain + "' name='app' subscription='both'><group>Applications</group></item>",
@@ -151,41 +152,41 @@ func TestAccountsWhileRunning(t *testing.T) {
 	if strings.Contains(roster, "alice") || strings.Contains(roster, "jid='dn1@") {
 		t.Errorf("roster has more than the others in groups: %s", roster)
 	}
-	dn1.sync()
+	dn1.Sync()
 	ctx := context.Background()
 	if err := s.Accounts().Add(ctx, "dn3", password, "Data nodes"); err != nil {
 		t.Fatal(err)
 	}
-	if got := dn1.want("</iq>"); !strings.Contains(got, "type='set'") || !strings.Contains(got, "<item jid='dn3@"+domain+"' name='dn3' subscription='both'>") {
+	if got := dn1.Want("</iq>"); !strings.Contains(got, "type='set'") || !strings.Contains(got, "<item jid='dn3@"+domain+"' name='dn3' subscription='both'>") {
 		t.Errorf("push for a new account: %s", got)
 	}
 	dn3 := login(t, s, "dn3", "store")
-	dn3.send("<presence><status>ready</status></presence>")
-	if got := dn3.want("from='dn1@" + domain + "/store'"); got == "" {
+	dn3.Send("<presence><status>ready</status></presence>")
+	if got := dn3.Want("from='dn1@" + domain + "/store'"); got == "" {
 		t.Error("no presence of dn1")
 	}
-	dn1.want("<status>ready</status>")
+	dn1.Want("<status>ready</status>")
 	if err := s.Accounts().SetPassword(ctx, "dn3", "other"); err != nil {
 		t.Fatal(err)
 	}
-	dn3.sync()
+	dn3.Sync()
 	if err := s.Accounts().Delete(ctx, "dn3"); err != nil {
 		t.Fatal(err)
 	}
-	if got := dn1.want("</iq>"); !strings.Contains(got, "<presence from='dn3@"+domain+"/store' to='dn1@"+domain+"' type='unavailable'/>") && !strings.Contains(got, "unavailable") || !strings.Contains(got, "subscription='remove'") {
+	if got := dn1.Want("</iq>"); !strings.Contains(got, "<presence from='dn3@"+domain+"/store' to='dn1@"+domain+"' type='unavailable'/>") && !strings.Contains(got, "unavailable") || !strings.Contains(got, "subscription='remove'") {
 		t.Errorf("push for a removed account: %s", got)
 	}
-	dn3.rest()
+	dn3.Rest()
 }
 
 func TestAbruptLoss(t *testing.T) {
 	s := startServer(t, options{})
 	dn1, dn2 := online(t, s, "dn1", "store"), online(t, s, "dn2", "store")
-	dn1.want("from='dn2@" + domain + "/store'")
-	_ = dn2.conn.Close()
-	if got := dn1.want("type='unavailable'"); !strings.Contains(got, "from='dn2@"+domain+"/store'") {
+	dn1.Want("from='dn2@" + domain + "/store'")
+	_ = dn2.Conn.Close()
+	if got := dn1.Want("type='unavailable'"); !strings.Contains(got, "from='dn2@"+domain+"/store'") {
 		t.Errorf("told of a lost connection: %s", got)
 	}
-	dn1.send("<message to='dn2@" + domain + "/store'><body>are you there</body></message>")
-	dn1.want("<service-unavailable ")
+	dn1.Send("<message to='dn2@" + domain + "/store'><body>are you there</body></message>")
+	dn1.Want("<service-unavailable ")
 }

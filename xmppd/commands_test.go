@@ -15,9 +15,9 @@ const nsAdmin = "http://jabber.org/protocol/admin"
 
 // command sends a command element to the server and returns the answer.
 func (c *client) command(attrs, body string) string {
-	c.t.Helper()
-	c.send("<iq type='set' id='cmd' to='" + domain + "'><command xmlns='http://jabber.org/protocol/commands' " + attrs + ">" + body + "</command></iq>")
-	return c.want("</iq>")
+	c.T.Helper()
+	c.Send("<iq type='set' id='cmd' to='" + domain + "'><command xmlns='http://jabber.org/protocol/commands' " + attrs + ">" + body + "</command></iq>")
+	return c.Want("</iq>")
 }
 
 func submit(fields ...string) string {
@@ -35,12 +35,12 @@ func TestCommands(t *testing.T) {
 	admin, other := online(t, s, "alice", "x"), online(t, s, "bob", "x")
 
 	items := "<iq type='get' id='i' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/></iq>"
-	admin.send(items)
-	if got := admin.want("</iq>"); !strings.Contains(got, nsAdmin+"#add-user") {
+	admin.Send(items)
+	if got := admin.Want("</iq>"); !strings.Contains(got, nsAdmin+"#add-user") {
 		t.Errorf("the list for an administrator: %s", got)
 	}
-	other.send(items)
-	if got := other.want("</iq>"); strings.Contains(got, nsAdmin) {
+	other.Send(items)
+	if got := other.Want("</iq>"); strings.Contains(got, nsAdmin) {
 		t.Errorf("the list for others: %s", got)
 	}
 	if got := other.command("node='"+nsAdmin+"#get-online-users-num'", ""); !strings.Contains(got, "<forbidden") {
@@ -77,7 +77,7 @@ func TestCommands(t *testing.T) {
 	if got := admin.command(start("end-user-session"), submit("accountjid", "dave@"+domain)); !strings.Contains(got, "completed") {
 		t.Errorf("end sessions: %s", got)
 	}
-	if got := dave.rest(); !strings.Contains(got, "<policy-violation") {
+	if got := dave.Rest(); !strings.Contains(got, "<policy-violation") {
 		t.Errorf("the session got %q", got)
 	}
 	if got := admin.command(start("delete-user"), submit("accountjid", "dave@"+domain)); !strings.Contains(got, "completed") {
@@ -116,22 +116,22 @@ func TestServerCaps(t *testing.T) {
 	s := startServer(t, options{})
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	c.open()
-	c.auth(sasl.Plain, "alice", password)
-	features := c.open()
-	c.bind("x")
+	c.Open()
+	c.Auth(sasl.Plain, "alice", password)
+	features := c.Open()
+	c.Bind("x")
 	m := regexp.MustCompile(`<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='([^']+)' ver='([^']+)'/>`).FindStringSubmatch(features)
 	if m == nil {
 		t.Fatalf("no capabilities in %s", features)
 	}
-	c.send("<iq type='get' id='i' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info' node='" + m[1] + "#" + m[2] + "'/></iq>")
-	got := c.want("</iq>")
+	c.Send("<iq type='get' id='i' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info' node='" + m[1] + "#" + m[2] + "'/></iq>")
+	got := c.Want("</iq>")
 	query := got[strings.Index(got, "<query"):strings.LastIndex(got, "</iq>")]
 	if ver := caps.Verification([]byte(query)); ver != m[2] {
 		t.Errorf("announced %s, the answer hashes to %s: %s", m[2], ver, query)
 	}
-	c.send("<iq type='get' id='i' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info' node='" + m[1] + "#wrong'/></iq>")
-	if got := c.want("</iq>"); !strings.Contains(got, "<item-not-found") {
+	c.Send("<iq type='get' id='i' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info' node='" + m[1] + "#wrong'/></iq>")
+	if got := c.Want("</iq>"); !strings.Contains(got, "<item-not-found") {
 		t.Errorf("another node: %s", got)
 	}
 }

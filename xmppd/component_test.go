@@ -25,9 +25,9 @@ func componentServer(t *testing.T) *xmppd.Server {
 func openComponent(t *testing.T, s *xmppd.Server, name string) (*client, string) {
 	t.Helper()
 	c := connect(t, s.ComponentAddr())
-	c.jid = name
-	c.send("<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='" + name + "'>")
-	_, id, _ := strings.Cut(c.want("'>"), " id='")
+	c.JID = name
+	c.Send("<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='" + name + "'>")
+	_, id, _ := strings.Cut(c.Want("'>"), " id='")
 	return c, strings.TrimSuffix(id, "'>")
 }
 
@@ -45,8 +45,8 @@ func loginComponent(t *testing.T, s *xmppd.Server) *client {
 func proveComponent(t *testing.T, s *xmppd.Server, secret string) *client {
 	t.Helper()
 	c, id := openComponent(t, s, gateway)
-	c.send(proof(id, secret))
-	c.want("<handshake/>")
+	c.Send(proof(id, secret))
+	c.Want("<handshake/>")
 	return c
 }
 
@@ -54,34 +54,34 @@ func TestComponentTalks(t *testing.T) {
 	s := componentServer(t)
 	c, alice := loginComponent(t, s), online(t, s, "alice", "x")
 
-	alice.send("<message type='chat' to='icq@" + gateway + "/r' id='1'><body>out</body></message>")
-	got := c.want("</message>")
+	alice.Send("<message type='chat' to='icq@" + gateway + "/r' id='1'><body>out</body></message>")
+	got := c.Want("</message>")
 	if !strings.Contains(got, "from='alice@example.net/x'") || !strings.Contains(got, "to='icq@gateway.example.net/r'") {
 		t.Errorf("the component got %s", got)
 	}
 	// Any address of its domain may speak, and its own namespace may be repeated.
-	c.send("<message xmlns='jabber:component:accept' type='chat' from='icq@" + gateway + "' to='alice@example.net' id='2'><body>in</body></message>")
-	if got := alice.want("</message>"); !strings.Contains(got, "from='icq@gateway.example.net'") || strings.Contains(got, "component:accept") {
+	c.Send("<message xmlns='jabber:component:accept' type='chat' from='icq@" + gateway + "' to='alice@example.net' id='2'><body>in</body></message>")
+	if got := alice.Want("</message>"); !strings.Contains(got, "from='icq@gateway.example.net'") || strings.Contains(got, "component:accept") {
 		t.Errorf("the client got %s", got)
 	}
 	// An IQ each way, answered.
-	alice.send("<iq type='get' to='" + gateway + "' id='3'><ping xmlns='urn:xmpp:ping'/></iq>")
-	c.want("</iq>")
-	c.send("<iq type='result' from='" + gateway + "' to='alice@example.net/x' id='3'/>")
-	alice.want("id='3'")
-	alice.want("/>")
-	c.send("<iq type='get' from='icq@" + gateway + "' to='example.net' id='4'><query xmlns='jabber:iq:version'/></iq>")
-	if got := c.want("</iq>"); !strings.Contains(got, "to='icq@gateway.example.net'") || !strings.Contains(got, "<name>") {
+	alice.Send("<iq type='get' to='" + gateway + "' id='3'><ping xmlns='urn:xmpp:ping'/></iq>")
+	c.Want("</iq>")
+	c.Send("<iq type='result' from='" + gateway + "' to='alice@example.net/x' id='3'/>")
+	alice.Want("id='3'")
+	alice.Want("/>")
+	c.Send("<iq type='get' from='icq@" + gateway + "' to='example.net' id='4'><query xmlns='jabber:iq:version'/></iq>")
+	if got := c.Want("</iq>"); !strings.Contains(got, "to='icq@gateway.example.net'") || !strings.Contains(got, "<name>") {
 		t.Errorf("the server answered %s", got)
 	}
 	// What the component sends and nobody takes comes back to it; no account is in reach of a
 	// component that bears its name.
-	c.send("<message from='alice@" + gateway + "' to='nobody@example.net' id='5'/>")
-	if got := c.want("</message>"); !strings.Contains(got, "service-unavailable") {
+	c.Send("<message from='alice@" + gateway + "' to='nobody@example.net' id='5'/>")
+	if got := c.Want("</message>"); !strings.Contains(got, "service-unavailable") {
 		t.Errorf("undeliverable: %s", got)
 	}
-	c.send("<iq type='set' from='alice@" + gateway + "' to='example.net' id='6'><query xmlns='jabber:iq:register'><remove/></query></iq>")
-	if got := c.want("</iq>"); !strings.Contains(got, "service-unavailable") {
+	c.Send("<iq type='set' from='alice@" + gateway + "' to='example.net' id='6'><query xmlns='jabber:iq:register'><remove/></query></iq>")
+	if got := c.Want("</iq>"); !strings.Contains(got, "service-unavailable") {
 		t.Errorf("a component's alice asked for the removal of an account: %s", got)
 	}
 	login(t, s, "alice", "still-there")
@@ -92,34 +92,34 @@ func TestComponentLeaves(t *testing.T) {
 	alice := online(t, s, "alice", "x")
 	bounced := func() {
 		t.Helper()
-		alice.send("<message to='icq@" + gateway + "' id='gone'><body>x</body></message>")
-		if got := alice.want("</message>"); !strings.Contains(got, "remote-server-not-found") {
+		alice.Send("<message to='icq@" + gateway + "' id='gone'><body>x</body></message>")
+		if got := alice.Want("</message>"); !strings.Contains(got, "remote-server-not-found") {
 			t.Errorf("without the component: %s", got)
 		}
 	}
 	bounced()
 	c := loginComponent(t, s)
-	c.send("</stream:stream>")
-	c.want("</stream:stream>")
-	c.rest()
+	c.Send("</stream:stream>")
+	c.Want("</stream:stream>")
+	c.Rest()
 	bounced()
 
 	// The same component again: the older connection ends with a conflict.
 	old := loginComponent(t, s)
 	newer := loginComponent(t, s)
-	if got := old.rest(); !strings.Contains(got, "<conflict") {
+	if got := old.Rest(); !strings.Contains(got, "<conflict") {
 		t.Errorf("the older connection got %q", got)
 	}
-	alice.send("<iq type='get' to='" + domain + "' id='items'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
-	if got := alice.want("</iq>"); !strings.Contains(got, "<item jid='"+gateway+"'/>") {
+	alice.Send("<iq type='get' to='" + domain + "' id='items'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>")
+	if got := alice.Want("</iq>"); !strings.Contains(got, "<item jid='"+gateway+"'/>") {
 		t.Errorf("the server's services: %s", got)
 	}
-	alice.send("<message to='icq@" + gateway + "' id='7'/>")
-	newer.want("id='7'")
+	alice.Send("<message to='icq@" + gateway + "' id='7'/>")
+	newer.Want("id='7'")
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if got := newer.rest(); !strings.Contains(got, "<system-shutdown") {
+	if got := newer.Rest(); !strings.Contains(got, "<system-shutdown") {
 		t.Errorf("at the end of the server: %q", got)
 	}
 }
@@ -127,13 +127,13 @@ func TestComponentLeaves(t *testing.T) {
 func TestComponentRefused(t *testing.T) {
 	s := componentServer(t)
 	stranger, id := openComponent(t, s, gateway)
-	stranger.send(proof(id, "wrong"))
-	if got := stranger.rest(); !strings.Contains(got, "<not-authorized") {
+	stranger.Send(proof(id, "wrong"))
+	if got := stranger.Rest(); !strings.Contains(got, "<not-authorized") {
 		t.Errorf("wrong secret: %q", got)
 	}
 	other := connect(t, s.ComponentAddr())
-	other.send("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='other.example.net'>")
-	if got := other.rest(); !strings.Contains(got, "<host-unknown") {
+	other.Send("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='other.example.net'>")
+	if got := other.Rest(); !strings.Contains(got, "<host-unknown") {
 		t.Errorf("unknown name: %q", got)
 	}
 	for _, c := range []struct{ name, send, want string }{
@@ -141,8 +141,8 @@ func TestComponentRefused(t *testing.T) {
 		{"comment", "<!-- x -->", "<restricted-xml"},
 	} {
 		x, _ := openComponent(t, s, gateway)
-		x.send(c.send)
-		if got := x.rest(); !strings.Contains(got, c.want) {
+		x.Send(c.send)
+		if got := x.Rest(); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 	}
@@ -154,8 +154,8 @@ func TestComponentRefused(t *testing.T) {
 		{"long header", "<stream:stream a='" + strings.Repeat("x", 10_000), "<policy-violation"},
 	} {
 		x := connect(t, s.ComponentAddr())
-		x.send(c.send)
-		if got := x.rest(); !strings.Contains(got, c.want) {
+		x.Send(c.send)
+		if got := x.Rest(); !strings.Contains(got, c.want) {
 			t.Errorf("header, %s: %q", c.name, got)
 		}
 	}
@@ -167,8 +167,8 @@ func TestComponentRefused(t *testing.T) {
 		{"large", "<message from='" + gateway + "' to='bob@example.net'><body>" + strings.Repeat("x", 30_000), "<policy-violation"},
 	} {
 		x := loginComponent(t, s)
-		x.send(c.send)
-		if got := x.rest(); !strings.Contains(got, c.want) {
+		x.Send(c.send)
+		if got := x.Rest(); !strings.Contains(got, c.want) {
 			t.Errorf("stanza, %s: %q", c.name, got)
 		}
 	}
@@ -177,14 +177,14 @@ func TestComponentRefused(t *testing.T) {
 func TestComponentPresence(t *testing.T) {
 	s := componentServer(t)
 	c, alice := loginComponent(t, s), online(t, s, "alice", "x")
-	alice.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-	alice.want("type='result'")
-	alice.send("<presence type='subscribe' to='icq@" + gateway + "'/>")
-	c.want("type='subscribe'")
-	c.want("/>")
-	c.send("<presence type='subscribed' from='icq@" + gateway + "' to='alice@example.net'/><presence type='subscribe' from='icq@" + gateway + "' to='alice@example.net'/>")
-	alice.want("type='subscribed'")
-	alice.want("type='subscribe'")
-	c.send("<presence from='icq@" + gateway + "/r' to='alice@example.net'><show>away</show></presence>")
-	alice.want("<show>away</show>")
+	alice.Send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+	alice.Want("type='result'")
+	alice.Send("<presence type='subscribe' to='icq@" + gateway + "'/>")
+	c.Want("type='subscribe'")
+	c.Want("/>")
+	c.Send("<presence type='subscribed' from='icq@" + gateway + "' to='alice@example.net'/><presence type='subscribe' from='icq@" + gateway + "' to='alice@example.net'/>")
+	alice.Want("type='subscribed'")
+	alice.Want("type='subscribe'")
+	c.Send("<presence from='icq@" + gateway + "/r' to='alice@example.net'><show>away</show></presence>")
+	alice.Want("<show>away</show>")
 }

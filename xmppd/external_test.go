@@ -42,13 +42,13 @@ func clientCert(t *testing.T, ca *certs.Pair, o certs.Options) tls.Certificate {
 
 // external sends EXTERNAL for an address and returns the answer.
 func (c *client) external(authzid string) string {
-	c.t.Helper()
+	c.T.Helper()
 	text := "="
 	if authzid != "" {
 		text = base64.StdEncoding.EncodeToString([]byte(authzid))
 	}
-	c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>" + text + "</auth>")
-	return c.want("-sasl'/>", "</failure>")
+	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>" + text + "</auth>")
+	return c.Want("-sasl'/>", "</failure>")
 }
 
 func TestExternal(t *testing.T) {
@@ -84,7 +84,7 @@ func TestExternal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := dialTLS(t, direct, &tls.Config{Certificates: []tls.Certificate{tt.cert}})
-			if offered := strings.Contains(c.open(), "<mechanism>EXTERNAL</mechanism>"); offered != (tt.want != "") {
+			if offered := strings.Contains(c.Open(), "<mechanism>EXTERNAL</mechanism>"); offered != (tt.want != "") {
 				t.Fatalf("offered: %v", offered)
 			}
 			got := c.external(tt.authzid)
@@ -101,30 +101,27 @@ func TestExternal(t *testing.T) {
 				if !strings.Contains(got, "<success") {
 					t.Fatal(got)
 				}
-				c.open()
-				c.bind("r")
-				if c.jid != tt.want+"@"+domain+"/r" {
-					t.Errorf("bound %s", c.jid)
+				c.Open()
+				c.Bind("r")
+				if c.JID != tt.want+"@"+domain+"/r" {
+					t.Errorf("bound %s", c.JID)
 				}
 			}
 		})
 	}
 	t.Run("STARTTLS and resumption", func(t *testing.T) {
-		cfg := &tls.Config{
-			InsecureSkipVerify: true, ServerName: domain, ClientSessionCache: tls.NewLRUClientSessionCache(4),
-			Certificates: []tls.Certificate{clientCert(t, ca, certs.Options{Name: "x", Addresses: []string{"alice@" + domain}})},
-		}
+		sessions := tls.NewLRUClientSessionCache(4)
+		cert := clientCert(t, ca, certs.Options{Name: "x", Addresses: []string{"alice@" + domain}})
 		for _, resumed := range []bool{false, true} {
 			c := connect(t, plain)
-			if strings.Contains(c.open(), "EXTERNAL") {
+			if strings.Contains(c.Open(), "EXTERNAL") {
 				t.Error("EXTERNAL offered without TLS")
 			}
-			c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-			c.want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-			conn := tls.Client(c.conn, cfg)
-			c.conn, c.in = conn, nil
-			c.open()
-			if conn.ConnectionState().DidResume != resumed {
+			c.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+			c.Want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+			c.StartTLS(func(cfg *tls.Config) { cfg.ClientSessionCache, cfg.Certificates = sessions, []tls.Certificate{cert} })
+			c.Open()
+			if c.Conn.(*tls.Conn).ConnectionState().DidResume != resumed {
 				t.Errorf("resumed: %v", !resumed)
 			}
 			if got := c.external(""); !strings.Contains(got, "<success") {

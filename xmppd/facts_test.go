@@ -13,12 +13,12 @@ import (
 
 // ask sends an IQ and returns the answer. to may be empty.
 func (c *client) ask(typ, to, payload string) string {
-	c.t.Helper()
+	c.T.Helper()
 	if to != "" {
 		to = " to='" + to + "'"
 	}
-	c.send("<iq type='" + typ + "' id='ask'" + to + ">" + payload + "</iq>")
-	return c.sync()
+	c.Send("<iq type='" + typ + "' id='ask'" + to + ">" + payload + "</iq>")
+	return c.Sync()
 }
 
 func TestEntityTime(t *testing.T) {
@@ -97,8 +97,8 @@ func TestPrivateXML(t *testing.T) {
 	if got := c.ask("get", "", query("<a xmlns='b'/><c xmlns='d'/>")); !strings.Contains(got, "<not-acceptable") {
 		t.Errorf("two at a time: %s", got)
 	}
-	c.send("<iq type='set' id='p' xmlns:p='q'><query xmlns='jabber:iq:private'><p:a/></query></iq>")
-	if got := c.sync(); !strings.Contains(got, "type='error'") {
+	c.Send("<iq type='set' id='p' xmlns:p='q'><query xmlns='jabber:iq:private'><p:a/></query></iq>")
+	if got := c.Sync(); !strings.Contains(got, "type='error'") {
 		t.Errorf("a prefix declared outside: %s", got)
 	}
 }
@@ -138,15 +138,15 @@ func TestLastActivity(t *testing.T) {
 	if got := bob.ask("get", "alice@"+domain, ask); !strings.Contains(got, "<forbidden") {
 		t.Errorf("without a subscription: %s", got)
 	}
-	bob.send("<presence type='subscribe' to='alice@" + domain + "'/>")
-	alice.want("type='subscribe'")
-	alice.send("<presence type='subscribed' to='bob@" + domain + "'/>")
-	alice.sync()
+	bob.Send("<presence type='subscribe' to='alice@" + domain + "'/>")
+	alice.Want("type='subscribe'")
+	alice.Send("<presence type='subscribed' to='bob@" + domain + "'/>")
+	alice.Sync()
 	if got := bob.ask("get", "alice@"+domain, ask); !strings.Contains(got, "seconds='0'") {
 		t.Errorf("of somebody on line: %s", got)
 	}
-	alice.send("</stream:stream>")
-	alice.rest()
+	alice.Send("</stream:stream>")
+	alice.Rest()
 	// The end of the session is noted a moment after the stream's.
 	deadline := time.Now().Add(patience)
 	got := ""

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 )
@@ -15,10 +16,10 @@ func spoof(t *testing.T, f router.Faults) bool {
 	s := startServer(t, options{router: f})
 	victim := online(t, s, "alice", "a")
 	c := login(t, s, "carol", "c")
-	c.trySend("<message from='bob@" + domain + "/b' to='" + victim.jid + "' type='chat'><body>it's me, bob</body></message>")
-	c.trySend("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
-	c.want("id='p'", "</stream:stream>")
-	return strings.Contains(victim.sync(), "from='bob@")
+	c.TrySend("<message from='bob@" + domain + "/b' to='" + victim.JID + "' type='chat'><body>it's me, bob</body></message>")
+	c.TrySend("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+	c.Want("id='p'", "</stream:stream>")
+	return strings.Contains(victim.Sync(), "from='bob@")
 }
 
 func TestSpoofedFrom(t *testing.T) {
@@ -34,12 +35,12 @@ func TestConnectionLimit(t *testing.T) {
 	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Limits.Connections, c.ListenHTTP = 3, "127.0.0.1:0" }})
 	addr, _, web := s.Addrs()
 	first := online(t, s, "alice", "a")
-	connect(t, addr).open()
-	connect(t, addr).open()
-	if got := connect(t, addr).rest(); got != "" {
+	connect(t, addr).Open()
+	connect(t, addr).Open()
+	if got := connect(t, addr).Rest(); got != "" {
 		t.Errorf("the fourth connection got %q", got)
 	}
-	first.sync()
+	first.Sync()
 	resp, err := http.Get("http://" + web + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -58,10 +59,10 @@ func TestBytesAhead(t *testing.T) {
 	s := startServer(t, options{})
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	c.send(header + " <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFsaWNlAHBlbmNpbA==</auth>\n" +
+	c.Send(header + " <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFsaWNlAHBlbmNpbA==</auth>\n" +
 		header + "\n<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>\n" +
-		"<presence/>" + strings.Repeat(message("alice@"+domain+"/r", "to myself"), 50) + "</stream:stream>")
-	got := c.rest()
+		"<presence/>" + strings.Repeat(xmppraw.Message("alice@"+domain+"/r", "to myself"), 50) + "</stream:stream>")
+	got := c.Rest()
 	if n := strings.Count(got, "to myself"); n != 50 {
 		t.Errorf("%d of 50 messages came back; got %.1000q", n, got)
 	}
@@ -72,8 +73,8 @@ func TestWhiteSpaceKeepAlive(t *testing.T) {
 	for _, enter := range entrances() {
 		c := enter(t, s, "alice", "a")
 		for range 10 {
-			c.send(" \n")
+			c.Send(" \n")
 		}
-		c.sync()
+		c.Sync()
 	}
 }

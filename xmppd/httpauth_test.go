@@ -62,7 +62,7 @@ func TestHTTPSource(t *testing.T) {
 		s := startServer(t, options{cfg: withSource(t, p.URL, keys)})
 		addr, _, _ := s.Addrs()
 		c := connect(t, addr)
-		if f := c.open(); strings.Contains(f, "SCRAM") != (keys != "") || !strings.Contains(f, "<mechanism>PLAIN</mechanism>") {
+		if f := c.Open(); strings.Contains(f, "SCRAM") != (keys != "") || !strings.Contains(f, "<mechanism>PLAIN</mechanism>") {
 			t.Fatalf("offered with keys at %q: %q", keys, f)
 		}
 		mechs := []sasl.Mechanism{sasl.Plain}
@@ -71,23 +71,23 @@ func TestHTTPSource(t *testing.T) {
 		}
 		for _, mech := range mechs {
 			c := connect(t, addr)
-			c.open()
+			c.Open()
 			// alice is known here, but not to the source.
 			for _, wrong := range [][2]string{{"zoe", "wrong"}, {"alice", password}} {
-				if got := c.auth(mech, wrong[0], wrong[1]); !strings.Contains(got, "<not-authorized/>") {
+				if got := c.Auth(mech, wrong[0], wrong[1]); !strings.Contains(got, "<not-authorized/>") {
 					t.Errorf("%s of %s: %q", mech.Name, wrong[0], got)
 				}
 			}
-			if got := c.auth(mech, "Zoe", "opener"); got != "success" {
+			if got := c.Auth(mech, "Zoe", "opener"); got != "success" {
 				t.Fatalf("%s: %q", mech.Name, got)
 			}
-			c.open()
-			c.bind("r")
+			c.Open()
+			c.Bind("r")
 			// The account has a roster now.
-			c.send("<iq type='set' id='r1'><query xmlns='jabber:iq:roster'><item jid='alice@" + domain + "'/></query></iq>")
-			c.want("id='r1'")
-			c.send("<iq type='get' id='r2'><query xmlns='jabber:iq:roster'/></iq>")
-			if got := c.want("</iq>", "type='error'"); !strings.Contains(got, "alice@"+domain) {
+			c.Send("<iq type='set' id='r1'><query xmlns='jabber:iq:roster'><item jid='alice@" + domain + "'/></query></iq>")
+			c.Want("id='r1'")
+			c.Send("<iq type='get' id='r2'><query xmlns='jabber:iq:roster'/></iq>")
+			if got := c.Want("</iq>", "type='error'"); !strings.Contains(got, "alice@"+domain) {
 				t.Errorf("roster: %q", got)
 			}
 		}
@@ -113,15 +113,15 @@ func TestCloseWhileLoggingIn(t *testing.T) {
 	}})
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	c.open()
-	c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHpvZQBvcGVuZXI=</auth>")
+	c.Open()
+	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHpvZQBvcGVuZXI=</auth>")
 	<-asked
 	done := make(chan error, 1)
 	go func() { done <- s.Close() }()
-	if got := c.rest(); !strings.Contains(got, "<system-shutdown ") {
+	if got := c.Rest(); !strings.Contains(got, "<system-shutdown ") {
 		t.Errorf("told at shutdown: %q", got)
 	}
-	_ = c.conn.Close()
+	_ = c.Conn.Close()
 	select {
 	case err := <-done:
 		if err != nil {
@@ -149,19 +149,19 @@ func TestHTTPSourceDead(t *testing.T) {
 	first := make([]*client, 5) // as many failures in a row as it takes to stop asking
 	for i := range first {
 		first[i] = connect(t, addr)
-		first[i].open()
-		first[i].send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHpvZQBvcGVuZXI=</auth>")
+		first[i].Open()
+		first[i].Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHpvZQBvcGVuZXI=</auth>")
 	}
 	for _, c := range first {
-		if got := c.want("</failure>"); !strings.Contains(got, "<temporary-auth-failure/>") {
+		if got := c.Want("</failure>"); !strings.Contains(got, "<temporary-auth-failure/>") {
 			t.Errorf("a source that says nothing: %q", got)
 		}
 	}
 	begin := time.Now()
 	for range 20 {
 		c := connect(t, addr)
-		c.open()
-		if got := c.auth(sasl.Plain, "zoe", "opener"); !strings.Contains(got, "<temporary-auth-failure/>") {
+		c.Open()
+		if got := c.Auth(sasl.Plain, "zoe", "opener"); !strings.Contains(got, "<temporary-auth-failure/>") {
 			t.Errorf("a source that is not asked: %q", got)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"mellium.im/sasl"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 )
@@ -23,9 +24,7 @@ func connectFrom(t *testing.T, ip, addr string) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t, conn: conn}
-	t.Cleanup(func() { _ = c.conn.Close() })
-	return c
+	return &client{xmppraw.New(t, conn)}
 }
 
 // metrics reads what the server counts.
@@ -54,15 +53,15 @@ func TestRegistrationLimit(t *testing.T) {
 	addr, _, _ := s.Addrs()
 	for i, want := range []string{"type='result'", "<conflict ", "<resource-constraint "} {
 		c := connectFrom(t, "127.0.0.1", addr)
-		c.open()
-		c.send("<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>newcomer</username><password>x</password></query></iq>")
-		if got := c.want("</iq>", "id='r'/>"); !strings.Contains(got, want) {
+		c.Open()
+		c.Send("<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>newcomer</username><password>x</password></query></iq>")
+		if got := c.Want("</iq>", "id='r'/>"); !strings.Contains(got, want) {
 			t.Errorf("attempt %d: %q, want %s", i, got, want)
 		}
 	}
 	c := connectFrom(t, "127.0.0.2", addr)
-	c.open()
-	if got := c.auth(sasl.ScramSha256, "newcomer", "x"); got != "success" {
+	c.Open()
+	if got := c.Auth(sasl.ScramSha256, "newcomer", "x"); got != "success" {
 		t.Error(got)
 	}
 }
@@ -75,10 +74,10 @@ func TestUncountedGuess(t *testing.T) {
 		}})
 		addr, _, _ := s.Addrs()
 		c := connect(t, addr)
-		c.open()
+		c.Open()
 		var got string
 		for range 3 {
-			got = c.auth(sasl.ScramSha256, "alice", "wrong")
+			got = c.Auth(sasl.ScramSha256, "alice", "wrong")
 		}
 		if unseen := strings.Contains(got, "<temporary-auth-failure/>"); unseen == bug {
 			t.Errorf("with the bug %v, the third guess was answered %q", bug, got)
@@ -95,9 +94,9 @@ func TestLoginLimits(t *testing.T) {
 	try := func(ip string, mech sasl.Mechanism, user, pw string) string {
 		t.Helper()
 		c := connectFrom(t, ip, addr)
-		c.open()
-		got := c.auth(mech, user, pw)
-		_ = c.conn.Close()
+		c.Open()
+		got := c.Auth(mech, user, pw)
+		_ = c.Conn.Close()
 		return got
 	}
 	for range 10 {
@@ -139,24 +138,24 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}})
 	addr, _, _ := s.Addrs()
 	first := connectFrom(t, "127.0.0.3", addr)
-	first.open()
-	connectFrom(t, "127.0.0.3", addr).open()
-	if got := connectFrom(t, "127.0.0.3", addr).rest(); got != "" {
+	first.Open()
+	connectFrom(t, "127.0.0.3", addr).Open()
+	if got := connectFrom(t, "127.0.0.3", addr).Rest(); got != "" {
 		t.Errorf("the third connection got %q", got)
 	}
-	connectFrom(t, "127.0.0.4", addr).open()
+	connectFrom(t, "127.0.0.4", addr).Open()
 	for i := range 6 {
 		c := connectFrom(t, "127.0.0.5", addr)
 		if i == 5 {
-			if got := c.rest(); got != "" {
+			if got := c.Rest(); got != "" {
 				t.Errorf("the sixth connection within a minute got %q", got)
 			}
 			break
 		}
-		c.open()
-		c.send("</stream:stream>")
-		c.rest()
-		_ = c.conn.Close()
+		c.Open()
+		c.Send("</stream:stream>")
+		c.Rest()
+		_ = c.Conn.Close()
 		waitFor(t, func() bool { return strings.Contains(metrics(t, s), "xmppd_connections 3\n") })
 	}
 	got := metrics(t, s)
@@ -172,18 +171,18 @@ func bindAs(t *testing.T, s *xmppd.Server, user, resource string) (*client, stri
 	t.Helper()
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	c.open()
-	if got := c.auth(sasl.ScramSha256, user, password); got != "success" {
+	c.Open()
+	if got := c.Auth(sasl.ScramSha256, user, password); got != "success" {
 		t.Fatal(got)
 	}
-	c.open()
+	c.Open()
 	return c, c.bindAgain(resource)
 }
 
 func (c *client) bindAgain(resource string) string {
-	c.t.Helper()
-	c.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>")
-	return c.want("</iq>")
+	c.T.Helper()
+	c.Send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>")
+	return c.Want("</iq>")
 }
 
 func TestSessionsPerAccount(t *testing.T) {
@@ -198,8 +197,8 @@ func TestSessionsPerAccount(t *testing.T) {
 		t.Errorf("a resource that is bound already: %q", got)
 	}
 	bindAs(t, s, "bob", "a")
-	a.send("</stream:stream>")
-	a.rest()
+	a.Send("</stream:stream>")
+	a.Rest()
 	if _, got := bindAs(t, s, "alice", "d"); !strings.Contains(got, "/d</jid>") {
 		t.Errorf("after one has gone: %q", got)
 	}
@@ -218,8 +217,8 @@ func TestConflictPolicies(t *testing.T) {
 				t.Errorf("another resource: %q", got)
 			}
 		}
-		first.sync()
-		second.sync()
+		first.Sync()
+		second.Sync()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 )
@@ -31,14 +32,14 @@ func TestLogin(t *testing.T) {
 				}
 				c := connect(t, addr)
 				if mode == "direct" {
-					c.startTLS()
+					c.StartTLS()
 				}
-				features := c.open()
+				features := c.Open()
 				if mode == "starttls" {
-					c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-					c.want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-					c.startTLS()
-					features = c.open()
+					c.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+					c.Want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+					c.StartTLS()
+					features = c.Open()
 				}
 				if !strings.Contains(features, "<mechanism>"+mech.Name+"</mechanism>") {
 					t.Fatalf("not offered in %q", features)
@@ -47,22 +48,22 @@ func TestLogin(t *testing.T) {
 					t.Fatalf("STARTTLS offered inside TLS: %q", features)
 				}
 				for _, wrong := range [][2]string{{"alice", "wrong"}, {"nobody", password}} {
-					if got := c.auth(mech, wrong[0], wrong[1]); !strings.Contains(got, "<not-authorized/>") {
+					if got := c.Auth(mech, wrong[0], wrong[1]); !strings.Contains(got, "<not-authorized/>") {
 						t.Fatalf("login of %s with %q: %q", wrong[0], wrong[1], got)
 					}
 				}
-				if got := c.auth(mech, "alice", password); got != "success" {
+				if got := c.Auth(mech, "alice", password); got != "success" {
 					t.Fatal(got)
 				}
-				if features := c.open(); !strings.Contains(features, "xmpp-bind") {
+				if features := c.Open(); !strings.Contains(features, "xmpp-bind") {
 					t.Fatalf("no binding in %q", features)
 				}
-				c.bind("r-" + mode)
-				if want := "alice@" + domain + "/r-" + mode; c.jid != want {
-					t.Fatalf("bound %q, want %q", c.jid, want)
+				c.Bind("r-" + mode)
+				if want := "alice@" + domain + "/r-" + mode; c.JID != want {
+					t.Fatalf("bound %q, want %q", c.JID, want)
 				}
-				c.send("</stream:stream>")
-				if got := c.rest(); got != "</stream:stream>" {
+				c.Send("</stream:stream>")
+				if got := c.Rest(); got != "</stream:stream>" {
 					t.Fatalf("end of the stream: %q", got)
 				}
 			})
@@ -76,22 +77,22 @@ func TestWhiteSpaceBehindStartTLS(t *testing.T) {
 	addr, _, _ := s.Addrs()
 	for _, late := range []string{"", "\n", " \t\r\n"} {
 		c := connect(t, addr)
-		c.open()
-		c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\r\n")
-		c.want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-		c.send(late)
-		c.startTLS()
-		c.open()
-		if got := c.auth(sasl.ScramSha256, "alice", password); got != "success" {
+		c.Open()
+		c.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\r\n")
+		c.Want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+		c.Send(late)
+		c.StartTLS()
+		c.Open()
+		if got := c.Auth(sasl.ScramSha256, "alice", password); got != "success" {
 			t.Errorf("login after %q ahead of TLS: %q", late, got)
 		}
 	}
 	c := connect(t, addr)
-	c.open()
-	c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-	c.want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-	c.trySend("\n" + header)
-	if got := c.rest(); strings.Contains(got, "<stream:") {
+	c.Open()
+	c.Send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	c.Want("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	c.TrySend("\n" + header)
+	if got := c.Rest(); strings.Contains(got, "<stream:") {
 		t.Errorf("clear text ahead of TLS got an answer: %q", got)
 	}
 }
@@ -126,10 +127,10 @@ func TestNoLoginWithoutTLS(t *testing.T) {
 	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.InsecurePlaintext = false }})
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	if f := c.open(); strings.Contains(f, "mechanism") || !strings.Contains(f, "<required/>") {
+	if f := c.Open(); strings.Contains(f, "mechanism") || !strings.Contains(f, "<required/>") {
 		t.Fatalf("features before TLS: %q", f)
 	}
-	if got := c.auth(sasl.Plain, "alice", password); !strings.Contains(got, "<encryption-required/>") {
+	if got := c.Auth(sasl.Plain, "alice", password); !strings.Contains(got, "<encryption-required/>") {
 		t.Fatalf("PLAIN without TLS: %q", got)
 	}
 }
@@ -139,12 +140,12 @@ func headerFrom(t *testing.T, f c2s.Faults) (ok bool) {
 	s := startServer(t, options{c2s: f})
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	c.open()
-	if got := c.auth(sasl.ScramSha256, "alice", password); got != "success" {
+	c.Open()
+	if got := c.Auth(sasl.ScramSha256, "alice", password); got != "success" {
 		t.Fatal(got)
 	}
-	c.send(strings.Replace(header, " to=", " from='bob@"+domain+"' to=", 1))
-	got := c.want("</stream:features>", "</stream:error>")
+	c.Send(strings.Replace(header, " to=", " from='bob@"+domain+"' to=", 1))
+	got := c.Want("</stream:features>", "</stream:error>")
 	return strings.Contains(got, "<invalid-from ")
 }
 
@@ -163,22 +164,22 @@ func TestResourceConflict(t *testing.T) {
 	for name, enter := range entrances() {
 		t.Run(name, func(t *testing.T) {
 			old := enter(t, s, "dn1", "store")
-			old.send("<presence/>")
-			old.sync()
-			watcher.want("from='dn1@" + domain + "/store'")
+			old.Send("<presence/>")
+			old.Sync()
+			watcher.Want("from='dn1@" + domain + "/store'")
 			now := enter(t, s, "dn1", "store")
-			if got := old.rest(); !strings.Contains(got, "<conflict ") {
+			if got := old.Rest(); !strings.Contains(got, "<conflict ") {
 				t.Fatalf("the old stream ended with %q", got)
 			}
-			now.send("<presence><status>new</status></presence>")
-			now.sync()
+			now.Send("<presence><status>new</status></presence>")
+			now.Sync()
 			// The old one's end must not come behind the new one's presence.
-			if got := watcher.want("<status>new</status>"); !strings.Contains(got, "unavailable") {
+			if got := watcher.Want("<status>new</status>"); !strings.Contains(got, "unavailable") {
 				t.Fatalf("the old session's end was not announced: %q", got)
 			}
-			watcher.send(message(now.jid, "hello"))
-			now.want("hello")
-			if more := watcher.sync(); strings.Contains(more, "unavailable") {
+			watcher.Send(xmppraw.Message(now.JID, "hello"))
+			now.Want("hello")
+			if more := watcher.Sync(); strings.Contains(more, "unavailable") {
 				t.Fatalf("the new session was declared unavailable: %q", more)
 			}
 		})
@@ -189,26 +190,26 @@ func TestBindErrors(t *testing.T) {
 	s := startServer(t, options{})
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	c.open()
-	c.auth(sasl.ScramSha256, "alice", password)
-	c.open()
-	c.send("<iq type='set' id='long'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + strings.Repeat("x", 2000) + "</resource></bind></iq>")
-	if got := c.want("</iq>"); !strings.Contains(got, "id='long'") || !strings.Contains(got, "type='error'") || !strings.Contains(got, "<bad-request ") {
+	c.Open()
+	c.Auth(sasl.ScramSha256, "alice", password)
+	c.Open()
+	c.Send("<iq type='set' id='long'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + strings.Repeat("x", 2000) + "</resource></bind></iq>")
+	if got := c.Want("</iq>"); !strings.Contains(got, "id='long'") || !strings.Contains(got, "type='error'") || !strings.Contains(got, "<bad-request ") {
 		t.Fatalf("answer to a resource that is too long: %q", got)
 	}
-	c.send("<iq type='set' id='b2'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
-	if got := c.want("</iq>"); !strings.Contains(got, "<jid>alice@"+domain+"/") {
+	c.Send("<iq type='set' id='b2'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+	if got := c.Want("</iq>"); !strings.Contains(got, "<jid>alice@"+domain+"/") {
 		t.Fatalf("binding without a wish: %q", got)
 	}
-	c.send("<iq type='set' id='b3'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
-	if got := c.want("</iq>"); !strings.Contains(got, "id='b3'") || !strings.Contains(got, "type='cancel'") || !strings.Contains(got, "<not-allowed ") {
+	c.Send("<iq type='set' id='b3'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+	if got := c.Want("</iq>"); !strings.Contains(got, "id='b3'") || !strings.Contains(got, "type='cancel'") || !strings.Contains(got, "<not-allowed ") {
 		t.Fatalf("second binding: %q", got)
 	}
-	c.send("<iq type='set' id='s1'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>")
-	if got := c.want("id='s1'"); !strings.Contains(got, "type='result'") {
+	c.Send("<iq type='set' id='s1'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>")
+	if got := c.Want("id='s1'"); !strings.Contains(got, "type='result'") {
 		t.Fatalf("session of RFC 3921: %q", got)
 	}
-	c.sync() // nothing of this has harmed the stream
+	c.Sync() // nothing of this has harmed the stream
 }
 
 func TestShutdown(t *testing.T) {
@@ -216,15 +217,15 @@ func TestShutdown(t *testing.T) {
 	bound := online(t, s, "alice", "a")
 	addr, _, _ := s.Addrs()
 	fresh := connect(t, addr)
-	fresh.open()
+	fresh.Open()
 	begin := time.Now()
 	done := make(chan error, 1)
 	go func() { done <- s.Close() }()
 	for _, c := range []*client{bound, fresh} {
-		if got := c.rest(); !strings.Contains(got, "<system-shutdown ") || !strings.HasSuffix(got, "</stream:stream>") {
+		if got := c.Rest(); !strings.Contains(got, "<system-shutdown ") || !strings.HasSuffix(got, "</stream:stream>") {
 			t.Errorf("told at shutdown: %q", got)
 		}
-		_ = c.conn.Close()
+		_ = c.Conn.Close()
 	}
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -239,6 +240,6 @@ func connectAndAuth(t *testing.T, s *xmppd.Server, user string) string {
 	t.Helper()
 	addr, _, _ := s.Addrs()
 	c := connect(t, addr)
-	c.open()
-	return c.auth(sasl.ScramSha256, user, password)
+	c.Open()
+	return c.Auth(sasl.ScramSha256, user, password)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -19,9 +20,9 @@ func TestOffline(t *testing.T) {
 	alice := online(t, s, "alice", "a")
 	login(t, s, "carol", "deaf") // bound, but not available
 	for i := range 300 {
-		alice.send(fmt.Sprintf("<message type='chat' to='carol@%s' id='m%d'><body>%s</body></message>", domain, i, strings.Repeat("x", i)))
+		alice.Send(fmt.Sprintf("<message type='chat' to='carol@%s' id='m%d'><body>%s</body></message>", domain, i, strings.Repeat("x", i)))
 	}
-	if got := alice.sync(); strings.Contains(got, "error") {
+	if got := alice.Sync(); strings.Contains(got, "error") {
 		t.Fatalf("the sender got %s", got)
 	}
 	if err := s.Close(); err != nil {
@@ -29,16 +30,16 @@ func TestOffline(t *testing.T) {
 	}
 	s = serve(t, o)
 	carol := login(t, s, "carol", "1")
-	carol.send("<presence/>")
+	carol.Send("<presence/>")
 	for i := range 300 {
-		got := carol.want("</message>")
+		got := carol.Want("</message>")
 		if !strings.Contains(got, fmt.Sprintf(" id='m%d'", i)) || !strings.Contains(got, "<delay xmlns='urn:xmpp:delay' from='"+domain+"' stamp='") || !strings.Contains(got, " from='alice@"+domain+"/a'") {
 			t.Fatalf("message %d: %s", i, got)
 		}
 	}
 	for _, c := range []*client{online(t, s, "carol", "2"), carol} {
-		c.send("<presence><priority>-1</priority></presence><presence/>")
-		if got := c.sync(); strings.Contains(got, "<message") {
+		c.Send("<presence><priority>-1</priority></presence><presence/>")
+		if got := c.Sync(); strings.Contains(got, "<message") {
 			t.Errorf("delivered again: %s", got)
 		}
 	}
@@ -51,29 +52,29 @@ func TestOfflineRace(t *testing.T) {
 	const n = 250
 	for round := range 3 {
 		for i := range n {
-			alice.send(message("carol@"+domain, fmt.Sprintf("b%d.", i)))
+			alice.Send(xmppraw.Message("carol@"+domain, fmt.Sprintf("b%d.", i)))
 		}
-		alice.sync()
+		alice.Sync()
 		one, two := login(t, s, "carol", "1"), login(t, s, "carol", "2")
 		var wg sync.WaitGroup
 		for _, c := range []*client{one, two} {
-			wg.Go(func() { c.trySend("<presence/>") })
+			wg.Go(func() { c.TrySend("<presence/>") })
 		}
 		wg.Wait()
 		got := ""
 		for end := time.Now().Add(patience); strings.Count(got, "</message>") < n && time.Now().Before(end); {
-			got += one.sync() + two.sync()
+			got += one.Sync() + two.Sync()
 		}
-		got += one.sync() + two.sync()
+		got += one.Sync() + two.Sync()
 		for i := range n {
 			if c := strings.Count(got, fmt.Sprintf(">b%d.<", i)); c != 1 {
 				t.Fatalf("round %d: message %d came %d times", round, i, c)
 			}
 		}
-		one.send("</stream:stream>")
-		one.rest()
-		two.send("</stream:stream>")
-		two.rest()
+		one.Send("</stream:stream>")
+		one.Rest()
+		two.Send("</stream:stream>")
+		two.Rest()
 	}
 }
 
@@ -81,20 +82,20 @@ func TestOfflineRefuses(t *testing.T) {
 	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Modules.Offline.Messages = 2 }})
 	alice := online(t, s, "alice", "a")
 	for i, want := range []string{"", "", "service-unavailable"} {
-		alice.send(message("carol@"+domain, "x"))
-		if got := alice.sync(); strings.Contains(got, "type='error'") != (want != "") || !strings.Contains(got, want) {
+		alice.Send(xmppraw.Message("carol@"+domain, "x"))
+		if got := alice.Sync(); strings.Contains(got, "type='error'") != (want != "") || !strings.Contains(got, want) {
 			t.Errorf("message %d: %s", i, got)
 		}
 	}
-	alice.send("<iq type='get' id='1' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
-	if got := alice.sync(); !strings.Contains(got, "<feature var='msgoffline'/>") {
+	alice.Send("<iq type='get' id='1' to='" + domain + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+	if got := alice.Sync(); !strings.Contains(got, "<feature var='msgoffline'/>") {
 		t.Errorf("not announced: %s", got)
 	}
 	// Off: as before.
 	s = startServer(t, options{cfg: func(c *xmppd.Config) { c.Modules.Disable = []string{"offline"} }})
 	alice = online(t, s, "alice", "a")
-	alice.send(message("carol@"+domain, "x"))
-	if got := alice.sync(); !strings.Contains(got, "service-unavailable") {
+	alice.Send(xmppraw.Message("carol@"+domain, "x"))
+	if got := alice.Sync(); !strings.Contains(got, "service-unavailable") {
 		t.Errorf("switched off: %s", got)
 	}
 }
@@ -110,16 +111,16 @@ func TestOfflineAfterDeath(t *testing.T) {
 		if sent == 3000 {
 			t.Fatal("the queue takes everything")
 		}
-		alice.send(fmt.Sprintf("<message type='chat' to='bob@%s' id='m%d'><body>%s</body></message>", domain, sent, body))
-		alice.send("<message to='" + bob.jid + "' id='d'><op xmlns='urn:x'/><no-store xmlns='urn:xmpp:hints'/></message>")
-		ended = strings.Contains(alice.sync(), "type='error' id='d'")
+		alice.Send(fmt.Sprintf("<message type='chat' to='bob@%s' id='m%d'><body>%s</body></message>", domain, sent, body))
+		alice.Send("<message to='" + bob.JID + "' id='d'><op xmlns='urn:x'/><no-store xmlns='urn:xmpp:hints'/></message>")
+		ended = strings.Contains(alice.Sync(), "type='error' id='d'")
 	}
-	bob.mayCut = true
-	got := ids(bob.rest())
+	bob.MayCut = true
+	got := ids(bob.Rest())
 	again := login(t, s, "bob", "b2")
-	again.send("<presence/>")
+	again.Send("<presence/>")
 	for end := time.Now().Add(patience); len(got) < sent && time.Now().Before(end); {
-		got = append(got, ids(again.sync())...)
+		got = append(got, ids(again.Sync())...)
 	}
 	seen := map[string]int{}
 	for _, id := range got {
@@ -139,31 +140,31 @@ func TestOfflineUnacknowledged(t *testing.T) {
 	alice := online(t, s, "alice", "a")
 	first := online(t, s, "carol", "0")
 	befriend(t, alice, first)
-	first.send("</stream:stream>")
-	first.rest()
-	alice.want("type='unavailable'")
+	first.Send("</stream:stream>")
+	first.Rest()
+	alice.Want("type='unavailable'")
 	for i := range 4 {
-		alice.send(message("carol@"+domain, fmt.Sprint(i)))
+		alice.Send(xmppraw.Message("carol@"+domain, fmt.Sprint(i)))
 	}
-	alice.sync()
+	alice.Sync()
 	carol := enable(login(t, s, "carol", "1"), "max='1'")
-	carol.send("<presence/>")
-	carol.want("<body>3</body>")
-	alice.send(message("carol@"+domain, "4"))
-	carol.want("<body>4</body>")
-	carol.send("<a xmlns='" + nsSM + "' h='4'/>") // two of presence, "0", "1"
-	carol.sync()
-	_ = carol.conn.Close()
-	alice.want("type='unavailable'")
+	carol.Send("<presence/>")
+	carol.Want("<body>3</body>")
+	alice.Send(xmppraw.Message("carol@"+domain, "4"))
+	carol.Want("<body>4</body>")
+	carol.Send("<a xmlns='" + nsSM + "' h='4'/>") // two of presence, "0", "1"
+	carol.Sync()
+	_ = carol.Conn.Close()
+	alice.Want("type='unavailable'")
 	next := login(t, s, "carol", "2")
-	next.send("<presence/>")
-	got := next.want("<body>4</body>")
+	next.Send("<presence/>")
+	got := next.Want("<body>4</body>")
 	for i, want := range []int{0, 0, 1, 1, 1} {
 		if n := strings.Count(got, fmt.Sprintf("<body>%d</body>", i)); n != want {
 			t.Errorf("message %d came %d times: %s", i, n, got)
 		}
 	}
-	if got := online(t, s, "carol", "3").sync(); strings.Contains(got, "<message") {
+	if got := online(t, s, "carol", "3").Sync(); strings.Contains(got, "<message") {
 		t.Errorf("came again: %s", got)
 	}
 }

@@ -38,16 +38,16 @@ func sendMany(c *client, to string, n, size int) {
 	for i := range n {
 		fmt.Fprintf(&b, "<message to='%s' type='chat' id='%d'><body>%s</body></message>", to, i, strings.Repeat("x", size))
 	}
-	c.send(b.String())
+	c.Send(b.String())
 }
 
 // arrival is how long it takes until message n-1 of a flood is there, which shows that all are.
 func arrival(t *testing.T, from, to *client, n, size int) time.Duration {
 	t.Helper()
 	begin := time.Now()
-	sendMany(from, to.jid, n, size)
+	sendMany(from, to.JID, n, size)
 	for i := range n {
-		to.want(fmt.Sprintf("id='%d'", i))
+		to.Want(fmt.Sprintf("id='%d'", i))
 	}
 	return time.Since(begin)
 }
@@ -88,10 +88,10 @@ func TestNoPaceIsSeen(t *testing.T) {
 	}, c2s: c2s.Faults{NoPace: true}})
 	alice, bob := login(t, s, "alice", "x"), login(t, s, "bob", "x")
 	arrival(t, alice, bob, 50, piece)
-	alice.send("<message id='late' to='" + bob.jid + "'>")
+	alice.Send("<message id='late' to='" + bob.JID + "'>")
 	time.Sleep(1500 * time.Millisecond) // longer than a stanza may take
-	alice.send("</message>")
-	bob.want("id='late'")
+	alice.Send("</message>")
+	bob.Want("id='late'")
 	if n := counter(t, s, `xmppd_pauses_total{limit="stanzas"}`); n != 0 {
 		t.Errorf("%d pauses", n)
 	}
@@ -128,13 +128,13 @@ func TestOtherRates(t *testing.T) {
 func TestPausedStreamEnds(t *testing.T) {
 	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Limits.BytesPerSecond, c.Limits.BurstSeconds = 100, 1 }})
 	alice, bob := login(t, s, "alice", "x"), login(t, s, "bob", "x")
-	sendMany(alice, bob.jid, 1, piece) // 40 s worth
-	bob.want("id='0'")
+	sendMany(alice, bob.JID, 1, piece) // 40 s worth
+	bob.Want("id='0'")
 	begin := time.Now()
 	if err := s.Accounts().Delete(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}
-	alice.want("</stream:stream>")
+	alice.Want("</stream:stream>")
 	if d := time.Since(begin); d > 5*time.Second {
 		t.Errorf("took %v", d)
 	}
@@ -147,7 +147,7 @@ func TestSlowStanza(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := login(t, s, "alice", "x")
 			before := counter(t, s, "xmppd_unfinished_stanzas_total")
-			c.send("<message to='bob@example.net'><body>")
+			c.Send("<message to='bob@example.net'><body>")
 			stop := make(chan bool)
 			stopped := make(chan bool)
 			go func() {
@@ -155,14 +155,14 @@ func TestSlowStanza(t *testing.T) {
 				for tick := time.NewTicker(50 * time.Millisecond); drip; {
 					select {
 					case <-tick.C:
-						_, _ = c.conn.Write([]byte("x")) // fails once the stream has ended
+						_, _ = c.Conn.Write([]byte("x")) // fails once the stream has ended
 					case <-stop:
 						tick.Stop()
 						return
 					}
 				}
 			}()
-			c.want("policy-violation")
+			c.Want("policy-violation")
 			close(stop)
 			<-stopped
 			if counter(t, s, "xmppd_unfinished_stanzas_total") != before+1 {
@@ -172,7 +172,7 @@ func TestSlowStanza(t *testing.T) {
 	}
 	t.Run("idle", func(t *testing.T) { // silence between stanzas is nobody's fault
 		c := login(t, s, "carol", "x")
-		c.send("<presence/> ")
+		c.Send("<presence/> ")
 		time.Sleep(1500 * time.Millisecond) // longer than a stanza may take
 		arrival(t, c, c, 1, 10)
 	})

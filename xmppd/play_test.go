@@ -98,7 +98,7 @@ func (p *play) line(line string) {
 	}
 	switch what {
 	case ">":
-		a.send(text)
+		a.Send(text)
 		a.spoke = true
 	case "<":
 		after, ok := p.await(a, text)
@@ -121,10 +121,10 @@ func (p *play) line(line string) {
 		a.heard = ""
 	case "cut", "end":
 		if what == "end" {
-			a.send("</stream:stream>")
-			a.rest()
+			a.Send("</stream:stream>")
+			a.Rest()
 		}
-		_ = a.conn.Close()
+		_ = a.Conn.Close()
 		delete(p.clients, who)
 		p.left = true
 	default:
@@ -162,17 +162,16 @@ func (p *play) hear(a *actor) {
 }
 
 func (a *actor) catchUp() {
-	a.t.Helper()
+	a.T.Helper()
 	a.spoke = false
 	if a.address == "" {
-		got, _, _ := strings.Cut(a.sync(), "<iq type='result' id='sync'")
-		a.heard += got
+		a.heard += a.Sync()
 		return
 	}
-	a.send("<iq type='get' id='sync' from='" + a.address + "' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
-	got, _, _ := strings.Cut(a.want("id='sync'"), "<iq type='result' id='sync'")
+	a.Send("<iq type='get' id='sync' from='" + a.address + "' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
+	got, _, _ := strings.Cut(a.Want("id='sync'"), "<iq type='result' id='sync'")
 	a.heard += got
-	a.want("/>")
+	a.Want("/>")
 }
 
 // await hears until a text comes: what follows the end of a connection has no other sign.

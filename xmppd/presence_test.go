@@ -25,18 +25,18 @@ func flood(t *testing.T, f im.Faults, wait time.Duration) (got int, last bool, s
 	for i := range 1000 {
 		fmt.Fprintf(&all, "<presence><status>%03d</status></presence>", i)
 	}
-	a.send(all.String())
-	a.sync()
+	a.Send(all.String())
+	a.Sync()
 	seen := ""
 	for end := time.Now().Add(wait); time.Now().Before(end) && !last; {
-		seen += watcher.sync()
+		seen += watcher.Sync()
 		last = strings.Contains(seen, "<status>999</status>")
 	}
 	if last {
 		// Nothing is owed any more, and going off line needs no permission.
-		a.send("<presence type='unavailable'/>")
-		a.sync()
-		has(t, "going off line", watcher.sync(), "from='"+a.jid+"' type='unavailable'")
+		a.Send("<presence type='unavailable'/>")
+		a.Sync()
+		has(t, "going off line", watcher.Sync(), "from='"+a.JID+"' type='unavailable'")
 	}
 	return strings.Count(seen, "<status>"), last, s
 }
@@ -68,9 +68,9 @@ func TestPresenceRate(t *testing.T) {
 func TestPresenceRateSparesGroups(t *testing.T) {
 	s := startServer(t, options{cfg: func(c *xmppd.Config) { c.Presence.PerMinute = 1 }})
 	dn1, dn2 := online(t, s, "dn1", "a"), online(t, s, "dn2", "a")
-	dn1.send("<presence><status>1</status></presence><presence><status>2</status></presence>")
-	dn1.sync()
-	has(t, "another member", dn2.sync(), "<status>1</status>", "<status>2</status>")
+	dn1.Send("<presence><status>1</status></presence><presence><status>2</status></presence>")
+	dn1.Sync()
+	has(t, "another member", dn2.Sync(), "<status>1</status>", "<status>2</status>")
 }
 
 // TestDirectedPresenceLimit: so many addresses, and no more until some are given back.
@@ -90,8 +90,8 @@ func TestDirectedPresenceLimit(t *testing.T) {
 		if tt.typ != "" {
 			typ = " type='" + tt.typ + "'"
 		}
-		a.send("<presence to='" + tt.to + "@" + domain + "'" + typ + "/>")
-		if got := a.sync(); strings.Contains(got, "<resource-constraint ") != (tt.want != "") {
+		a.Send("<presence to='" + tt.to + "@" + domain + "'" + typ + "/>")
+		if got := a.Sync(); strings.Contains(got, "<resource-constraint ") != (tt.want != "") {
 			t.Errorf("%+v: %q", tt, got)
 		}
 	}
@@ -108,17 +108,17 @@ func TestSubscriptionRequestsAreBounded(t *testing.T) {
 	a := login(t, s, "alice", "a")
 	roster(a)
 	for i := range 5 {
-		a.send(fmt.Sprintf("<presence type='subscribe' to='x%d@%s'/>", i, domain))
+		a.Send(fmt.Sprintf("<presence type='subscribe' to='x%d@%s'/>", i, domain))
 	}
-	if got := a.sync(); strings.Count(got, "<resource-constraint ") != 2 {
+	if got := a.Sync(); strings.Count(got, "<resource-constraint ") != 2 {
 		t.Errorf("five requests of three: %q", got)
 	}
 	g := loginComponent(t, s)
 	for i := range 8 {
-		g.send(fmt.Sprintf("<presence type='subscribe' from='x%d@%s' to='bob@%s'/>", i, gateway, domain))
+		g.Send(fmt.Sprintf("<presence type='subscribe' from='x%d@%s' to='bob@%s'/>", i, gateway, domain))
 	}
-	g.send("<iq type='get' id='sync' from='" + gateway + "' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
-	if got := g.want("id='sync'"); strings.Count(got, "type='unsubscribed'") != 2 {
+	g.Send("<iq type='get' id='sync' from='" + gateway + "' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
+	if got := g.Want("id='sync'"); strings.Count(got, "type='unsubscribed'") != 2 {
 		t.Errorf("eight requests of six: %q", got)
 	}
 }
@@ -128,12 +128,12 @@ func TestPresencePolicyReloads(t *testing.T) {
 	var cfg xmppd.Config
 	s := startServer(t, options{cfg: func(c *xmppd.Config) { cfg = *c }})
 	a := login(t, s, "alice", "a")
-	a.send("<presence to='bob@" + domain + "'/>")
-	hasNot(t, "directed presence", a.sync(), "<policy-violation ")
+	a.Send("<presence to='bob@" + domain + "'/>")
+	hasNot(t, "directed presence", a.Sync(), "<policy-violation ")
 	cfg.Presence.Directed = false
 	if err := s.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	a.send("<presence to='bob@" + domain + "'/>")
-	has(t, "directed presence, switched off", a.sync(), "<policy-violation ")
+	a.Send("<presence to='bob@" + domain + "'/>")
+	has(t, "directed presence, switched off", a.Sync(), "<policy-violation ")
 }

@@ -76,8 +76,8 @@ func TestReload(t *testing.T) {
 	look := func() (name, features string, c *client) {
 		t.Helper()
 		c = dialTLS(t, addr, tickets)
-		features = c.open()
-		return c.conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName, features, c
+		features = c.Open()
+		return c.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName, features, c
 	}
 	name, features, old := look()
 	if name != "first" || strings.Contains(features, "SCRAM") || strings.Contains(features, "iq-register") {
@@ -124,13 +124,13 @@ func TestReload(t *testing.T) {
 		t.Errorf("log: %s", got)
 	}
 	// Streams that were there go on, with what they were offered.
-	if got := old.auth(sasl.ScramSha256, "alice", password); !strings.Contains(got, "<invalid-mechanism/>") {
+	if got := old.Auth(sasl.ScramSha256, "alice", password); !strings.Contains(got, "<invalid-mechanism/>") {
 		t.Errorf("a stream from before: %q", got)
 	}
-	if got := old.auth(sasl.Plain, "alice", password); got != "success" {
+	if got := old.Auth(sasl.Plain, "alice", password); got != "success" {
 		t.Errorf("a stream from before: %q", got)
 	}
-	if got := fresh.auth(sasl.ScramSha256, "fresh", "new"); got != "success" {
+	if got := fresh.Auth(sasl.ScramSha256, "fresh", "new"); got != "success" {
 		t.Error(got)
 	}
 	// The same again changes nothing that waits.

@@ -42,8 +42,8 @@ func TestRosterFromPortal(t *testing.T) {
 	a, b := login(t, s, "alice", "a"), login(t, s, "bob", "b")
 	for _, c := range []*client{a, b} {
 		roster(c)
-		c.send("<presence><status>here</status></presence>")
-		c.sync()
+		c.Send("<presence><status>here</status></presence>")
+		c.Sync()
 	}
 	set := func(sub string) {
 		t.Helper()
@@ -52,13 +52,13 @@ func TestRosterFromPortal(t *testing.T) {
 		}
 	}
 	set("both")
-	has(t, "alice", a.sync(), "<item jid='"+bob+"' name='Bob' subscription='both'><group>Desk</group></item>", "<presence to='"+alice+"' from='"+bob+"/b'><status>here</status>")
-	has(t, "bob", b.sync(), "<item jid='"+alice+"' subscription='both'/>", "<presence to='"+bob+"' from='"+alice+"/a'><status>here</status>")
+	has(t, "alice", a.Sync(), "<item jid='"+bob+"' name='Bob' subscription='both'><group>Desk</group></item>", "<presence to='"+alice+"' from='"+bob+"/b'><status>here</status>")
+	has(t, "bob", b.Sync(), "<item jid='"+alice+"' subscription='both'/>", "<presence to='"+bob+"' from='"+alice+"/a'><status>here</status>")
 	set("both")
-	hasNot(t, "no news", a.sync()+b.sync(), "<item", "<presence")
+	hasNot(t, "no news", a.Sync()+b.Sync(), "<item", "<presence")
 	set("to")
-	has(t, "alice keeps hers", a.sync(), "subscription='to'")
-	has(t, "bob loses hers", b.sync(), "subscription='from'", "<presence to='"+bob+"' from='"+alice+"/a' type='unavailable'/>")
+	has(t, "alice keeps hers", a.Sync(), "subscription='to'")
+	has(t, "bob loses hers", b.Sync(), "subscription='from'", "<presence to='"+bob+"' from='"+alice+"/a' type='unavailable'/>")
 	items, err := p.Roster(ctx, "bob")
 	if err != nil || len(items) != 1 || items[0].JID != alice || items[0].Subscription != "from" {
 		t.Errorf("bob's roster: %v, %v", items, err)
@@ -66,16 +66,16 @@ func TestRosterFromPortal(t *testing.T) {
 	if err := p.RemoveRosterItem(ctx, "alice", bob); err != nil {
 		t.Fatal(err)
 	}
-	has(t, "removed", a.sync(), "<item jid='"+bob+"' subscription='remove'/>", "type='unavailable'")
+	has(t, "removed", a.Sync(), "<item jid='"+bob+"' subscription='remove'/>", "type='unavailable'")
 	if err := p.RemoveRosterItem(ctx, "alice", bob); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("second removal: %v", err)
 	}
 	// A request that waits is answered by the portal.
-	b.send("<presence type='subscribe' to='" + alice + "'/>")
-	b.sync()
-	has(t, "request", a.sync(), "type='subscribe'")
+	b.Send("<presence type='subscribe' to='" + alice + "'/>")
+	b.Sync()
+	has(t, "request", a.Sync(), "type='subscribe'")
 	set("from")
-	has(t, "granted", b.sync(), "<item jid='"+alice+"' subscription='to'/>", "<status>here</status>")
+	has(t, "granted", b.Sync(), "<item jid='"+alice+"' subscription='to'/>", "<status>here</status>")
 }
 
 // TestGroupChangesWhileRunning: an account enters, changes and leaves a shared group.
@@ -85,8 +85,8 @@ func TestGroupChangesWhileRunning(t *testing.T) {
 	a, d := login(t, s, "alice", "a"), login(t, s, "dn1", "d")
 	for _, c := range []*client{a, d} {
 		roster(c)
-		c.send("<presence/>")
-		c.sync()
+		c.Send("<presence/>")
+		c.Sync()
 	}
 	group := func(g string) {
 		t.Helper()
@@ -95,18 +95,18 @@ func TestGroupChangesWhileRunning(t *testing.T) {
 		}
 	}
 	group("People")
-	has(t, "the node", d.sync(), "<item jid='"+alice+"' name='alice' subscription='both'><group>People</group></item>", "<presence to='dn1@"+domain+"' from='"+alice+"/a'/>")
-	has(t, "alice", a.sync(), "<item jid='dn1@"+domain+"' name='dn1' subscription='both'><group>Data nodes</group></item>", "jid='app@", "jid='dn2@", "<presence to='"+alice+"' from='dn1@"+domain+"/d'/>")
+	has(t, "the node", d.Sync(), "<item jid='"+alice+"' name='alice' subscription='both'><group>People</group></item>", "<presence to='dn1@"+domain+"' from='"+alice+"/a'/>")
+	has(t, "alice", a.Sync(), "<item jid='dn1@"+domain+"' name='dn1' subscription='both'><group>Data nodes</group></item>", "jid='app@", "jid='dn2@", "<presence to='"+alice+"' from='dn1@"+domain+"/d'/>")
 	group("Staff")
-	has(t, "the node", d.sync(), "<group>Staff</group>")
-	hasNot(t, "alice", a.sync(), "<item", "<presence")
+	has(t, "the node", d.Sync(), "<group>Staff</group>")
+	hasNot(t, "alice", a.Sync(), "<item", "<presence")
 	group("")
-	has(t, "the node", d.sync(), "<item jid='"+alice+"' subscription='remove'/>", "from='"+alice+"/a' type='unavailable'")
-	has(t, "alice", a.sync(), "<item jid='dn1@"+domain+"' subscription='remove'/>", "from='dn1@"+domain+"/d' type='unavailable'")
+	has(t, "the node", d.Sync(), "<item jid='"+alice+"' subscription='remove'/>", "from='"+alice+"/a' type='unavailable'")
+	has(t, "alice", a.Sync(), "<item jid='dn1@"+domain+"' subscription='remove'/>", "from='dn1@"+domain+"/d' type='unavailable'")
 	hasNot(t, "roster", roster(a), "<item")
-	d.send("<presence><status>secret</status></presence>")
-	d.sync()
-	hasNot(t, "presence", a.sync(), "secret")
+	d.Send("<presence><status>secret</status></presence>")
+	d.Sync()
+	hasNot(t, "presence", a.Sync(), "secret")
 	if err := p.SetGroup(ctx, "nobody", "G"); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("group of nobody: %v", err)
 	}
@@ -151,12 +151,12 @@ func (m *model) take(t *testing.T, text string) (pushes int, whole bool) {
 // fetch asks for the roster by its version.
 func (m *model) fetch(t *testing.T, c *client) (pushes int, whole bool) {
 	t.Helper()
-	c.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster' ver='" + m.ver + "'/></iq>")
-	return m.take(t, c.sync())
+	c.Send("<iq type='get' id='r'><query xmlns='jabber:iq:roster' ver='" + m.ver + "'/></iq>")
+	return m.take(t, c.Sync())
 }
 
 func rosterSet(c *client, item string) {
-	c.send("<iq type='set' id='s'><query xmlns='jabber:iq:roster'>" + item + "</query></iq>")
+	c.Send("<iq type='set' id='s'><query xmlns='jabber:iq:roster'>" + item + "</query></iq>")
 }
 
 // TestRosterCatchesUp: RFC 6121 section 2.6.3: a client is sent what it has missed, once each, or
@@ -169,11 +169,11 @@ func TestRosterCatchesUp(t *testing.T) {
 	if pushes, whole := m.fetch(t, first); pushes != 0 || !whole {
 		t.Fatalf("an empty version: %d pushes, whole %v", pushes, whole)
 	}
-	_ = first.conn.Close()
+	_ = first.Conn.Close()
 	for _, item := range []string{"<item jid='a@x' name='A'/>", "<item jid='b@x'/>", "<item jid='b@x' subscription='remove'/>", "<item jid='a@x' name='A2'/>", "<item jid='c@x'/>"} {
 		rosterSet(editor, item)
 	}
-	editor.sync()
+	editor.Sync()
 	second := login(t, s, "alice", "2")
 	// The roster had never changed when the client left: it is told all.
 	if _, whole := m.fetch(t, second); !whole || fmt.Sprint(m.items) != fmt.Sprint(map[string]string{"a@x": " name='A2' subscription='none'/>", "c@x": " subscription='none'/>"}) {
@@ -183,8 +183,8 @@ func TestRosterCatchesUp(t *testing.T) {
 	for _, item := range []string{"<item jid='a@x' subscription='remove'/>", "<item jid='d@x'/>", "<item jid='c@x' name='C1'/>", "<item jid='c@x' name='C2'/>"} {
 		rosterSet(editor, item)
 	}
-	editor.sync()
-	_ = second.conn.Close()
+	editor.Sync()
+	_ = second.Conn.Close()
 	m.ver = ver
 	m.items = map[string]string{"a@x": "", "c@x": ""}
 	third := login(t, s, "alice", "3")
@@ -197,8 +197,8 @@ func TestRosterCatchesUp(t *testing.T) {
 	for i := range 150 {
 		rosterSet(editor, "<item jid='c@x' name='"+strconv.Itoa(i)+"'/>")
 	}
-	editor.sync()
-	third.sync()
+	editor.Sync()
+	third.Sync()
 	m.ver = ver
 	if _, whole := m.fetch(t, third); !whole {
 		t.Error("a version that is far behind was not answered with the whole roster")
@@ -221,7 +221,7 @@ func underChange(t *testing.T, f im.Faults) (m, want *model) {
 				rosterSet(editor, fmt.Sprintf("<item jid='x%d@y' subscription='remove'/>", i/2))
 			}
 		}
-		editor.sync()
+		editor.Sync()
 	}()
 	for running := true; running; {
 		select {
@@ -231,7 +231,7 @@ func underChange(t *testing.T, f im.Faults) (m, want *model) {
 			m.fetch(t, reader)
 		}
 	}
-	m.take(t, reader.sync())
+	m.take(t, reader.Sync())
 	want = &model{}
 	want.fetch(t, login(t, s, "alice", "fresh"))
 	return m, want
@@ -290,14 +290,14 @@ func TestDeletedAccountLeavesNoSubscription(t *testing.T) {
 				if err := errors.Join(p.Delete(ctx, "bob"), p.Add(ctx, "bob", password, "")); err != nil {
 					t.Fatal(err)
 				}
-				b.rest()
-				has(t, "alice is told", a.sync(), "<item jid='"+bob+"' subscription='none'/>", "from='"+bob+"/b' type='unavailable'")
+				b.Rest()
+				has(t, "alice is told", a.Sync(), "<item jid='"+bob+"' subscription='none'/>", "from='"+bob+"/b' type='unavailable'")
 			}
 			a, b := login(t, s, "alice", "a"), online(t, s, "bob", "b")
-			a.send("<presence><status>secret</status></presence>")
-			a.sync()
-			hasNot(t, "the new bob", b.sync(), "secret")
-			hasNot(t, "alice", a.sync(), "from='"+bob)
+			a.Send("<presence><status>secret</status></presence>")
+			a.Sync()
+			hasNot(t, "the new bob", b.Sync(), "secret")
+			hasNot(t, "alice", a.Sync(), "from='"+bob)
 		})
 	}
 }

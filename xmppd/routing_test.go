@@ -142,8 +142,8 @@ func playTable(t *testing.T, cells []cell, stanza func(c cell, to, mark string) 
 			bob := map[string]*client{}
 			for res, presence := range sc.sessions {
 				bob[res] = login(t, s, "bob", res)
-				bob[res].send(presence)
-				bob[res].sync()
+				bob[res].Send(presence)
+				bob[res].Sync()
 			}
 			for i, c := range cells {
 				if c.scene == sc.name {
@@ -153,8 +153,8 @@ func playTable(t *testing.T, cells []cell, stanza func(c cell, to, mark string) 
 					}
 					t.Run(name, func(t *testing.T) {
 						mark := fmt.Sprintf("mark%d.", i)
-						alice.send(stanza(c, sc.account+"@"+domain+c.to, mark))
-						c.check(t, alice.sync(), mark, bob)
+						alice.Send(stanza(c, sc.account+"@"+domain+c.to, mark))
+						c.check(t, alice.Sync(), mark, bob)
 					})
 				}
 			}
@@ -169,7 +169,7 @@ func (c cell) check(t *testing.T, echo, mark string, bob map[string]*client) {
 		t.Errorf("the sender got %q, want %s", echo, c.outcome)
 	}
 	for res, x := range bob {
-		got := strings.Contains(x.sync(), mark)
+		got := strings.Contains(x.Sync(), mark)
 		if want := strings.Contains(" "+c.outcome+" ", " "+res+" "); got != want {
 			t.Errorf("reached %s: %v, want %s", res, got, c.outcome)
 		}
@@ -181,7 +181,7 @@ func (c cell) check(t *testing.T, echo, mark string, bob map[string]*client) {
 func TestRoutingToDomain(t *testing.T) {
 	s := startServer(t, options{})
 	a, a2 := online(t, s, "alice", "a"), online(t, s, "alice", "b")
-	a.sync()
+	a.Sync()
 	for _, tt := range []struct{ send, want, other string }{
 		{"<message to='" + domain + "' id='1'><body>x</body></message>", "<service-unavailable ", ""},
 		{"<message to='" + domain + "/x' id='1'><body>x</body></message>", "<service-unavailable ", ""},
@@ -198,10 +198,10 @@ func TestRoutingToDomain(t *testing.T) {
 		{"<presence id='1' to='bob@example.com' type='subscribe'/>", "<remote-server-not-found ", ""},
 		{"<presence id='1' to='bob@example.com' type='probe'/>", "<remote-server-not-found ", ""},
 	} {
-		a.send(tt.send)
-		has(t, tt.send, a.sync(), tt.want)
-		has(t, tt.send, a2.sync(), tt.other)
+		a.Send(tt.send)
+		has(t, tt.send, a.Sync(), tt.want)
+		has(t, tt.send, a2.Sync(), tt.other)
 	}
-	a.send("<presence id='7' to='" + domain + "'/><presence id='7' type='unavailable' to='" + domain + "'/><presence id='7' type='unsubscribe' to='bob@example.com'/>")
-	hasNot(t, "presence to the server, or giving up what was elsewhere", a.sync(), "id='7'")
+	a.Send("<presence id='7' to='" + domain + "'/><presence id='7' type='unavailable' to='" + domain + "'/><presence id='7' type='unsubscribe' to='bob@example.com'/>")
+	hasNot(t, "presence to the server, or giving up what was elsewhere", a.Sync(), "id='7'")
 }

@@ -9,6 +9,7 @@ import (
 
 	"mellium.im/sasl"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -50,33 +51,33 @@ func TestLogTellsNoSecrets(t *testing.T) {
 	addr, _, _ := s.Addrs()
 	for _, mech := range []sasl.Mechanism{sasl.Plain, sasl.ScramSha256, sasl.ScramSha1} {
 		c := connect(t, addr)
-		c.open()
-		if got := c.auth(mech, "alice", wrong); got == "success" {
+		c.Open()
+		if got := c.Auth(mech, "alice", wrong); got == "success" {
 			t.Fatal("logged in with a wrong password")
 		}
 	}
 	c := connect(t, addr)
-	c.open()
-	c.send("<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>mallory</username><password>" + fresh + "</password></query></iq>")
-	c.want("type='result'")
-	c.auth(sasl.Plain, "mallory", fresh)
-	c.open()
-	c.bind("x")
+	c.Open()
+	c.Send("<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>mallory</username><password>" + fresh + "</password></query></iq>")
+	c.Want("type='result'")
+	c.Auth(sasl.Plain, "mallory", fresh)
+	c.Open()
+	c.Bind("x")
 	alice := online(t, s, "alice", "x")
-	alice.send("<iq type='set' id='p'><query xmlns='jabber:iq:register'><username>alice</username><password>" + fresh + "</password></query></iq>")
-	alice.want("type='result'")
-	for _, to := range []string{c.jid, "nobody@" + domain, "elsewhere.example", "alice@" + domain, "@@"} {
-		alice.send(message(to, words))
+	alice.Send("<iq type='set' id='p'><query xmlns='jabber:iq:register'><username>alice</username><password>" + fresh + "</password></query></iq>")
+	alice.Want("type='result'")
+	for _, to := range []string{c.JID, "nobody@" + domain, "elsewhere.example", "alice@" + domain, "@@"} {
+		alice.Send(xmppraw.Message(to, words))
 	}
-	alice.sync()
+	alice.Sync()
 	stranger, id := openComponent(t, s, gateway)
-	stranger.send(proof(id, wrong))
-	stranger.rest()
+	stranger.Send(proof(id, wrong))
+	stranger.Rest()
 	k := proveComponent(t, s, secret)
-	k.send("<message from='x@" + gateway + "' to='alice@" + domain + "'><body>" + words + "</body></message>")
-	alice.want(words)
-	alice.send("<message><body>" + words + "</wrong>")
-	alice.rest()
+	k.Send("<message from='x@" + gateway + "' to='alice@" + domain + "'><body>" + words + "</body></message>")
+	alice.Want(words)
+	alice.Send("<message><body>" + words + "</wrong>")
+	alice.Rest()
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}

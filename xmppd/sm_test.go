@@ -6,8 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"mellium.im/sasl"
-
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -21,13 +20,13 @@ type smClient struct {
 
 // enable switches stream management on, with resumption.
 func enable(c *client, attrs string) *smClient {
-	c.t.Helper()
-	c.send("<enable xmlns='" + nsSM + "' resume='true' " + attrs + "/>")
-	got := c.want("<enabled xmlns='"+nsSM+"' resume='true'", "<failed")
-	got += c.want("/>")
+	c.T.Helper()
+	c.Send("<enable xmlns='" + nsSM + "' resume='true' " + attrs + "/>")
+	got := c.Want("<enabled xmlns='"+nsSM+"' resume='true'", "<failed")
+	got += c.Want("/>")
 	m := regexp.MustCompile(` id='([^']{20,})'`).FindStringSubmatch(got)
 	if m == nil {
-		c.t.Fatalf("enabled: %q", got)
+		c.T.Fatalf("enabled: %q", got)
 	}
 	return &smClient{c, m[1]}
 }
@@ -36,23 +35,19 @@ func enable(c *client, attrs string) *smClient {
 func authenticated(t *testing.T, s *xmppd.Server, user string) *client {
 	t.Helper()
 	addr, _, _ := s.Addrs()
-	c := connect(t, addr)
-	c.open()
-	if got := c.auth(sasl.ScramSha256, user, password); got != "success" {
-		t.Fatal(got)
+	c, features := xmppraw.Authenticate(t, addr, user)
+	if !strings.Contains(features, "<sm xmlns='"+nsSM+"'/>") {
+		t.Errorf("features: %s", features)
 	}
-	if got := c.open(); !strings.Contains(got, "<sm xmlns='"+nsSM+"'/>") {
-		t.Errorf("features: %s", got)
-	}
-	return c
+	return &client{c}
 }
 
 func (c *client) resume(id string, h int) string {
-	c.t.Helper()
-	c.send(fmt.Sprintf("<resume xmlns='%s' h='%d' previd='%s'/>", nsSM, h, id))
-	got := c.want("<resumed ", "</failed>", "</stream:stream>")
+	c.T.Helper()
+	c.Send(fmt.Sprintf("<resume xmlns='%s' h='%d' previd='%s'/>", nsSM, h, id))
+	got := c.Want("<resumed ", "</failed>", "</stream:stream>")
 	if strings.HasSuffix(got, "<resumed ") {
-		got += c.want("/>")
+		got += c.Want("/>")
 	}
 	return got
 }
@@ -71,24 +66,24 @@ func TestStreamManagementAcks(t *testing.T) {
 	alice, bob := enable(login(t, s, "alice", "a"), ""), online(t, s, "bob", "b")
 	ack := func(want int) {
 		t.Helper()
-		alice.send("<r xmlns='" + nsSM + "'/>")
-		if got := alice.want("<a xmlns='"+nsSM+"' h='") + alice.want("'/>"); !strings.HasSuffix(got, fmt.Sprintf(" h='%d'/>", want)) {
+		alice.Send("<r xmlns='" + nsSM + "'/>")
+		if got := alice.Want("<a xmlns='"+nsSM+"' h='") + alice.Want("'/>"); !strings.HasSuffix(got, fmt.Sprintf(" h='%d'/>", want)) {
 			t.Errorf("acknowledged %q, want %d", got, want)
 		}
 	}
 	ack(0)
-	alice.send("<presence/>" + message("bob@"+domain+"/b", "1") + " \n " + message("nobody@"+domain, "2"))
+	alice.Send("<presence/>" + xmppraw.Message("bob@"+domain+"/b", "1") + " \n " + xmppraw.Message("nobody@"+domain, "2"))
 	ack(3)
-	alice.sync()
+	alice.Sync()
 	ack(4)
 	for i := range 25 {
-		bob.send(message("alice@"+domain+"/a", fmt.Sprint(i)))
+		bob.Send(xmppraw.Message("alice@"+domain+"/a", fmt.Sprint(i)))
 	}
-	alice.want("<body>24</body></message>", "<r xmlns='"+nsSM+"'/>")
-	alice.send("<a xmlns='" + nsSM + "' h='3'/><a xmlns='" + nsSM + "' h='2'/>")
-	alice.sync()
-	alice.send("<a xmlns='" + nsSM + "' h='1000'/>")
-	got := alice.rest()
+	alice.Want("<body>24</body></message>", "<r xmlns='"+nsSM+"'/>")
+	alice.Send("<a xmlns='" + nsSM + "' h='3'/><a xmlns='" + nsSM + "' h='2'/>")
+	alice.Sync()
+	alice.Send("<a xmlns='" + nsSM + "' h='1000'/>")
+	got := alice.Rest()
 	for _, want := range []string{"<undefined-condition ", "<handled-count-too-high xmlns='" + nsSM + "' h='1000' send-count='", "</stream:stream>"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("acknowledging too much: %q, want %s", got, want)
@@ -103,23 +98,23 @@ func TestStreamManagementRefusals(t *testing.T) {
 	unbound := authenticated(t, s, "alice")
 	refused := func(c *client, send, condition string) {
 		t.Helper()
-		c.send(send)
-		if got := c.want("</failed>"); !strings.Contains(got, "<failed xmlns='"+nsSM+"'><"+condition+" xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>") {
+		c.Send(send)
+		if got := c.Want("</failed>"); !strings.Contains(got, "<failed xmlns='"+nsSM+"'><"+condition+" xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>") {
 			t.Errorf("%s: %q, want %s", send, got, condition)
 		}
 	}
 	refused(unbound, "<enable xmlns='"+nsSM+"'/>", "unexpected-request")
 	refused(unbound, "<resume xmlns='"+nsSM+"' previd='x'/>", "bad-request")
-	unbound.bind("a")
+	unbound.Bind("a")
 	refused(unbound, "<r xmlns='"+nsSM+"'/>", "unexpected-request")
 	refused(unbound, "<resume xmlns='"+nsSM+"' h='0' previd='x'/>", "unexpected-request")
-	unbound.send("<enable xmlns='" + nsSM + "'/>")
-	if got := unbound.want("/>"); !strings.HasSuffix(got, "<enabled xmlns='"+nsSM+"'/>") {
+	unbound.Send("<enable xmlns='" + nsSM + "'/>")
+	if got := unbound.Want("/>"); !strings.HasSuffix(got, "<enabled xmlns='"+nsSM+"'/>") {
 		t.Errorf("enabled without resumption: %q", got)
 	}
 	refused(unbound, "<enable xmlns='"+nsSM+"'/>", "unexpected-request")
-	unbound.send("<a xmlns='" + nsSM + "' h='x'/>")
-	if got := unbound.rest(); !strings.Contains(got, "<bad-format ") {
+	unbound.Send("<a xmlns='" + nsSM + "' h='x'/>")
+	if got := unbound.Rest(); !strings.Contains(got, "<bad-format ") {
 		t.Errorf("no number: %q", got)
 	}
 }
@@ -131,19 +126,19 @@ func TestResumption(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, options{})
 			bob := enable(entrance(t, s, "bob", "b"), "max='77'")
-			bob.send("<presence/>")
-			bob.sync()
+			bob.Send("<presence/>")
+			bob.Sync()
 			alice := online(t, s, "alice", "a")
-			send := func(i int) { alice.send(message("bob@"+domain+"/b", fmt.Sprint(i))) }
+			send := func(i int) { alice.Send(xmppraw.Message("bob@"+domain+"/b", fmt.Sprint(i))) }
 			for i := range 3 {
 				send(i)
 			}
-			bob.want("<body>2</body></message>")
-			_ = bob.conn.Close()
+			bob.Want("<body>2</body></message>")
+			_ = bob.Conn.Close()
 			for i := 3; i < 6; i++ {
 				send(i)
 			}
-			if got := alice.sync(); strings.Contains(got, "error") {
+			if got := alice.Sync(); strings.Contains(got, "error") {
 				t.Errorf("the sender got %s", got)
 			}
 			// Of presence (its own), the answer to sync and three messages, two messages get lost.
@@ -153,21 +148,21 @@ func TestResumption(t *testing.T) {
 				t.Errorf("resumed: %s", got)
 			}
 			send(6)
-			if got := bodies(back.want("<body>6</body></message>")); strings.Join(got, "") != "123456" {
+			if got := bodies(back.Want("<body>6</body></message>")); strings.Join(got, "") != "123456" {
 				t.Errorf("after the resumption: %q", got)
 			}
-			back.send(message("alice@"+domain+"/a", "here again"))
-			if got := alice.want("<body>here again</body>"); !strings.Contains(got, "from='bob@"+domain+"/b'") || strings.Contains(got, "unavailable") {
+			back.Send(xmppraw.Message("alice@"+domain+"/a", "here again"))
+			if got := alice.Want("<body>here again</body>"); !strings.Contains(got, "from='bob@"+domain+"/b'") || strings.Contains(got, "unavailable") {
 				t.Errorf("from the resumed session: %s", got)
 			}
 			// Acknowledged, they never come back.
-			back.send("<a xmlns='" + nsSM + "' h='9'/>")
-			back.sync()
-			_ = back.conn.Close()
+			back.Send("<a xmlns='" + nsSM + "' h='9'/>")
+			back.Sync()
+			_ = back.Conn.Close()
 			again := authenticated(t, s, "bob")
 			again.resume(bob.id, 10)
 			send(7)
-			if got := bodies(again.want("<body>7</body></message>")); strings.Join(got, "") != "7" {
+			if got := bodies(again.Want("<body>7</body></message>")); strings.Join(got, "") != "7" {
 				t.Errorf("after all was acknowledged: %q", got)
 			}
 		})
@@ -180,20 +175,20 @@ func TestResumptionTakesOver(t *testing.T) {
 	s := startServer(t, options{})
 	bob := enable(login(t, s, "bob", "b"), "")
 	alice := online(t, s, "alice", "a")
-	alice.send(message("bob@"+domain+"/b", "1"))
-	bob.want("<body>1</body></message>")
+	alice.Send(xmppraw.Message("bob@"+domain+"/b", "1"))
+	bob.Want("<body>1</body></message>")
 	back := authenticated(t, s, "bob")
 	if got := back.resume(bob.id, 1); !strings.Contains(got, "<resumed ") {
 		t.Fatal(got)
 	}
-	alice.send(message("bob@"+domain+"/b", "2"))
-	if got := bodies(back.want("<body>2</body></message>")); strings.Join(got, "") != "2" {
+	alice.Send(xmppraw.Message("bob@"+domain+"/b", "2"))
+	if got := bodies(back.Want("<body>2</body></message>")); strings.Join(got, "") != "2" {
 		t.Errorf("new connection: %q", got)
 	}
-	if got := bob.rest(); !strings.Contains(got, "<conflict ") || !strings.HasSuffix(got, "</stream:stream>") || strings.Contains(got, "<body>") {
+	if got := bob.Rest(); !strings.Contains(got, "<conflict ") || !strings.HasSuffix(got, "</stream:stream>") || strings.Contains(got, "<body>") {
 		t.Errorf("old connection: %q", got)
 	}
-	alice.sync()
+	alice.Sync()
 }
 
 // TestResumptionRefused: a session is resumed by its own account, by its name, and while it is there;
@@ -201,8 +196,8 @@ func TestResumptionTakesOver(t *testing.T) {
 func TestResumptionRefused(t *testing.T) {
 	s := startServer(t, options{})
 	bob := enable(login(t, s, "bob", "b"), "")
-	bob.send("<presence/>")
-	bob.sync()
+	bob.Send("<presence/>")
+	bob.Sync()
 	alice := authenticated(t, s, "alice")
 	for _, id := range []string{bob.id, "x", bob.id[1:]} {
 		got := alice.resume(id, 0)
@@ -213,21 +208,21 @@ func TestResumptionRefused(t *testing.T) {
 			break
 		}
 	}
-	alice.bind("a")
-	alice.sync()
-	bob.sync()
-	bob.send("</stream:stream>")
-	if got := bob.rest(); !strings.Contains(got, "<a xmlns='"+nsSM+"' h='3'/></stream:stream>") {
+	alice.Bind("a")
+	alice.Sync()
+	bob.Sync()
+	bob.Send("</stream:stream>")
+	if got := bob.Rest(); !strings.Contains(got, "<a xmlns='"+nsSM+"' h='3'/></stream:stream>") {
 		t.Errorf("at the end: %q", got)
 	}
 	back := authenticated(t, s, "bob")
 	if got := back.resume(bob.id, 0); !strings.Contains(got, "<failed xmlns='"+nsSM+"' h='3'><item-not-found ") {
 		t.Errorf("resumption after a proper end: %s", got)
 	}
-	back.bind("b")
-	back.sync()
+	back.Bind("b")
+	back.Sync()
 	over := enable(back, "")
-	_ = over.conn.Close()
+	_ = over.Conn.Close()
 	back = authenticated(t, s, "bob")
 	if got := back.resume(over.id, 99); !strings.Contains(got, "<handled-count-too-high ") {
 		t.Errorf("resumption with too much handled: %s", got)
@@ -239,33 +234,33 @@ func TestResumptionRefused(t *testing.T) {
 func TestUnresumedGoBack(t *testing.T) {
 	s := startServer(t, withoutOffline(options{}))
 	bob := enable(login(t, s, "bob", "b"), "max='1'")
-	bob.send("<presence/>")
-	bob.sync()
+	bob.Send("<presence/>")
+	bob.Sync()
 	alice := online(t, s, "alice", "a")
-	alice.send(message("bob@"+domain+"/b", "0") + message("bob@"+domain+"/b", "1"))
-	bob.want("<body>1</body></message>")
-	bob.send("<a xmlns='" + nsSM + "' h='3'/>") // presence, sync, "0"
-	bob.sync()
+	alice.Send(xmppraw.Message("bob@"+domain+"/b", "0") + xmppraw.Message("bob@"+domain+"/b", "1"))
+	bob.Want("<body>1</body></message>")
+	bob.Send("<a xmlns='" + nsSM + "' h='3'/>") // presence, sync, "0"
+	bob.Sync()
 	other := online(t, s, "bob", "other")
-	_ = bob.conn.Close()
-	alice.send(message("bob@"+domain+"/b", "2"))
-	if got := other.want("type='unavailable'"); !strings.Contains(got, "from='bob@"+domain+"/b'") {
+	_ = bob.Conn.Close()
+	alice.Send(xmppraw.Message("bob@"+domain+"/b", "2"))
+	if got := other.Want("type='unavailable'"); !strings.Contains(got, "from='bob@"+domain+"/b'") {
 		t.Errorf("at the end of the session: %s", got)
 	}
-	if got := bodies(other.want("<body>2</body></message>")); strings.Join(got, "") != "12" {
+	if got := bodies(other.Want("<body>2</body></message>")); strings.Join(got, "") != "12" {
 		t.Errorf("the other session got %q", got)
 	}
-	other.send("</stream:stream>")
-	other.rest()
+	other.Send("</stream:stream>")
+	other.Rest()
 
 	last := enable(login(t, s, "bob", "last"), "max='1'")
-	alice.send("<message type='normal' id='n' to='bob@" + domain + "/last'><body>n</body></message>")
-	last.want("<body>n</body></message>")
-	_ = last.conn.Close()
-	if got := alice.want("</message>"); !strings.Contains(got, "id='n'") || !strings.Contains(got, "<service-unavailable ") {
+	alice.Send("<message type='normal' id='n' to='bob@" + domain + "/last'><body>n</body></message>")
+	last.Want("<body>n</body></message>")
+	_ = last.Conn.Close()
+	if got := alice.Want("</message>"); !strings.Contains(got, "id='n'") || !strings.Contains(got, "<service-unavailable ") {
 		t.Errorf("the sender got %s", got)
 	}
-	if got := alice.sync(); strings.Contains(got, "id='n'") {
+	if got := alice.Sync(); strings.Contains(got, "id='n'") {
 		t.Errorf("the sender got it twice: %s", got)
 	}
 }
@@ -276,14 +271,14 @@ func TestDetachedPerAccount(t *testing.T) {
 	dn1 := online(t, s, "dn1", "store")
 	for i := range 3 {
 		c := enable(login(t, s, "dn2", fmt.Sprint(i)), "")
-		c.send("<presence/>")
-		c.sync()
-		_ = c.conn.Close()
+		c.Send("<presence/>")
+		c.Sync()
+		_ = c.Conn.Close()
 	}
-	if got := dn1.want("type='unavailable'"); !strings.Contains(got, "from='dn2@"+domain+"/0'") && !strings.Contains(got, "from='dn2@"+domain+"/1'") && !strings.Contains(got, "from='dn2@"+domain+"/2'") {
+	if got := dn1.Want("type='unavailable'"); !strings.Contains(got, "from='dn2@"+domain+"/0'") && !strings.Contains(got, "from='dn2@"+domain+"/1'") && !strings.Contains(got, "from='dn2@"+domain+"/2'") {
 		t.Errorf("ended: %s", got)
 	}
-	dn1.sync()
+	dn1.Sync()
 }
 
 // TestShutdownKeepsUnacked: a server that ends brings what its sessions have not acknowledged to
@@ -296,19 +291,19 @@ func TestShutdownKeepsUnacked(t *testing.T) {
 	alice := online(t, s, "alice", "a")
 	for _, user := range []string{"bob", "carol"} {
 		c := enable(login(t, s, user, "r"), "")
-		c.send("<presence/>")
-		c.sync()
+		c.Send("<presence/>")
+		c.Sync()
 		for i := range 3 {
-			alice.send(message(user+"@"+domain+"/r", fmt.Sprint(i)))
+			alice.Send(xmppraw.Message(user+"@"+domain+"/r", fmt.Sprint(i)))
 		}
-		c.want("<body>2</body></message>")
-		c.send("<a xmlns='" + nsSM + "' h='3'/>") // presence, the answer to sync, "0"
-		c.sync()
+		c.Want("<body>2</body></message>")
+		c.Send("<a xmlns='" + nsSM + "' h='3'/>") // presence, the answer to sync, "0"
+		c.Sync()
 		if user == "bob" {
-			_ = c.conn.Close()
+			_ = c.Conn.Close()
 		}
-		alice.send(message(user+"@"+domain+"/r", "3"))
-		if got := alice.sync(); strings.Contains(got, "error") {
+		alice.Send(xmppraw.Message(user+"@"+domain+"/r", "3"))
+		if got := alice.Sync(); strings.Contains(got, "error") {
 			t.Errorf("the sender got %s", got)
 		}
 	}
@@ -318,11 +313,11 @@ func TestShutdownKeepsUnacked(t *testing.T) {
 	s = serve(t, o)
 	for _, user := range []string{"bob", "carol"} {
 		c := login(t, s, user, "r")
-		c.send("<presence/>")
-		if got := bodies(c.want("<body>3</body>")); strings.Join(got, "") != "123" {
+		c.Send("<presence/>")
+		if got := bodies(c.Want("<body>3</body>")); strings.Join(got, "") != "123" {
 			t.Errorf("%s got %q after the restart", user, got)
 		}
-		if got := c.sync(); strings.Contains(got, "<body>") {
+		if got := c.Sync(); strings.Contains(got, "<body>") {
 			t.Errorf("%s got more: %s", user, got)
 		}
 	}
@@ -335,15 +330,15 @@ func TestBindAfterLoss(t *testing.T) {
 		s := startServer(t, options{cfg: func(c *xmppd.Config) { c.ResourceConflict, c.ListenHTTP = policy, "127.0.0.1:0" }})
 		alice := online(t, s, "alice", "a")
 		bob := enable(login(t, s, "bob", "b"), "")
-		alice.send(message("bob@"+domain+"/b", "1"))
-		bob.want("<body>1</body>")
-		_ = bob.conn.Close()
+		alice.Send(xmppraw.Message("bob@"+domain+"/b", "1"))
+		bob.Want("<body>1</body>")
+		_ = bob.Conn.Close()
 		waitFor(t, func() bool { return strings.Contains(metrics(t, s), "xmppd_sm_detached_sessions 1\n") })
 		again := login(t, s, "bob", "b")
-		if again.jid != "bob@"+domain+"/b" {
-			t.Errorf("%s: bound %q", policy, again.jid)
+		if again.JID != "bob@"+domain+"/b" {
+			t.Errorf("%s: bound %q", policy, again.JID)
 		}
-		again.send("<presence/>")
-		again.want("<body>1</body>")
+		again.Send("<presence/>")
+		again.Want("<body>1</body>")
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
@@ -136,7 +137,7 @@ func TestWebSocketChat(t *testing.T) {
 			alice := loginWS(t, s, secure, "alice", fmt.Sprint(secure))
 			bob := login(t, s, "bob", fmt.Sprint(secure))
 			for i := range 50 {
-				bob.send(message(fmt.Sprintf("alice@%s/%v", domain, secure), fmt.Sprintf("line %d.", i)))
+				bob.Send(xmppraw.Message(fmt.Sprintf("alice@%s/%v", domain, secure), fmt.Sprintf("line %d.", i)))
 			}
 			for i := range 50 {
 				// Each stanza is a message of its own and says its namespace (RFC 7395 section 3.3.3).
@@ -145,12 +146,12 @@ func TestWebSocketChat(t *testing.T) {
 					t.Fatalf("several stanzas in one message: %q", got)
 				}
 			}
-			alice.send("<message xmlns='jabber:client' to='" + bob.jid + "' type='chat'><body>over</body></message>")
-			bob.want("<body>over</body></message>")
+			alice.send("<message xmlns='jabber:client' to='" + bob.JID + "' type='chat'><body>over</body></message>")
+			bob.Want("<body>over</body></message>")
 			alice.send("<iq type='get' id='p' to='" + domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
 			alice.want("id='p'", "type='result'")
 			// A peer's prefix must not break the document of another.
-			bob.send("<message to='" + fmt.Sprintf("alice@%s/%v", domain, secure) + "'><stream:x/></message>")
+			bob.Send("<message to='" + fmt.Sprintf("alice@%s/%v", domain, secure) + "'><stream:x/></message>")
 			alice.want("xmlns:stream='http://etherx.jabber.org/streams'")
 			alice.send("<close xmlns='" + nsFraming + "'/>")
 			alice.want("<close xmlns='" + nsFraming + "'/>")
@@ -297,12 +298,12 @@ func TestWebSocketEnds(t *testing.T) {
 	s := webServer(t, nil)
 	bob := online(t, s, "bob", "end")
 	alice := loginWS(t, s, false, "alice", "end")
-	alice.send("<presence to='" + bob.jid + "'/>")
-	bob.want("from='alice@" + domain + "/end'/>")
+	alice.send("<presence to='" + bob.JID + "'/>")
+	bob.Want("from='alice@" + domain + "/end'/>")
 	if err := alice.conn.Close(websocket.StatusGoingAway, ""); err != nil {
 		t.Fatal(err)
 	}
-	bob.want("type='unavailable'")
+	bob.Want("type='unavailable'")
 	alice = loginWS(t, s, true, "alice", "again")
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
@@ -363,11 +364,11 @@ func TestWebSocketResumption(t *testing.T) {
 		bob := loginWS(t, s, secure, "bob", "w")
 		bob.send("<enable xmlns='" + nsSM + "' resume='true'/>")
 		id := regexp.MustCompile(` id='([^']+)'`).FindStringSubmatch(bob.want("<enabled "))[1]
-		alice.send(message("bob@"+domain+"/w", "1"))
+		alice.Send(xmppraw.Message("bob@"+domain+"/w", "1"))
 		bob.want("<message xmlns='jabber:client'", "<body>1</body>")
 		_ = bob.conn.Close(websocket.StatusGoingAway, "")
-		alice.send(message("bob@"+domain+"/w", "2"))
-		if got := alice.sync(); strings.Contains(got, "error") {
+		alice.Send(xmppraw.Message("bob@"+domain+"/w", "2"))
+		if got := alice.Sync(); strings.Contains(got, "error") {
 			t.Errorf("the sender got %s", got)
 		}
 		back := connectWS(t, s, secure)
@@ -386,11 +387,11 @@ func TestWebSocketResumption(t *testing.T) {
 		if got := tcp.resume(id, 2); !strings.Contains(got, "<resumed ") {
 			t.Error(got)
 		}
-		alice.send(message("bob@"+domain+"/w", "3"))
-		if got := bodies(tcp.want("<body>3</body>")); len(got) != 1 {
+		alice.Send(xmppraw.Message("bob@"+domain+"/w", "3"))
+		if got := bodies(tcp.Want("<body>3</body>")); len(got) != 1 {
 			t.Errorf("on TCP: %q", got)
 		}
-		tcp.send("</stream:stream>")
-		tcp.rest()
+		tcp.Send("</stream:stream>")
+		tcp.Rest()
 	}
 }

@@ -3,11 +3,9 @@ package harness
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,14 +15,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
 // Domain and Password of the servers that StartXMPPD starts.
 const (
-	Domain   = "example.net"
-	Password = "pencil"
+	Domain   = xmppraw.Domain
+	Password = xmppraw.Password
 )
+
+// Stream is a client that sends and expects bytes.
+type Stream = xmppraw.Client
 
 // XMPPD is a server process of a test.
 type XMPPD struct {
@@ -196,118 +198,11 @@ func (s *XMPPD) Kill(t testing.TB) {
 // Login logs a user in and returns the stream, without presence.
 func (s *XMPPD) Login(t testing.TB, user, resource string) *Stream {
 	t.Helper()
-	return LoginAt(t, s.Addr(t, "clients"), user, resource)
-}
-
-// Authenticated is a stream whose client has authenticated and has no resource yet.
-type Authenticated struct {
-	*Stream
-	Features string // what the client is offered now
-}
-
-// Authenticate opens a stream as far as a server that takes passwords in the clear lets a user
-// without a resource.
-func Authenticate(t testing.TB, addr, user string) Authenticated {
-	t.Helper()
-	c := Connect(t, addr)
-	header := "<stream:stream to='" + Domain + "' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
-	c.Send(header)
-	c.Want("</stream:features>")
-	proof := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + Password))
-	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + proof + "</auth>")
-	c.Want("<success")
-	c.Send(header)
-	return Authenticated{c, c.Want("</stream:features>")}
-}
-
-// LoginAt logs a user in at a server that takes passwords in the clear.
-func LoginAt(t testing.TB, addr, user, resource string) *Stream {
-	t.Helper()
-	c := Authenticate(t, addr, user).Stream
-	c.Send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>")
-	c.Want("</bind></iq>")
-	c.JID = user + "@" + Domain + "/" + resource
-	return c
+	return xmppraw.LoginAt(t, s.Addr(t, "clients"), user, resource)
 }
 
 // Online is Login with available presence, which the server has handled.
 func (s *XMPPD) Online(t testing.TB, user, resource string) *Stream {
 	t.Helper()
-	c := s.Login(t, user, resource)
-	c.Send("<presence/>")
-	c.Sync()
-	return c
-}
-
-// Stream is a client of a test that sends and expects bytes.
-type Stream struct {
-	t    testing.TB
-	Conn net.Conn
-	JID  string
-	in   []byte
-	sync int
-}
-
-// Connect opens a connection; it is closed with the test.
-func Connect(t testing.TB, addr string) *Stream {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &Stream{t: t, Conn: conn}
-	t.Cleanup(func() { _ = c.Conn.Close() })
-	return c
-}
-
-const patience = 10 * time.Second // for things that happen at once on an idle machine
-
-// Send writes bytes.
-func (c *Stream) Send(s string) {
-	c.t.Helper()
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c.Conn, s); err != nil {
-		c.t.Fatalf("%s: send %.100q: %v", c.JID, s, err)
-	}
-}
-
-// Want reads up to the end of a text and returns what was read, the text included.
-func (c *Stream) Want(text string) string {
-	c.t.Helper()
-	buf := make([]byte, 32<<10)
-	for {
-		if i := bytes.Index(c.in, []byte(text)); i >= 0 {
-			got := string(c.in[:i+len(text)])
-			c.in = c.in[i+len(text):]
-			return got
-		}
-		_ = c.Conn.SetReadDeadline(time.Now().Add(patience))
-		n, err := c.Conn.Read(buf)
-		c.in = append(c.in, buf[:n]...)
-		if n == 0 && err != nil {
-			c.t.Fatalf("%s: wanted %q, got %q: %v", c.JID, text, c.in, err)
-		}
-	}
-}
-
-// Sync waits until the server has handled what was sent before, and returns what came meanwhile.
-func (c *Stream) Sync() string {
-	c.t.Helper()
-	c.sync++
-	id := fmt.Sprintf("sync-%d", c.sync)
-	c.Send("<iq type='get' id='" + id + "' to='" + Domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
-	got := c.Want("id='" + id + "'")
-	c.Want("/>")
-	return got[:strings.LastIndex(got, "<iq")]
-}
-
-// End reads to the end of the connection and returns what came.
-func (c *Stream) End() string {
-	c.t.Helper()
-	_ = c.Conn.SetReadDeadline(time.Now().Add(patience))
-	rest, err := io.ReadAll(c.Conn)
-	if err != nil {
-		c.t.Fatalf("%s: the stream does not end: %v; got %q", c.JID, err, rest)
-	}
-	return string(c.in) + string(rest)
+	return s.Login(t, user, resource).Available()
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/modules/contact"
 )
@@ -109,8 +110,8 @@ func announced(t *testing.T, disable []string) *offer {
 		}
 	}
 	addr, _, _ := s.Addrs()
-	all := harness.Authenticate(t, addr, "alice").Features
-	o.client = harness.LoginAt(t, addr, "alice", "desk")
+	_, all := xmppraw.Authenticate(t, addr, "alice")
+	o.client = xmppraw.LoginAt(t, addr, "alice", "desk")
 	for _, to := range []string{harness.Domain, "alice@" + harness.Domain} {
 		o.client.Send("<iq type='get' id='info' to='" + to + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
 		all += o.client.Want("id='info'") + o.drain(t)

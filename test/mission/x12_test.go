@@ -9,6 +9,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 )
@@ -64,7 +65,7 @@ func checkHooks(t *testing.T) {
 	}
 	addr, _, _ := s.Addrs()
 	login := func(user, resource string) *harness.Stream {
-		c := harness.LoginAt(t, addr, user, resource)
+		c := xmppraw.LoginAt(t, addr, user, resource)
 		c.Send("<presence id='presence-" + resource + "'/>")
 		c.Sync()
 		return c

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 )
 
 // checkComponents: a component proves its secret by the digest handshake, then
@@ -15,7 +16,7 @@ func checkComponents(t *testing.T) {
 	const name, secret = "gateway." + harness.Domain, "s3cret"
 	s := harness.StartXMPPD(t, binary, "listen_component = \"127.0.0.1:0\"\n[[component]]\nname = \""+name+"\"\nsecret = \""+secret+"\"\n", "alice")
 	handshake := func(secret string) *harness.Stream {
-		c := harness.Connect(t, s.Addr(t, "components"))
+		c := xmppraw.Connect(t, s.Addr(t, "components"))
 		c.Send("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='" + name + "'>")
 		_, id, _ := strings.Cut(c.Want("'>"), " id='")
 		sum := sha1.Sum([]byte(strings.TrimSuffix(id, "'>") + secret)) //nolint:gosec // see above

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/certs"
 	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 )
 
 const x1Header = "<?xml version='1.0'?><stream:stream to='" + harness.Domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
@@ -89,7 +90,7 @@ func x1StartTLS(t *testing.T, s *harness.XMPPD) {
 // x1Dial opens a stream through TLS from the first byte.
 func x1Dial(t *testing.T, s *harness.XMPPD, cfg *tls.Config) (c *harness.Stream, features string) {
 	t.Helper()
-	c = harness.Connect(t, s.Addr(t, "clients by TLS"))
+	c = xmppraw.Connect(t, s.Addr(t, "clients by TLS"))
 	cfg.InsecureSkipVerify, cfg.ServerName = true, harness.Domain
 	c.Conn = tls.Client(c.Conn, cfg)
 	c.Send(x1Header)
@@ -230,7 +231,7 @@ func x1Errors(t *testing.T, s *harness.XMPPD) {
 		x1Header + auth + "SCRAM-SHA-256'/><abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>": "aborted",
 		x1Header + "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>":                     "malformed-request",
 	} {
-		c := harness.Connect(t, s.Addr(t, "clients"))
+		c := xmppraw.Connect(t, s.Addr(t, "clients"))
 		c.Send(send)
 		c.Send("</stream:stream>")
 		if got := c.End(); !strings.Contains(got, "<"+want) || !strings.HasSuffix(got, "</stream:stream>") {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 )
 
 // checkExtensions: what the server announces is there, each extension by one
@@ -63,7 +64,7 @@ const plainHeader = "<stream:stream to='" + harness.Domain + "' xmlns='jabber:cl
 
 func streamFeaturesBeforeLogin(t *testing.T, s *harness.XMPPD) string {
 	t.Helper()
-	c := harness.Connect(t, s.Addr(t, "clients"))
+	c := xmppraw.Connect(t, s.Addr(t, "clients"))
 	c.Send(plainHeader)
 	return c.Want("</stream:features>")
 }
@@ -71,7 +72,8 @@ func streamFeaturesBeforeLogin(t *testing.T, s *harness.XMPPD) string {
 // streamFeatures are what a client is offered that has logged in.
 func streamFeatures(t *testing.T, s *harness.XMPPD) string {
 	t.Helper()
-	return harness.Authenticate(t, s.Addr(t, "clients"), "alice").Features
+	_, features := xmppraw.Authenticate(t, s.Addr(t, "clients"), "alice")
+	return features
 }
 
 func capsNode(t *testing.T, features string) string {
@@ -135,7 +137,7 @@ func checkResumption(t *testing.T, s *harness.XMPPD, bob *harness.Stream) {
 	if got := bob.Sync(); strings.Contains(got, "type='error'") {
 		t.Fatalf("a message bounced: %s", got)
 	}
-	again := harness.Authenticate(t, s.Addr(t, "clients"), "alice").Stream
+	again, _ := xmppraw.Authenticate(t, s.Addr(t, "clients"), "alice")
 	again.JID = c.JID
 	again.Send("<resume xmlns='urn:xmpp:sm:3' h='1' previd='" + m[1] + "'/>")
 	if got := again.Want("id='m1'"); !strings.Contains(got, "<resumed") || strings.Contains(got, "id='m0'") {

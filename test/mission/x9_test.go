@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/test/xmppraw"
 )
 
 // limit is a key of the configuration's [limits]: set low, what runs into it, and the metric that
@@ -151,11 +152,11 @@ func refusesConnection(n int) func(*testing.T, *harness.XMPPD) {
 	return func(t *testing.T, s *harness.XMPPD) {
 		first := s.Login(t, "alice", "a")
 		for range n - 1 {
-			c := harness.Connect(t, s.Addr(t, "clients"))
+			c := xmppraw.Connect(t, s.Addr(t, "clients"))
 			c.Send(streamOpening)
 			c.Want("</stream:features>")
 		}
-		if got := harness.Connect(t, s.Addr(t, "clients")).End(); got != "" {
+		if got := xmppraw.Connect(t, s.Addr(t, "clients")).End(); got != "" {
 			t.Errorf("one more connection was told %q", got)
 		}
 		first.Sync()
@@ -171,7 +172,7 @@ func exempts(t *testing.T, s *harness.XMPPD) {
 // refusesGuesses tries two wrong passwords; the right one is then not looked at.
 func refusesGuesses(t *testing.T, s *harness.XMPPD) {
 	for _, try := range []struct{ password, want string }{{"wrong", "<not-authorized/>"}, {"wrong", "<not-authorized/>"}, {harness.Password, "<temporary-auth-failure/>"}} {
-		c := harness.Connect(t, s.Addr(t, "clients"))
+		c := xmppraw.Connect(t, s.Addr(t, "clients"))
 		c.Send(streamOpening)
 		c.Want("</stream:features>")
 		c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + base64.StdEncoding.EncodeToString([]byte("\x00alice\x00"+try.password)) + "</auth>")
@@ -183,7 +184,7 @@ func refusesGuesses(t *testing.T, s *harness.XMPPD) {
 
 func refusesSession(t *testing.T, s *harness.XMPPD) {
 	first := s.Login(t, "alice", "one")
-	c := harness.Connect(t, s.Addr(t, "clients"))
+	c := xmppraw.Connect(t, s.Addr(t, "clients"))
 	c.Send(streamOpening)
 	c.Want("</stream:features>")
 	c.Send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + base64.StdEncoding.EncodeToString([]byte("\x00alice\x00"+harness.Password)) + "</auth>")
@@ -282,7 +283,7 @@ func keepsAlive(t *testing.T, s *harness.XMPPD) {
 func cutsSilence(t *testing.T, s *harness.XMPPD) {
 	other := s.Login(t, "carol", "c")
 	begin := time.Now()
-	if got := harness.Connect(t, s.Addr(t, "clients")).End(); !strings.Contains(got, "<connection-timeout ") || time.Since(begin) < 500*time.Millisecond {
+	if got := xmppraw.Connect(t, s.Addr(t, "clients")).End(); !strings.Contains(got, "<connection-timeout ") || time.Since(begin) < 500*time.Millisecond {
 		t.Errorf("a silent connection was told %q after %v", got, time.Since(begin))
 	}
 	other.Sync()

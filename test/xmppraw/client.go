@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -33,7 +34,10 @@ type Client struct {
 	T    testing.TB
 	Conn net.Conn
 	JID  string // full JID once bound
-	in   []byte
+	// MayCut allows TLS to end without its own end; otherwise that fails the test.
+	MayCut bool
+	in     []byte
+	syncs  int
 }
 
 // Connect opens a TCP connection that ends with the test.
@@ -43,6 +47,11 @@ func Connect(t testing.TB, addr string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return New(t, conn)
+}
+
+// New is a client on a connection, which ends with the test.
+func New(t testing.TB, conn net.Conn) *Client {
 	c := &Client{T: t, Conn: conn}
 	t.Cleanup(func() { _ = c.Conn.Close() })
 	return c
@@ -64,14 +73,13 @@ func (c *Client) TrySend(s string) error {
 	return err
 }
 
-// read reads more; false at the end of the stream. TLS that ends without its own end is an error
-// of the server.
+// read reads more; false at the end of the stream.
 func (c *Client) read(wait time.Duration) bool {
 	buf := make([]byte, 32<<10)
 	_ = c.Conn.SetReadDeadline(time.Now().Add(wait))
 	n, err := c.Conn.Read(buf)
 	c.in = append(c.in, buf[:n]...)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.ErrUnexpectedEOF) && !c.MayCut {
 		c.T.Errorf("%s: TLS was cut off", c.JID)
 	}
 	return n > 0 || err == nil
@@ -98,7 +106,18 @@ func (c *Client) Want(texts ...string) string {
 	}
 }
 
-// Rest reads to the end of the connection.
+// End reads to the end of the connection, which has to be an orderly one.
+func (c *Client) End() string {
+	c.T.Helper()
+	_ = c.Conn.SetReadDeadline(time.Now().Add(Patience))
+	rest, err := io.ReadAll(c.Conn)
+	if err != nil {
+		c.T.Fatalf("%s: the stream does not end: %v; got %.2000q", c.JID, err, rest)
+	}
+	return string(c.in) + string(rest)
+}
+
+// Rest reads to the end of the connection, which may be a reset.
 func (c *Client) Rest() string {
 	c.T.Helper()
 	for end := time.Now().Add(Patience); time.Now().Before(end); {
@@ -113,8 +132,10 @@ func (c *Client) Rest() string {
 // Sync makes sure that everything sent before has been handled, and returns what came meanwhile.
 func (c *Client) Sync() string {
 	c.T.Helper()
-	c.Send("<iq type='get' id='sync-with-server' to='" + Domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
-	got := c.Want("id='sync-with-server'")
+	c.syncs++
+	id := fmt.Sprintf("id='sync-%d'", c.syncs)
+	c.Send("<iq type='get' " + id + " to='" + Domain + "'><ping xmlns='urn:xmpp:ping'/></iq>")
+	got := c.Want(id)
 	c.Want("/>")
 	return got[:strings.LastIndex(got, "<")]
 }
@@ -191,11 +212,35 @@ func (c *Client) Bind(resource string) {
 	c.JID, _, _ = strings.Cut(j, "</jid>")
 }
 
-// Login returns a client with a session over plain TCP.
+// Authenticate logs in over plain TCP, and returns what a client without a resource is offered.
+func Authenticate(t testing.TB, addr, user string) (c *Client, features string) {
+	t.Helper()
+	c = Connect(t, addr)
+	return c, c.authenticate(user)
+}
+
+func (c *Client) authenticate(user string) (features string) {
+	c.T.Helper()
+	c.Open()
+	if got := c.Auth(sasl.ScramSha256, user, Password); got != "success" {
+		c.T.Fatal(got)
+	}
+	return c.Open()
+}
+
+// LoginAt returns a client with a session over plain TCP.
+func LoginAt(t testing.TB, addr, user, resource string) *Client {
+	t.Helper()
+	c, _ := Authenticate(t, addr, user)
+	c.Bind(resource)
+	return c
+}
+
+// Login is LoginAt a server of this process.
 func Login(t testing.TB, s *xmppd.Server, user, resource string) *Client {
 	t.Helper()
 	addr, _, _ := s.Addrs()
-	return login(Connect(t, addr), user, resource)
+	return LoginAt(t, addr, user, resource)
 }
 
 // LoginTLS is Login with TLS from the first byte (XEP-0368).
@@ -204,27 +249,23 @@ func LoginTLS(t testing.TB, s *xmppd.Server, user, resource string) *Client {
 	_, addr, _ := s.Addrs()
 	c := Connect(t, addr)
 	c.StartTLS()
-	return login(c, user, resource)
-}
-
-func login(c *Client, user, resource string) *Client {
-	c.T.Helper()
-	c.Open()
-	if got := c.Auth(sasl.Plain, user, Password); got != "success" {
-		c.T.Fatal(got)
-	}
-	c.Open()
+	c.authenticate(user)
 	c.Bind(resource)
 	return c
 }
 
-// Online is Login with available presence that the server has handled.
-func Online(t testing.TB, s *xmppd.Server, user, resource string) *Client {
-	t.Helper()
-	c := Login(t, s, user, resource)
+// Available announces presence, and waits until the server has handled it.
+func (c *Client) Available() *Client {
+	c.T.Helper()
 	c.Send("<presence/>")
 	c.Sync()
 	return c
+}
+
+// Online is Login with available presence.
+func Online(t testing.TB, s *xmppd.Server, user, resource string) *Client {
+	t.Helper()
+	return Login(t, s, user, resource).Available()
 }
 
 // Message is a chat message with the id "m".
