@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"strings"
-	"time"
 
 	"github.com/BurntSushi/toml"
 
@@ -48,39 +48,6 @@ type Config struct {
 	// Components may connect to ListenComponent.
 	Components []ComponentConfig `toml:"component"`
 	Portal     PortalConfig      `toml:"portal"`
-}
-
-// ModulesConfig switches extensions on and off, and holds the settings of those that have some.
-type ModulesConfig struct {
-	Enable  []string `toml:"enable"`  // names as in docs/xeps.md; empty: all
-	Disable []string `toml:"disable"` // those of them that are off
-
-	Adhoc AdhocConfig `toml:"adhoc"`
-	FactsConfig
-	KeepersConfig
-	StreamsConfig
-}
-
-// LimitsConfig bounds what a client can cost. Zero stands for the default.
-type LimitsConfig struct {
-	StanzaBytes        int `toml:"stanza_bytes"`        // 262144
-	Depth              int `toml:"depth"`               // of elements in a stanza: 128
-	QueueBytes         int `toml:"queue_bytes"`         // waiting for a slow client: 4194304
-	GroupQueueBytes    int `toml:"group_queue_bytes"`   // the same, of an account with a shared group: 67108864
-	Connections        int `toml:"connections"`         // 100000
-	NegotiationSeconds int `toml:"negotiation_seconds"` // until a resource is bound: 30
-	RosterItems        int `toml:"roster_items"`        // 2000
-	DirectedPresence   int `toml:"directed_presence"`   // recipients a session: 500
-
-	ConnectionsPerAddress    int `toml:"connections_per_address"`     // open ones of one address (IPv6: of a /64): 2000
-	ConnectionRatePerAddress int `toml:"connection_rate_per_address"` // new ones in a minute: 6000
-	LoginAttemptsPerAddress  int `toml:"login_attempts_per_address"`  // failed ones in a minute: 60
-	LoginAttemptsPerAccount  int `toml:"login_attempts_per_account"`  // failed ones in a minute on one account from one address: 20
-	SessionsPerAccount       int `toml:"sessions_per_account"`        // 256
-	// Exempt are addresses and networks that the limits by address don't count for.
-	Exempt []string `toml:"exempt"`
-
-	PaceConfig
 }
 
 // AccountConfig is an account that the server makes when it starts, if it doesn't exist yet.
@@ -168,31 +135,13 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
 	}
 	c.Domain = j.Domain
-	if err := errors.Join(c.Web.check(), c.Modules.KeepersConfig.check()); err != nil {
-		return err
+	if key := firstNegative(c); key != "" {
+		return fmt.Errorf("%s can't be negative", key)
 	}
-	if err := c.Modules.FactsConfig.check(); err != nil {
-		return err
-	}
-	if err := c.Portal.check(c.Domain); err != nil {
-		return err
-	}
-	for _, l := range []int{
-		c.Limits.StanzaBytes, c.Limits.Depth, c.Limits.QueueBytes, c.Limits.GroupQueueBytes, c.Limits.Connections, c.Limits.NegotiationSeconds, c.Limits.RosterItems, c.Limits.DirectedPresence, c.Presence.PerMinute, c.Presence.Bytes,
-		c.Limits.ConnectionsPerAddress, c.Limits.ConnectionRatePerAddress, c.Limits.LoginAttemptsPerAddress, c.Limits.LoginAttemptsPerAccount, c.Limits.SessionsPerAccount,
-	} {
-		if l < 0 {
-			return errors.New("a limit can't be negative")
+	for _, err := range []error{c.Web.check(), c.Modules.check(), c.Portal.check(c.Domain), c.Limits.check(), c.Auth.check()} {
+		if err != nil {
+			return err
 		}
-	}
-	if err := c.Limits.PaceConfig.check(); err != nil {
-		return err
-	}
-	if n := c.Limits.StanzaBytes; n != 0 && n < 10_000 {
-		return fmt.Errorf("limits.stanza_bytes is %d; RFC 6120 section 13.12 wants 10000 at least", n)
-	}
-	if err := c.Auth.check(&c.Limits); err != nil {
-		return err
 	}
 	if c.InsecurePlaintext {
 		for _, addr := range []string{c.ListenC2S, c.ListenTLS, c.ListenHTTP} {
@@ -202,6 +151,17 @@ func (c *Config) Check() error {
 		}
 	}
 	return nil
+}
+
+// firstNegative is the key of the first number below zero, but for one that has a meaning.
+func firstNegative(c *Config) (found string) {
+	v := reflect.ValueOf(c).Elem()
+	walk("", v, v, func(key string, n, _ reflect.Value) {
+		if n.CanInt() && n.Int() < 0 && found == "" && key != "web.bosh.presence_delay_ms" {
+			found = key
+		}
+	})
+	return found
 }
 
 // loopback reports whether an address to listen on can only be reached from this machine.
@@ -225,8 +185,4 @@ func (c *Config) conflict() c2s.Conflict {
 		return c2s.Rename
 	}
 	return c2s.Replace
-}
-
-func (c *Config) negotiation() time.Duration {
-	return time.Duration(c.Limits.NegotiationSeconds) * time.Second
 }

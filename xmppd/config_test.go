@@ -44,16 +44,21 @@ func TestReadFile(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*xmppd.Config){
-		"no domain":          func(c *xmppd.Config) { c.Domain = "" },
-		"is not a domain":    func(c *xmppd.Config) { c.Domain = "a@b" },
-		"registration is":    func(c *xmppd.Config) { c.Registration = "maybe" },
-		"belong together":    func(c *xmppd.Config) { c.TLSCert = "x" },
-		"no listener":        func(c *xmppd.Config) { c.ListenC2S, c.ListenTLS = "", "" },
-		"no data directory":  func(c *xmppd.Config) { c.Data = "" },
-		"can't be negative":  func(c *xmppd.Config) { c.Limits.Depth = -1 },
-		"10000 at least":     func(c *xmppd.Config) { c.Limits.StanzaBytes = 100 },
-		"loopback addresses": func(c *xmppd.Config) { c.InsecurePlaintext = true },
-		"log format":         func(c *xmppd.Config) { c.LogFormat = "xml" },
+		"no domain":                       func(c *xmppd.Config) { c.Domain = "" },
+		"is not a domain":                 func(c *xmppd.Config) { c.Domain = "a@b" },
+		"registration is":                 func(c *xmppd.Config) { c.Registration = "maybe" },
+		"belong together":                 func(c *xmppd.Config) { c.TLSCert = "x" },
+		"no listener":                     func(c *xmppd.Config) { c.ListenC2S, c.ListenTLS = "", "" },
+		"no data directory":               func(c *xmppd.Config) { c.Data = "" },
+		"limits.depth can't be negative":  func(c *xmppd.Config) { c.Limits.Depth = -1 },
+		"limits.burst_seconds can't be":   func(c *xmppd.Config) { c.Limits.BurstSeconds = -1 },
+		"modules.sm.ack_seconds can't be": func(c *xmppd.Config) { c.Modules.SM.AckSeconds = -1 },
+		"auth.at_once can't be":           func(c *xmppd.Config) { c.Auth.AtOnce = -1 },
+		"presence_delay_ms -1 at least":   func(c *xmppd.Config) { c.Web.BOSH.PresenceDelayMS = -2 },
+		"limits.exempt":                   func(c *xmppd.Config) { c.Limits.Exempt = []string{"nowhere"} },
+		"10000 at least":                  func(c *xmppd.Config) { c.Limits.StanzaBytes = 100 },
+		"loopback addresses":              func(c *xmppd.Config) { c.InsecurePlaintext = true },
+		"log format":                      func(c *xmppd.Config) { c.LogFormat = "xml" },
 	} {
 		cfg := xmppd.Defaults()
 		cfg.Domain = domain

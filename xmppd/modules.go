@@ -3,22 +3,58 @@ package xmppd
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/modules/adhoc"
+	"github.com/rosterdb/rosterdb/xmppd/modules/archive"
 	"github.com/rosterdb/rosterdb/xmppd/modules/bind"
+	"github.com/rosterdb/rosterdb/xmppd/modules/blocking"
 	"github.com/rosterdb/rosterdb/xmppd/modules/caps"
+	"github.com/rosterdb/rosterdb/xmppd/modules/carbons"
+	"github.com/rosterdb/rosterdb/xmppd/modules/contact"
+	"github.com/rosterdb/rosterdb/xmppd/modules/csi"
 	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
 	"github.com/rosterdb/rosterdb/xmppd/modules/invisible"
+	"github.com/rosterdb/rosterdb/xmppd/modules/last"
+	"github.com/rosterdb/rosterdb/xmppd/modules/offline"
 	"github.com/rosterdb/rosterdb/xmppd/modules/ping"
+	"github.com/rosterdb/rosterdb/xmppd/modules/private"
 	"github.com/rosterdb/rosterdb/xmppd/modules/register"
+	"github.com/rosterdb/rosterdb/xmppd/modules/sm"
+	xtime "github.com/rosterdb/rosterdb/xmppd/modules/time"
+	"github.com/rosterdb/rosterdb/xmppd/modules/vcard"
 	"github.com/rosterdb/rosterdb/xmppd/modules/version"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
+
+// ModulesConfig switches extensions on and off, and holds the settings of those that have some.
+type ModulesConfig struct {
+	Enable  []string `toml:"enable"`  // names as in docs/xeps.md; empty: all
+	Disable []string `toml:"disable"` // those of them that are off
+
+	Adhoc    AdhocConfig     `toml:"adhoc"`
+	Archive  archive.Config  `toml:"archive"`
+	Blocking blocking.Config `toml:"blocking"`
+	Contact  contact.Config  `toml:"contact"`
+	CSI      csi.Config      `toml:"csi"`
+	Offline  offline.Config  `toml:"offline"`
+	Private  private.Config  `toml:"private"`
+	SM       sm.Config       `toml:"sm"`
+	VCard    vcard.Config    `toml:"vcard"`
+}
+
+func (c *ModulesConfig) check() error {
+	if err := c.Contact.Check(); err != nil {
+		return fmt.Errorf("modules.contact.%w", err)
+	}
+	return c.Archive.Check()
+}
 
 // modules lists the extensions in the order of their hooks: this is the one place that knows them.
 func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table) ([]module.Module, error) {
@@ -42,6 +78,44 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 	return append(all, info,
 		&caps.Module{URI: softwareURI, Discovery: info.ServerInfo}, // behind all that adds to discovery
 	), nil
+}
+
+// streams are the extensions that are about how a client's own stream is used.
+func (s *Server) streams(table *session.Table) []module.Module {
+	cfg := &s.cfg.Modules
+	return []module.Module{
+		sm.New(cfg.SM, s.registry),
+		csi.New(cfg.CSI, s.registry),
+		carbons.New(table, s.registry),
+	}
+}
+
+// facts are the extensions that keep and tell facts about accounts and the server.
+func (s *Server) facts(ims *im.Service, table *session.Table) []module.Module {
+	cfg := &s.cfg.Modules
+	return []module.Module{
+		xtime.Module{},
+		contact.Module{Config: cfg.Contact},
+		&private.Module{Config: cfg.Private, Store: s.records},
+		&vcard.Module{Config: cfg.VCard, Store: s.records},
+		&last.Module{Store: s.records, Table: table, MaySee: ims.MaySee, Exists: account.Exists, Log: s.log, Started: time.Now()},
+	}
+}
+
+// keepers are the extensions that keep something for users, in the order of their hooks.
+func (s *Server) keepers(r *router.Router, ims *im.Service, table *session.Table) []module.Module {
+	cfg := &s.cfg.Modules
+	return []module.Module{
+		blocking.New(blocking.Options{Config: cfg.Blocking, Store: s.records, Table: table, Presence: ims, Log: s.log, Registerer: s.registry}),
+		archive.New(archive.Options{
+			Config: cfg.Archive, Store: s.records, Table: table, Exists: account.Exists,
+			InRoster: ims.InRoster, Grouped: ims.Grouped, Log: s.log, Registerer: s.registry,
+		}),
+		offline.New(offline.Options{
+			Config: cfg.Offline, Store: s.records, Table: table, Domain: s.cfg.Domain,
+			Exists: account.Exists, Blocked: r.Blocked, Log: s.log, Registerer: s.registry,
+		}),
+	}
 }
 
 // softwareURI names the software to other software.

@@ -35,8 +35,6 @@ func (c *PortalConfig) check(domain string) error {
 		return errors.New("portal.listen is given, and no portal.secret_file")
 	case err != nil || j.Domain != domain:
 		return fmt.Errorf("portal.from is %q, which is no JID of %s", c.From, domain)
-	case c.WindowSeconds < 0:
-		return errors.New("portal.window_seconds can't be negative")
 	}
 	c.From = j.String()
 	return nil

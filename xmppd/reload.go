@@ -27,6 +27,11 @@ func reloadable() []string {
 // settings are the parts of a configuration that can change while the server runs. done ends what
 // belongs to them.
 func (s *Server) settings(cfg *Config) (set c2s.Settings, done func(), err error) {
+	l := &cfg.Limits
+	exempt, err := l.exempt()
+	if err != nil {
+		return set, nil, err
+	}
 	clients, err := s.clientCertificates(cfg)
 	if err != nil {
 		return set, nil, err
@@ -39,24 +44,16 @@ func (s *Server) settings(cfg *Config) (set c2s.Settings, done func(), err error
 	if err != nil {
 		return set, nil, err
 	}
-	l := &cfg.Limits
 	set = c2s.Settings{
 		TLS: tlsConfig, Auth: auth, Mechanisms: cfg.Auth.Mechanisms, Clients: clients,
 		Pace: l.pace(), KeepAlive: time.Duration(l.KeepAliveSeconds) * time.Second,
 		Conflict: cfg.conflict(), SessionsPerAccount: l.SessionsPerAccount,
-		MaxConnections: l.Connections, Negotiation: cfg.negotiation(),
+		MaxConnections: l.Connections, Negotiation: time.Duration(l.NegotiationSeconds) * time.Second, Exempt: exempt,
 		ConnectionsPerAddress: l.ConnectionsPerAddress, ConnectionRate: l.ConnectionRatePerAddress,
 		LoginAttemptsByAddress: l.LoginAttemptsPerAddress, LoginAttemptsByAccount: l.LoginAttemptsPerAccount,
 	}
 	if cfg.Auth.Source != "internal" {
 		set.LoggedIn = s.accounts.ensure
-	}
-	for _, e := range l.Exempt {
-		p, err := parseNetwork(e)
-		if err != nil {
-			return set, nil, err
-		}
-		set.Exempt = append(set.Exempt, p)
 	}
 	return set, done, nil
 }

@@ -30,13 +30,6 @@ type BOSHConfig struct {
 	PresenceDelayMS   int `toml:"presence_delay_ms"`  // for which presence waits for more of it: 300; -1: none
 }
 
-func (b *BOSHConfig) check() error {
-	if b.WaitSeconds < 0 || b.Hold < 0 || b.Hold > 8 || b.InactivitySeconds < 0 || b.MaxPauseSeconds < 0 || b.PresenceDelayMS < -1 {
-		return errors.New("web.bosh: numbers are not negative, hold is 8 at most")
-	}
-	return nil
-}
-
 func (w *WebConfig) check() error {
 	if w.URL != "" {
 		if err := web.CheckURL(w.URL); err != nil {
@@ -49,7 +42,10 @@ func (w *WebConfig) check() error {
 	if _, err := web.ParseProxies(w.TrustedProxies); err != nil {
 		return fmt.Errorf("web.trusted_proxies: %w", err)
 	}
-	return w.BOSH.check()
+	if w.BOSH.Hold > 8 || w.BOSH.PresenceDelayMS < -1 {
+		return errors.New("web.bosh: hold is 8 at most, presence_delay_ms -1 at least")
+	}
+	return nil
 }
 
 func (b *BOSHConfig) presenceDelay() time.Duration {

@@ -55,9 +55,6 @@ func (c *Config) Check() error {
 	default:
 		return fmt.Errorf("modules.archive.default is always, never or roster, not %q", c.Default)
 	}
-	if c.Messages < 0 || c.Days < 0 || c.Page < 0 {
-		return fmt.Errorf("modules.archive: a limit can't be negative")
-	}
 	return nil
 }
 
