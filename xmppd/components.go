@@ -45,7 +45,7 @@ func (c *ComponentConfig) secret() (string, error) {
 
 // newComponents makes the server of external components, if there is a listener for them.
 func (s *Server) newComponents(r *router.Router) error {
-	if s.componentListener == nil {
+	if s.cfg.ListenComponent == "" {
 		if len(s.cfg.Components) > 0 {
 			s.log.Warn("components are configured, but nothing listens for them: give --listen-component")
 		}
@@ -78,24 +78,4 @@ func (s *Server) newComponents(r *router.Router) error {
 		Log:    s.log, Registerer: s.registry,
 	})
 	return nil
-}
-
-func (s *Server) serveComponents() {
-	if s.components == nil {
-		return
-	}
-	s.log.Info("listening", "for", "components", "addr", s.componentListener.Addr().String())
-	s.wg.Go(func() {
-		if err := s.components.Serve(s.componentListener); err != nil {
-			s.fatal <- err
-		}
-	})
-}
-
-// ComponentAddr is where external components connect; empty if that is off.
-func (s *Server) ComponentAddr() string {
-	if s.componentListener == nil {
-		return ""
-	}
-	return s.componentListener.Addr().String()
 }

@@ -42,7 +42,7 @@ func (c *PortalConfig) check(domain string) error {
 
 // newPortal makes the handler of the portal's listener; nil if there is none.
 func (s *Server) newPortal(r *router.Router) (http.Handler, error) {
-	if s.portalListener == nil {
+	if s.cfg.Portal.Listen == "" {
 		return nil, nil
 	}
 	c := s.cfg.Portal
@@ -55,14 +55,4 @@ func (s *Server) newPortal(r *router.Router) (http.Handler, error) {
 		Secret: bytes.TrimRight(secret, "\r"), Window: time.Duration(c.WindowSeconds) * time.Second, From: c.From,
 		Injector: r, Store: s.records, Log: s.log, Registerer: s.registry,
 	})
-}
-
-func (s *Server) servePortal() {
-	if s.portalListener == nil {
-		return
-	}
-	s.log.Info("listening", "for", "portal", "addr", s.portalListener.Addr().String())
-	mux := http.NewServeMux()
-	mux.Handle("/portal", s.events)
-	s.serveHTTP(s.portalListener, mux, nil)
 }

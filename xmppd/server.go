@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,7 +67,8 @@ type Server struct {
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 
-	c2sListener, tlsListener, httpListener, httpsListener, adminListener, componentListener, portalListener net.Listener
+	listeners     []*listener
+	adminListener net.Listener
 
 	reloading        sync.Mutex // guards cfg's reloadable keys and sourceDone
 	sourceDone       func()     // ends the source of logins
@@ -96,7 +95,7 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 4)}
+	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 1)}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 	}
@@ -171,88 +170,20 @@ func (s *Server) ioStrategy() (netio.Strategy, error) {
 	return netio.NewEventLoop(0)
 }
 
-// listen opens all listeners before anything is served, so that a port in use is known at once.
-func (s *Server) listen() error {
-	// First: whoever finds one of the others can manage accounts.
-	s.adminListener = s.listenAdmin()
-	for _, l := range []struct {
-		addr, flag string
-		to         *net.Listener
-	}{
-		{s.cfg.ListenC2S, "--listen-c2s", &s.c2sListener},
-		{s.cfg.ListenTLS, "--listen-tls", &s.tlsListener},
-		{s.cfg.ListenHTTP, "--listen-http", &s.httpListener},
-		{s.cfg.ListenComponent, "--listen-component", &s.componentListener},
-		{s.cfg.ListenHTTPS, "--listen-https", &s.httpsListener},
-		{s.cfg.Portal.Listen, "portal.listen", &s.portalListener},
-	} {
-		if l.addr == "" {
-			continue
-		}
-		var err error
-		*l.to, err = net.Listen("tcp", l.addr)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("%s: the address is in use: stop the program that listens there, or give %s another port", l.addr, l.flag)
-		}
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", l.flag, l.addr, err)
-		}
-	}
-	return nil
-}
-
 func (s *Server) serve() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopRunners = stop
 	s.running.Go(func() {
 		select {
 		case err := <-s.broken:
-			s.fatal <- err
+			s.fail(err)
 		case <-ctx.Done():
 		}
 	})
 	for _, r := range s.runners {
 		s.running.Go(func() { r.Run(ctx) })
 	}
-	s.serveC2S(s.c2sListener, false)
-	s.serveC2S(s.tlsListener, true)
-	s.serveWeb()
-	s.serveComponents()
-	s.servePortal()
-	if s.adminListener != nil {
-		s.serveHTTP(s.adminListener, s.adminHandler(), nil)
-	}
-}
-
-func (s *Server) serveC2S(l net.Listener, direct bool) {
-	if l == nil {
-		return
-	}
-	s.log.Info("listening for clients", "addr", l.Addr().String(), "tls", direct)
-	s.wg.Go(func() {
-		if err := s.c2s.Serve(l, direct); err != nil {
-			s.fatal <- err
-		}
-	})
-}
-
-// Addrs tells where the server listens; empty for a listener that is off.
-func (s *Server) Addrs() (c2s, tls, http string) {
-	addr := func(l net.Listener) string {
-		if l == nil {
-			return ""
-		}
-		return l.Addr().String()
-	}
-	return addr(s.c2sListener), addr(s.tlsListener), addr(s.httpListener)
-}
-
-// AddrHTTPS tells where the server listens for HTTPS; empty if it doesn't.
-func (s *Server) AddrHTTPS() string {
-	if s.httpsListener == nil {
-		return ""
-	}
-	return s.httpsListener.Addr().String()
+	s.serveListeners()
 }
 
 // Accounts manages the server's accounts while it runs.
@@ -260,6 +191,14 @@ func (s *Server) Accounts() *Accounts { return s.accounts }
 
 // Failed delivers the error that makes a running server useless.
 func (s *Server) Failed() <-chan error { return s.fatal }
+
+// fail delivers an error, unless another one waits to be looked at.
+func (s *Server) fail(err error) {
+	select {
+	case s.fatal <- err:
+	default:
+	}
+}
 
 // Close tells clients to come back later, ends their streams, and releases the data directory.
 func (s *Server) Close() error {
@@ -279,14 +218,7 @@ func (s *Server) Close() error {
 	if s.bosh != nil {
 		s.bosh.Close()
 	}
-	// Those that were served are closed by now.
-	for _, l := range []net.Listener{s.c2sListener, s.tlsListener, s.httpListener, s.httpsListener, s.adminListener, s.componentListener, s.portalListener} {
-		if l != nil {
-			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-				errs = append(errs, fmt.Errorf("close listener: %w", err))
-			}
-		}
-	}
+	errs = append(errs, s.closeListeners())
 	s.wg.Wait()
 	if s.stopRunners != nil {
 		s.stopRunners()
@@ -302,30 +234,4 @@ func (s *Server) Close() error {
 		errs = append(errs, s.records.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// tlsConfig is nil where nothing needs TLS.
-func (s *Server) tlsConfig(cfg *Config) (*tls.Config, error) {
-	cert, err := s.certificate(cfg)
-	if err != nil {
-		return nil, err
-	}
-	ask := tls.NoClientCert
-	if cfg.Auth.ClientCA != "" {
-		// One that doesn't fit only means that EXTERNAL isn't offered, so crypto/tls doesn't judge.
-		ask = tls.RequestClientCert
-	}
-	return &tls.Config{
-		ClientAuth:   ask,
-		Certificates: []tls.Certificate{cert},
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: []uint16{ // of TLS 1.2: what RFC 9325 section 4.2 recommends, and ChaCha20
-			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		},
-		NextProtos: []string{"xmpp-client"}, // XEP-0368
-		// Records are written in bursts; small ones would only cost system calls and headers.
-		DynamicRecordSizingDisabled: true,
-	}, nil
 }

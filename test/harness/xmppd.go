@@ -121,21 +121,11 @@ func addUsers(t testing.TB, data string, users []string) {
 func (s *XMPPD) follow(logs io.Reader) {
 	defer close(s.done)
 	for lines := bufio.NewScanner(logs); lines.Scan(); {
-		var line struct {
-			Msg, For, Addr string
-			TLS            bool
-		}
+		var line struct{ Msg, For, Addr string }
 		s.mu.Lock()
 		s.log.Write(append(lines.Bytes(), '\n'))
-		if json.Unmarshal(lines.Bytes(), &line) == nil {
-			switch {
-			case line.Msg == "listening for clients" && line.TLS:
-				s.addr["clients by TLS"] = line.Addr
-			case line.Msg == "listening for clients":
-				s.addr["clients"] = line.Addr
-			case line.Msg == "listening":
-				s.addr[line.For] = line.Addr
-			}
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+			s.addr[line.For] = line.Addr
 		}
 		s.mu.Unlock()
 		select {
@@ -152,8 +142,8 @@ func (s *XMPPD) Log() string {
 	return s.log.String()
 }
 
-// Addr waits until the server listens for "clients", "clients by TLS", or what a line
-// {"msg":"listening","for":...} of its log names, and returns the address.
+// Addr waits until the server listens for something, as a line {"msg":"listening","for":...} of its log
+// names it, and returns the address.
 func (s *XMPPD) Addr(t testing.TB, what string) string {
 	t.Helper()
 	timeout := time.After(startTimeout)

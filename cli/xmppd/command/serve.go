@@ -18,25 +18,35 @@ import (
 )
 
 func serve() *cli.Command {
+	d := xmppd.Defaults()
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "run the server until it is told to end (SIGINT, SIGTERM); SIGHUP reads configuration and certificates again",
+		Description: `To try it on this machine, with two accounts and no certificate of its own:
+
+   xmppd user add --data ./xmpp --domain example.net alice
+   xmppd user add --data ./xmpp bob
+   xmppd serve --domain example.net --data ./xmpp
+
+Clients have to trust ./xmpp/self-signed.crt then. In earnest: --tls-cert and --tls-key with a certificate that
+names the domain, and a file with all other settings (limits, extensions, sources of users), --config FILE.
+docs/xmppd.md lists its keys.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Usage: "TOML `FILE` with the same settings; flags win over it"},
-			&cli.StringFlag{Name: "domain", Usage: "the `DOMAIN` to serve"},
-			&cli.StringFlag{Name: "data", Usage: "`DIR` of accounts and rosters"},
-			&cli.StringFlag{Name: "listen-c2s", Usage: "`HOST:PORT` for clients that use STARTTLS"},
-			&cli.StringFlag{Name: "listen-tls", Usage: "`HOST:PORT` for clients that use TLS from the first byte"},
+			&cli.StringFlag{Name: "domain", Usage: "the `DOMAIN` to serve; required"},
+			&cli.StringFlag{Name: "data", Usage: "`DIR` of accounts and all that is kept for them (default: " + d.Data + ")"},
+			&cli.StringFlag{Name: "listen-c2s", Usage: "`HOST:PORT` for clients that use STARTTLS; \"\": off (default: " + d.ListenC2S + ")"},
+			&cli.StringFlag{Name: "listen-tls", Usage: "`HOST:PORT` for clients that use TLS from the first byte; \"\": off (default: " + d.ListenTLS + ")"},
 			&cli.StringFlag{Name: "listen-component", Usage: "`HOST:PORT` for external components (XEP-0114), in the clear"},
 			&cli.StringSliceFlag{Name: "component", Usage: "`NAME=SECRET` of a component that may connect; again for more. Others can see it in the list of processes: the file's [[component]] takes a secret_file"},
 			&cli.StringFlag{Name: "listen-http", Usage: "`HOST:PORT` for web clients (/ws, /bosh), /healthz and /metrics"},
 			&cli.StringFlag{Name: "listen-https", Usage: "`HOST:PORT` for the same through TLS"},
-			&cli.StringFlag{Name: "tls-cert", Usage: "certificate chain, a PEM `FILE`"},
+			&cli.StringFlag{Name: "tls-cert", Usage: "certificate chain, a PEM `FILE` (default: a self-signed one in --data)"},
 			&cli.StringFlag{Name: "tls-key", Usage: "private key, a PEM `FILE`"},
-			&cli.StringFlag{Name: "registration", Usage: "may strangers make accounts: `open|closed`"},
+			&cli.StringFlag{Name: "registration", Usage: "may strangers make accounts: `open|closed` (default: " + d.Registration + ")"},
 			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "allow login without TLS; only with loopback listeners"},
-			&cli.StringFlag{Name: "log-level", Usage: "`debug|info|warn|error`"},
-			&cli.StringFlag{Name: "log-format", Usage: "`text|json`"},
+			&cli.StringFlag{Name: "log-level", Usage: "`debug|info|warn|error` (default: " + d.LogLevel + ")"},
+			&cli.StringFlag{Name: "log-format", Usage: "`text|json` (default: " + d.LogFormat + ")"},
 		},
 		Action: func(c *cli.Context) error {
 			cfg, err := configOf(c)

@@ -21,6 +21,40 @@ const (
 // selfSignedLifetime is ten years: nobody is told to replace it.
 const selfSignedLifetime = 10 * 365 * 24 * time.Hour
 
+// tlsConfig is that of clients.
+func (s *Server) tlsConfig(cfg *Config) (*tls.Config, error) {
+	cert, err := s.certificate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ask := tls.NoClientCert
+	if cfg.Auth.ClientCA != "" {
+		// One that doesn't fit only means that EXTERNAL isn't offered, so crypto/tls doesn't judge.
+		ask = tls.RequestClientCert
+	}
+	return &tls.Config{
+		ClientAuth:   ask,
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: []uint16{ // of TLS 1.2: what RFC 9325 section 4.2 recommends, and ChaCha20
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		NextProtos: []string{"xmpp-client"}, // XEP-0368
+		// Records are written in bursts; small ones would only cost system calls and headers.
+		DynamicRecordSizingDisabled: true,
+	}, nil
+}
+
+// webTLS is the configuration for browsers: neither HTTP/2, which can't be upgraded to WebSocket,
+// nor client certificates, which a browser would ask its user for.
+func webTLS(clients *tls.Config) *tls.Config {
+	cfg := clients.Clone()
+	cfg.NextProtos, cfg.ClientAuth = []string{"http/1.1"}, tls.NoClientCert
+	return cfg
+}
+
 // certificate loads the configured certificate, or the self-signed one of the data directory,
 // which it makes the first time.
 func (s *Server) certificate(cfg *Config) (tls.Certificate, error) {
