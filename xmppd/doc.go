@@ -3,12 +3,16 @@
 //
 // Server wires the parts, which don't know one another beyond what is said here:
 //
-//	c2s      connections to streams: TLS, SASL, binding, the read loop, the writers
-//	session  bound resources, their output queues, the table that finds them
-//	router   where a stanza goes, bounces, IQ dispatch
-//	im       rosters, subscriptions, presence, shared groups
-//	account  what is stored: credentials, rosters, groups (bbolt)
-//	module   the contract of an extension; modules/ has one package an extension
+//	c2s        clients' streams: TLS, SASL, binding, reading, writing; websocket and bosh bring it browsers
+//	component  streams of external components
+//	session    bound resources, their output queues, the table that finds them
+//	router     where a stanza goes, hooks, bounces, IQ dispatch
+//	im         rosters, subscriptions, presence, shared groups
+//	store      all that is kept, by owner; account is typed access to accounts and rosters
+//	module     the contract of an extension; modules/ has one package an extension
+//
+// Begin with server.go (start to end), config.go (all settings), listeners.go (ways in) and modules.go
+// (which extensions there are, and in which order they see stanzas). ARCHITECTURE.md names every folder.
 //
 // Many servers can live in one process.
 package xmppd
