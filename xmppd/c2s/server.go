@@ -129,41 +129,16 @@ func (s *Server) Serve(l net.Listener, direct bool) error {
 	}
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
-	var delay time.Duration
-	for {
-		conn, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return nil
-		case err != nil:
-			// Usually no file descriptors are left: wait for some to come back.
-			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-			s.log.Warn("can't accept connections", "listener", l.Addr(), "error", err, "retry", delay)
-			if !s.sleep(delay) {
-				return nil
-			}
-			continue
-		}
-		delay = 0
+	netio.Accept(s.ctx, l, s.log, func(conn net.Conn) {
 		f := newTCPFraming(s, conn, direct)
 		peer := Peer{Addr: addrOf(conn), Secure: direct}
 		if !s.enter(f, peerAddr(&peer)) {
 			_ = conn.Close()
-			continue
+			return
 		}
-		go s.serveTCP(f, peer)
-	}
-}
-
-func (s *Server) sleep(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
+		go s.serveTCP(f, peer) // leave is its end, which Close waits for
+	})
+	return nil
 }
 
 // enter lists a stream that is going to be negotiated, if there is room for one more. It ends with

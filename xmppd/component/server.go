@@ -13,6 +13,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -71,7 +72,7 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// Serve accepts components until Close, or until the listener fails.
+// Serve accepts components until Close.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	if s.closing {
@@ -80,24 +81,13 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
-	var pause time.Duration
-	for {
-		conn, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return nil
-		case err != nil:
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.cfg.Log.Warn("can't accept components", "listener", l.Addr(), "error", err, "retry", pause)
-			time.Sleep(pause) // a second at most, while no descriptors are left
-			continue
-		}
-		pause = 0
+	netio.Accept(context.Background(), l, s.cfg.Log, func(conn net.Conn) {
 		if !s.admit(conn) {
 			s.metrics.refused.Inc()
 			_ = conn.Close()
 		}
-	}
+	})
+	return nil
 }
 
 func (s *Server) admit(conn net.Conn) bool {
