@@ -76,6 +76,7 @@ func (c *loopConn) serve(r *Runner) {
 			c.loop.later = append(c.loop.later, c)
 			return
 		case next == Soon:
+			r.endRound() // there may be no end of it, and nobody else does what was put off
 			continue
 		}
 		if c.state.CompareAndSwap(busy, idle) {

@@ -452,3 +452,47 @@ func TestMany(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// greedy wants to be called again at once, a few times, after it has blocked.
+type greedy struct {
+	conn   netio.Conn
+	rounds int
+	after  chan int // rounds so far, when what was put off is done
+	ended  chan bool
+}
+
+func (g *greedy) Ready(r *netio.Runner) netio.Next {
+	if g.rounds == 0 {
+		r.AfterRound(func() { g.after <- g.rounds })
+		r.Leave()
+	}
+	if g.rounds++; g.rounds < 4 {
+		return netio.Soon
+	}
+	return netio.Done
+}
+
+func (g *greedy) End() {
+	_ = g.conn.Close()
+	g.ended <- true
+}
+
+// TestRoundsAfterLeave: a Handler that has left the loop and always has more to read does not keep
+// others from what it owes them.
+func TestRoundsAfterLeave(t *testing.T) {
+	each(t, func(t *testing.T, s netio.Strategy) {
+		c, _ := connect(t, s)
+		g := &greedy{conn: c, after: make(chan int, 100), ended: make(chan bool, 1)}
+		s.Start(c, g)
+		within(t, g.ended)
+		done := map[int]bool{}
+		for len(g.after) > 0 {
+			done[<-g.after] = true
+		}
+		for n := 1; n < 4; n++ {
+			if !done[n] {
+				t.Errorf("after call %d nothing was done of what it has put off: %v", n, done)
+			}
+		}
+	})
+}
