@@ -293,3 +293,34 @@ func TestTableModel(t *testing.T) {
 		}
 	})
 }
+
+// TestLookupOfEscaped: the bytes of an attribute are looked up as they are, and must not find a
+// session whose name looks like them.
+func TestLookupOfEscaped(t *testing.T) {
+	table := NewTable()
+	for _, resource := range []string{"a&b", "a&amp;b", "plain"} {
+		if _, err := table.Bind(New(stanza.JID{Local: "u", Domain: "d", Resource: resource}), Rule{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for raw, want := range map[string]bool{"u@d/plain": true, "u@d/a&amp;b": false, "u@d/a&amp;amp;b": false} {
+		if s := table.Lookup([]byte(raw)); (s != nil) != want {
+			t.Errorf("%s finds %v", raw, s)
+		}
+	}
+}
+
+// TestRefusedHasUser: a session that the table doesn't list knows its account all the same.
+func TestRefusedHasUser(t *testing.T) {
+	table := NewTable()
+	if _, err := table.Bind(New(stanza.JID{Local: "u", Domain: "d", Resource: "r"}), Rule{}); err != nil {
+		t.Fatal(err)
+	}
+	s := New(stanza.JID{Local: "u", Domain: "d", Resource: "r"})
+	if _, err := table.Bind(s, Rule{Keep: true}); !errors.Is(err, ErrTaken) {
+		t.Fatal(err)
+	}
+	if s.User() == nil || table.Unbind(s) {
+		t.Errorf("user %v", s.User())
+	}
+}

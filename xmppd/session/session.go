@@ -34,6 +34,7 @@ type Session struct {
 	Order sync.Mutex
 
 	user     *User
+	escaped  bool // Full looks different in XML
 	priority atomic.Int32
 	notes    atomic.Uint32 // of modules (Interest.Note)
 	ended    bool          // guarded by Order
@@ -53,6 +54,7 @@ type Session struct {
 func New(j stanza.JID) *Session {
 	s := &Session{JID: j, Full: j.String(), Bare: j.Bare().String()}
 	s.From = stanza.AppendAttr(nil, "from", s.Full)
+	s.escaped = stanza.EscapedLen(s.Full) != len(s.Full)
 	s.priority.Store(Unavailable)
 	return s
 }

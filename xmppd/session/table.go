@@ -105,13 +105,17 @@ func NewTable() *Table {
 	return t
 }
 
-// Lookup finds a session by the bytes of its full JID, without allocation. The bytes must be in
-// the prepared form of RFC 7622; others are not found.
+// Lookup finds a session by the bytes of an attribute that is its full JID, without allocation. The
+// bytes must be in the prepared form of RFC 7622, without references to characters; others are not
+// found.
 func (t *Table) Lookup(full []byte) *Session {
 	sh := &t.full[maphash.Bytes(t.seed, full)%shards]
 	sh.mu.RLock()
 	s := sh.m[string(full)]
 	sh.mu.RUnlock()
+	if s != nil && s.escaped {
+		return nil // such bytes in an attribute are another name
+	}
 	return s
 }
 
@@ -163,6 +167,7 @@ func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 	if u == nil {
 		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare)}
 	}
+	s.user = u // also of one that is refused: its stream may have more to read
 	list := slices.Clone(u.Sessions())
 	i := slices.IndexFunc(list, func(x *Session) bool { return x.Full == s.Full })
 	switch {
@@ -177,7 +182,6 @@ func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 		list = append(list, s)
 		t.count.Add(1)
 	}
-	s.user = u
 	sh.m[s.Bare] = u
 	u.sessions.Store(&list)
 	fs := &t.full[maphash.String(t.seed, s.Full)%shards]
