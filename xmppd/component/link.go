@@ -50,7 +50,6 @@ func (k *link) run() {
 		_ = k.conn.Close()
 		return
 	}
-	_ = k.conn.SetDeadline(time.Time{})
 	k.srv.cfg.Log.Info("component connected", "domain", k.domain, "peer", k.conn.RemoteAddr())
 	err = k.serve(ctx)
 	k.finish(ctx, err)
@@ -104,6 +103,7 @@ func (k *link) attach() error {
 		return true
 	})
 	k.batch.Send(k.sess, []byte("<handshake/>"), nil, nil, nil)
+	_ = k.conn.SetDeadline(time.Time{}) // before others can end the link, which sets one
 	if err := k.srv.take(k); err != nil {
 		return err
 	}

@@ -94,12 +94,15 @@ func (w *writer) isAborted() bool {
 	return w.aborted
 }
 
-// readDeadline lets the reader wait for d, unless the connection is aborted.
+// readDeadline lets the reader wait for d, and not at all once the connection is aborted: the
+// negotiation may have lifted the deadline of an Abort.
 func (w *writer) readDeadline(d time.Duration) {
 	w.mu.Lock()
-	if !w.aborted {
-		_ = w.conn.SetReadDeadline(time.Now().Add(d))
+	until := time.Now().Add(d)
+	if w.aborted {
+		until = time.Unix(1, 0)
 	}
+	_ = w.conn.SetReadDeadline(until)
 	w.mu.Unlock()
 }
 
