@@ -90,6 +90,7 @@ func (m *Module) returned(_ context.Context, s *session.Session, _ *session.Batc
 	h, ok := s.Handled()
 	if id := s.Out.AckID(); ok && id != "" {
 		m.mu.Lock()
+		delete(m.byID, id) // of a session that was replaced while its client asked for resumption
 		m.graves.bury(id, s.JID.Bare(), h)
 		m.mu.Unlock()
 	}
