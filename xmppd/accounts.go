@@ -69,6 +69,15 @@ func checkGroup(group string) error {
 	return nil
 }
 
+// exists reports whether there is an account of a prepared name.
+func (a *Accounts) exists(ctx context.Context, name string) (bool, error) {
+	_, err := a.Store.Account(ctx, name)
+	if errors.Is(err, account.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // SetGroup puts an account into a shared group, out of all with "". account.ErrNotFound,
 // account.ErrInvalid.
 func (a *Accounts) SetGroup(ctx context.Context, name, group string) error {

@@ -96,8 +96,8 @@ func (s *Server) facts(ims *im.Service, table *session.Table) []module.Module {
 	return []module.Module{
 		xtime.Module{},
 		contact.Module{Config: cfg.Contact},
-		&private.Module{Config: cfg.Private, Store: s.records},
-		&vcard.Module{Config: cfg.VCard, Store: s.records},
+		&private.Module{Config: cfg.Private, Store: living{s.records}},
+		&vcard.Module{Config: cfg.VCard, Store: living{s.records}},
 		&last.Module{Store: s.records, Table: table, MaySee: ims.MaySee, Exists: account.Exists, Log: s.log, Started: time.Now()},
 	}
 }
@@ -106,7 +106,7 @@ func (s *Server) facts(ims *im.Service, table *session.Table) []module.Module {
 func (s *Server) keepers(r *router.Router, ims *im.Service, table *session.Table) []module.Module {
 	cfg := &s.cfg.Modules
 	return []module.Module{
-		blocking.New(blocking.Options{Config: cfg.Blocking, Store: s.records, Table: table, Presence: ims, Log: s.log, Registerer: s.registry}),
+		blocking.New(blocking.Options{Config: cfg.Blocking, Store: living{s.records}, Table: table, Presence: ims, Log: s.log, Registerer: s.registry}),
 		archive.New(archive.Options{
 			Config: cfg.Archive, Store: s.records, Table: table, Exists: account.Exists,
 			InRoster: ims.InRoster, Grouped: ims.Grouped, Log: s.log, Registerer: s.registry,

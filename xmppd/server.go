@@ -146,7 +146,7 @@ func (s *Server) start(ctx context.Context) error {
 	s.c2s = c2s.New(c2s.Config{
 		IO:     waits,
 		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth, Resumption: resumption,
-		Table: table, Router: r, Ended: ims.SessionEnded,
+		Table: table, Router: r, Ended: ims.SessionEnded, Exists: s.accounts.exists,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		MaxQueue: s.cfg.Limits.QueueBytes,
 		Trusted:  ims.Grouped, MaxTrustedQueue: s.cfg.Limits.GroupQueueBytes,

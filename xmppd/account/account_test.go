@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"slices"
@@ -16,6 +17,17 @@ import (
 // newStore is a layer over a store that runs each update twice.
 func newStore() *account.Store {
 	return account.NewStore(storetest.Rerun(storetest.NewMemory("example.net")))
+}
+
+// withAccounts is a store with accounts of these names.
+func withAccounts(t rapid.TB, names ...string) *account.Store {
+	s := newStore()
+	for _, name := range names {
+		if err := s.Create(context.Background(), &account.Account{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
 }
 
 func TestAccounts(t *testing.T) {
@@ -131,7 +143,7 @@ func TestRosterModel(t *testing.T) {
 	names := rapid.SampledFrom([]string{"a", "ab", "b"})
 	contacts := rapid.SampledFrom([]string{"x@y", "x@yz", "q@y"})
 	rapid.Check(t, func(rt *rapid.T) {
-		s := newStore()
+		s := withAccounts(rt, "a", "ab", "b")
 		model := map[string]map[string]account.Item{"a": {}, "ab": {}, "b": {}}
 		for range rapid.IntRange(1, 12).Draw(rt, "changes") {
 			name, contact := names.Draw(rt, "name"), contacts.Draw(rt, "contact")
@@ -162,4 +174,12 @@ func TestRosterModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRosterOfNobody: a roster that nobody has can't be changed.
+func TestRosterOfNobody(t *testing.T) {
+	err := newStore().UpdateItem(t.Context(), "bob", "x@y", func(i *account.Item) bool { i.Listed = true; return true })
+	if !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
 }

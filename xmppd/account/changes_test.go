@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -45,7 +46,7 @@ func since(t testing.TB, s *account.Store, v uint64) string {
 }
 
 func TestRosterSince(t *testing.T) {
-	s := newStore()
+	s := withAccounts(t, "bob")
 	if got := since(t, s, 0) + since(t, s, 1); got != "[]?" {
 		t.Errorf("a roster that never changed: %s", got)
 	}
@@ -73,7 +74,7 @@ func TestRosterSince(t *testing.T) {
 		t.Error("a change that nobody sees has a version")
 	}
 	// An account that is made anew has other versions.
-	if err := s.Create(t.Context(), &account.Account{Name: "bob"}); err != nil {
+	if err := errors.Join(s.Delete(t.Context(), "bob"), s.Create(t.Context(), &account.Account{Name: "bob"})); err != nil {
 		t.Fatal(err)
 	}
 	change(t, s, "a@x", "A", true)
@@ -84,7 +85,7 @@ func TestRosterSince(t *testing.T) {
 
 // TestRosterLogIsBounded: who has missed too much is told so, and the others hear all.
 func TestRosterLogIsBounded(t *testing.T) {
-	s := newStore()
+	s := withAccounts(t, "bob")
 	first := change(t, s, "c0@x", "", true)
 	var last uint64
 	for i := range 300 {
@@ -100,7 +101,7 @@ func TestRosterLogIsBounded(t *testing.T) {
 // roster, or is told to fetch it.
 func TestRosterSinceModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s, now := newStore(), make(map[string]string)
+		s, now := withAccounts(rt, "bob"), make(map[string]string)
 		states := make(map[uint64]map[string]string)
 		for range rapid.IntRange(1, 25).Draw(rt, "changes") {
 			contact := rapid.SampledFrom([]string{"a@x", "b@x", "c@x"}).Draw(rt, "contact")

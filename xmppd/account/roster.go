@@ -38,7 +38,7 @@ func item(r store.Reader, contact string) (Item, error) {
 // UpdateItem changes one item in a transaction. f gets the present item (or a fresh one) and
 // changes it; the item is removed if it ends unlisted without subscription or request.
 // f returns false to leave everything as it is, which costs no disk write. f may run several times;
-// the last run counts. A change that the owner's clients can see gives the roster a new version.
+// the last run counts. ErrNotFound if there is no such account. A change that the owner's clients can see gives the roster a new version.
 func (s *Store) UpdateItem(ctx context.Context, name, contact string, f func(*Item) bool) error {
 	// A look without the queue for the disk first: most presence changes nothing.
 	if it, err := s.Item(ctx, name, contact); err != nil {
@@ -48,6 +48,9 @@ func (s *Store) UpdateItem(ctx context.Context, name, contact string, f func(*It
 	}
 	now := version()
 	return wrap("change roster of", name, s.records.Update(ctx, name, func(tx store.Tx) error {
+		if exists, err := Exists(tx); err != nil || !exists {
+			return errors.Join(err, store.ErrNotFound)
+		}
 		was, err := item(tx, contact)
 		if err != nil {
 			return err

@@ -121,6 +121,11 @@ var (
 	errConstraint = &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the account has too many sessions"} // RFC 6120 section 7.6.2.1
 )
 
+// trusts reports whether a session is of an account of the cluster (Config.Trusted).
+func (s *Server) trusts(sess *session.Session) bool {
+	return s.cfg.Trusted != nil && s.cfg.Trusted(sess.JID.Local)
+}
+
 // establish makes a session of a negotiated stream and lists it. The result of the request is the first
 // thing in its queue, since stanzas of others may follow at once.
 func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []byte) (Stream, error) {
@@ -132,7 +137,7 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 	sess := session.New(full)
 	sess.Reliable = n.peer.Reliable
 	limit := s.cfg.MaxQueue
-	trusted := s.cfg.Trusted != nil && s.cfg.Trusted(full.Local)
+	trusted := s.trusts(sess)
 	if trusted {
 		limit = max(limit, s.cfg.MaxTrustedQueue)
 	}
@@ -141,14 +146,48 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 	st.batch.Send(sess, result, nil, nil, nil)
 	old, err := s.cfg.Table.Bind(sess, session.Rule{Max: n.set.SessionsPerAccount, Keep: n.set.Conflict != Replace})
 	switch {
-	case errors.Is(err, session.ErrTaken):
-		sess.Out.Fail(&router.StreamError{Condition: "conflict", Text: err.Error()}) // since placeFor looked
+	case errors.Is(err, session.ErrTaken): // since placeFor looked
+		st.stillborn(&router.StreamError{Condition: "conflict", Text: err.Error()})
 	case err != nil:
 		s.metrics.full.Inc()
-		sess.Out.Fail(&router.StreamError{Condition: "resource-constraint", Text: err.Error()})
-	case old != nil:
-		old.Out.Fail(errRebound)
-		s.cfg.Ended(ctx, old)
+		st.stillborn(&router.StreamError{Condition: "resource-constraint", Text: err.Error()})
+	default:
+		if old != nil {
+			old.Out.Fail(errRebound)
+			s.cfg.Ended(ctx, old)
+		}
+		st.checkAccount(ctx)
 	}
 	return st, nil
+}
+
+// stillborn ends a session that is not listed: nothing that its client has sent already makes others
+// believe that it is there.
+func (st *Stream) stillborn(why error) {
+	st.sess.Order.Lock()
+	st.sess.End()
+	st.sess.Order.Unlock()
+	st.endAtOnce(why)
+}
+
+// endAtOnce ends a session behind the result of binding it.
+func (st *Stream) endAtOnce(why error) {
+	st.Flush()
+	st.sess.Out.Fail(why)
+}
+
+// checkAccount ends a session whose account was removed after its client had logged in. Whoever
+// removes an account ends the sessions that are listed afterwards, so one of the two sees it.
+func (st *Stream) checkAccount(ctx context.Context) {
+	if st.srv.cfg.Exists == nil {
+		return
+	}
+	exists, err := st.srv.cfg.Exists(ctx, st.sess.JID.Local)
+	switch {
+	case err != nil:
+		st.srv.log.Error("account can't be read", "account", st.sess.Bare, "error", err)
+		st.endAtOnce(&router.StreamError{Condition: "internal-server-error"})
+	case !exists:
+		st.endAtOnce(&router.StreamError{Condition: "not-authorized", Text: "the account was removed"})
+	}
 }

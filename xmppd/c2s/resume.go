@@ -56,7 +56,7 @@ func (n *negotiation) resume(ctx context.Context, st *stanza.Stanza) (xmpp.Sessi
 		sess.Out.Unclaim()
 		return 0, false, err
 	}
-	n.bound = Stream{srv: s, addr: n.addr, sess: sess, batch: new(session.Batch)}
+	n.bound = Stream{srv: s, addr: n.addr, sess: sess, batch: new(session.Batch), trusted: s.trusts(sess)}
 	n.bound.batch.Attach(sess, t, reply)
 	s.wg.Done() // detach has added it
 	s.log.Debug("session resumed", "jid", sess.Full, "peer", n.peer.Addr)
@@ -92,8 +92,10 @@ func (s *Server) release(ctx context.Context, sess *session.Session) {
 	s.cfg.Ended(ctx, sess)
 	sess.Out.Fail(session.ErrClosed) // whoever still writes stops
 	left, written := sess.Out.Close()
+	if kept := sess.Out.Kept(); len(kept) > 0 {
+		left, written = append(kept, left...), 0 // a Keeper has taken whole runs only
+	}
 	var b session.Batch
-	s.cfg.Router.Return(ctx, sess, sess.Out.Kept(), 0, &b)
 	s.cfg.Router.Return(ctx, sess, left, written, &b)
 	b.Flush()
 }

@@ -49,6 +49,8 @@ type Config struct {
 	Resumption Resumption
 	Table      *session.Table
 	Router     *router.Router
+	// Exists tells whether there is an account of that name still when a resource is bound; nil: there is.
+	Exists func(ctx context.Context, local string) (bool, error)
 	// Ended takes back the presence of a session; it may be called more than once for one.
 	Ended func(context.Context, *session.Session)
 

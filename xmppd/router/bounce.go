@@ -66,6 +66,7 @@ func (r *Router) errorReply(st *stanza.Stanza, e *module.Error) []byte {
 // for it; the rest goes back to its senders.
 func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byte, written int, b *session.Batch) {
 	scan := stanza.NewScanner(stanza.Unlimited()) // they have passed once
+	kept := false
 	for _, run := range left {
 		for pos := 0; pos < len(run); {
 			st, n, err := scan.Next(run[pos:])
@@ -74,7 +75,7 @@ func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byt
 			}
 			pos += n
 			if st != nil && pos > written {
-				r.sendBack(ctx, gone, st, b)
+				kept = r.sendBack(ctx, gone, st, kept, b) || kept
 			}
 		}
 		written = 0
@@ -83,28 +84,35 @@ func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byt
 }
 
 // sendBack takes care of one stanza, already stamped with its sender, that a dying session did not
-// get.
-func (r *Router) sendBack(ctx context.Context, gone *session.Session, st *stanza.Stanza, b *session.Batch) {
+// get. It reports whether somebody keeps it. behind tells that an earlier one is kept: then messages
+// are kept first of all, for a session that has come meanwhile must not get them before that one.
+func (r *Router) sendBack(ctx context.Context, gone *session.Session, st *stanza.Stanza, behind bool, b *session.Batch) (kept bool) {
 	owner := gone.JID.Bare()
 	if st.Kind == stanza.Presence || !mayBounce(st) || !st.From.Present() {
-		return
+		return false
 	}
 	from, err := stanza.ParseJID(st.AttrString(st.From))
 	if err != nil || from == owner || from == r.domain && st.Kind != stanza.Message {
-		return // made by the server for this session alone
+		return false // made by the server for this session alone
 	}
 	if st.Kind == stanza.Message && owner.Local != "" {
 		if !gone.User().Unfork(st.Raw) && !r.faults.ForkTwice {
-			return // another session has it
+			return false // another session has it
 		}
 		p := &module.Passage{From: from, To: owner, Stanza: st, Batch: b, Stamped: true}
 		u := r.table.User(owner.String())
+		if behind && r.delivered(ctx, owner, u, p, nil) {
+			return true
+		}
 		var took []*session.Session
 		if t := module.MessageType(st); t == "chat" || t == "normal" {
 			took = r.deliver(ctx, u, p)
 		}
-		if len(took) > 0 || r.delivered(ctx, owner, u, p, nil) {
-			return
+		switch {
+		case len(took) > 0:
+			return false
+		case !behind && r.delivered(ctx, owner, u, p, nil):
+			return true
 		}
 	}
 	// Not recipient-unavailable: it would tell anybody that the session was there (RFC 6120 section 8.3.3.13).
@@ -112,6 +120,7 @@ func (r *Router) sendBack(ctx context.Context, gone *session.Session, st *stanza
 	if reply != nil {
 		r.reply(ctx, from, reply, b)
 	}
+	return false
 }
 
 // reply sends an answer to wherever a stanza came from.

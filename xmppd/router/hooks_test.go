@@ -244,6 +244,44 @@ func TestForkedMessagesComeBackOnce(t *testing.T) {
 	}
 }
 
+// TestReturnKeepsOrder: when a session comes while what another one has left is being kept, it gets
+// none of that past what is kept already.
+func TestReturnKeepsOrder(t *testing.T) {
+	w := newWorld(t, router.Faults{})
+	w.login("a@d/x")
+	b := w.login("b@d/1")
+	var kept []string
+	keeper := extender{func(e *module.Extension) {
+		e.MessageDelivered = func(_ context.Context, _ stanza.JID, p *module.Passage, took []*session.Session) bool {
+			if len(took) > 0 {
+				return false
+			}
+			if kept = append(kept, p.Stanza.AttrString(p.Stanza.ID)); len(kept) == 1 {
+				w.send(t, w.login("b@d/2"), "<presence/>")
+			}
+			return true
+		}
+	}}
+	if err := w.router.Add(keeper); err != nil {
+		t.Fatal(err)
+	}
+	w.table.Unbind(b)
+	var batch session.Batch
+	w.router.Return(t.Context(), b, [][]byte{[]byte("<message from='a@d/x' type='chat' id='1'/><message from='a@d/x' type='chat' id='2'/>")}, 0, &batch)
+	batch.Flush()
+	if got := string(w.sinks["b@d/2"].got); strings.Contains(got, "<message") || len(kept) != 2 {
+		t.Errorf("kept %v, while the next session got %s", kept, got)
+	}
+}
+
+// extender is a module that only has hooks.
+type extender struct{ extend func(*module.Extension) }
+
+func (extender) Info() module.Info            { return module.Info{Name: "extender"} }
+func (extender) Features() []string           { return nil }
+func (extender) Routes() []module.Route       { return nil }
+func (x extender) Extend(e *module.Extension) { x.extend(e) }
+
 // BenchmarkForward shows what hooks cost a message to a full JID: nothing while no module has an
 // interest in the two accounts.
 func BenchmarkForward(b *testing.B) {
