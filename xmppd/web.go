@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -58,9 +59,9 @@ func (b *BOSHConfig) presenceDelay() time.Duration {
 	return time.Duration(b.PresenceDelayMS) * time.Millisecond
 }
 
-// webConnections bounds the connections of both listeners together.
+// webConnections bounds the connections of both listeners together; by address not for exempt ones and proxies.
 func (s *Server) webConnections() *web.Connections {
-	proxies, _ := web.ParseProxies(s.cfg.Web.TrustedProxies)
+	free, _ := web.ParseProxies(slices.Concat(s.cfg.Web.TrustedProxies, s.cfg.Limits.Exempt))
 	total, perAddress := s.cfg.Limits.Connections, s.cfg.Limits.ConnectionsPerAddress
 	if total == 0 {
 		total = 100_000
@@ -68,7 +69,7 @@ func (s *Server) webConnections() *web.Connections {
 	if perAddress == 0 {
 		perAddress = 2000
 	}
-	return web.NewConnections(total, perAddress, proxies, s.registry)
+	return web.NewConnections(total, perAddress, free, s.registry)
 }
 
 // handleWeb adds the ways in for web clients. Config.Check has seen the configuration.

@@ -14,7 +14,7 @@ import (
 type Connections struct {
 	Total      int     // all of them
 	PerAddress int     // of one address, of a /64 with IPv6
-	Proxies    Proxies // for them only Total counts
+	Free       Proxies // for them only Total counts
 
 	mu   sync.Mutex
 	open map[net.Conn]netip.Prefix
@@ -24,9 +24,9 @@ type Connections struct {
 }
 
 // NewConnections makes one with metrics; reg may be nil.
-func NewConnections(total, perAddress int, proxies Proxies, reg prometheus.Registerer) *Connections {
+func NewConnections(total, perAddress int, free Proxies, reg prometheus.Registerer) *Connections {
 	c := &Connections{
-		Total: total, PerAddress: perAddress, Proxies: proxies,
+		Total: total, PerAddress: perAddress, Free: free,
 		open: make(map[net.Conn]netip.Prefix), by: make(map[netip.Prefix]int),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "xmppd", Subsystem: "http", Name: "connections_refused_total", Help: "HTTP connections closed because there were too many."}),
 	}
@@ -61,7 +61,7 @@ func (c *Connections) enter(conn net.Conn) bool {
 	if len(c.open) >= c.Total {
 		return false
 	}
-	if key.IsValid() && c.by[key] >= c.PerAddress && !c.Proxies.trusts(key.Addr().String()) {
+	if key.IsValid() && c.by[key] >= c.PerAddress && !c.Free.trusts(key.Addr().String()) {
 		return false
 	}
 	c.open[conn] = key
