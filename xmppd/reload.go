@@ -68,6 +68,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	}
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	files := fileSums(&cfg)
 	set, done, err := s.settings(&cfg)
 	if err != nil {
 		return err
@@ -78,10 +79,11 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("log level %q: %w", cfg.LogLevel, err)
 	}
 	changed, waiting := changes(&s.cfg, &cfg)
+	changed = withFiles(changed, s.files, files)
 	s.c2s.Apply(set)
 	s.webTLS.Store(webTLS(set.TLS))
 	s.sourceDone()
-	s.sourceDone = done
+	s.sourceDone, s.files = done, files
 	s.registrationOpen.Store(cfg.Registration == "open")
 	s.im.SetPolicy(cfg.Presence.policy())
 	if s.level != nil {
@@ -89,6 +91,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	}
 	takeOver(&s.cfg, &cfg)
 	s.log.Info("configuration read again", "changed", changed)
+	if slices.Contains(changed, "tls_cert") {
+		s.tellCertificate(&cfg, set.TLS)
+	}
 	if len(waiting) > 0 {
 		s.log.Warn("these keys have changed, and wait for a restart", "keys", waiting)
 	}

@@ -2,6 +2,7 @@ package xmppd
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -70,8 +71,9 @@ type Server struct {
 	listeners     []*listener
 	adminListener net.Listener
 
-	reloading        sync.Mutex // guards cfg's reloadable keys and sourceDone
+	reloading        sync.Mutex // guards cfg's reloadable keys, sourceDone and files
 	sourceDone       func()     // ends the source of logins
+	files            map[string][sha256.Size]byte
 	registrationOpen atomic.Bool
 	webTLS           atomic.Pointer[tls.Config] // of browsers
 
@@ -112,11 +114,13 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.records, s.broken, s.store = disk, disk.Failed(), account.NewStore(disk)
 	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain}
+	files := fileSums(&s.cfg)
 	set, done, err := s.settings(&s.cfg)
 	if err != nil {
 		return err
 	}
-	s.sourceDone = done
+	s.sourceDone, s.files = done, files
+	s.tellCertificate(&s.cfg, set.TLS)
 	s.webTLS.Store(webTLS(set.TLS))
 	s.registrationOpen.Store(s.cfg.Registration == "open")
 	if err := s.listen(); err != nil {
