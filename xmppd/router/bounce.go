@@ -67,6 +67,9 @@ func (r *Router) errorReply(st *stanza.Stanza, e *module.Error) []byte {
 func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byte, written int, b *session.Batch) {
 	scan := stanza.NewScanner(stanza.Unlimited()) // they have passed once
 	kept := false
+	if r.faults.LoseReturned {
+		left = nil
+	}
 	for _, run := range left {
 		for pos := 0; pos < len(run); {
 			st, n, err := scan.Next(run[pos:])

@@ -49,6 +49,7 @@ type Faults struct {
 	TrustFrom       bool // don't compare "from" with the session
 	DropUndelivered bool // don't bounce
 	ForkTwice       bool // let each session of several that took a message give it back
+	LoseReturned    bool // forget what a session has left that is gone
 	HookTwice       bool // run the hooks of received messages again for each session that takes one
 }
 
