@@ -13,7 +13,10 @@ import (
 
 // Handle implements router.Presence: it takes presence that a client of this server has sent.
 func (s *Service) Handle(ctx context.Context, src *session.Session, st *stanza.Stanza, batch *session.Batch) {
-	src.Order.Lock()
+	if !src.Order.TryLock() {
+		batch.Block() // whoever has it may be at the disk
+		src.Order.Lock()
+	}
 	defer src.Order.Unlock()
 	b := &mail{Batch: batch}
 	if src.Ended() || s.tooLarge(src, st, b) {

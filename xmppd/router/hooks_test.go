@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
@@ -272,6 +273,32 @@ func TestReturnKeepsOrder(t *testing.T) {
 	if got := string(w.sinks["b@d/2"].got); strings.Contains(got, "<message") || len(kept) != 2 {
 		t.Errorf("kept %v, while the next session got %s", kept, got)
 	}
+}
+
+// TestPresenceWaitsAside: who sends presence while somebody else sends out presence of the same session
+// does not keep the streams waiting that are served by the same goroutine.
+func TestPresenceWaitsAside(t *testing.T) {
+	w := newWorld(t, router.Faults{})
+	a := w.login("a@d/x")
+	st, err := stanza.One([]byte("<presence/>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aside, handled := make(chan bool, 10), make(chan bool)
+	a.Order.Lock()
+	go func() {
+		var b session.Batch
+		b.OnBlock(func() { aside <- true })
+		w.im.Handle(t.Context(), a, st, &b)
+		close(handled)
+	}()
+	select {
+	case <-aside:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits where others wait for it")
+	}
+	a.Order.Unlock()
+	<-handled
 }
 
 // extender is a module that only has hooks.
