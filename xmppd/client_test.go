@@ -2,7 +2,6 @@ package xmppd_test
 
 import (
 	"flag"
-	"io"
 	"log/slog"
 	"testing"
 
@@ -29,6 +28,7 @@ type options struct {
 	router router.Faults
 	im     im.Faults
 	c2s    c2s.Faults
+	log    *logs // nil: nobody reads it
 }
 
 // startServer runs a server on loopback with the accounts alice, bob, carol (no group) and
@@ -55,7 +55,11 @@ func serve(t *testing.T, o options) *xmppd.Server {
 	if o.cfg != nil {
 		o.cfg(&cfg)
 	}
-	s, err := xmppd.StartFaulty(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}, o.router, o.im, o.c2s)
+	log := slog.New(slog.DiscardHandler)
+	if o.log != nil {
+		log = slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	s, err := xmppd.StartFaulty(t.Context(), cfg, xmppd.Options{Log: log}, o.router, o.im, o.c2s)
 	if err != nil {
 		t.Fatal(err)
 	}

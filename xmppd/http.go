@@ -1,11 +1,15 @@
 package xmppd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,6 +20,7 @@ func (s *Server) serveHTTP(l net.Listener, h http.Handler, hook func(net.Conn, h
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ConnState: hook,
+		ErrorLog: log.New(httpErrors{s.log}, "", 0),
 	}
 	s.web = append(s.web, srv)
 	s.run(func() error {
@@ -24,6 +29,19 @@ func (s *Server) serveHTTP(l net.Listener, h http.Handler, hook func(net.Conn, h
 		}
 		return nil
 	})
+}
+
+// httpErrors is where net/http writes what it has to say.
+type httpErrors struct{ log *slog.Logger }
+
+// Write implements io.Writer. What strangers can cause as often as they like is for who looks for it.
+func (h httpErrors) Write(p []byte) (int, error) {
+	text, level := strings.TrimSpace(string(p)), slog.LevelWarn
+	if strings.Contains(text, "TLS handshake error") {
+		level = slog.LevelDebug
+	}
+	h.log.Log(context.Background(), level, "http listener", "error", text)
+	return len(p), nil
 }
 
 func (s *Server) publicHandler() http.Handler {

@@ -96,6 +96,7 @@ func (n *negotiation) placeFor(full stanza.JID) (stanza.JID, error) {
 	}
 	if u := table.User(n.user.String()); u != nil && len(u.Sessions()) >= n.set.SessionsPerAccount {
 		n.srv.metrics.full.Inc()
+		n.srv.notices.tell("resource not bound: the account has as many sessions as limits.sessions_per_account allows", "user", n.user.Local, "limit", n.set.SessionsPerAccount, "peer", n.peer.Addr)
 		return full, errConstraint
 	}
 	return full, nil

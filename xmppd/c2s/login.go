@@ -91,6 +91,7 @@ type login struct {
 	guess   func(name string) *guess // nil: guesses aren't counted
 	metrics *metrics
 	counted *guess // once there is a name
+	claimed bool   // the client has said who it wants to be
 
 	user         string // localpart that authenticates
 	exists       bool
@@ -100,6 +101,7 @@ type login struct {
 // setUser takes the names that the client has given. The authorization identity may be empty or
 // the user's own bare JID: nobody acts for somebody else here (RFC 6120 section 6.3.8).
 func (l *login) setUser(name, authzid string) error {
+	l.claimed = true
 	j, err := stanza.ParseJID(name + "@" + l.domain)
 	if err != nil || j.Local == "" || j.Domain != l.domain || j.Resource != "" {
 		return fmt.Errorf("user name: %w", errAuthn)
@@ -210,6 +212,7 @@ type external struct{ *login }
 // step takes the authorization identity. Without one the certificate must be of a single account.
 func (m external) step(authzid []byte) (bool, []byte, error) {
 	own := m.channel.accounts
+	m.claimed = true
 	if len(authzid) == 0 {
 		if len(own) != 1 {
 			return false, nil, &saslError{condition: "invalid-authzid", text: "the certificate is of several accounts: say which"}

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics of the streams. They count whether or not somebody collects them.
 type metrics struct {
-	logins, authFailed, delayed, overflows, unfinished, dead, full prometheus.Counter
-	streamErrors, refused, limited, authenticated, paused          *prometheus.CounterVec
+	logins, authFailed, unclaimed, delayed, overflows, unfinished, dead, full prometheus.Counter
+	streamErrors, refused, limited, authenticated, paused                     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
@@ -15,6 +15,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 	m := &metrics{
 		logins:     counter("logins_total", "Streams that have bound a resource."),
 		authFailed: counter("auth_failures_total", "Failed attempts to authenticate."),
+		unclaimed:  counter("auth_unclaimed_total", "Attempts to authenticate that ended before the client had named a user, such as by a channel binding that the server does not know."),
 		delayed:    counter("logins_delayed_total", "Logins that had to wait because their account is being guessed at from many addresses."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "xmppd", Name: "connections_refused_total", Help: "Connections closed because there were too many: in all, of an address, or of an address within a minute.",
@@ -47,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help},
 			func() float64 { return float64(f()) })
 	}
-	reg.MustRegister(m.logins, m.authFailed, m.refused, m.limited, m.authenticated, m.delayed, m.overflows, m.streamErrors,
+	reg.MustRegister(m.logins, m.authFailed, m.unclaimed, m.refused, m.limited, m.authenticated, m.delayed, m.overflows, m.streamErrors,
 		m.paused, m.unfinished, m.dead, m.full,
 		gauge("sessions", "Bound resources.", func() float64 { return float64(s.cfg.Table.Count()) }),
 		gauge("connections", "Open client connections.", func() float64 {

@@ -123,10 +123,17 @@ func (n *negotiation) saslReply(name string, data []byte) error {
 	return n.write(append(out, "</"+name+">"...))
 }
 
-// saslRefused answers a failed exchange.
+// saslRefused answers a failed exchange. One that ended before the client has said who it is, such as
+// by a channel binding that the server doesn't know, is no failed login: clients find out like that what
+// they can use.
 func (n *negotiation) saslRefused(l *login, err error) error {
-	n.srv.metrics.authFailed.Inc()
-	n.srv.log.Info("authentication failed", "user", l.user, "peer", n.peer.Addr, "reason", err)
+	if l.claimed {
+		n.srv.metrics.authFailed.Inc()
+		n.srv.log.Info("authentication failed", "user", l.user, "peer", n.peer.Addr, "reason", err)
+	} else {
+		n.srv.metrics.unclaimed.Inc()
+		n.srv.log.Debug("authentication not begun", "peer", n.peer.Addr, "reason", err)
+	}
 	var refusal *saslError
 	if !errors.As(err, &refusal) {
 		refusal = errTemporary

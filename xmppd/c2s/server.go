@@ -76,6 +76,7 @@ type Server struct {
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
 	gate     *gate
+	notices  notices
 	metrics  *metrics
 	chunks   session.Pool
 	small    sync.Pool       // *[]byte of readSize
@@ -105,7 +106,7 @@ func New(cfg Config) *Server {
 	if cfg.IO == nil {
 		cfg.IO = netio.NewGoroutines()
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, negotiating: make(map[Framing]struct{})}
+	s := &Server{cfg: cfg, log: cfg.Log, notices: notices{log: cfg.Log}, negotiating: make(map[Framing]struct{})}
 	set := cfg.Settings.withDefaults()
 	s.settings.Store(set)
 	s.gate = newGate(set)
@@ -148,23 +149,39 @@ func (s *Server) Serve(l net.Listener, direct bool) error {
 func (s *Server) enter(f Framing, addr netip.Addr) bool {
 	set := s.settings.Load()
 	_ = f.SetDeadline(time.Now().Add(set.Negotiation))
+	ok, limit := s.admit(f, addr, set)
+	switch limit {
+	case "":
+		return ok
+	case "total":
+		s.notices.tell("connection refused: there are as many as limits.connections allows", "peer", addr)
+	case "address":
+		s.notices.tell("connection refused: the address has as many as limits.connections_per_address allows", "peer", addr)
+	case "rate":
+		s.notices.tell("connection refused: the address makes them faster than limits.connection_rate_per_address allows", "peer", addr)
+	}
+	s.metrics.refused.WithLabelValues(limit).Inc()
+	return false
+}
+
+// admit lists a stream, or names the limit that is reached; none while the server is closing.
+func (s *Server) admit(f Framing, addr netip.Addr, set *Settings) (ok bool, limit string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return false
+		return false, ""
 	}
-	refused := "total"
+	limit = "total"
 	if s.open < set.MaxConnections {
-		refused = s.gate.enter(addr, set)
+		limit = s.gate.enter(addr, set)
 	}
-	if refused != "" {
-		s.metrics.refused.WithLabelValues(refused).Inc()
-		return false
+	if limit != "" {
+		return false, limit
 	}
 	s.open++
 	s.negotiating[f] = struct{}{}
 	s.wg.Add(1)
-	return true
+	return true, ""
 }
 
 // leave is the last thing that a stream does.
@@ -210,7 +227,7 @@ func (s *Server) establish(f Framing, tcp *tcpFraming, p Peer) (st Stream, said 
 		if closing {
 			err = errShutdown
 		}
-		s.log.Debug("stream not established", "peer", p.Addr, "reason", err)
+		s.notReady(p, err)
 		return Stream{}, n.fail(err), err
 	}
 	_ = f.SetDeadline(time.Time{})

@@ -46,6 +46,9 @@ func (f *tcpFraming) Open(in *stream.Info) error {
 	}
 	raw, err := f.src.Header()
 	if err != nil {
+		if f.tls == nil && beginsTLS(f.src.Rest()) {
+			return errTLSHere
+		}
 		return err
 	}
 	f.src.Scan = stanza.NewScanner(f.srv.cfg.Limits)
