@@ -32,7 +32,7 @@ type Accounts struct {
 func (a *Accounts) Prepare(name string) (string, error) {
 	j, err := stanza.ParseJID(name + "@" + a.Domain)
 	if err != nil || j.Local == "" || j.Domain != a.Domain || j.Resource != "" {
-		return "", fmt.Errorf("%w: %q can't be the name of an account", account.ErrInvalid, name)
+		return "", account.Invalid("%q can't be the name of an account", name)
 	}
 	return j.Local, nil
 }
@@ -64,7 +64,7 @@ func (a *Accounts) Add(ctx context.Context, name, password, group string) error 
 
 func checkGroup(group string) error {
 	if len(group) > 200 || strings.ContainsAny(group, "\x00\n\r\t") {
-		return fmt.Errorf("%w: %q can't be the name of a group", account.ErrInvalid, group)
+		return account.Invalid("%q can't be the name of a group", group)
 	}
 	return nil
 }

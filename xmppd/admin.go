@@ -66,7 +66,7 @@ type errorBody struct {
 }
 
 func sentinels() map[string]error {
-	return map[string]error{"exists": account.ErrExists, "not-found": account.ErrNotFound, "invalid": account.ErrInvalid}
+	return map[string]error{"exists": account.ErrExists, "not-found": account.ErrNotFound, "no-contact": account.ErrNoContact, "invalid": account.ErrInvalid}
 }
 
 func (s *Server) adminHandler() http.Handler {
@@ -87,7 +87,7 @@ func (s *Server) adminHandler() http.Handler {
 	handle("POST /users/passwd", func(ctx context.Context, u userRequest) error { return s.accounts.SetPassword(ctx, u.Name, u.Password) })
 	handle("POST /users/delete", func(ctx context.Context, u userRequest) error { return s.accounts.Delete(ctx, u.Name) })
 	handle("POST /users/group", func(ctx context.Context, u userRequest) error { return s.accounts.SetGroup(ctx, u.Name, u.Group) })
-	rosters{s.im, s.accounts.Prepare}.handle(mux)
+	rosters{s.im, s.accounts}.handle(mux)
 	// Profiles show what is in memory, so they are here and not on --listen-http.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

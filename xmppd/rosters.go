@@ -3,10 +3,12 @@ package xmppd
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -20,6 +22,8 @@ type RosterItem struct {
 	Groups       []string `json:"groups,omitempty"`
 	Subscription string   `json:"subscription"`  // none, to, from or both
 	Ask          bool     `json:"ask,omitempty"` // a request of the owner awaits its answer; not to be set
+	// Force is for SetRosterItem: a contact of this domain may be one that has no account yet.
+	Force bool `json:"force,omitempty"`
 }
 
 // rosterRequest is one change of a roster.
@@ -30,8 +34,8 @@ type rosterRequest struct {
 
 // rosters changes rosters from outside: a trusted source of them.
 type rosters struct {
-	im      *im.Service
-	prepare func(name string) (string, error)
+	im       *im.Service
+	accounts *Accounts
 }
 
 // openRosters is for the files of a server that is stopped: nobody is on line to be told.
@@ -39,12 +43,12 @@ func (l *localUsers) openRosters(ctx context.Context) (rosters, error) {
 	log, table := slog.New(slog.DiscardHandler), session.NewTable()
 	r := router.New(l.Domain, table, log, router.Faults{})
 	ims, err := im.New(ctx, l.Store, table, r, im.Limits{}, im.Policy{}, log, im.Faults{})
-	return rosters{ims, l.Prepare}, err
+	return rosters{ims, &l.Accounts}, err
 }
 
 // Roster implements Users.
 func (r rosters) Roster(ctx context.Context, name string) ([]RosterItem, error) {
-	name, err := r.prepare(name)
+	name, err := r.accounts.Prepare(name)
 	if err != nil {
 		return nil, err
 	}
@@ -58,8 +62,11 @@ func (r rosters) Roster(ctx context.Context, name string) ([]RosterItem, error) 
 
 // SetRosterItem implements Users.
 func (r rosters) SetRosterItem(ctx context.Context, name string, item RosterItem) error {
-	name, err := r.prepare(name)
+	name, err := r.accounts.Prepare(name)
 	if err != nil {
+		return err
+	}
+	if err := r.contactExists(ctx, item); err != nil {
 		return err
 	}
 	return r.im.Put(ctx, name, account.Item{
@@ -67,9 +74,23 @@ func (r rosters) SetRosterItem(ctx context.Context, name string, item RosterItem
 	})
 }
 
+// contactExists refuses a contact of this domain without an account, which is a slip of the pen more
+// often than somebody who is still to come.
+func (r rosters) contactExists(ctx context.Context, item RosterItem) error {
+	j, err := stanza.ParseJID(item.JID)
+	if err != nil || item.Force || j.Local == "" || j.Domain != r.accounts.Domain {
+		return nil // Put says what is wrong
+	}
+	ok, err := r.accounts.exists(ctx, j.Local)
+	if err == nil && !ok {
+		err = fmt.Errorf("contact %s: %w; give --force (in JSON \"force\": true) if it is still to come", j, account.ErrNotFound)
+	}
+	return err
+}
+
 // RemoveRosterItem implements Users.
 func (r rosters) RemoveRosterItem(ctx context.Context, name, contact string) error {
-	name, err := r.prepare(name)
+	name, err := r.accounts.Prepare(name)
 	if err != nil {
 		return err
 	}

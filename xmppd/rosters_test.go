@@ -67,7 +67,7 @@ func TestRosterFromPortal(t *testing.T) {
 		t.Fatal(err)
 	}
 	has(t, "removed", a.Sync(), "<item jid='"+bob+"' subscription='remove'/>", "type='unavailable'")
-	if err := p.RemoveRosterItem(ctx, "alice", bob); !errors.Is(err, account.ErrNotFound) {
+	if err := p.RemoveRosterItem(ctx, "alice", bob); !errors.Is(err, account.ErrNoContact) {
 		t.Errorf("second removal: %v", err)
 	}
 	// A request that waits is answered by the portal.
@@ -260,7 +260,7 @@ func TestDeletedAccountLeavesNoSubscription(t *testing.T) {
 			t.Cleanup(func() { _ = os.RemoveAll(data) })
 			ctx := t.Context()
 			if !running {
-				offline, err := xmppd.OpenUsers(ctx, data, domain)
+				offline, err := xmppd.OpenOrMakeUsers(ctx, data, domain)
 				if err != nil {
 					t.Fatal(err)
 				}

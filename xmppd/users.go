@@ -26,17 +26,28 @@ type Users interface {
 
 	// Roster is what the account sees as its roster.
 	Roster(ctx context.Context, name string) ([]RosterItem, error)
-	// SetRosterItem makes an item what is said here; nobody is asked.
+	// SetRosterItem makes an item what is said here; nobody is asked. account.ErrNotFound, also for a
+	// contact of this domain unless the item says Force, and account.ErrInvalid.
 	SetRosterItem(ctx context.Context, name string, item RosterItem) error
-	// RemoveRosterItem takes a contact out of a roster.
+	// RemoveRosterItem takes a contact out of a roster. account.ErrNotFound, account.ErrNoContact.
 	RemoveRosterItem(ctx context.Context, name, contact string) error
 
 	Close() error
 }
 
-// OpenUsers opens the accounts of a data directory: directly, or through the server that runs on
-// it. domain may be empty if the directory has been used before.
+// OpenUsers opens the accounts of a data directory that has been used before: directly, or through
+// the server that runs on it. domain may be empty. store.ErrNoData, and the others of bolt.Open.
 func OpenUsers(ctx context.Context, data, domain string) (Users, error) {
+	return openUsers(ctx, data, domain, bolt.OpenExisting)
+}
+
+// OpenOrMakeUsers is OpenUsers, and makes a directory that is new for the domain. The errors of
+// bolt.Open.
+func OpenOrMakeUsers(ctx context.Context, data, domain string) (Users, error) {
+	return openUsers(ctx, data, domain, bolt.Open)
+}
+
+func openUsers(ctx context.Context, data, domain string, open func(dir, domain string) (*bolt.Store, error)) (Users, error) {
 	// A running server answers on its socket at once; its lock would be waited for.
 	remote := newRemoteUsers(filepath.Join(data, adminSocket))
 	_, listErr := remote.List(ctx)
@@ -46,7 +57,7 @@ func OpenUsers(ctx context.Context, data, domain string) (Users, error) {
 	if err := remote.Close(); err != nil {
 		return nil, err
 	}
-	records, err := bolt.Open(data, domain)
+	records, err := open(data, domain)
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, listErr)
 	}

@@ -90,7 +90,7 @@ func addUsers(t testing.TB, data string, users []string) {
 	if len(users) == 0 {
 		return
 	}
-	store, err := xmppd.OpenUsers(t.Context(), data, Domain)
+	store, err := xmppd.OpenOrMakeUsers(t.Context(), data, Domain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ package account
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -14,9 +15,21 @@ var (
 	ErrNotFound = errors.New("no such account")
 	// ErrExists: an account of that name exists already.
 	ErrExists = errors.New("account exists already")
-	// ErrInvalid: a name, group or password that can't be accepted.
-	ErrInvalid = errors.New("invalid account")
+	// ErrNoContact: there is an account, and no such contact in its roster.
+	ErrNoContact = errors.New("no such contact")
+	// ErrInvalid: a name, group, password or contact that can't be accepted. Invalid makes one that
+	// says why.
+	ErrInvalid = errors.New("not acceptable")
 )
+
+// Invalid is an ErrInvalid whose text is all that is said.
+func Invalid(format string, args ...any) error { return &invalidError{fmt.Errorf(format, args...)} }
+
+type invalidError struct{ why error }
+
+func (e *invalidError) Error() string        { return e.why.Error() }
+func (e *invalidError) Unwrap() error        { return e.why }
+func (e *invalidError) Is(target error) bool { return target == ErrInvalid }
 
 // Account is one user of the domain.
 type Account struct {

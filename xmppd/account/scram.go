@@ -52,10 +52,10 @@ func Derive(password string, iterations int) (sha256Keys, sha1Keys Keys, err err
 func preparePassword(password string) (string, error) {
 	prepared, err := stringprep.SASLprep.Prepare(password)
 	if err != nil {
-		return "", fmt.Errorf("%w: password has characters that SASLprep forbids", ErrInvalid)
+		return "", Invalid("password has characters that SASLprep forbids")
 	}
 	if prepared == "" {
-		return "", fmt.Errorf("%w: password is empty", ErrInvalid)
+		return "", Invalid("password is empty")
 	}
 	return prepared, nil
 }

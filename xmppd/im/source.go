@@ -61,28 +61,28 @@ func (s *Service) Put(ctx context.Context, name string, want account.Item) error
 func (s *Service) checkPut(ctx context.Context, owner stanza.JID, want *account.Item) (stanza.JID, error) {
 	contact, err := stanza.ParseJID(want.Contact)
 	if err != nil || contact.Resource != "" {
-		return contact, fmt.Errorf("%w: %q can't be a contact: give a bare JID", account.ErrInvalid, want.Contact)
+		return contact, account.Invalid("%q can't be a contact: give a bare JID", want.Contact)
 	}
 	switch want.Subscription {
 	case account.SubNone, account.SubTo, account.SubFrom, account.SubBoth:
 	default:
-		return contact, fmt.Errorf("%w: a subscription is none, to, from or both, not %q", account.ErrInvalid, want.Subscription)
+		return contact, account.Invalid("a subscription is none, to, from or both, not %q", want.Subscription)
 	}
 	c := change{contact: contact, name: want.Name, groups: want.Groups}
 	if err := c.check(); err != nil {
-		return contact, fmt.Errorf("%w: %w", account.ErrInvalid, err)
+		return contact, account.Invalid("%w", err)
 	}
 	switch {
 	case contact == owner || contact == stanza.JID{Domain: s.domain}:
-		return contact, fmt.Errorf("%w: an account is no contact of its own, nor is the server", account.ErrInvalid)
+		return contact, account.Invalid("an account is no contact of its own, nor is the server")
 	case s.isShared(owner, contact):
-		return contact, fmt.Errorf("%w: both are in shared groups, which make them contacts already", account.ErrInvalid)
+		return contact, account.Invalid("both are in shared groups, which make them contacts already")
 	}
 	if _, err := s.store.Account(ctx, owner.Local); err != nil {
 		return contact, err
 	}
 	if !s.roomFor(ctx, owner, contact, s.limits.RosterItems) {
-		return contact, fmt.Errorf("%w: the roster is full", account.ErrInvalid)
+		return contact, account.Invalid("the roster is full")
 	}
 	return contact, nil
 }
@@ -131,12 +131,12 @@ func (s *Service) tellElsewhere(ctx context.Context, owner, contact stanza.JID, 
 }
 
 // Remove takes an item out of the roster of an account, as the owner can do (RFC 6121 section 2.5).
-// account.ErrNotFound, account.ErrInvalid.
+// account.ErrNotFound, account.ErrNoContact, account.ErrInvalid.
 func (s *Service) Remove(ctx context.Context, name, jid string) error {
 	owner := s.local(name)
 	contact, err := stanza.ParseJID(jid)
 	if err != nil || s.isShared(owner, contact) {
-		return fmt.Errorf("%w: %q is no contact that can be removed", account.ErrInvalid, jid)
+		return account.Invalid("%q is no contact that can be removed", jid)
 	}
 	b := newMail()
 	defer s.post(ctx, b)
@@ -145,7 +145,7 @@ func (s *Service) Remove(ctx context.Context, name, jid string) error {
 	err = s.removeItem(ctx, owner, contact, b)
 	var refused *module.Error
 	if errors.As(err, &refused) {
-		return fmt.Errorf("%s in the roster of %q: %w", jid, name, account.ErrNotFound)
+		return fmt.Errorf("%s in the roster of %q: %w", jid, name, account.ErrNoContact)
 	}
 	return err
 }

@@ -41,6 +41,8 @@ var (
 	ErrForeign = errors.New("data directory belongs to something else")
 	// ErrNoDomain: the data directory is new, and no domain was given to make it for.
 	ErrNoDomain = errors.New("data directory is empty")
+	// ErrNoData: there is nothing where data was to be found.
+	ErrNoData = errors.New("no server has its data here")
 )
 
 // Limits of what a store takes, in bytes.

@@ -115,11 +115,20 @@ func rosters(t *testing.T, data string) {
 		t.Errorf("the other half: %q, %v", out, err)
 	}
 	for _, args := range [][]string{
-		{"roster", "set", "nobody", "dn1@example.net"}, {"roster", "remove", "alice", "carol@example.net"}, {"roster", "list", "nobody"}, {"user", "group", "nobody", "G"},
+		{"roster", "set", "nobody", "dn1@example.net"}, {"roster", "set", "alice", "nobody@example.net"}, {"roster", "list", "nobody"}, {"user", "group", "nobody", "G"},
 	} {
 		if _, err := run(args...); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%v: %v", args, err)
 		}
+	}
+	if _, err := run("roster", "remove", "alice", "carol@example.net"); !errors.Is(err, account.ErrNoContact) || strings.Contains(err.Error(), "account") {
+		t.Errorf("removal of a contact that is none: %v", err)
+	}
+	if _, err := run("roster", "set", "--force", "alice", "tocome@example.net"); err != nil {
+		t.Error(err)
+	}
+	if _, err := run("roster", "remove", "alice", "tocome@example.net"); err != nil {
+		t.Error(err)
 	}
 	for _, args := range [][]string{
 		{"roster", "set", "--subscription", "all", "alice", "dn1@example.net"},
@@ -127,7 +136,7 @@ func rosters(t *testing.T, data string) {
 		{"roster", "set", "alice", "dn1@example.net/x"},
 		{"user", "group", "alice", "a\nb"},
 	} {
-		if _, err := run(args...); !errors.Is(err, account.ErrInvalid) {
+		if _, err := run(args...); !errors.Is(err, account.ErrInvalid) || command.ExitCode(err) != command.ExitUsage || strings.Contains(err.Error(), account.ErrInvalid.Error()) {
 			t.Errorf("%v: %v", args, err)
 		}
 	}
@@ -231,6 +240,47 @@ func TestServeErrors(t *testing.T) {
 	}
 }
 
+// TestOnlyAddMakesADirectory: a wrong --data is told, and nothing is made there.
+func TestOnlyAddMakesADirectory(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "wrong")
+	for _, args := range []string{
+		"user list", "user passwd --password x alice", "user delete alice", "user group alice G",
+		"roster list alice", "roster set alice bob@example.net", "roster remove alice bob@example.net",
+	} {
+		words := strings.Fields(args)
+		words = append([]string{words[0], words[1], "--data", data, "--domain", "example.net"}, words[2:]...)
+		if _, err := xmppd(t.Context(), "", words...); !errors.Is(err, store.ErrNoData) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if _, err := xmppd(t.Context(), "", "user", "add", "--data", data, "--password", "x", "alice"); !errors.Is(err, store.ErrNoDomain) {
+		t.Errorf("user add without --domain: %v", err)
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("the directory was made")
+	}
+	if _, err := xmppd(t.Context(), "", "user", "add", "--data", data, "--domain", "example.net", "--password", "x", "alice"); err != nil {
+		t.Error(err)
+	}
+	if out, err := xmppd(t.Context(), "", "user", "list", "--data", data, "--domain", "example.net"); err != nil || !strings.Contains(out, "alice") {
+		t.Errorf("list: %q, %v", out, err)
+	}
+}
+
+// TestHelpWithoutCommand: xmppd alone shows what there is.
+func TestHelpWithoutCommand(t *testing.T) {
+	for args, want := range map[string][]string{
+		"": {"serve", "user", "roster", "COMMANDS:", "EXIT CODES:"}, "user": {"add", "passwd", "delete", "list"},
+	} {
+		out, err := xmppd(t.Context(), "", strings.Fields(args)...)
+		for _, w := range want {
+			if err != nil || !strings.Contains(out, w) {
+				t.Errorf("xmppd %s: no %q in %q, %v", args, w, out, err)
+			}
+		}
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	data := t.TempDir()
 	for _, tt := range []struct {
@@ -238,7 +288,7 @@ func TestExitCodes(t *testing.T) {
 		want int
 	}{
 		{"--help", command.ExitOK},
-		{"user list --data " + data + " --domain example.net", command.ExitOK},
+		{"", command.ExitOK},
 		{"user delete --data " + data + " nobody", command.ExitFailed},
 		{"serve --data /dev/null/x --domain example.net --listen-c2s 127.0.0.1:0", command.ExitFailed},
 		{"serv", command.ExitUsage},

@@ -52,7 +52,10 @@ func unknownCommand(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usage(fmt.Errorf("no command %q; see `%s --help`", c.Args().First(), c.Command.HelpName))
 	}
-	return cli.ShowSubcommandHelp(c)
+	if len(c.Lineage()) > 2 { // the last one is no context of a command
+		return cli.ShowSubcommandHelp(c)
+	}
+	return cli.ShowAppHelp(c)
 }
 
 // ExitCode is the code that an error of App ends the program with.

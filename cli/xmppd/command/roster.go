@@ -65,6 +65,7 @@ func rosterSet() *cli.Command {
 		Flags: dataFlags(
 			&cli.StringFlag{Name: "name", Usage: "the `NAME` that the account sees"},
 			&cli.StringSliceFlag{Name: "group", Usage: "a `GROUP` of the account's roster to list it in; may be repeated"},
+			&cli.BoolFlag{Name: "force", Usage: "also a contact of this server that has no account yet"},
 			&cli.StringFlag{Name: "subscription", Value: "both", Usage: "`none|to|from|both`: to: the account sees the contact's presence"},
 		),
 		Action: func(c *cli.Context) error {
@@ -72,7 +73,7 @@ func rosterSet() *cli.Command {
 			if err != nil {
 				return err
 			}
-			item := xmppd.RosterItem{JID: contact, Name: c.String("name"), Groups: c.StringSlice("group"), Subscription: c.String("subscription")}
+			item := xmppd.RosterItem{JID: contact, Name: c.String("name"), Groups: c.StringSlice("group"), Subscription: c.String("subscription"), Force: c.Bool("force")}
 			return withUsers(c, func(u xmppd.Users) error { return u.SetRosterItem(c.Context, name, item) })
 		},
 	}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/rosterdb/rosterdb/xmppd"
+	"github.com/rosterdb/rosterdb/xmppd/account"
 )
 
 func user() *cli.Command {
@@ -29,7 +31,7 @@ func user() *cli.Command {
 func dataFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "data", Usage: "`DIR` of the server", Value: xmppd.Defaults().Data},
-		&cli.StringFlag{Name: "domain", Usage: "the server's `DOMAIN`; needed only for a new directory"},
+		&cli.StringFlag{Name: "domain", Usage: "the server's `DOMAIN`; needed only by `user add` on a new directory"},
 	}, more...)
 }
 
@@ -67,11 +69,19 @@ func password(c *cli.Context) (string, error) {
 
 // withUsers runs f on the accounts that the flags name.
 func withUsers(c *cli.Context, f func(xmppd.Users) error) error {
-	users, err := xmppd.OpenUsers(c.Context, c.String("data"), c.String("domain"))
+	return with(c, xmppd.OpenUsers, f)
+}
+
+func with(c *cli.Context, open func(ctx context.Context, data, domain string) (xmppd.Users, error), f func(xmppd.Users) error) error {
+	users, err := open(c.Context, c.String("data"), c.String("domain"))
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(users), users.Close())
+	err = f(users)
+	if errors.Is(err, account.ErrInvalid) {
+		err = usage(err)
+	}
+	return errors.Join(err, users.Close())
 }
 
 // oneName returns the only argument.
@@ -96,7 +106,7 @@ func userAdd() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return withUsers(c, func(u xmppd.Users) error { return u.Add(c.Context, name, pw, c.String("group")) })
+			return with(c, xmppd.OpenOrMakeUsers, func(u xmppd.Users) error { return u.Add(c.Context, name, pw, c.String("group")) })
 		},
 	}
 }

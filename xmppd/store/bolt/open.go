@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -76,7 +77,25 @@ func bucketData() []byte { return []byte("data") }
 // ErrNoDomain of package store say what to do.
 func Open(dir, domain string) (*Store, error) { return open(dir, domain, faults{}) }
 
+// OpenExisting is Open for a directory that has been used before; it makes nothing. ErrNoData, and
+// the errors of Open.
+func OpenExisting(dir, domain string) (*Store, error) {
+	if isNew(dir) {
+		return nil, fmt.Errorf("%s: %w: give --data the directory that the server uses; `xmppd user add --domain D` makes a new one", dir, store.ErrNoData)
+	}
+	return Open(dir, domain)
+}
+
+// isNew reports whether a directory has no file of a store. One that can't be looked into is not new.
+func isNew(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, FileName))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 func open(dir, domain string, f faults) (*Store, error) {
+	if domain == "" && isNew(dir) {
+		return nil, noDomain(dir)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -86,13 +105,8 @@ func open(dir, domain string, f faults) (*Store, error) {
 		opt.InitialMmapSize, opt.MaxSize = 0, f.maxSize
 	}
 	db, err := bbolt.Open(path, 0o600, opt)
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s: %w: stop the other process or give --data another directory", dir, store.ErrLocked)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
-		return nil, fmt.Errorf("%s: %w: not a database of this server (%w); move it away or restore a backup", path, store.ErrForeign, err)
-	case err != nil:
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	if err != nil {
+		return nil, openError(dir, path, err)
 	}
 	s := &Store{db: db, faults: f, broken: make(chan error, 1)}
 	s.arrived.L = &s.mu
@@ -101,6 +115,19 @@ func open(dir, domain string, f faults) (*Store, error) {
 	}
 	s.wg.Go(s.commitLoop)
 	return s, nil
+}
+
+// openError says what to do about an error of bbolt.
+func openError(dir, path string, err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%s: %w: stop the other process or give --data another directory", dir, store.ErrLocked)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return fmt.Errorf("%s: %w: not a database of this server (%w); move it away or restore a backup", path, store.ErrForeign, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; run as the user who owns %s", err, dir) // the error names the path
+	}
+	return fmt.Errorf("data directory %s: %w", dir, err)
 }
 
 // prepare reads what the file says of itself; a new one is made.
@@ -132,9 +159,13 @@ func (s *Store) prepare(dir, domain string) error {
 		return err
 	}
 	if domain == "" {
-		return fmt.Errorf("%s: %w; give --domain to make it the store of a domain", dir, store.ErrNoDomain)
+		return noDomain(dir)
 	}
 	return s.create(dir, domain)
+}
+
+func noDomain(dir string) error {
+	return fmt.Errorf("%s: %w; give --domain to make it the store of a domain", dir, store.ErrNoDomain)
 }
 
 func (s *Store) create(dir, domain string) error {

@@ -3,6 +3,7 @@ package bolt
 import (
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,6 +48,14 @@ func refused(t *testing.T, what, dir, domain string, want error) {
 	}
 }
 
+// TestPermissionDenied: the path is said once, and who may look there.
+func TestPermissionDenied(t *testing.T) {
+	err := openError("/data", "/data/xmppd.db", &fs.PathError{Op: "open", Path: "/data/xmppd.db", Err: fs.ErrPermission})
+	if strings.Count(err.Error(), "xmppd.db") != 1 || !strings.Contains(err.Error(), "run as the user who owns /data") {
+		t.Error(err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	s := openOrFail(t, dir, faults{})
@@ -55,7 +64,14 @@ func TestOpenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, "other domain", dir, "example.com", store.ErrForeign)
-	refused(t, "new directory without domain", t.TempDir(), "", store.ErrNoDomain)
+	empty := filepath.Join(t.TempDir(), "empty")
+	refused(t, "new directory without domain", empty, "", store.ErrNoDomain)
+	if _, err := OpenExisting(empty, domain); !errors.Is(err, store.ErrNoData) {
+		t.Errorf("no directory: %v", err)
+	}
+	if _, err := os.Stat(empty); err == nil {
+		t.Error("a refused directory was made")
+	}
 	s, err := Open(dir, "")
 	if err != nil || s.Domain() != domain {
 		t.Fatalf("used directory without domain: %v", err)
