@@ -141,7 +141,8 @@ func TestHTTPSourceDead(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	change := withSource(t, "http://"+l.Addr().String(), "")
-	s := startServer(t, options{cfg: func(c *xmppd.Config) {
+	log := new(logs)
+	s := startServer(t, options{log: log, cfg: func(c *xmppd.Config) {
 		change(c)
 		c.Auth.TimeoutSeconds = 1
 	}})
@@ -167,5 +168,10 @@ func TestHTTPSourceDead(t *testing.T) {
 	}
 	if d := time.Since(begin); d > time.Second {
 		t.Errorf("20 logins that ask nobody took %v", d)
+	}
+	// Whoever bans addresses by the log bans nobody for it.
+	got := log.String()
+	if strings.Contains(got, "authentication failed") || strings.Count(got, "a login could not be looked at") != 1 || strings.Count(got, "level=WARN msg=\"the source of logins is given up") != 1 {
+		t.Error(got)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/bosh"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/component"
+	"github.com/rosterdb/rosterdb/xmppd/httpauth"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/netio"
@@ -62,6 +63,8 @@ type Server struct {
 	im       *im.Service
 	c2s      *c2s.Server
 	registry *prometheus.Registry
+
+	sourceMetrics *httpauth.Metrics // of all sources of logins that come after one another
 
 	embedder   []module.Module
 	modulesOn  []module.Module
@@ -114,6 +117,7 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.records, s.broken, s.store = disk, disk.Failed(), account.NewStore(disk)
 	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain}
+	s.sourceMetrics = httpauth.NewMetrics(s.registry)
 	files := fileSums(&s.cfg)
 	set, done, err := s.settings(&s.cfg)
 	if err != nil {

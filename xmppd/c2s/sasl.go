@@ -127,10 +127,13 @@ func (n *negotiation) saslReply(name string, data []byte) error {
 // by a channel binding that the server doesn't know, is no failed login: clients find out like that what
 // they can use.
 func (n *negotiation) saslRefused(l *login, err error) error {
-	if l.claimed {
+	switch {
+	case errors.Is(err, errTemporary): // says nothing about the client
+		n.srv.notices.tell("a login could not be looked at", "user", l.user, "peer", n.peer.Addr, "reason", err)
+	case l.claimed:
 		n.srv.metrics.authFailed.Inc()
 		n.srv.log.Info("authentication failed", "user", l.user, "peer", n.peer.Addr, "reason", err)
-	} else {
+	default:
 		n.srv.metrics.unclaimed.Inc()
 		n.srv.log.Debug("authentication not begun", "peer", n.peer.Addr, "reason", err)
 	}

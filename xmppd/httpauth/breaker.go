@@ -35,16 +35,40 @@ func (b *breaker) allow() bool {
 	return true
 }
 
-func (b *breaker) result(ok bool) {
+// change is what an answer, or the lack of one, has made of the breaker.
+type change int
+
+const (
+	same change = iota
+	gaveUp
+	cameBack
+)
+
+func (b *breaker) result(ok bool) change {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.trying = false
 	if ok {
+		back := b.failed >= failures
 		b.failed = 0
-		return
+		if back {
+			return cameBack
+		}
+		return same
 	}
 	b.failed++
 	b.until = b.now().Add(rest)
+	if b.failed == failures {
+		return gaveUp
+	}
+	return same
+}
+
+// open reports whether the source is given up for now.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed >= failures
 }
 
 // abandon is for a question that has told nothing about the source.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	neturl "net/url"
 	"sync/atomic"
@@ -25,7 +26,7 @@ const (
 	defaultAtOnce  = 64
 )
 
-// Config says what to ask. PasswordURL is required.
+// Config says what to ask. PasswordURL, Log and Metrics are required.
 type Config struct {
 	Domain      string
 	PasswordURL string
@@ -35,6 +36,8 @@ type Config struct {
 	Timeout     time.Duration // of one question; 0: 5 s
 	AtOnce      int           // questions under way; 0: 64
 	Decoy       []byte        // secret key of what is told about users that don't exist
+	Log         *slog.Logger  // gets a line when the source is given up, and one when it is back
+	Metrics     *Metrics
 }
 
 // Source is a c2s.Authenticator over HTTP. Close it when nobody asks any more.
@@ -66,6 +69,7 @@ func New(cfg Config) *Source {
 	}
 	s.iterations256.Store(account.DefaultIterations)
 	s.iterations1.Store(account.DefaultIterations)
+	cfg.Metrics.current.Store(s)
 	return s
 }
 
@@ -158,7 +162,9 @@ func (s *Source) Keys(ctx context.Context, name string) (sha256Keys, sha1Keys ac
 
 // ask asks one question. found is false for a no by status; check looks at the answer otherwise.
 func (s *Source) ask(ctx context.Context, url string, q question, answer any, check func() error) (found bool, err error) {
+	count := func(outcome string) { s.cfg.Metrics.requests.WithLabelValues(outcome).Inc() }
 	if !s.breaker.allow() {
+		count(notAsked)
 		return false, fmt.Errorf("%w: it has failed %d times in a row; it is asked again within %v", ErrUnavailable, failures, rest)
 	}
 	asked := ctx
@@ -169,18 +175,35 @@ func (s *Source) ask(ctx context.Context, url string, q question, answer any, ch
 		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		s.breaker.abandon()
+		count(notAsked)
 		return false, fmt.Errorf("%w: %d questions are under way", ErrUnavailable, s.cfg.AtOnce)
 	}
 	found, err = s.post(ctx, url, q, answer, check)
-	if err != nil && asked.Err() != nil {
-		s.breaker.abandon() // whoever asked has gone
-	} else {
-		s.breaker.result(err == nil)
+	switch {
+	case err == nil:
+		count(answered)
+		s.tell(s.breaker.result(true), nil)
+		return found, nil
+	case asked.Err() != nil:
+		count(abandoned)
+		s.breaker.abandon()
+	default:
+		count(failed)
+		s.tell(s.breaker.result(false), err)
 	}
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// tell logs that the source was given up, or is back.
+func (s *Source) tell(c change, err error) {
+	switch c {
+	case gaveUp:
+		s.cfg.Log.Warn("the source of logins is given up: nobody can log in until it answers; it is tried by one login at a time",
+			"failed", failures, "every", rest, "error", err)
+	case cameBack:
+		s.cfg.Log.Info("the source of logins answers again")
+	case same:
 	}
-	return found, nil
 }
 
 func (s *Source) post(ctx context.Context, url string, q question, answer any, check func() error) (bool, error) {
@@ -212,8 +235,10 @@ func (s *Source) post(ctx context.Context, url string, q question, answer any, c
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+	case http.StatusUnauthorized, http.StatusNotFound:
 		return false, nil
+	case http.StatusForbidden: // not about the user: else a wrong secret would look like wrong passwords of all
+		return false, fmt.Errorf("%s answered %s: it refuses this server; does it have the secret of auth.secret_file?", shown(req.URL), resp.Status)
 	default:
 		return false, fmt.Errorf("%s answered %s", shown(req.URL), resp.Status)
 	}

@@ -1,10 +1,12 @@
 package httpauth_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/rosterdb/rosterdb/xmppd/account"
@@ -27,6 +30,7 @@ func source(t *testing.T, h http.HandlerFunc, change func(*httpauth.Config)) *ht
 	cfg := httpauth.Config{
 		Domain: "example.net", PasswordURL: srv.URL + "/password", KeysURL: srv.URL + "/keys", ExistsURL: srv.URL + "/exists",
 		Secret: "s3cret", Timeout: 5 * time.Second, Decoy: []byte("decoy"),
+		Log: slog.New(slog.DiscardHandler), Metrics: httpauth.NewMetrics(prometheus.NewRegistry()),
 	}
 	if change != nil {
 		change(&cfg)
@@ -94,6 +98,9 @@ func TestBadAnswers(t *testing.T) {
 			w.WriteHeader(http.StatusCreated)
 			_, _ = w.Write([]byte(`{"ok":true}`))
 		},
+		"forbidden": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden) // a wrong secret is no wrong password
+		},
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/yes", http.StatusTemporaryRedirect)
 		},
@@ -118,6 +125,9 @@ func TestBadAnswers(t *testing.T) {
 			if ok || !errors.Is(passwordErr, httpauth.ErrUnavailable) {
 				t.Errorf("password: %v, %v", ok, passwordErr)
 			}
+			if name == "forbidden" && !strings.Contains(fmt.Sprint(passwordErr), "auth.secret_file") {
+				t.Errorf("not told what to do: %v", passwordErr)
+			}
 			if err := fmt.Sprint(passwordErr); strings.Contains(err, "query") || strings.Contains(err, "hidden") {
 				t.Errorf("the error shows secrets: %s", err)
 			}
@@ -128,11 +138,31 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// value is what a metric says, the one with a label of that value if there are several.
+func value(t *testing.T, r *prometheus.Registry, name, label string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
+}
+
 // TestDeadSource: after a few failures nobody waits for a source that doesn't answer, and it is
 // found again when it does.
 func TestDeadSource(t *testing.T) {
 	var asked atomic.Int64
 	release := make(chan struct{})
+	var log bytes.Buffer // nothing writes while it is read: questions are asked one after the other
+	registry := prometheus.NewRegistry()
 	s := source(t, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		select {
@@ -140,7 +170,10 @@ func TestDeadSource(t *testing.T) {
 			_, _ = w.Write([]byte(`{"ok":true}`))
 		case <-r.Context().Done():
 		}
-	}, func(c *httpauth.Config) { c.Timeout, c.AtOnce = 50*time.Millisecond, 2 })
+	}, func(c *httpauth.Config) {
+		c.Timeout, c.AtOnce = 50*time.Millisecond, 2
+		c.Log, c.Metrics = slog.New(slog.NewTextHandler(&log, nil)), httpauth.NewMetrics(registry)
+	})
 	begin := time.Now()
 	for range 200 {
 		if ok, err := s.Password(t.Context(), "alice", "x"); ok || !errors.Is(err, httpauth.ErrUnavailable) {
@@ -153,6 +186,13 @@ func TestDeadSource(t *testing.T) {
 	if d := time.Since(begin); d > 2*time.Second {
 		t.Errorf("200 logins took %v", d)
 	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN msg=\"the source of logins is given up") {
+		t.Errorf("log: %s", got)
+	}
+	if up, n := value(t, registry, "xmppd_auth_source_given_up", ""), value(t, registry, "xmppd_auth_source_requests_total", "not_asked"); up != 1 || n < 190 {
+		t.Errorf("given up: %v, not asked: %v", up, n)
+	}
+	log.Reset()
 	close(release)
 	s.Rested()
 	if ok, err := s.Password(t.Context(), "alice", "x"); !ok || err != nil {
@@ -160,6 +200,12 @@ func TestDeadSource(t *testing.T) {
 	}
 	if ok, err := s.Password(t.Context(), "alice", "x"); !ok || err != nil {
 		t.Errorf("and again: %v, %v", ok, err)
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=INFO msg=\"the source of logins answers again") {
+		t.Errorf("log: %s", got)
+	}
+	if up, n := value(t, registry, "xmppd_auth_source_given_up", ""), value(t, registry, "xmppd_auth_source_requests_total", "answered"); up != 0 || n != 2 {
+		t.Errorf("given up: %v, answered: %v", up, n)
 	}
 }
 
