@@ -146,16 +146,19 @@ func (s *Server) makeAccounts(ctx context.Context, list []AccountConfig) error {
 	for _, c := range list {
 		name, err := s.accounts.Prepare(c.Name)
 		if err != nil {
-			return fmt.Errorf("configured account: %w", err)
+			return misconfigured(fmt.Errorf("[[account]]: %w", err))
 		}
 		if _, err := s.store.Account(ctx, name); err == nil {
 			continue
 		}
 		pw, err := os.ReadFile(c.PasswordFile)
 		if err != nil {
-			return fmt.Errorf("password_file of account %q: %w", name, err)
+			return misconfigured(fmt.Errorf("password_file of account %q: %w", name, err))
 		}
 		err = s.accounts.Add(ctx, name, strings.TrimRight(string(pw), "\r\n"), c.Group)
+		if errors.Is(err, account.ErrInvalid) {
+			return misconfigured(fmt.Errorf("[[account]] %q: %w", name, err))
+		}
 		if err != nil && !errors.Is(err, account.ErrExists) {
 			return err
 		}

@@ -4,11 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"reflect"
-	"strings"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
@@ -68,51 +64,24 @@ func Defaults() Config {
 	}
 }
 
-// ReadFile reads a TOML file over the present values. A key that is not known is an error that
-// names key, file and line.
-func (c *Config) ReadFile(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
+// ConfigError is an error that the configuration has to be changed for, or the files that it names.
+type ConfigError struct{ err error }
+
+func (e *ConfigError) Error() string { return e.err.Error() }
+func (e *ConfigError) Unwrap() error { return e.err }
+
+// misconfigured makes an error a ConfigError.
+func misconfigured(err error) error {
+	if err == nil {
+		return nil
 	}
-	meta, err := toml.Decode(string(text), c)
-	var pe toml.ParseError
-	if errors.As(err, &pe) {
-		return fmt.Errorf("%s:%d: %s", path, pe.Position.Line, pe.Message)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	for _, key := range meta.Undecoded() {
-		return fmt.Errorf("%s:%d: unknown key %q; docs/xmppd.md lists the keys", path, lineOf(string(text), key), key)
-	}
-	return nil
+	return &ConfigError{err}
 }
 
-// lineOf finds the line of a key in a TOML text that has parsed; 1 if it is nowhere to be seen.
-func lineOf(text string, key toml.Key) int {
-	table, last := strings.Join(key[:len(key)-1], "."), key[len(key)-1]
-	inTable := table == ""
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			name := strings.Trim(line[:max(strings.LastIndex(line, "]"), 0)], "[ ]")
-			if name == key.String() {
-				return i + 1
-			}
-			inTable = name == table
-			continue
-		}
-		name, _, ok := strings.Cut(line, "=")
-		if ok && (strings.Trim(strings.TrimSpace(name), `"'`) == last && inTable || strings.TrimSpace(name) == key.String()) {
-			return i + 1
-		}
-	}
-	return 1
-}
+// Check reports the first thing in the configuration that can't work, a ConfigError.
+func (c *Config) Check() error { return misconfigured(c.check()) }
 
-// Check reports the first thing in the configuration that can't work.
-func (c *Config) Check() error {
+func (c *Config) check() error {
 	j, err := stanza.ParseJID(c.Domain)
 	switch {
 	case c.Domain == "":
@@ -138,7 +107,7 @@ func (c *Config) Check() error {
 	if key := firstNegative(c); key != "" {
 		return fmt.Errorf("%s can't be negative", key)
 	}
-	for _, err := range []error{c.Web.check(), c.Modules.check(), c.Portal.check(c.Domain), c.Limits.check(), c.Auth.check()} {
+	for _, err := range []error{c.Web.check(), c.Modules.check(), c.Portal.check(c.Domain), c.checkAddrs(), c.checkAccounts(), c.Limits.check(), c.Auth.check()} {
 		if err != nil {
 			return err
 		}
@@ -148,6 +117,39 @@ func (c *Config) Check() error {
 			if addr != "" && !loopback(addr) {
 				return fmt.Errorf("--insecure-plaintext sends passwords in the clear, so it works on loopback addresses only; %q is none: listen on 127.0.0.1 or leave the flag away", addr)
 			}
+		}
+	}
+	return nil
+}
+
+// checkAddrs reports the first address to listen on that can't be one.
+func (c *Config) checkAddrs() error {
+	for _, l := range []struct{ key, addr string }{
+		{"listen_c2s", c.ListenC2S},
+		{"listen_tls", c.ListenTLS},
+		{"listen_component", c.ListenComponent},
+		{"listen_http", c.ListenHTTP},
+		{"listen_https", c.ListenHTTPS},
+		{"portal.listen", c.Portal.Listen},
+	} {
+		if l.addr == "" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(l.addr)
+		if err == nil && port != "" {
+			_, err = net.LookupPort("tcp", port)
+		}
+		if err != nil || port == "" {
+			return fmt.Errorf("%s is HOST:PORT or :PORT, with a port up to 65535, not %q", l.key, l.addr)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkAccounts() error {
+	for _, a := range c.Accounts {
+		if a.Name == "" || a.PasswordFile == "" {
+			return fmt.Errorf("each [[account]] needs a name and a password_file; that of %q has not both", a.Name)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package xmppd_test
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -15,12 +16,17 @@ import (
 func TestReadFile(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"good", "domain = 'example.net'\n[limits]\ndepth = 5\n[[account]]\nname = 'dn1'\ngroup = 'Data nodes'\npassword_file = 'x'\n", ""},
-		{"unknown key", "domain = 'a'\n\nlisten_c3s = ':5222'\n", `FILE:3: unknown key "listen_c3s"`},
-		{"unknown key in a table", "depth = 1 # another\n", `FILE:1: unknown key "depth"`},
-		{"unknown key below", "domain = 'a'\n[limits]\ndepth = 5\ndomain = 'b'\n", `FILE:4: unknown key "limits.domain"`},
-		{"dotted", "limits.dept = 4\n", `FILE:1: unknown key "limits.dept"`},
-		{"unknown table", "domain = 'a'\n[limit]\ndepth = 3\n", `FILE:2: unknown key "limit`},
-		{"wrong type", "domain = 5\n", "FILE"},
+		{"unknown key", "domain = 'a'\n\nlisten_c3s = ':5222'\n", `FILE:3: unknown key "listen_c3s"; did you mean "listen_c2s"?`},
+		{"unknown key in a table", "depth = 1 # another\n", `FILE:1: unknown key "depth"; did you mean "limits.depth"?`},
+		{"unknown key below", "domain = 'a'\n[limits]\ndepth = 5\ndomain = 'b'\n", `FILE:4: unknown key "limits.domain"; did you mean "domain"?`},
+		{"dotted", "limits.dept = 4\n", `FILE:1: unknown key "limits.dept"; did you mean "limits.depth"?`},
+		{"unknown table", "domain = 'a'\n[limit]\ndepth = 3\n", `FILE:2: unknown key "limit"; did you mean "limits"?`},
+		{"in an array", "[[account]]\nnam = 'a'\n", `FILE:2: unknown key "account.nam"; did you mean "account.name"?`},
+		{"like no other", "port = 5222\n", `FILE:1: unknown key "port"; docs/xmppd.md`},
+		{"wrong type", "domain = 5\n", "FILE:1: domain has to be string, not integer"},
+		{"wrong type in a table", "[limits]\n\ndepth = 'x'\n", "FILE:3: limits.depth has to be integer, not string"},
+		{"wrong type of array", "[auth]\nmechanisms = 'PLAIN'\n", "FILE:2: auth.mechanisms has to be array, not string"},
+		{"no table", "limits = 3\n", "FILE:1: limits: type mismatch"},
 		{"no TOML", "domain = 'a'\nx\n", "FILE:2: "},
 	}
 	for _, tt := range tests {
@@ -58,6 +64,10 @@ func TestCheck(t *testing.T) {
 		"limits.exempt":                   func(c *xmppd.Config) { c.Limits.Exempt = []string{"nowhere"} },
 		"10000 at least":                  func(c *xmppd.Config) { c.Limits.StanzaBytes = 100 },
 		"loopback addresses":              func(c *xmppd.Config) { c.InsecurePlaintext = true },
+		"listen_c2s is HOST:PORT":         func(c *xmppd.Config) { c.ListenC2S = "127.0.0.1" },
+		"listen_tls is HOST:PORT":         func(c *xmppd.Config) { c.ListenTLS = ":99999" },
+		"listen_https is HOST:PORT":       func(c *xmppd.Config) { c.ListenHTTPS = "localhost:" },
+		"needs a name and a password":     func(c *xmppd.Config) { c.Accounts = []xmppd.AccountConfig{{Name: "dn1"}} },
 		"log format":                      func(c *xmppd.Config) { c.LogFormat = "xml" },
 	} {
 		cfg := xmppd.Defaults()
@@ -82,20 +92,31 @@ func TestStartErrors(t *testing.T) {
 	defer func() { _ = taken.Close() }()
 	running := startServer(t, options{})
 	_ = running
-	data := t.TempDir()
+	data, short := t.TempDir(), filepath.Join(t.TempDir(), "short")
+	if err := os.WriteFile(short, []byte("short\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for want, change := range map[string]func(*xmppd.Config){
-		"the address is in use": func(c *xmppd.Config) { c.ListenTLS = taken.Addr().String() },
-		"give --listen-tls":     func(c *xmppd.Config) { c.ListenTLS = taken.Addr().String() },
-		"no module":             func(c *xmppd.Config) { c.Modules.Disable = []string{"pong"} },
-		"no such file":          func(c *xmppd.Config) { c.TLSCert, c.TLSKey = "/no/cert", "/no/key" },
-		"password_file":         func(c *xmppd.Config) { c.Accounts = []xmppd.AccountConfig{{Name: "x", PasswordFile: "/no/file"}} },
+		"the address is in use: stop the program that listens there, or give --listen-tls": func(c *xmppd.Config) { c.ListenTLS = taken.Addr().String() },
+		"no module":            func(c *xmppd.Config) { c.Modules.Disable = []string{"pong"} },
+		"no such file":         func(c *xmppd.Config) { c.TLSCert, c.TLSKey = "/no/cert", "/no/key" },
+		"at least 16 bytes":    func(c *xmppd.Config) { c.Portal.Listen, c.Portal.SecretFile = "127.0.0.1:0", short },
+		"modules.adhoc.admins": func(c *xmppd.Config) { c.Modules.Adhoc.Admins = []string{"a@b"} },
+		"auth.client_ca":       func(c *xmppd.Config) { c.Auth.ClientCA = "/no/file" },
+		"it has no secret": func(c *xmppd.Config) {
+			c.ListenComponent, c.Components = "127.0.0.1:0", []xmppd.ComponentConfig{{Name: "a.b"}}
+		},
+		"password is empty": func(c *xmppd.Config) { c.Accounts = []xmppd.AccountConfig{{Name: "x", PasswordFile: os.DevNull}} },
+		"can't be the name": func(c *xmppd.Config) { c.Accounts = []xmppd.AccountConfig{{Name: "a b", PasswordFile: short}} },
+		"password_file":     func(c *xmppd.Config) { c.Accounts = []xmppd.AccountConfig{{Name: "x", PasswordFile: "/no/file"}} },
 	} {
 		cfg := xmppd.Defaults()
 		cfg.Domain, cfg.Data, cfg.ListenC2S, cfg.ListenTLS = domain, data, "127.0.0.1:0", "127.0.0.1:0"
 		change(&cfg)
 		s, err := xmppd.Start(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
+		var wrong *xmppd.ConfigError
+		if err == nil || !strings.Contains(err.Error(), want) || errors.As(err, &wrong) == strings.Contains(want, "--listen") {
+			t.Errorf("got %v (of the configuration: %v), want %q", err, wrong != nil, want)
 		}
 		if s != nil {
 			_ = s.Close()

@@ -60,7 +60,7 @@ func (c *ModulesConfig) check() error {
 func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table) ([]module.Module, error) {
 	admins, err := s.admins()
 	if err != nil {
-		return nil, err
+		return nil, misconfigured(err)
 	}
 	info := &disco.Module{Domain: s.cfg.Domain, Extensions: r.Extensions, Domains: r.Domains}
 	all := append(slices.Clone(s.embedder),
@@ -148,7 +148,7 @@ func (s *Server) addModules(r *router.Router, ims *im.Service, table *session.Ta
 	}
 	on, err := s.cfg.Modules.choose(all)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, misconfigured(err)
 	}
 	s.modulesOn = on
 	for _, m := range on {

@@ -34,7 +34,7 @@ func (s *Server) settings(cfg *Config) (set c2s.Settings, done func(), err error
 	}
 	clients, err := s.clientCertificates(cfg)
 	if err != nil {
-		return set, nil, err
+		return set, nil, misconfigured(err)
 	}
 	tlsConfig, err := s.tlsConfig(cfg)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *Server) settings(cfg *Config) (set c2s.Settings, done func(), err error
 	}
 	auth, done, err := s.authenticator(cfg)
 	if err != nil {
-		return set, nil, err
+		return set, nil, misconfigured(err)
 	}
 	set = c2s.Settings{
 		TLS: tlsConfig, Auth: auth, Mechanisms: cfg.Auth.Mechanisms, Clients: clients,

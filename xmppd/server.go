@@ -91,7 +91,7 @@ type Server struct {
 }
 
 // Start opens the data directory and the listeners, and serves until Close. When it returns,
-// clients can connect.
+// clients can connect. ConfigError, and the errors of package store that bolt.Open names.
 func Start(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	return start(ctx, cfg, opt, faults{})
 }
@@ -161,10 +161,10 @@ func (s *Server) start(ctx context.Context) error {
 		Log: s.log, Registerer: s.registry, Faults: s.faults.c2s,
 	})
 	if err := s.newComponents(r); err != nil {
-		return err
+		return misconfigured(err)
 	}
 	if s.events, err = s.newPortal(r); err != nil {
-		return err
+		return misconfigured(err)
 	}
 	s.serve()
 	return nil

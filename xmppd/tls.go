@@ -70,8 +70,12 @@ func (s *Server) certificate(cfg *Config) (tls.Certificate, error) {
 		s.log.Warn("no certificate given: using a self-signed one, which clients must be told to trust", "file", certFile)
 	}
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("load certificate %s with key %s: %w", certFile, keyFile, err)
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &path): // names the file
+		return tls.Certificate{}, misconfigured(fmt.Errorf("load certificate: %w", err))
+	case err != nil:
+		return tls.Certificate{}, misconfigured(fmt.Errorf("load certificate %s with key %s: %w", certFile, keyFile, err))
 	}
 	return cert, nil
 }

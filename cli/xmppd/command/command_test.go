@@ -229,6 +229,9 @@ func TestServeErrors(t *testing.T) {
 	for want, args := range map[string][]string{
 		bad + `:2: unknown key "port"`: {"--config", bad},
 		"no domain":                    {},
+		`listen_c2s is HOST:PORT`:      {"--domain", "x", "--listen-c2s", ":port"},
+		"load certificate: open":       {"--domain", "x", "--data", t.TempDir(), "--tls-cert", "/no/cert", "--tls-key", "/no/key"},
+		"configured twice":             {"--domain", "x", "--data", t.TempDir(), "--listen-c2s", "127.0.0.1:0", "--listen-tls", "", "--listen-component", "127.0.0.1:0", "--component", "a.x=1", "--component", "a.x=2"},
 		"loopback addresses only":      {"--domain", "x", "--insecure-plaintext"},
 		"serve takes no arguments":     {"--domain", "x", "more"},
 		"log level is":                 {"--domain", "x", "--log-level", "loud"},

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -122,6 +123,10 @@ func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVa
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 	s, err := xmppd.Start(ctx, cfg, xmppd.Options{Log: log, Level: level})
+	var wrong *xmppd.ConfigError
+	if errors.As(err, &wrong) {
+		return usage(err)
+	}
 	if err != nil {
 		return err
 	}
