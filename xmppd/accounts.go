@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -26,6 +27,8 @@ type Accounts struct {
 	Store  *account.Store
 	Domain string
 	Watch  Watcher // may be nil
+
+	elsewhere atomic.Bool // another system has the passwords that count
 }
 
 // Prepare checks a localpart and returns it as it is stored. account.ErrInvalid.
@@ -97,11 +100,15 @@ func (a *Accounts) SetGroup(ctx context.Context, name, group string) error {
 	return nil
 }
 
-// SetPassword changes a password. Sessions go on. account.ErrNotFound, account.ErrInvalid.
+// SetPassword changes a password. Sessions go on. account.ErrNotFound, account.ErrInvalid, also where
+// another system has the passwords.
 func (a *Accounts) SetPassword(ctx context.Context, name, password string) error {
 	name, err := a.Prepare(name)
 	if err != nil {
 		return err
+	}
+	if a.elsewhere.Load() {
+		return account.Invalid("another system keeps the passwords (auth.source is \"http\"), one set here would count for nothing: change it there")
 	}
 	sha256Keys, sha1Keys, err := account.Derive(password, account.DefaultIterations)
 	if err != nil {

@@ -80,7 +80,10 @@ func (s *Server) commands(table *session.Table) []adhoc.Command {
 		},
 		{
 			Node: nsAdmin + "#end-user-session", Name: "End the sessions of an account", Form: []adhoc.Field{hidden, who},
-			Run: onAccount(func(_ context.Context, name string, _ map[string][]string) error {
+			Run: onAccount(func(ctx context.Context, name string, _ map[string][]string) error {
+				if _, err := s.store.Account(ctx, name); err != nil {
+					return err
+				}
 				for _, sess := range sessionsOf(table, name+"@"+s.cfg.Domain) {
 					sess.Out.Fail(&module.StreamError{Condition: "policy-violation", Text: "an administrator has ended the session"})
 				}

@@ -86,6 +86,9 @@ func TestCommands(t *testing.T) {
 	if got := admin.command(start("delete-user"), submit("accountjid", "dave@"+domain)); !strings.Contains(got, "<item-not-found") {
 		t.Errorf("delete again: %s", got)
 	}
+	if got := admin.command(start("end-user-session"), submit("accountjid", "dave@"+domain)); !strings.Contains(got, "<item-not-found") {
+		t.Errorf("end sessions of nobody: %s", got)
+	}
 	if got := admin.command(start("delete-user"), submit("accountjid", "dave@elsewhere.example")); !strings.Contains(got, "<bad-request") {
 		t.Errorf("another domain's account: %s", got)
 	}

@@ -2,7 +2,9 @@ package xmppd_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -173,5 +175,32 @@ func TestHTTPSourceDead(t *testing.T) {
 	got := log.String()
 	if strings.Contains(got, "authentication failed") || strings.Count(got, "a login could not be looked at") != 1 || strings.Count(got, "level=WARN msg=\"the source of logins is given up") != 1 {
 		t.Error(got)
+	}
+}
+
+// TestPasswordsAreElsewhere: a password that would count for nothing is refused, until the server has
+// the users itself.
+func TestPasswordsAreElsewhere(t *testing.T) {
+	p := portal(t)
+	cfg := xmppd.Defaults()
+	cfg.Domain, cfg.Data, cfg.ListenC2S, cfg.ListenTLS = domain, t.TempDir(), "127.0.0.1:0", ""
+	with := cfg
+	withSource(t, p.URL, "")(&with)
+	s, err := xmppd.Start(t.Context(), with, xmppd.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.Accounts().Add(t.Context(), "alice", password, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Accounts().SetPassword(t.Context(), "alice", "other"); !errors.Is(err, account.ErrInvalid) || !strings.Contains(err.Error(), "change it there") {
+		t.Errorf("with another source: %v", err)
+	}
+	if err := s.Reload(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Accounts().SetPassword(t.Context(), "alice", "other"); err != nil {
+		t.Errorf("with accounts of its own: %v", err)
 	}
 }

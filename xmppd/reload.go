@@ -85,6 +85,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.sourceDone()
 	s.sourceDone, s.files = done, files
 	s.registrationOpen.Store(cfg.Registration == "open")
+	s.accounts.elsewhere.Store(cfg.Auth.Source != "internal")
 	s.im.SetPolicy(cfg.Presence.policy())
 	if s.level != nil {
 		s.level.Set(level)

@@ -127,6 +127,7 @@ func (s *Server) start(ctx context.Context) error {
 	s.tellCertificate(&s.cfg, set.TLS)
 	s.webTLS.Store(webTLS(set.TLS))
 	s.registrationOpen.Store(s.cfg.Registration == "open")
+	s.accounts.elsewhere.Store(s.cfg.Auth.Source != "internal")
 	if err := s.listen(); err != nil {
 		return err
 	}
