@@ -2,6 +2,7 @@ package xmppd
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,8 +52,15 @@ func (s *Server) newPortal(r *router.Router) (http.Handler, error) {
 		return nil, fmt.Errorf("portal.secret_file: %w", err)
 	}
 	secret, _, _ := bytes.Cut(text, []byte("\n"))
+	exists := func(ctx context.Context, user stanza.JID) (bool, error) {
+		if user.Domain != s.cfg.Domain {
+			return true, nil // known to the component of that domain, if to anybody
+		}
+		return s.accounts.exists(ctx, user.Local)
+	}
 	return portal.New(portal.Config{
 		Secret: bytes.TrimRight(secret, "\r"), Window: time.Duration(c.WindowSeconds) * time.Second, From: c.From,
+		Exists:   exists,
 		Injector: r, Store: s.records, Log: s.log, Registerer: s.registry,
 	})
 }

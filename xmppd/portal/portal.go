@@ -42,9 +42,11 @@ const maxBody = 64 << 10
 
 // Config is what a Handler needs.
 type Config struct {
-	Secret     []byte
-	Window     time.Duration // how far the time stamp may be from the server's clock; 0: 5 min
-	From       string        // the JID that messages come from
+	Secret []byte
+	Window time.Duration // how far the time stamp may be from the server's clock; 0: 5 min
+	From   string        // the JID that messages come from
+	// Exists tells whether there is such a user, on line or not; nil: there is.
+	Exists     func(ctx context.Context, bare stanza.JID) (bool, error)
 	Injector   module.Injector
 	Store      store.Store
 	Log        *slog.Logger
@@ -152,7 +154,7 @@ func (h *Handler) take(r *http.Request) (id string, err error) {
 	if err != nil || h.cfg.Now().Sub(time.Unix(seconds, 0)).Abs() > h.cfg.Window {
 		return "", &refusal{http.StatusUnauthorized, fmt.Sprintf("the time stamp is more than %s from the server's clock", h.cfg.Window)}
 	}
-	raw, id, err := h.message(body)
+	raw, id, err := h.message(r.Context(), body)
 	if err != nil {
 		return "", err
 	}
@@ -163,7 +165,7 @@ func (h *Handler) take(r *http.Request) (id string, err error) {
 }
 
 // message makes the stanza of an event.
-func (h *Handler) message(body []byte) (raw []byte, id string, err error) {
+func (h *Handler) message(ctx context.Context, body []byte) (raw []byte, id string, err error) {
 	var e Event
 	d := json.NewDecoder(strings.NewReader(string(body)))
 	d.DisallowUnknownFields()
@@ -185,6 +187,9 @@ func (h *Handler) message(body []byte) (raw []byte, id string, err error) {
 	case e.Body == "" && e.Subject == "":
 		return nil, "", &refusal{http.StatusBadRequest, "there is neither subject nor body"}
 	}
+	if err := h.exists(ctx, to); err != nil {
+		return nil, "", err
+	}
 	out := stanza.AppendAttr([]byte("<message"), "from", h.cfg.From)
 	out = stanza.AppendAttr(out, "to", to.String())
 	out = stanza.AppendAttr(out, "type", e.Type)
@@ -196,6 +201,21 @@ func (h *Handler) message(body []byte) (raw []byte, id string, err error) {
 		}
 	}
 	return append(out, "</message>"...), e.ID, nil
+}
+
+// exists refuses an event for nobody: a headline would vanish without a word.
+func (h *Handler) exists(ctx context.Context, to stanza.JID) error {
+	if h.cfg.Exists == nil {
+		return nil
+	}
+	ok, err := h.cfg.Exists(ctx, to.Bare())
+	if err != nil {
+		return fmt.Errorf("look for %s: %w", to.Bare(), err)
+	}
+	if !ok {
+		return &refusal{http.StatusNotFound, "there is no user " + to.Bare().String()}
+	}
+	return nil
 }
 
 // remember notes that a request was taken; it refuses one that was before. Requests whose time stamp

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 	"github.com/rosterdb/rosterdb/xmppd/store/storetest"
@@ -25,6 +27,11 @@ type world struct {
 	now  time.Time
 	sent []string
 	fail error
+	lost error // why Exists can't tell
+}
+
+func (w *world) exists(_ context.Context, user stanza.JID) (bool, error) {
+	return user.Local != "nobody", w.lost
 }
 
 func (w *world) Inject(_ context.Context, raw []byte, _ *session.Batch) error {
@@ -39,7 +46,7 @@ func newWorld(t *testing.T, f Faults) *world {
 	w := &world{t: t, now: time.Unix(1_800_000_000, 0)}
 	var err error
 	w.h, err = New(Config{
-		Secret: []byte(secret), From: "example.net", Injector: w, Store: storetest.NewMemory("example.net"),
+		Secret: []byte(secret), From: "example.net", Injector: w, Exists: w.exists, Store: storetest.NewMemory("example.net"),
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return w.now }, Faults: f,
 	})
 	if err != nil {
@@ -184,6 +191,16 @@ func TestBadRequests(t *testing.T) {
 	if rec.Code != http.StatusMethodNotAllowed {
 		t.Errorf("GET: status %d", rec.Code)
 	}
+	for _, typ := range []string{"headline", "normal", "chat"} {
+		if got := w.signed(`{"id":"1","to":"nobody@example.net","type":"`+typ+`","body":"x"}`, at); got != http.StatusNotFound {
+			t.Errorf("%s for nobody: status %d", typ, got)
+		}
+	}
+	w.lost = errors.New("no disk")
+	if got := w.signed(event, at); got != http.StatusServiceUnavailable {
+		t.Errorf("a store that does not answer: status %d", got)
+	}
+	w.lost = nil
 	w.fail = module.Unavailable()
 	if got := w.signed(event, at); got != http.StatusNotFound {
 		t.Errorf("nobody there: status %d", got)

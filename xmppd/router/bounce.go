@@ -118,6 +118,10 @@ func (r *Router) sendBack(ctx context.Context, gone *session.Session, st *stanza
 			return true
 		}
 	}
+	if st.Kind == stanza.Message && fleeting(st) {
+		r.counts.Lost.Add(1)
+		return false
+	}
 	// Not recipient-unavailable: it would tell anybody that the session was there (RFC 6120 section 8.3.3.13).
 	reply := r.errorReply(st, module.Unavailable())
 	if reply != nil {

@@ -18,7 +18,7 @@ func (r *Router) message(ctx context.Context, p *module.Passage) error {
 	}
 	owner := p.To.Bare()
 	if r.Blocked(ctx, owner, p.From) {
-		return nobody() // XEP-0191 section 3
+		return r.untaken(p) // XEP-0191 section 3: as if nobody were there
 	}
 	u := r.table.User(owner.String())
 	if err := r.received(ctx, owner, u, p); err != nil {
@@ -32,7 +32,39 @@ func (r *Router) message(ctx context.Context, p *module.Passage) error {
 		r.counts.Lost.Add(1) // section 8.5.2.2.1: MUST be dropped silently
 		return nil
 	}
+	return r.untaken(p)
+}
+
+// untaken is what becomes of a message that nobody takes or keeps: an error, but for one that has
+// nothing to say any more by the time somebody could read it.
+func (r *Router) untaken(p *module.Passage) error {
+	if fleeting(p.Stanza) {
+		r.counts.Lost.Add(1)
+		return nil
+	}
 	return nobody()
+}
+
+// fleeting reports whether a chat message only tells what its sender is doing (XEP-0085, XEP-0333),
+// and does not ask to be stored. Clients send them unasked to whoever they last talked to, and their
+// users would be shown an error for each.
+func fleeting(st *stanza.Stanza) bool {
+	if module.MessageType(st) != "chat" {
+		return false
+	}
+	tells := false
+	for el := range st.Elements() {
+		switch ns := string(el.NS); {
+		case ns == "http://jabber.org/protocol/chatstates" || ns == "urn:xmpp:chat-markers:0":
+			tells = true
+		case ns == "urn:xmpp:hints" && string(el.Name) != "store":
+		case ns == "urn:xmpp:sid:0": // names the message
+		case (ns == "" || ns == stanza.NSClient) && string(el.Name) == "thread":
+		default:
+			return false
+		}
+	}
+	return tells
 }
 
 // deliver queues a message for the sessions that it is for, and returns those that took it.
