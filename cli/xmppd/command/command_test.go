@@ -301,6 +301,8 @@ func TestExitCodes(t *testing.T) {
 		{"user list --nothing", command.ExitUsage},
 		{"user delete --data " + data, command.ExitUsage},
 		{"user add --data " + data + " alice", command.ExitUsage}, // no password
+		{"user add --data " + data + " --password-file /no/file alice", command.ExitUsage},
+		{"user add --data " + data + " --domain example.net --password x @", command.ExitUsage},
 	} {
 		out, err := xmppd(t.Context(), "", strings.Fields(tt.args)...)
 		if got := command.ExitCode(err); got != tt.want {

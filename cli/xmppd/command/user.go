@@ -51,7 +51,7 @@ func password(c *cli.Context) (string, error) {
 	if path := c.String("password-file"); path != "" && path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
-			return "", fmt.Errorf("read password: %w", err)
+			return "", usage(fmt.Errorf("read password: %w", err))
 		}
 		defer func() { _ = f.Close() }()
 		in = f
