@@ -71,23 +71,25 @@ func sentinels() map[string]error {
 
 func (s *Server) adminHandler() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(pattern string, f func(context.Context, userRequest) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	log := audit{s.log}
+	handle := func(path, what string, f func(context.Context, userRequest) error) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			var req userRequest
 			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&req)
 			if err == nil {
 				err = f(r.Context(), req)
+				log.changed(r.Context(), byAdminSocket, what, req.Name, err, "group", req.Group)
 			}
 			reply(w, struct{}{}, err)
 		})
 	}
-	handle("POST /users/add", func(ctx context.Context, u userRequest) error {
+	handle("/users/add", "add account", func(ctx context.Context, u userRequest) error {
 		return s.accounts.Add(ctx, u.Name, u.Password, u.Group)
 	})
-	handle("POST /users/passwd", func(ctx context.Context, u userRequest) error { return s.accounts.SetPassword(ctx, u.Name, u.Password) })
-	handle("POST /users/delete", func(ctx context.Context, u userRequest) error { return s.accounts.Delete(ctx, u.Name) })
-	handle("POST /users/group", func(ctx context.Context, u userRequest) error { return s.accounts.SetGroup(ctx, u.Name, u.Group) })
-	rosters{s.im, s.accounts}.handle(mux)
+	handle("/users/passwd", "change password", func(ctx context.Context, u userRequest) error { return s.accounts.SetPassword(ctx, u.Name, u.Password) })
+	handle("/users/delete", "delete account", func(ctx context.Context, u userRequest) error { return s.accounts.Delete(ctx, u.Name) })
+	handle("/users/group", "set group", func(ctx context.Context, u userRequest) error { return s.accounts.SetGroup(ctx, u.Name, u.Group) })
+	rosters{s.im, s.accounts}.handle(mux, log)
 	// Profiles show what is in memory, so they are here and not on --listen-http.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

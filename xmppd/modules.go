@@ -68,9 +68,9 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 		bind.Module{},
 		ping.Module{},
 		version.Module{Name: "RosterDB xmppd", Version: Version},
-		&register.Module{Accounts: registrar{s.accounts}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
+		&register.Module{Accounts: registrar{s.accounts, audit{s.log}}, Domain: s.cfg.Domain, Open: s.registrationOpen.Load},
 		invisible.Module{Presence: ims},
-		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table)},
+		&adhoc.Module{Admin: func(j stanza.JID) bool { return slices.Contains(admins, j) }, Commands: s.commands(table), Ran: audit{s.log}.command},
 	)
 	all = append(all, s.streams(table)...)
 	all = append(all, s.facts(ims, table)...)

@@ -10,14 +10,27 @@ import (
 
 // registrar is the accounts as in-band registration sees them: refusals are the stanza errors of
 // XEP-0077 section 3.1, so that the module needs to know nothing of accounts.
-type registrar struct{ *Accounts }
+type registrar struct {
+	*Accounts
+	log audit
+}
 
 func (r registrar) Add(ctx context.Context, name, password, group string) error {
-	return refusal(r.Accounts.Add(ctx, name, password, group))
+	err := r.Accounts.Add(ctx, name, password, group)
+	r.log.changed(ctx, byRegistration, "add account", name, err)
+	return refusal(err)
 }
 
 func (r registrar) SetPassword(ctx context.Context, name, password string) error {
-	return refusal(r.Accounts.SetPassword(ctx, name, password))
+	err := r.Accounts.SetPassword(ctx, name, password)
+	r.log.changed(ctx, byRegistration, "change password", name, err)
+	return refusal(err)
+}
+
+func (r registrar) Remove(ctx context.Context, name string) (end func(), err error) {
+	end, err = r.Accounts.Remove(ctx, name)
+	r.log.changed(ctx, byRegistration, "delete account", name, err)
+	return end, err
 }
 
 func refusal(err error) error {

@@ -98,19 +98,20 @@ func (r rosters) RemoveRosterItem(ctx context.Context, name, contact string) err
 }
 
 // handle serves rosters on the admin socket.
-func (r rosters) handle(mux *http.ServeMux) {
-	change := func(pattern string, f func(context.Context, rosterRequest) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
+func (r rosters) handle(mux *http.ServeMux, log audit) {
+	change := func(path, what string, f func(context.Context, rosterRequest) error) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, req *http.Request) {
 			var body rosterRequest
 			err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 256<<10)).Decode(&body)
 			if err == nil {
 				err = f(req.Context(), body)
+				log.changed(req.Context(), byAdminSocket, what, body.Account, err, "contact", body.Item.JID, "subscription", body.Item.Subscription)
 			}
 			reply(w, struct{}{}, err)
 		})
 	}
-	change("POST /roster/set", func(ctx context.Context, b rosterRequest) error { return r.SetRosterItem(ctx, b.Account, b.Item) })
-	change("POST /roster/remove", func(ctx context.Context, b rosterRequest) error {
+	change("/roster/set", "set contact", func(ctx context.Context, b rosterRequest) error { return r.SetRosterItem(ctx, b.Account, b.Item) })
+	change("/roster/remove", "remove contact", func(ctx context.Context, b rosterRequest) error {
 		return r.RemoveRosterItem(ctx, b.Account, b.Item.JID)
 	})
 	mux.HandleFunc("GET /roster", func(w http.ResponseWriter, req *http.Request) {

@@ -47,6 +47,8 @@ type Field struct {
 type Module struct {
 	Admin    func(bare stanza.JID) bool
 	Commands []Command
+	// Ran is told of each command that was run, with what became of it; nil: nobody is.
+	Ran func(ctx context.Context, by stanza.JID, name string, values map[string][]string, err error)
 
 	mu   sync.Mutex
 	open map[string]execution // by session id
@@ -152,7 +154,7 @@ func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
 		}
 	}
 	m.end(r.session)
-	return m.finish(ctx, cmd, r.session, r.values)
+	return m.finish(ctx, cmd, iq.From, r.session, r.values)
 }
 
 // start runs a command without a form at once, and hands out the form of another.
@@ -163,7 +165,7 @@ func (m *Module) start(ctx context.Context, cmd *Command, by stanza.JID) ([]byte
 	}
 	session := hex.EncodeToString(id[:])
 	if cmd.Form == nil {
-		return m.finish(ctx, cmd, session, nil)
+		return m.finish(ctx, cmd, by, session, nil)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -193,8 +195,11 @@ func (m *Module) end(session string) {
 	m.mu.Unlock()
 }
 
-func (m *Module) finish(ctx context.Context, cmd *Command, session string, values map[string][]string) ([]byte, error) {
+func (m *Module) finish(ctx context.Context, cmd *Command, by stanza.JID, session string, values map[string][]string) ([]byte, error) {
 	result, err := cmd.Run(ctx, values)
+	if m.Ran != nil {
+		m.Ran(ctx, by, cmd.Name, values, err)
+	}
 	var told *module.Error
 	switch {
 	case errors.As(err, &told):
