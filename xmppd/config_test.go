@@ -26,7 +26,7 @@ func TestReadFile(t *testing.T) {
 		{"wrong type", "domain = 5\n", "FILE:1: domain has to be string, not integer"},
 		{"wrong type in a table", "[limits]\n\ndepth = 'x'\n", "FILE:3: limits.depth has to be integer, not string"},
 		{"wrong type of array", "[auth]\nmechanisms = 'PLAIN'\n", "FILE:2: auth.mechanisms has to be array, not string"},
-		{"no table", "limits = 3\n", "FILE:1: limits: type mismatch"},
+		{"no table", "limits = 3\n", "FILE:1: limits has to be a table, not integer"},
 		{"no TOML", "domain = 'a'\nx\n", "FILE:2: "},
 	}
 	for _, tt := range tests {

@@ -46,6 +46,9 @@ func atLine(path string, err error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	what := ": " + m[3]
+	if t := regexp.MustCompile(`expected table but found (\S+)$`).FindStringSubmatch(m[3]); t != nil {
+		what = " has to be a table, not " + typeName(t[1])
+	}
 	if t := regexp.MustCompile(`TOML value has type (\S+); destination has type (\S+)$`).FindStringSubmatch(m[3]); t != nil {
 		what = fmt.Sprintf(" has to be %s, not %s", typeName(t[2]), typeName(t[1]))
 	}

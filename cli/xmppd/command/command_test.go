@@ -299,6 +299,8 @@ func TestExitCodes(t *testing.T) {
 		{"--nothing", command.ExitUsage},
 		{"serve --nothing", command.ExitUsage},
 		{"user list --nothing", command.ExitUsage},
+		{"user list -o xml --data " + data, command.ExitUsage},
+		{"roster list -o xml --data " + data + " alice", command.ExitUsage},
 		{"user delete --data " + data, command.ExitUsage},
 		{"user add --data " + data + " alice", command.ExitUsage}, // no password
 		{"user add --data " + data + " --password-file /no/file alice", command.ExitUsage},

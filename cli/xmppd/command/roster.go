@@ -34,7 +34,7 @@ func twoNames(c *cli.Context) (name, contact string, err error) {
 func rosterList() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "list an account's contacts", ArgsUsage: "NAME",
-		Flags: dataFlags(&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`table|json`", Value: "table"}),
+		Flags: dataFlags(outputFlag()),
 		Action: func(c *cli.Context) error {
 			name, err := oneName(c)
 			if err != nil {

@@ -84,6 +84,19 @@ func with(c *cli.Context, open func(ctx context.Context, data, domain string) (x
 	return errors.Join(err, users.Close())
 }
 
+// outputFlag chooses how a list is written.
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "output", Aliases: []string{"o"}, Usage: "`table|json`", Value: "table",
+		Action: func(_ *cli.Context, o string) error {
+			if o != "table" && o != "json" {
+				return usage(fmt.Errorf("--output is table or json, not %q", o))
+			}
+			return nil
+		},
+	}
+}
+
 // oneName returns the only argument.
 func oneName(c *cli.Context) (string, error) {
 	if c.NArg() != 1 {
@@ -146,7 +159,7 @@ func userDelete() *cli.Command {
 func userList() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "list accounts with their groups",
-		Flags: dataFlags(&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`table|json`", Value: "table"}),
+		Flags: dataFlags(outputFlag()),
 		Action: func(c *cli.Context) error {
 			return withUsers(c, func(u xmppd.Users) error {
 				users, err := u.List(c.Context)
