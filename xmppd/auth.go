@@ -52,6 +52,9 @@ func (a *AuthConfig) check() error {
 			return errors.New("each [[auth.certificate]] needs an account, and either email or common_name")
 		}
 	}
+	if len(a.Mechanisms) > 0 && a.ClientCA == "" && !slices.ContainsFunc(a.Mechanisms, func(m string) bool { return m != "EXTERNAL" }) {
+		return errors.New("auth.mechanisms: EXTERNAL needs auth.client_ca, so nobody could log in")
+	}
 	switch a.Source {
 	case "internal":
 		if a.URL+a.KeysURL+a.ExistsURL+a.SecretFile != "" {

@@ -43,31 +43,40 @@ func (c *ComponentConfig) secret() (string, error) {
 	return strings.TrimRight(line, "\r"), nil
 }
 
-// newComponents makes the server of external components, if there is a listener for them.
-func (s *Server) newComponents(r *router.Router) error {
-	if s.cfg.ListenComponent == "" {
-		if len(s.cfg.Components) > 0 {
-			s.log.Warn("components are configured, but nothing listens for them: give --listen-component")
-		}
-		return nil
-	}
+// componentSecrets are the secrets of the configured components by their domains.
+func (s *Server) componentSecrets() (map[string]string, error) {
 	secrets := make(map[string]string)
 	for _, c := range s.cfg.Components {
 		j, err := stanza.ParseJID(c.Name)
 		if err != nil || j.Local != "" || j.Resource != "" || j.Domain == s.cfg.Domain {
-			return fmt.Errorf("component %q: its name is a domain other than the server's", c.Name)
+			return nil, fmt.Errorf("component %q: its name is a domain other than the server's", c.Name)
 		}
 		secret, err := c.secret()
 		if err == nil && secret == "" {
 			err = errors.New("it has no secret")
 		}
 		if err != nil {
-			return fmt.Errorf("component %q: %w", c.Name, err)
+			return nil, fmt.Errorf("component %q: %w", c.Name, err)
 		}
 		if _, twice := secrets[j.Domain]; twice {
-			return fmt.Errorf("component %q is configured twice", c.Name)
+			return nil, fmt.Errorf("component %q is configured twice", c.Name)
 		}
 		secrets[j.Domain] = secret
+	}
+	return secrets, nil
+}
+
+// newComponents makes the server of external components, if there is a listener for them.
+func (s *Server) newComponents(r *router.Router) error {
+	secrets, err := s.componentSecrets()
+	if err != nil {
+		return err
+	}
+	if s.cfg.ListenComponent == "" {
+		if len(secrets) > 0 {
+			s.log.Warn("components are configured, but nothing listens for them: give --listen-component")
+		}
+		return nil
 	}
 	if !loopback(s.cfg.ListenComponent) {
 		s.log.Warn("components talk in the clear: let them connect over loopback or a tunnel", "listener", s.cfg.ListenComponent)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -146,5 +147,60 @@ func TestAttemptsWithoutUser(t *testing.T) {
 	}
 	if got := metrics(t, s); !strings.Contains(got, "\nxmppd_auth_failures_total 1\n") {
 		t.Error(got)
+	}
+}
+
+// TestStartIsTold: the first line of the log says what is started, and risks are warned about.
+func TestStartIsTold(t *testing.T) {
+	log := new(logs)
+	startServer(t, options{log: log, cfg: func(c *xmppd.Config) {
+		c.Components = []xmppd.ComponentConfig{{Name: "gateway." + domain, Secret: "s3cret"}}
+	}})
+	first, rest, _ := strings.Cut(log.String(), "\n")
+	for _, want := range []string{"level=INFO msg=starting", "version=" + xmppd.Version, "domain=" + domain, "data="} {
+		if !strings.Contains(first, want) {
+			t.Errorf("no %q in the first line: %s", want, first)
+		}
+	}
+	for _, want := range []string{"level=WARN msg=\"clients may log in without TLS", "level=WARN msg=\"components are configured, but nothing listens"} {
+		if !strings.Contains(rest, want) {
+			t.Errorf("no %q in %s", want, rest)
+		}
+	}
+}
+
+// TestUselessConfiguration: what nobody could use is refused also where it is not needed yet.
+func TestUselessConfiguration(t *testing.T) {
+	for want, change := range map[string]func(*xmppd.Config){
+		"it has no secret": func(c *xmppd.Config) {
+			c.Components = []xmppd.ComponentConfig{{Name: "gateway." + domain}}
+		},
+		"EXTERNAL needs auth.client_ca": func(c *xmppd.Config) { c.Auth.Mechanisms = []string{"EXTERNAL"} },
+	} {
+		cfg := xmppd.Defaults()
+		cfg.Domain, cfg.Data, cfg.ListenC2S, cfg.ListenTLS = domain, t.TempDir(), "127.0.0.1:0", ""
+		change(&cfg)
+		if s, err := xmppd.Start(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+			if s != nil {
+				_ = s.Close()
+			}
+		}
+	}
+}
+
+// TestMetricsBeginAtZero: a rate needs the value before the first event.
+func TestMetricsBeginAtZero(t *testing.T) {
+	got := metrics(t, startServer(t, options{cfg: func(c *xmppd.Config) { c.ListenHTTP = "127.0.0.1:0" }}))
+	for _, want := range []string{
+		`xmppd_connections_refused_total{limit="address"} 0`, `xmppd_logins_limited_total{limit="account"} 0`,
+		`xmppd_authentications_total{mechanism="PLAIN"} 0`, `xmppd_pauses_total{limit="bytes"} 0`,
+		`xmppd_carbons_total{direction="sent"} 0`, `xmppd_archive_removed_total{reason="age"} 0`,
+		`xmppd_offline_dropped_total{reason="full"} 0`, `xmppd_auth_source_requests_total{outcome="failed"} 0`,
+		"go_goroutines ", "process_open_fds ",
+	} {
+		if !strings.Contains(got, "\n"+want) {
+			t.Errorf("no %s", want)
+		}
 	}
 }

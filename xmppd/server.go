@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	release "github.com/rosterdb/rosterdb/internal/version"
@@ -36,7 +37,7 @@ const Version = release.Version
 // Options are what a server gets besides its configuration.
 type Options struct {
 	Log      *slog.Logger         // required
-	Registry *prometheus.Registry // nil: a new one
+	Registry *prometheus.Registry // nil: a new one, with the metrics of the process
 	Level    *slog.LevelVar       // of Log, for Reload to change; nil: it stays
 	// Modules are extensions of the program that embeds the server; their hooks come first.
 	Modules []module.Module
@@ -103,6 +104,11 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 1)}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
+		s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	s.log.Info("starting", "version", Version, "domain", s.cfg.Domain, "data", s.cfg.Data)
+	if s.cfg.InsecurePlaintext {
+		s.log.Warn("clients may log in without TLS: take --insecure-plaintext away unless this is for trying things out")
 	}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

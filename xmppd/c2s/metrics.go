@@ -37,6 +37,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 			Namespace: "xmppd", Name: "stream_errors_total", Help: "Streams ended with an error, by condition.",
 		}, []string{"condition"}),
 	}
+	m.begin()
 	if reg == nil {
 		return m
 	}
@@ -62,4 +63,20 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		total("stanzas_dropped_total", "Undeliverable stanzas that may not be answered.", counts.Lost.Load),
 	)
 	return m
+}
+
+// begin makes the counters whose labels are known begin at zero, as rates of them need it.
+func (m *metrics) begin() {
+	for _, limit := range []string{"total", "address", "rate"} {
+		m.refused.WithLabelValues(limit)
+	}
+	for _, limit := range []string{"address", "account", "registration"} {
+		m.limited.WithLabelValues(limit)
+	}
+	for _, limit := range []string{"stanzas", "bytes", "account_stanzas", "account_bytes"} {
+		m.paused.WithLabelValues(limit)
+	}
+	for _, mechanism := range Mechanisms() {
+		m.authenticated.WithLabelValues(mechanism)
+	}
 }

@@ -90,6 +90,12 @@ func New(cfg Config) (*Handler, error) {
 	h := &Handler{cfg: cfg, requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "xmppd", Subsystem: "portal", Name: "requests_total", Help: "Requests of the portal, by HTTP status.",
 	}, []string{"status"})}
+	for _, status := range []int{
+		http.StatusAccepted, http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable,
+	} {
+		h.requests.WithLabelValues(strconv.Itoa(status)) // begins at zero
+	}
 	if cfg.Registerer != nil {
 		cfg.Registerer.MustRegister(h.requests)
 	}

@@ -151,6 +151,7 @@ func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVa
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("shut down: %w", err)
 	}
+	log.Info("stopped")
 	return failed
 }
 

@@ -117,6 +117,9 @@ func New(opt Options) *Module {
 		removed:  prometheus.NewCounterVec(counter("archive_removed_total", "Messages removed from archives, by reason."), []string{"reason"}),
 		queries:  prometheus.NewCounter(counter("archive_queries_total", "Queries answered.")),
 	}
+	for _, reason := range []string{"count", "age"} {
+		m.removed.WithLabelValues(reason) // begins at zero
+	}
 	opt.Registerer.MustRegister(m.archived, m.removed, m.queries)
 	return m
 }

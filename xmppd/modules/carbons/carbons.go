@@ -38,6 +38,9 @@ func New(table *session.Table, reg prometheus.Registerer) *Module {
 	m := &Module{table: table, copies: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "xmppd", Name: "carbons_total", Help: "Copies of messages for other clients of an account.",
 	}, []string{"direction"})}
+	for _, direction := range []string{"sent", "received"} {
+		m.copies.WithLabelValues(direction) // begins at zero
+	}
 	if reg != nil {
 		reg.MustRegister(m.copies)
 	}

@@ -102,6 +102,9 @@ func New(opt Options) *Module {
 			dropped:   prometheus.NewCounterVec(counter("offline_dropped_total", "Messages not kept, or no longer, by reason."), []string{"reason"}),
 		},
 	}
+	for _, reason := range []string{"full", "age", "blocked"} {
+		m.metrics.dropped.WithLabelValues(reason) // begins at zero
+	}
 	opt.Registerer.MustRegister(m.metrics.stored, m.metrics.delivered, m.metrics.dropped)
 	return m
 }
