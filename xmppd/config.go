@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
@@ -104,8 +105,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("log format is text or json, not %q", c.LogFormat)
 	}
 	c.Domain = j.Domain
-	if key := firstNegative(c); key != "" {
-		return fmt.Errorf("%s can't be negative", key)
+	if err := c.checkNumbers(); err != nil {
+		return err
 	}
 	for _, err := range []error{c.Web.check(), c.Modules.check(), c.Portal.check(c.Domain), c.checkAddrs(), c.checkAccounts(), c.Limits.check(), c.Auth.check()} {
 		if err != nil {
@@ -155,15 +156,31 @@ func (c *Config) checkAccounts() error {
 	return nil
 }
 
-// firstNegative is the key of the first number below zero, but for one that has a meaning.
-func firstNegative(c *Config) (found string) {
+// Bounds of all numbers, so that none overflows what is computed of it.
+const (
+	maxNumber = 1<<31 - 1
+	maxDays   = 36_500
+)
+
+// checkNumbers reports the first number below zero, but for one that has a meaning, or too large.
+func (c *Config) checkNumbers() (err error) {
 	v := reflect.ValueOf(c).Elem()
 	walk("", v, v, func(key string, n, _ reflect.Value) {
-		if n.CanInt() && n.Int() < 0 && found == "" && key != "web.bosh.presence_delay_ms" {
-			found = key
+		if !n.CanInt() || err != nil {
+			return
+		}
+		most := int64(maxNumber)
+		if strings.HasSuffix(key, "days") {
+			most = maxDays
+		}
+		switch {
+		case n.Int() < 0 && key != "web.bosh.presence_delay_ms":
+			err = fmt.Errorf("%s can't be negative", key)
+		case n.Int() > most:
+			err = fmt.Errorf("%s is %d at most, not %d", key, most, n.Int())
 		}
 	})
-	return found
+	return err
 }
 
 // loopback reports whether an address to listen on can only be reached from this machine.

@@ -37,7 +37,7 @@ type LimitsConfig struct {
 	KeepAliveSeconds        int `toml:"keepalive_seconds"`          // of silence until a peer is asked whether it is there (TCP): 120
 }
 
-// check reports what can't work. firstNegative has seen the numbers.
+// check reports what can't work. checkNumbers has seen the numbers.
 func (c *LimitsConfig) check() error {
 	if n := c.StanzaBytes; n != 0 && n < 10_000 {
 		return fmt.Errorf("limits.stanza_bytes is %d; RFC 6120 section 13.12 wants 10000 at least", n)

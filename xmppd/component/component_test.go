@@ -1,10 +1,15 @@
 package component
 
 import (
+	"bufio"
+	"context"
+	"crypto/sha1" //nolint:gosec // the handshake of XEP-0114
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +17,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,6 +102,67 @@ func TestSilence(t *testing.T) {
 		}
 		_ = c.Close()
 	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// anyRouter takes every domain.
+type anyRouter struct{ Router }
+
+func (anyRouter) Attach(string, module.Domain) (func(), error) { return func() {}, nil }
+
+func (anyRouter) Return(context.Context, *session.Session, [][]byte, int, *session.Batch) {}
+
+// TestSilenceKeepsNobodyOut: however many connections say nothing, a component gets in.
+func TestSilenceKeepsNobodyOut(t *testing.T) {
+	s := New(Config{Log: slog.New(slog.DiscardHandler), Handshake: time.Hour, Secrets: map[string]string{"a.b": "s"}, Router: anyRouter{}})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		return c
+	}
+	for range maxWaiting + 20 {
+		dial()
+	}
+	c := dial()
+	if _, err := io.WriteString(c, "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='a.b'>"); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(c)
+	read := func(until string) string {
+		t.Helper()
+		got := ""
+		for !strings.HasSuffix(got, until) {
+			b, err := in.ReadByte()
+			if err != nil {
+				t.Fatalf("got %q: %v", got, err)
+			}
+			got += string(b)
+		}
+		return got
+	}
+	read("?>")
+	_, id, _ := strings.Cut(read("'>"), " id='")
+	sum := sha1.Sum([]byte(strings.TrimSuffix(id, "'>") + "s")) //nolint:gosec // XEP-0114
+	if _, err := io.WriteString(c, "<handshake>"+hex.EncodeToString(sum[:])+"</handshake>"); err != nil {
+		t.Fatal(err)
+	}
+	read("<handshake/>")
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}

@@ -43,7 +43,7 @@ func (k *link) run() {
 	k.in = xmlstream.Reader{Conn: k.conn, Budget: xmlstream.Unbounded, Scan: stanza.NewScanner(k.srv.cfg.Limits)}
 	_ = k.conn.SetDeadline(time.Now().Add(k.srv.cfg.Handshake))
 	err := k.login()
-	k.srv.settled()
+	k.srv.settled(k)
 	if err != nil {
 		k.srv.cfg.Log.Info("component not connected", "domain", k.domain, "peer", k.conn.RemoteAddr(), "reason", err)
 		k.refuse(err)
@@ -90,6 +90,7 @@ func (k *link) login() error {
 		k.srv.metrics.failed.Inc()
 		return &module.StreamError{Condition: "not-authorized", Text: "the handshake does not fit the secret"}
 	}
+	k.srv.settled(k)
 	return k.attach()
 }
 

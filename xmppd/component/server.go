@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +42,8 @@ type Faults struct {
 	AnySecret bool // don't compare the proof
 }
 
-// maxWaiting bounds the connections that have not proved anything yet.
+// maxWaiting bounds the connections that have not proved anything yet. One more ends the oldest of
+// them: a component proves its secret at once, and those that say nothing can't keep it out.
 const maxWaiting = 100
 
 // Server serves components. Serve runs its listeners, Close ends them.
@@ -52,7 +54,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	closing   bool
-	waiting   int
+	waiting   []*link // in the order of arrival
 	listeners []net.Listener
 	links     map[*link]struct{}
 	byDomain  map[string]*link // those that are attached
@@ -93,11 +95,16 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) admit(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || s.waiting >= maxWaiting {
+	if s.closing {
 		return false
 	}
-	s.waiting++
+	if len(s.waiting) >= maxWaiting {
+		s.metrics.refused.Inc()
+		_ = s.waiting[0].conn.Close()
+		s.waiting = slices.Delete(s.waiting, 0, 1)
+	}
 	k := &link{srv: s, conn: conn}
+	s.waiting = append(s.waiting, k)
 	s.links[k] = struct{}{}
 	s.wg.Go(func() {
 		k.run()
@@ -108,11 +115,13 @@ func (s *Server) admit(conn net.Conn) bool {
 	return true
 }
 
-// settled is called once for each link, when it has proved its secret or failed to.
-func (s *Server) settled() {
+// settled is called when a link has proved its secret, or failed to.
+func (s *Server) settled(k *link) {
 	s.mu.Lock()
-	s.waiting--
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.waiting, k); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+	}
 }
 
 // take attaches a link to its domain. One that has the domain already is ended: its component has
