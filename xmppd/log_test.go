@@ -204,3 +204,22 @@ func TestMetricsBeginAtZero(t *testing.T) {
 		}
 	}
 }
+
+// TestUnsentPresenceIsNamed: who looks for presence that does not arrive finds whose it was.
+func TestUnsentPresenceIsNamed(t *testing.T) {
+	log := new(logs)
+	var data string
+	s := startServer(t, options{log: log, cfg: func(c *xmppd.Config) { data = c.Data }})
+	users, err := xmppd.OpenUsers(t.Context(), data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = users.Close() }()
+	if err := users.SetRosterItem(t.Context(), "alice", xmppd.RosterItem{JID: "romeo@elsewhere.example", Subscription: "from"}); err != nil {
+		t.Fatal(err)
+	}
+	online(t, s, "alice", "a")
+	if got := log.String(); !strings.Contains(got, "msg=\"presence not sent to another domain\" from=alice@example.net/a to=romeo@elsewhere.example") {
+		t.Error(got)
+	}
+}

@@ -3,6 +3,7 @@ package im
 import (
 	"context"
 
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -26,10 +27,17 @@ func (s *Service) dispatch(ctx context.Context, b *mail) {
 	}
 	for _, raw := range b.away {
 		if err := s.router.Inject(ctx, raw, b.Batch); err != nil {
-			s.log.Debug("presence not sent to another domain", "error", err)
+			s.unsent(raw, err)
 		}
 	}
 	b.away = nil
+}
+
+// unsent logs presence that nobody takes.
+func (s *Service) unsent(raw []byte, err error) {
+	if st, parseErr := stanza.One(raw); parseErr == nil {
+		s.log.Debug("presence not sent to another domain", "from", st.AttrString(st.From), "to", st.AttrString(st.To), "error", err)
+	}
 }
 
 // post sends all of it.
