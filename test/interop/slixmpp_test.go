@@ -33,7 +33,7 @@ func scripts() []script {
 		{name: "presence"},
 		{name: "messages"},
 		{name: "discovery"},
-		{name: "stream_management", config: "listen_http = \"127.0.0.1:0\"\n[modules.sm]\nresume_seconds = 2\n"},
+		{name: "stream_management", config: "[modules.sm]\nresume_seconds = 2\n"},
 		{name: "carbons"},
 		{name: "client_state"},
 		{name: "blocking"},
@@ -113,14 +113,10 @@ func (s script) output(t *testing.T, python string, env []string) []byte {
 func (s script) environment(t *testing.T, server *Server) []string {
 	cert, key := server.ClientCertificate(t, "alice@"+harness.Domain)
 	env := append(os.Environ(), "HOME="+t.TempDir(), "XMPP_CA="+server.CA, "XMPP_CERT="+cert, "XMPP_KEY="+key, "XMPP_PASSWORD="+harness.Password)
-	listeners := map[string]string{"XMPP_PORT": "clients", "XMPP_TLS_PORT": "clients by TLS"}
-	if strings.Contains(s.config, "listen_component") {
-		listeners["XMPP_COMPONENT_PORT"] = "components"
-	}
-	if strings.Contains(s.config, "listen_http") {
-		listeners["XMPP_HTTP_PORT"] = "http"
-	}
-	for name, what := range listeners {
+	for name, what := range map[string]string{"XMPP_PORT": "clients", "XMPP_TLS_PORT": "clients by TLS", "XMPP_COMPONENT_PORT": "components"} {
+		if what == "components" && !strings.Contains(s.config, "listen_component") {
+			continue
+		}
 		_, port, err := net.SplitHostPort(server.Addr(t, what))
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ func (s *Service) Hide(ctx context.Context, src *session.Session, probe bool, ba
 	s.late.drop(src)
 	first := !src.Available()
 	if first {
+		s.router.Arrives(src)
 		src.SetPresence(nil, 0)
 	} else {
 		s.takeBack(ctx, src, plainPresence(src.Full, "", "unavailable"), src.Priority(), b)

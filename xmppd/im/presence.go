@@ -159,6 +159,9 @@ func (s *Service) available(ctx context.Context, src *session.Session, st *stanz
 	}
 	before := src.Priority()
 	first := !src.Available()
+	if before < 0 && prio >= 0 {
+		s.router.Arrives(src)
+	}
 	if first || before < 0 || !src.User().Loaded() {
 		b.Block() // for the roster, and what modules have kept
 	}

@@ -35,6 +35,10 @@ type Extension struct {
 	// MessageReceived sees each message for an account of the domain, exactly once, before it is
 	// delivered to sessions of the account, if it has any. An error stops it and is its answer.
 	MessageReceived func(ctx context.Context, owner stanza.JID, p *Passage) error
+	// MessageDue sees each message of type chat, and of type normal to a bare JID, that is about to be
+	// queued for sessions of an account. It returns true if the module keeps it instead, to deliver
+	// it behind others that it has for the account.
+	MessageDue func(ctx context.Context, owner stanza.JID, p *Passage) bool
 	// MessageDelivered sees each message for an account after the sessions in took have got it. It
 	// returns true if the message is in good hands; when took is empty and all return false the
 	// message goes back to its sender. It is called again, with an empty took and a nil Src, for a
@@ -44,6 +48,9 @@ type Extension struct {
 	// Blocks tells whether an account wants nothing to do with somebody (XEP-0191): nothing of
 	// theirs is delivered to it, and it can't send them anything.
 	Blocks func(ctx context.Context, owner, other stanza.JID) (bool, error)
+	// Arrives is called before a session that was sent no messages to the bare JID can be sent them;
+	// Available follows.
+	Arrives func(*session.Session)
 	// Available is called when a session has sent its first available presence, or has raised its
 	// priority from negative, after the broadcast.
 	Available func(context.Context, *session.Session, *session.Batch)

@@ -20,6 +20,8 @@ type Passage struct {
 	// Stamped tells that the stanza bears its final "from"; without, the address of Src is put in
 	// when it is sent on.
 	Stamped bool
+	// Again tells that a message was in a queue before: of a session that is gone, or behind that.
+	Again bool
 }
 
 // Bytes returns the stanza as its receiver gets it, with the sender's address. It is a copy unless

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -63,8 +64,39 @@ func (r *Router) errorReply(st *stanza.Stanza, e *module.Error) []byte {
 // Return finds other ways for the stanzas that a session, which is gone, had been given but that
 // were never written to it. left holds runs of whole stanzas; the first `written` bytes of the
 // first run went out. Messages go to other sessions of the account, or to whoever keeps messages
-// for it; the rest goes back to its senders.
+// for it; the rest goes back to its senders. Then come the messages that have waited meanwhile
+// (session.Held). It is called once for each session.
 func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byte, written int, b *session.Batch) {
+	r.sendAllBack(ctx, gone, left, written, b)
+	r.returned(ctx, gone, b)
+	for {
+		m, more := r.table.Left(gone)
+		if !more {
+			return
+		}
+		r.placeHeld(ctx, gone.JID.Bare(), m, b)
+	}
+}
+
+// placeHeld takes care of a message that has waited for the end of a session.
+func (r *Router) placeHeld(ctx context.Context, owner stanza.JID, m session.Held, b *session.Batch) {
+	st, err := stanza.One(m.Raw)
+	if err != nil { // it was one before
+		r.counts.Lost.Add(1)
+		return
+	}
+	p := &module.Passage{From: m.From, To: m.To, Stanza: st, Batch: b, Stamped: true, Again: true}
+	err = r.place(ctx, owner, r.table.User(owner.String()), p)
+	var se *module.Error
+	if !errors.As(err, &se) {
+		return
+	}
+	if reply := r.errorReply(st, se); reply != nil {
+		r.reply(ctx, m.From, reply, b)
+	}
+}
+
+func (r *Router) sendAllBack(ctx context.Context, gone *session.Session, left [][]byte, written int, b *session.Batch) {
 	scan := stanza.NewScanner(stanza.Unlimited()) // they have passed once
 	kept := false
 	if r.faults.LoseReturned {
@@ -83,7 +115,6 @@ func (r *Router) Return(ctx context.Context, gone *session.Session, left [][]byt
 		}
 		written = 0
 	}
-	r.returned(ctx, gone, b)
 }
 
 // sendBack takes care of one stanza, already stamped with its sender, that a dying session did not
@@ -102,14 +133,18 @@ func (r *Router) sendBack(ctx context.Context, gone *session.Session, st *stanza
 		if !gone.User().Unfork(st.Raw) && !r.faults.ForkTwice {
 			return false // another session has it
 		}
-		p := &module.Passage{From: from, To: owner, Stanza: st, Batch: b, Stamped: true}
+		p := &module.Passage{From: from, To: owner, Stanza: st, Batch: b, Stamped: true, Again: true}
 		u := r.table.User(owner.String())
 		if behind && r.delivered(ctx, owner, u, p, nil) {
 			return true
 		}
 		var took []*session.Session
 		if t := module.MessageType(st); t == "chat" || t == "normal" {
-			took = r.deliver(ctx, u, p)
+			all := r.recipients(u, p)
+			if len(all) > 0 && r.due(ctx, owner, u, p) {
+				return
+			}
+			took = r.deliver(ctx, u, p, all)
 		}
 		switch {
 		case len(took) > 0:

@@ -20,6 +20,7 @@ type hooks struct {
 	received []*module.Extension // MessageReceived
 	after    []*module.Extension // MessageDelivered
 	gates    []*module.Extension // Blocks
+	waiting  []*module.Extension // MessageDue
 
 	// Marks of the modules that want to see stanzas of a kind, of their senders and receivers.
 	fromMessage, fromIQ, toMessage, toIQ uint32
@@ -51,6 +52,10 @@ func (h *hooks) add(name string, m module.Extender) (*module.Extension, error) {
 	}
 	if e.MessageDelivered != nil {
 		h.after = append(h.after, e)
+		h.toMessage |= bits
+	}
+	if e.MessageDue != nil {
+		h.waiting = append(h.waiting, e)
 		h.toMessage |= bits
 	}
 	if e.Blocks != nil {
@@ -110,6 +115,20 @@ func (r *Router) received(ctx context.Context, owner stanza.JID, u *session.User
 		}
 	}
 	return nil
+}
+
+// due asks the modules that keep messages whether one has to wait behind others; true if one of them
+// takes care of it.
+func (r *Router) due(ctx context.Context, owner stanza.JID, u *session.User, p *module.Passage) bool {
+	if !ordered(p) {
+		return false
+	}
+	for _, e := range r.hooks.waiting {
+		if marked(e, u) && e.MessageDue(ctx, owner, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // delivered runs the hooks that follow a delivery; true if the message is in good hands. Marks are
@@ -172,6 +191,15 @@ func (r *Router) maySend(ctx context.Context, p *module.Passage) error {
 // Blocking is the error for what is sent to somebody whom its sender has blocked (XEP-0191 section 3).
 func Blocking() *module.Error {
 	return &module.Error{Type: "cancel", Condition: "not-acceptable", App: "<blocked xmlns='" + NSBlocked + "'/>"}
+}
+
+// Arrives tells the modules of a session that is about to become available.
+func (r *Router) Arrives(s *session.Session) {
+	for _, e := range r.hooks.all {
+		if e.Arrives != nil {
+			e.Arrives(s)
+		}
+	}
 }
 
 // Available tells the modules of a session that can be sent messages from now on.

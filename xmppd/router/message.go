@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -24,7 +25,30 @@ func (r *Router) message(ctx context.Context, p *module.Passage) error {
 	if err := r.received(ctx, owner, u, p); err != nil {
 		return err
 	}
-	took := r.deliver(ctx, u, p)
+	return r.place(ctx, owner, u, p)
+}
+
+// place gives a message to the sessions that it is for, or to whoever keeps it. It may have to wait
+// behind what sessions that are gone give back.
+func (r *Router) place(ctx context.Context, owner stanza.JID, u *session.User, p *module.Passage) error {
+	all := r.recipients(u, p)
+	// Behind the look: a session that is not found there has left by now, or leaves.
+	if !p.Again {
+		if held, err := r.hold(u, p); held || err != nil {
+			return err
+		}
+	}
+	var took []*session.Session
+	if len(all) > 0 {
+		if r.due(ctx, owner, u, p) {
+			return nil
+		}
+		if took = r.deliver(ctx, u, p, all); len(took) == 0 {
+			if held, err := r.hold(u, p); held || err != nil {
+				return err
+			}
+		}
+	}
 	if r.delivered(ctx, owner, u, p, took) {
 		return nil
 	}
@@ -67,9 +91,32 @@ func fleeting(st *stanza.Stanza) bool {
 	return tells
 }
 
-// deliver queues a message for the sessions that it is for, and returns those that took it.
-func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage) (took []*session.Session) {
-	all := r.recipients(u, p)
+// hold lets a message wait for sessions of the account that leave, if it could overtake what they
+// give back.
+func (r *Router) hold(u *session.User, p *module.Passage) (held bool, err error) {
+	if !u.Leaves() || !ordered(p) || r.faults.HoldNothing {
+		return false, nil
+	}
+	raw := p.Bytes()
+	if p.Stamped {
+		raw = bytes.Clone(raw)
+	}
+	held, full := u.Hold(session.Held{From: p.From, To: p.To, Raw: raw, Again: p.Again})
+	if full {
+		err = &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too many messages wait for the end of a session"}
+	}
+	return held, err
+}
+
+// ordered reports whether a message takes part in the order of those to an account: whether it may
+// be kept, and go to another session than the one it was addressed to.
+func ordered(p *module.Passage) bool {
+	t := module.MessageType(p.Stanza)
+	return t == "chat" || t == "normal" && p.To.Resource == ""
+}
+
+// deliver queues a message for sessions of an account, and returns those that took it.
+func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage, all []*session.Session) (took []*session.Session) {
 	var forked []byte
 	if len(all) > 1 {
 		forked = p.Bytes()
@@ -79,10 +126,12 @@ func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage
 		if r.faults.HookTwice {
 			_ = r.received(ctx, p.To.Bare(), u, p)
 		}
-		switch {
-		case r.send(p, dst):
+		if r.send(p, dst) {
 			took = append(took, dst)
-		case forked != nil && u.Unfork(forked):
+			continue
+		}
+		u.Leave(dst)
+		if forked != nil && u.Unfork(forked) {
 			return nil // those that took it have given it back already
 		}
 	}

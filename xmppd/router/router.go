@@ -51,12 +51,14 @@ type Faults struct {
 	ForkTwice       bool // let each session of several that took a message give it back
 	LoseReturned    bool // forget what a session has left that is gone
 	HookTwice       bool // run the hooks of received messages again for each session that takes one
+	HoldNothing     bool // let messages overtake those of a session that is gone
 }
 
 // New makes a router. SetPresence and Add complete it before the first stanza. Faults are for tests.
 func New(domain string, table *session.Table, log *slog.Logger, faults Faults) *Router {
 	return &Router{
 		domain: stanza.JID{Domain: domain},
+		hooks:  hooks{toMessage: session.Leaving},
 		table:  table,
 		log:    log,
 		routes: make(map[string]module.Route),

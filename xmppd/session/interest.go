@@ -3,6 +3,10 @@ package session
 // everybody is the interest of an account that no module has looked at yet.
 const everybody = ^uint32(0)
 
+// Leaving is the mark of the core: sessions of the account are gone, and have something to give
+// back still (User.Leave).
+const Leaving uint32 = 1 << 31
+
 // Interest is one module's mark on accounts: whether the module's hooks want to see the stanzas of
 // an account that is on line. Every account begins with all marks set, since nobody knows better;
 // a module that has looked and found nothing to do there drops its own, and takes it again when
@@ -15,9 +19,9 @@ type Interest struct{ bit uint32 }
 // Interests hands out marks; a server has one. The zero value is ready. Not safe for concurrent use.
 type Interests struct{ n int }
 
-// Next returns a new mark; ok is false when all 32 are given away.
+// Next returns a new mark; ok is false when all 31 are given away.
 func (i *Interests) Next() (mark Interest, ok bool) {
-	if i.n == 32 {
+	if 1<<i.n == Leaving {
 		return Interest{}, false
 	}
 	i.n++

@@ -265,6 +265,7 @@ func TestTableModel(t *testing.T) {
 				}
 				if listed {
 					delete(model, s.Full)
+					table.Left(s)
 				}
 				continue
 			}
@@ -272,6 +273,8 @@ func TestTableModel(t *testing.T) {
 			all = append(all, s)
 			if old, err := table.Bind(s, Rule{}); err != nil || old != model[s.Full] {
 				rt.Fatalf("bind of %s returned %v", s.Full, old)
+			} else if old != nil {
+				table.Left(old)
 			}
 			model[s.Full] = s
 		}

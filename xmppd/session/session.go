@@ -38,6 +38,7 @@ type Session struct {
 	priority atomic.Int32
 	notes    atomic.Uint32 // of modules (Interest.Note)
 	ended    bool          // guarded by Order
+	fate     fate          // guarded by the user's leavers.mu
 
 	mu       sync.Mutex
 	presence []byte              // last available presence, as broadcast

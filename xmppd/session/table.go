@@ -21,7 +21,7 @@ type Contacts struct {
 	Requests [][]byte // subscription requests that wait for the account's answer
 }
 
-// User is the entry of an account that has sessions.
+// User is the entry of an account that has sessions, or had some that have something to give back.
 type User struct {
 	Bare     string
 	To       []byte                     // the attribute ` to='bare JID'`, escaped
@@ -29,6 +29,7 @@ type User struct {
 	idle     atomic.Uint32              // marks that modules have dropped (Interest)
 	memos    memos
 	forks    forks
+	leavers  leavers
 	Sent     Meters // what all sessions together send
 
 	mu       sync.Mutex
@@ -132,7 +133,7 @@ func (t *Table) userShard(bare string) *userShard {
 	return &t.users[maphash.String(t.seed, bare)%shards]
 }
 
-// User finds the entry of a bare JID; nil if it has no session.
+// User finds the entry of a bare JID; nil if it has none.
 func (t *Table) User(bare string) *User {
 	sh := t.userShard(bare)
 	sh.mu.RLock()
@@ -158,7 +159,7 @@ var (
 
 // Bind lists a session. If its full JID is taken the new session replaces the old one, which is
 // returned: the caller ends it (RFC 6120 section 7.7.2.2: the newest wins), unless the rule lets the
-// old one keep it: ErrTaken. ErrTooMany.
+// old one keep it: ErrTaken. ErrTooMany. For one that was replaced Left has to be called.
 func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 	sh := t.userShard(s.Bare)
 	sh.mu.Lock()
@@ -166,6 +167,7 @@ func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 	u := sh.m[s.Bare]
 	if u == nil {
 		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare)}
+		u.idle.Store(Leaving)
 	}
 	s.user = u // also of one that is refused: its stream may have more to read
 	list := slices.Clone(u.Sessions())
@@ -175,6 +177,7 @@ func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 		return nil, ErrTaken
 	case i >= 0:
 		old = list[i]
+		u.Leave(old)
 		list[i] = s
 	case rule.Max > 0 && len(list) >= rule.Max:
 		return nil, ErrTooMany
@@ -191,7 +194,8 @@ func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 	return old, nil
 }
 
-// Unbind removes a session. It reports false if it was not listed, or had been replaced.
+// Unbind removes a session, for which Left has to be called. It reports false if it was not listed, or
+// had been replaced.
 func (t *Table) Unbind(s *Session) bool {
 	sh := t.userShard(s.Bare)
 	sh.mu.Lock()
@@ -204,11 +208,9 @@ func (t *Table) Unbind(s *Session) bool {
 	if i < 0 {
 		return false
 	}
+	u.Leave(s) // first: who doesn't find it knows
 	list := slices.Delete(slices.Clone(u.Sessions()), i, i+1)
 	u.sessions.Store(&list)
-	if len(list) == 0 {
-		delete(sh.m, s.Bare)
-	}
 	fs := &t.full[maphash.String(t.seed, s.Full)%shards]
 	fs.mu.Lock()
 	delete(fs.m, s.Full)

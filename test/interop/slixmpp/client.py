@@ -1,9 +1,9 @@
 """What the scripts of this folder share: a slixmpp client that remembers what it got, and a report.
 
 A script defines checks, coroutines that raise when something is wrong, and calls run(). Each check prints one
-line, "PASS name: seconds" or "FAIL name: why"; the last line is "END n", the number of checks. The server is told by
-the environment: XMPP_PORT, XMPP_TLS_PORT, and where they are on XMPP_COMPONENT_PORT and XMPP_HTTP_PORT, all on
-127.0.0.1, XMPP_CA (the authority's file), XMPP_PASSWORD.
+line, "PASS name: seconds" or "FAIL name: why"; the last line is "END n", the number of checks. The server is told by the
+environment: XMPP_PORT, XMPP_TLS_PORT, XMPP_COMPONENT_PORT on 127.0.0.1, XMPP_CA (the authority's file),
+XMPP_PASSWORD.
 """
 import asyncio
 import os
@@ -104,8 +104,7 @@ class Client(ClientXMPP):
     """A client of one account. Names in plugins are of slixmpp, such as xep_0199."""
 
     def __init__(self, user, resource="desk", plugins=(), port=None, direct=False, mechanism=None, password=None, **more):
-        jid = f"{user}@{DOMAIN}" + (resource and f"/{resource}")
-        super().__init__(jid, password or os.environ["XMPP_PASSWORD"], sasl_mech=mechanism, **more)
+        super().__init__(f"{user}@{DOMAIN}" + (resource and f"/{resource}"), password or os.environ["XMPP_PASSWORD"], sasl_mech=mechanism, **more)
         self.ca_certs = Path(os.environ["XMPP_CA"])
         self.direct = direct
         self.port = port or int(os.environ["XMPP_TLS_PORT" if direct else "XMPP_PORT"])

@@ -4,6 +4,10 @@
 // A copy is made while the message passes, for sessions that are there at that moment. It is the
 // account's own, from its bare JID: no hook sees it, so it is neither archived nor stored, and what a
 // dying session did not get of copies is dropped (router.Return).
+//
+// <private/> is taken out of what is delivered while one of the two accounts has a client that wants
+// copies. Section 9 says SHOULD of that, and leaves it to the receiver's server: between accounts
+// without such clients nothing looks into messages, and who gets the element ignores it.
 package carbons
 
 import (

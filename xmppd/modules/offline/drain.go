@@ -2,9 +2,12 @@ package offline
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -13,6 +16,7 @@ import (
 type drain struct {
 	owner stanza.JID
 	again bool // somebody else has asked; guarded by Module.mu
+	last  bool // all that was kept is queued for sess; guarded by Module.mu
 
 	mu   sync.Mutex // held over each change of the account's messages that follows a delivery
 	sess *session.Session
@@ -21,21 +25,61 @@ type drain struct {
 	dead map[*session.Session]struct{}
 }
 
+// The module's mark on an account: messages may be kept that a session is going to get. They come
+// first.
+
+// arrives marks the account of a session that is about to come on line.
+func (m *Module) arrives(s *session.Session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mark.Note(s)
+	m.mark.Take(s.User())
+}
+
+// due keeps a message for a session that has not got yet what is kept, so that it comes behind that.
+// An account's other sessions don't wait for that: where there are some, only what comes back from a
+// session that is gone is put behind.
+func (m *Module) due(ctx context.Context, owner stanza.JID, p *module.Passage) bool {
+	u := m.opt.Table.User(owner.String())
+	if !m.behind(owner, u) || len(u.Sessions()) > 1 && !p.Again || pick(u, nil) == nil || !wanted(p) || m.faults.overtake {
+		return false
+	}
+	kept, err := m.take(ctx, owner, p)
+	if err != nil && !errors.Is(err, errFull) {
+		m.opt.Log.Error("message can't be kept; it overtakes those that are", "to", owner, "error", err)
+	}
+	return kept
+}
+
+// behind reports whether sessions of an account may have to get what is kept. It drops the mark if
+// not: if none has come on line.
+func (m *Module) behind(owner stanza.JID, u *session.User) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if d := m.drains[owner.Local]; d != nil && !d.last || d == nil && slices.ContainsFunc(u.Sessions(), m.mark.Noted) {
+		return true
+	}
+	m.mark.Drop(u)
+	return false
+}
+
 // available delivers what is kept to a session that has come on line.
 func (m *Module) available(ctx context.Context, s *session.Session, b *session.Batch) {
-	m.mark.Drop(s.User())
 	m.drain(ctx, s.JID.Bare(), b)
 }
 
 // drain begins to deliver an account's messages if it has a session that takes them.
 func (m *Module) drain(ctx context.Context, owner stanza.JID, b *session.Batch) {
-	if pick(m.opt.Table.User(owner.String()), nil) == nil {
+	u := m.opt.Table.User(owner.String())
+	m.mu.Lock()
+	m.mark.Take(u)
+	if pick(u, nil) == nil {
+		m.mu.Unlock()
 		return
 	}
-	m.mu.Lock()
 	d := m.drains[owner.Local]
 	if d != nil && !m.faults.twoDrains {
-		d.again = true
+		d.again, d.last = true, false
 		m.mu.Unlock()
 		return
 	}
@@ -63,24 +107,27 @@ func (m *Module) goOn(ctx context.Context, d *drain, b *session.Batch) {
 		if d.sess == nil {
 			d.next = 0
 			if d.sess = pick(m.opt.Table.User(d.owner.String()), d.dead); d.sess == nil {
-				m.over(d, true)
+				m.over(d, false)
 				return
 			}
 		}
-		page, err := m.read(ctx, d.owner.Local, d.next)
+		page, more, err := m.read(ctx, d.owner.Local, d.next)
 		if err != nil {
-			m.opt.Log.Error("kept messages can't be read", "account", d.owner, "error", err)
+			m.opt.Log.Error("kept messages can't be read; others overtake them", "account", d.owner, "error", err)
 			m.over(d, true)
 			return
 		}
 		if len(page) == 0 {
-			if m.over(d, false) {
+			if !m.again(d) {
 				return
 			}
 			d.sess = nil
 			continue
 		}
 		if sess := d.sess; m.queue(ctx, d, page, b) {
+			if _, dead := d.dead[sess]; !more && !dead {
+				m.caughtUp(d)
+			}
 			ctx := context.WithoutCancel(ctx)
 			sess.Out.After(func() { m.written(ctx, d, sess) })
 			return
@@ -88,18 +135,44 @@ func (m *Module) goOn(ctx context.Context, d *drain, b *session.Batch) {
 	}
 }
 
-// over ends a drain, unless somebody has asked for another look. It reports whether it did.
-func (m *Module) over(d *drain, anyway bool) bool {
+// again reports whether somebody has asked for another look. If not, the drain is over.
+func (m *Module) again(d *drain) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if d.again && !anyway {
+	if d.again {
 		d.again = false
-		return false
+		return true
 	}
-	if m.drains[d.owner.Local] == d {
-		delete(m.drains, d.owner.Local)
+	m.forget(d, true)
+	return false
+}
+
+// caughtUp notes that all that was kept is queued: what comes now may follow at once.
+func (m *Module) caughtUp(d *drain) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !d.again {
+		d.last = true
+		m.mark.Drop(m.opt.Table.User(d.owner.String()))
 	}
-	return true
+}
+
+// over ends a drain that has not delivered all. With unmark nothing waits for another one.
+func (m *Module) over(d *drain, unmark bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget(d, unmark)
+}
+
+// forget ends a drain. mu must be held.
+func (m *Module) forget(d *drain, unmark bool) {
+	if m.drains[d.owner.Local] != d {
+		return // only a planted bug makes two
+	}
+	delete(m.drains, d.owner.Local)
+	if unmark {
+		m.mark.Drop(m.opt.Table.User(d.owner.String()))
+	}
 }
 
 // queue queues a page for the drain's session and leaves out what is no longer to be delivered. It

@@ -6,8 +6,9 @@
 // A message that the sender gets no error for is on the disk. It is removed from there only when it
 // is with the network or, if the client acknowledges (XEP-0198), acknowledged. If the session that it
 // was queued for dies before, the router gives it back to the module, which finds that it never let
-// go of it. So each message is delivered exactly once, in the order of arrival among those that were
-// kept, to whichever session of the account asks first. Three things bound that. A crash of the
+// go of it. So each message is delivered exactly once, in the order of arrival, to whichever session of
+// the account asks first. While a session has not been queued all that was kept, what comes for it is
+// kept, too (due), unless the account has other sessions: those don't wait. Three things bound that. A crash of the
 // server, or of the disk, between delivering and removing can double messages; it never loses one.
 // What is with the network when a connection without acknowledgements breaks may not have been
 // read. And with two sessions on line, what one of them leaves behind goes to the other at once, and
@@ -57,6 +58,7 @@ type faults struct {
 	removeFirst bool // remove what is queued before it is with the network
 	twoDrains   bool // let two sessions ask at once
 	forget      bool // take nothing back
+	overtake    bool // let messages overtake those that are kept
 }
 
 // Module keeps messages. Make it with New.
@@ -128,7 +130,9 @@ func (*Module) Routes() []module.Route { return nil }
 // Extend implements module.Extender.
 func (m *Module) Extend(e *module.Extension) {
 	m.mark = e.Interest
+	e.MessageDue = m.due
 	e.MessageDelivered = m.delivered
+	e.Arrives = m.arrives
 	e.Available = m.available
 	e.Returned = m.returned
 }
@@ -141,24 +145,28 @@ func (m *Module) Run(ctx context.Context) {
 
 // delivered keeps a message that nobody took.
 func (m *Module) delivered(ctx context.Context, owner stanza.JID, p *module.Passage, took []*session.Session) bool {
-	m.mark.Drop(m.opt.Table.User(owner.String())) // what somebody takes is nothing to this module
 	if len(took) > 0 || !wanted(p) {
 		return false
 	}
-	p.Batch.Block() // for the disk
-	kept, err := m.keep(ctx, owner, p)
+	kept, err := m.take(ctx, owner, p)
 	switch {
 	case errors.Is(err, errFull):
 		m.metrics.dropped.WithLabelValues("full").Inc()
-		return false
 	case err != nil:
 		m.opt.Log.Error("message can't be kept; it goes back to its sender", "to", owner, "error", err)
-		return false
-	case kept:
+	}
+	return kept
+}
+
+// take keeps a message, and sees to it that it is delivered to a session that comes meanwhile.
+func (m *Module) take(ctx context.Context, owner stanza.JID, p *module.Passage) (kept bool, err error) {
+	p.Batch.Block() // for the disk
+	kept, err = m.keep(ctx, owner, p)
+	if kept {
 		// Somebody may have come on line after the look for sessions and before the message was there.
 		m.drain(ctx, owner, p.Batch)
 	}
-	return kept
+	return kept, err
 }
 
 // wanted applies XEP-0160 section 3 and the hints of XEP-0334.

@@ -111,7 +111,7 @@ type world struct {
 	now     time.Time
 }
 
-func newWorld(t testing.TB, cfg Config, f faults) *world {
+func newWorld(t testing.TB, cfg Config, f faults, rf router.Faults) *world {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w := &world{t: t, table: session.NewTable(), wires: make(map[*session.Session]*wire), blocked: make(map[stanza.JID]bool), now: time.Unix(1_700_000_000, 0)}
@@ -122,7 +122,7 @@ func newWorld(t testing.TB, cfg Config, f faults) *world {
 			t.Fatal(err)
 		}
 	}
-	w.router = router.New("d", w.table, log, router.Faults{})
+	w.router = router.New("d", w.table, log, rf)
 	var err error
 	if w.im, err = im.New(t.Context(), accounts, w.table, w.router, im.Limits{}, im.Policy{}, log, im.Faults{}); err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestWanted(t *testing.T) {
 		{"nobody@d", "chat", "<body>x</body>", false},
 		{"bob@elsewhere", "chat", "<body>x</body>", false},
 	} {
-		w := newWorld(t, Config{}, faults{})
+		w := newWorld(t, Config{}, faults{}, router.Faults{})
 		alice := w.login("alice@d/a", 1<<20)
 		w.send(alice, "<message type='"+tt.typ+"' to='"+tt.to+"'>"+tt.content+"</message>")
 		if got := len(w.stored()) == 1; got != tt.kept {
@@ -265,7 +265,7 @@ func TestWanted(t *testing.T) {
 }
 
 func TestDelivery(t *testing.T) {
-	w := newWorld(t, Config{}, faults{})
+	w := newWorld(t, Config{}, faults{}, router.Faults{})
 	alice := w.login("alice@d/a", 1<<20)
 	for i := range 250 {
 		w.now = w.now.Add(time.Second / 2)
@@ -296,7 +296,7 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	w := newWorld(t, Config{Messages: 3, Bytes: 1000, Days: 1}, faults{})
+	w := newWorld(t, Config{Messages: 3, Bytes: 1000, Days: 1}, faults{}, router.Faults{})
 	alice := w.login("alice@d/a", 1<<20)
 	for i := range 5 {
 		w.send(alice, chat(i))
@@ -325,7 +325,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestBlockedSenders(t *testing.T) {
-	w := newWorld(t, Config{}, faults{})
+	w := newWorld(t, Config{}, faults{}, router.Faults{})
 	w.send(w.login("alice@d/a", 1<<20), chat(1))
 	w.blocked[stanza.JID{Local: "alice", Domain: "d"}] = true
 	bob := w.login("bob@d/b", 1<<20)
@@ -339,7 +339,7 @@ func TestBlockedSenders(t *testing.T) {
 // TestTakenBack: messages that were removed because they were with the network, and come back all
 // the same (unacknowledged ones of stream management), are kept again, in their places.
 func TestTakenBack(t *testing.T) {
-	w := newWorld(t, Config{Messages: 4}, faults{})
+	w := newWorld(t, Config{Messages: 4}, faults{}, router.Faults{})
 	alice := w.login("alice@d/a", 1<<20)
 	for i := range 4 {
 		w.send(alice, chat(i))
@@ -370,7 +370,7 @@ func TestTakenBack(t *testing.T) {
 // play lets messages come and sessions come, read a little and die, at random; it returns what came
 // more or less than once.
 func play(rt *rapid.T, t testing.TB, f faults) (wrong []string) {
-	w := newWorld(t, Config{}, f)
+	w := newWorld(t, Config{}, f, router.Faults{})
 	alice := w.login("alice@d/a", 1<<30)
 	var live, dead []*session.Session
 	n := 0
@@ -441,7 +441,7 @@ func TestExactlyOnce(t *testing.T) {
 // TestKeptUntilWritten: what is not with the network yet is on the disk.
 func TestKeptUntilWritten(t *testing.T) {
 	run := func(f faults) []string {
-		w := newWorld(t, Config{}, f)
+		w := newWorld(t, Config{}, f, router.Faults{})
 		alice := w.login("alice@d/a", 1<<20)
 		for i := range 3 {
 			w.send(alice, chat(i))
@@ -462,7 +462,7 @@ func TestKeptUntilWritten(t *testing.T) {
 }
 
 func TestUndelay(t *testing.T) {
-	m := newWorld(t, Config{}, faults{}).module
+	m := newWorld(t, Config{}, faults{}, router.Faults{}).module
 	for _, raw := range []string{"<message/>", "<message to='a'/>", "<message><body>x</body></message>", "<m:message xmlns:m='jabber:client'><m:body/></m:message >"} {
 		e := entry{1_700_000_000_123_456, []byte(raw)}
 		d := m.delayed(e)

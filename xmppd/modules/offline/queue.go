@@ -197,21 +197,22 @@ type entry struct {
 	raw []byte
 }
 
-// read returns the first messages from a time on: at most a page, and at least one if there is one.
-func (m *Module) read(ctx context.Context, owner string, from uint64) (page []entry, err error) {
+// read returns the first messages from a time on: at most a page, and at least one if there is one. more
+// is true if others may follow.
+func (m *Module) read(ctx context.Context, owner string, from uint64) (page []entry, more bool, err error) {
 	err = m.opt.Store.View(ctx, owner, func(r store.Reader) error {
-		page = nil
+		page, more = nil, false
 		size := 0
 		return r.Scan(messages, store.Range{From: keyOf(from)}, func(key, raw []byte) bool {
 			size += len(raw)
-			if len(page) > 0 && size > pageBytes {
+			if more = len(page) == pageCount || len(page) > 0 && size > pageBytes; more {
 				return false
 			}
 			page = append(page, entry{binary.BigEndian.Uint64(key), bytes.Clone(raw)})
-			return len(page) < pageCount
+			return true
 		})
 	})
-	return page, err
+	return page, more, err
 }
 
 // delayed is a message with the mark of when it came (XEP-0203).
