@@ -47,10 +47,28 @@ func (h httpErrors) Write(p []byte) (int, error) {
 func (s *Server) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer, status := map[string]any{"ok": true, "domain": s.cfg.Domain, "version": Version}, http.StatusOK
+		if err := s.health(); err != nil {
+			s.log.Error("the server is not well", "error", err)
+			answer["ok"], answer["error"], status = false, err.Error(), http.StatusServiceUnavailable
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"ok": true, "domain": s.cfg.Domain, "version": Version})
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(answer)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
 	s.handleWeb(mux)
-	return mux
+	return closeChunked(mux)
+}
+
+// closeChunked ends the connection behind a request in chunks. net/http prefers them to a
+// Content-Length that comes with them, and a proxy in front may have decided otherwise: what follows
+// would be a request to one and content to the other (RFC 9112 section 6.1).
+func closeChunked(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 }

@@ -59,6 +59,7 @@ type Server struct {
 	level    *slog.LevelVar
 	records  store.Store    // of all layers and modules
 	broken   <-chan error   // gets what makes records refuse changes
+	health   func() error   // of records
 	store    *account.Store // on records
 	accounts *Accounts
 	im       *im.Service
@@ -121,7 +122,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.records, s.broken, s.store = disk, disk.Failed(), account.NewStore(disk)
+	s.records, s.broken, s.health, s.store = disk, disk.Failed(), disk.Health, account.NewStore(disk)
 	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain}
 	s.sourceMetrics = httpauth.NewMetrics(s.registry)
 	files := fileSums(&s.cfg)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
@@ -235,6 +236,9 @@ func (r *Router) refuse(p *module.Passage, err error) {
 	if !errors.As(err, &se) {
 		r.log.Error("stanza failed", "kind", p.Stanza.Kind, "from", p.From, "to", p.To, "error", err)
 		se = &module.Error{Type: "wait", Condition: "internal-server-error"}
+		if errors.Is(err, syscall.ENOSPC) {
+			se = &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the server's disk is full"}
+		}
 	}
 	if p.Src == nil {
 		return // Inject has returned the error

@@ -44,7 +44,8 @@ type Store struct {
 	pending []*update
 	closing bool
 
-	broken chan error // gets the error that makes the store refuse changes
+	broken chan error  // gets the error that makes the store refuse changes
+	file   os.FileInfo // of the database, as it was opened
 
 	wg sync.WaitGroup // the committer
 	committer
@@ -110,6 +111,9 @@ func open(dir, domain string, f faults) (*Store, error) {
 	}
 	s := &Store{db: db, faults: f, broken: make(chan error, 1)}
 	s.arrived.L = &s.mu
+	if s.file, err = os.Stat(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, err), db.Close())
+	}
 	if err := s.prepare(dir, domain); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
