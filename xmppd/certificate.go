@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -20,7 +21,7 @@ func (s *Server) tellCertificate(cfg *Config, set *tls.Config) {
 	leaf := set.Certificates[0].Leaf
 	file := cfg.TLSCert
 	if file == "" {
-		file = selfSignedCert
+		file = filepath.Join(cfg.Data, selfSignedCert)
 	}
 	log := s.log.With("file", file)
 	log.Info("certificate", "names", leaf.DNSNames, "from", leaf.NotBefore.UTC(), "until", leaf.NotAfter.UTC())
