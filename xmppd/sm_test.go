@@ -323,6 +323,35 @@ func TestShutdownKeepsUnacked(t *testing.T) {
 	}
 }
 
+// TestShutdownKeepsBeyondLimits: when a server ends, what a client has not acknowledged is kept even if
+// that is more than the account may have otherwise: the senders can't be told any more.
+func TestShutdownKeepsBeyondLimits(t *testing.T) {
+	dir := t.TempDir()
+	o := options{cfg: func(c *xmppd.Config) { c.Data, c.Modules.Offline.Messages = dir, 10 }}
+	s := startServer(t, o)
+	alice := online(t, s, "alice", "a")
+	bob := enable(login(t, s, "bob", "b"), "")
+	bob.Send("<presence/>")
+	bob.Sync()
+	const sent = 70
+	for i := range sent {
+		alice.Send(xmppraw.Message(bob.JID, fmt.Sprint(i)))
+	}
+	if got := alice.Sync(); strings.Contains(got, "error") {
+		t.Fatalf("the sender got %s", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = serve(t, o)
+	back := login(t, s, "bob", "b")
+	back.Send("<presence/>")
+	got := bodies(back.Want(fmt.Sprintf("<body>%d</body>", sent-1)))
+	if len(got) != sent || got[0] != "0" {
+		t.Errorf("%d messages of %d are kept: %q", len(got), sent, got)
+	}
+}
+
 // TestBindAfterLoss: a client that has forgotten its session binds its resource again, whatever the policy
 // of conflicts: nobody is there to be protected.
 func TestBindAfterLoss(t *testing.T) {

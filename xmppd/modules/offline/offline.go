@@ -59,6 +59,7 @@ type faults struct {
 	twoDrains   bool // let two sessions ask at once
 	forget      bool // take nothing back
 	overtake    bool // let messages overtake those that are kept
+	strict      bool // hold what comes back against the ordinary limits
 }
 
 // Module keeps messages. Make it with New.

@@ -27,6 +27,7 @@ const (
 	pageCount  = 100 // messages that are queued at once
 	pageBytes  = 64 << 10
 	sweepCount = 1000 // messages that a step of the sweeper removes
+	beyond     = 4    // times the limit in bytes, for what comes back from sessions
 )
 
 // errFull: the account has as many messages as it may have.
@@ -78,7 +79,7 @@ func (m *Module) keep(ctx context.Context, owner stanza.JID, p *module.Passage) 
 		if kept, err = m.opt.Exists(tx); err != nil || !kept {
 			return err
 		}
-		return m.add(tx, raw)
+		return m.add(tx, raw, p.Again)
 	})
 	if err == nil && kept {
 		m.metrics.stored.Inc()
@@ -107,13 +108,19 @@ func (m *Module) clean(p *module.Passage) ([]byte, error) {
 	}), nil
 }
 
-// add puts a message behind the others.
-func (m *Module) add(tx store.Tx, raw []byte) error {
+// add puts a message behind the others. One that comes back from a session (again) may go beyond the
+// account's limits: its sender was told nothing when it was queued, and may be gone, as all are when
+// the server stops. The limits of queues are in bytes, and so is the bound of that.
+func (m *Module) add(tx store.Tx, raw []byte, again bool) error {
 	u, err := readUsed(tx)
 	if err != nil {
 		return err
 	}
-	if u.count >= uint64(m.opt.Messages) || u.bytes+uint64(len(raw)) > uint64(m.opt.Bytes) {
+	full, most := u.count >= uint64(m.opt.Messages), uint64(m.opt.Bytes)
+	if again && !m.faults.strict {
+		full, most = false, beyond*most
+	}
+	if full || u.bytes+uint64(len(raw)) > most {
 		return errFull
 	}
 	at := micro(m.opt.Now())
@@ -158,7 +165,7 @@ func (m *Module) takeBack(ctx context.Context, owner string, at uint64, raw []by
 		case err != nil && !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		return m.add(tx, raw) // a forged time
+		return m.add(tx, raw, true) // a forged time
 	})
 	return kept && err == nil, err
 }
