@@ -28,8 +28,9 @@ var (
 	// ErrUncertain: the disk failed while a change was being made durable, so that it may be there
 	// after a restart, or not. The store takes no more changes until it is opened again.
 	ErrUncertain = errors.New("the disk failed: it is not known whether the change is stored")
-	// ErrCorrupt: a record's checksum does not fit its bytes, or its content makes no sense.
-	ErrCorrupt = errors.New("stored record is damaged")
+	// ErrCorrupt: a record's checksum does not fit its bytes, or its content makes no sense, or the
+	// order of the records on the disk does not. A RecordError tells which record it is.
+	ErrCorrupt = errors.New("stored data is damaged")
 
 	// ErrLocked: another process has the data directory open.
 	ErrLocked = errors.New("data directory is in use by another process")
@@ -86,11 +87,12 @@ type Store interface {
 // Reader reads one owner's records. It is valid only during the call that it was given to, in the
 // goroutine of that call, and so are the slices it hands out, which must not be changed.
 type Reader interface {
-	// Get returns a record; ErrNotFound, ErrCorrupt, ErrInvalid.
+	// Get returns a record; ErrNotFound, ErrInvalid, or a RecordError if it can't be read.
 	Get(collection string, key []byte) ([]byte, error)
-	// Scan calls f for each record of a range until f returns false. ErrCorrupt ends it at the
-	// damaged record. f may change the collection: no key is seen twice, none is seen after it was
-	// deleted, and whether one that f puts ahead is seen is not said.
+	// Scan calls f for each record of a range until f returns false. A record that can't be read ends
+	// it with a RecordError; ScanReadable goes on behind it. f may change the collection: no key is
+	// seen twice, none is seen after it was deleted, and whether one that f puts ahead is seen is not
+	// said.
 	Scan(collection string, r Range, f func(key, value []byte) bool) error
 }
 

@@ -57,6 +57,7 @@ func (s *Store) Update(ctx context.Context, owner string, f func(store.Tx) error
 
 // commitLoop commits what gathers until the store is closed and nothing is left.
 func (s *Store) commitLoop() {
+	defer onFault()()
 	defer s.abandon()
 	for s.wait() {
 		// Those that were just answered may be about to come back: let them run first.
@@ -118,14 +119,17 @@ func (s *Store) refuse(err error) {
 
 // commitBatch runs what waits in one transaction and commits it.
 func (s *Store) commitBatch() {
-	btx, err := s.db.Begin(true)
+	btx, err := s.begin(true)
 	if err != nil {
+		if errors.Is(err, store.ErrCorrupt) {
+			s.fail(err)
+		}
 		s.next()
-		s.refuse(beginError(err))
+		s.refuse(err)
 		return
 	}
-	defer func() { _ = btx.Rollback() }() // nothing to do behind a commit
-	changed, err := s.run(btx.Bucket(bucketData()))
+	defer s.release(btx)
+	changed, err := s.run(btx)
 	if s.faults.ackEarly {
 		s.answer()
 	}
@@ -138,7 +142,12 @@ func (s *Store) commitBatch() {
 }
 
 // run runs the functions of what waits.
-func (s *Store) run(data *bbolt.Bucket) (changed bool, err error) {
+func (s *Store) run(btx *bbolt.Tx) (changed bool, err error) {
+	var data *bbolt.Bucket
+	if err := s.internal(func() error { data = btx.Bucket(bucketData()); return nil }); err != nil {
+		s.next()
+		return false, err
+	}
 	for n, size := 0, 0; n < maxBatch && size < maxBatchBytes; n++ {
 		u := s.next()
 		if u == nil {
@@ -151,8 +160,13 @@ func (s *Store) run(data *bbolt.Bucket) (changed bool, err error) {
 			continue
 		}
 		t := &tx{reader: reader{data: data, owner: u.owner, faults: &s.faults}}
-		if u.run(t); (u.err != nil || u.panicked != nil) && !s.faults.keepFailed {
-			if err := t.undo(); err != nil {
+		if v := u.run(t); v != nil {
+			u.err = damagedFile(s.path, v)
+			s.sparePast(u)
+			return false, nil
+		}
+		if (u.err != nil || u.panicked != nil) && !s.faults.keepFailed {
+			if err := s.internal(t.undo); err != nil {
 				return false, err
 			}
 		}
@@ -162,10 +176,33 @@ func (s *Store) run(data *bbolt.Bucket) (changed bool, err error) {
 	return changed, nil
 }
 
-// run keeps a panic for the goroutine that called Update.
-func (u *update) run(t *tx) {
-	defer func() { u.panicked = recover() }()
+// run keeps a panic for the goroutine that called Update, and returns one that comes from the file.
+func (u *update) run(t *tx) (damage any) {
+	defer func() {
+		if v := recover(); t.inside || isFault(v) {
+			damage = v
+		} else {
+			u.panicked = v
+		}
+	}()
 	u.err = u.f(t)
+	return nil
+}
+
+// sparePast leaves only one update in the batch, for the transaction is lost with it: the others
+// begin again in the next.
+func (s *Store) sparePast(u *update) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	others := make([]*update, 0, len(s.batch)+len(s.pending))
+	for _, o := range s.batch {
+		if o != u {
+			o.err, o.panicked = nil, nil
+			others = append(others, o)
+		}
+	}
+	s.pending = append(others, s.pending...)
+	s.batch = append(s.batch[:0], u)
 }
 
 // commit makes a transaction durable.
@@ -175,28 +212,30 @@ func (s *Store) commit(btx *bbolt.Tx) error {
 	if s.faults.commit != nil {
 		commit = func() error { return s.faults.commit(btx.Commit) }
 	}
-	err := commit()
+	err := s.internal(commit)
 	if err == nil {
 		return nil
 	}
 	if !s.visible(id) {
+		if errors.Is(err, store.ErrCorrupt) {
+			s.fail(err)
+		}
 		// The old state still counts on disk: the pages that were written belong to nobody.
 		return fmt.Errorf("store the change: %w", err)
 	}
 	err = fmt.Errorf("%w; restart the server when the disk is well: %w", store.ErrUncertain, err)
 	if !s.faults.goOn {
-		s.failed = err
-		s.broken <- err // has room: this happens once
+		s.fail(err)
 	}
 	return err
 }
 
 // visible tells whether the state of transaction id has become the state of the file.
 func (s *Store) visible(id int) bool {
-	rtx, err := s.db.Begin(false)
+	rtx, err := s.begin(false)
 	if err != nil {
 		return true // for all that is known
 	}
-	defer func() { _ = rtx.Rollback() }() // the end of a read
+	defer s.release(rtx)
 	return rtx.ID() >= id
 }

@@ -20,7 +20,8 @@ type reader struct {
 	data    *bbolt.Bucket
 	owner   string
 	faults  *faults
-	changes int // made by this update so far: cursors don't survive one
+	changes int  // made by this update so far: cursors don't survive one
+	inside  bool // in bbolt, not in the caller's function: whose panics are whose
 }
 
 // View implements store.Store.
@@ -28,19 +29,37 @@ func (s *Store) View(ctx context.Context, owner string, f func(store.Reader) err
 	if err := errors.Join(store.CheckOwner(owner), ctx.Err()); err != nil {
 		return err
 	}
-	tx, err := s.db.Begin(false)
-	if err != nil {
-		return beginError(err)
-	}
-	defer func() { _ = tx.Rollback() }() // the end of a read
-	return f(&reader{data: tx.Bucket(bucketData()), owner: owner, faults: &s.faults})
+	r := &reader{owner: owner, faults: &s.faults, inside: true}
+	return s.guard(&r.inside, func() error {
+		tx, err := s.begin(false)
+		if err != nil {
+			return err
+		}
+		defer s.release(tx)
+		r.data = tx.Bucket(bucketData())
+		r.inside = false
+		return f(r)
+	})
 }
 
-func beginError(err error) error {
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return store.ErrClosed
+// begin begins a transaction. release ends it.
+func (s *Store) begin(writable bool) (tx *bbolt.Tx, err error) {
+	if s.stuck.Load() {
+		return nil, s.errStuck()
 	}
-	return fmt.Errorf("begin transaction: %w", err)
+	err = s.internal(func() (err error) {
+		tx, err = s.db.Begin(writable)
+		return err
+	})
+	switch {
+	case err == nil:
+		return tx, nil
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+		return nil, store.ErrClosed
+	case errors.Is(err, store.ErrCorrupt):
+		s.stuck.Store(true)
+	}
+	return nil, fmt.Errorf("begin transaction: %w", err)
 }
 
 // key is the key on disk.
@@ -74,11 +93,18 @@ func (r *reader) body(collection string, key, value []byte) ([]byte, error) {
 	if r.faults.noChecksum {
 		return value[min(recordHeader, len(value)):], nil
 	}
-	return nil, fmt.Errorf("%s of owner %q, key %q: %w", collection, r.owner, bytes.TrimPrefix(key, r.key(nil)), err)
+	return nil, &store.RecordError{Collection: collection, Owner: r.owner, Key: append([]byte{}, key[len(r.key(nil)):]...), Err: err}
 }
 
 // Get implements store.Reader.
 func (r *reader) Get(collection string, key []byte) ([]byte, error) {
+	r.inside = true
+	v, err := r.get(collection, key)
+	r.inside = false
+	return v, err
+}
+
+func (r *reader) get(collection string, key []byte) ([]byte, error) {
 	if err := store.Check(collection, key, nil); err != nil {
 		return nil, err
 	}
@@ -99,20 +125,29 @@ func (r *reader) Scan(collection string, rng store.Range, f func(key, value []by
 	if err := store.CheckCollection(collection); err != nil {
 		return err
 	}
+	r.inside = true
 	var bad error
 	own := len(r.key(nil))
-	r.walk(r.data.Bucket([]byte(collection)), rng, func(k, v []byte) bool {
+	err := r.walk(r.data.Bucket([]byte(collection)), rng, func(k, v []byte) bool {
 		body, err := r.body(collection, k, v)
 		bad = err
-		return err == nil && f(k[own:len(k):len(k)], body)
+		if err != nil {
+			return false
+		}
+		r.inside = false
+		more := f(k[own:len(k):len(k)], body)
+		r.inside = true
+		return more
 	})
-	return bad
+	r.inside = false
+	return errors.Join(bad, err)
 }
 
-// walk calls f for each record of a range, as it is on disk, until f returns false.
-func (r *reader) walk(b *bbolt.Bucket, rng store.Range, f func(k, v []byte) bool) {
+// walk calls f for each record of a range, as it is on disk, until f returns false. ErrCorrupt if
+// the keys are in no order: looking for the next one might not end.
+func (r *reader) walk(b *bbolt.Bucket, rng store.Range, f func(k, v []byte) bool) error {
 	if b == nil {
-		return
+		return nil
 	}
 	from, to := r.bounds(rng)
 	c := b.Cursor()
@@ -123,9 +158,9 @@ func (r *reader) walk(b *bbolt.Bucket, rng store.Range, f func(k, v []byte) bool
 		k, v = c.Seek(from)
 	}
 	for k != nil && bytes.Compare(k, from) >= 0 && bytes.Compare(k, to) < 0 {
-		was := r.changes
+		was, last := r.changes, k
 		if !f(k, v) {
-			return
+			return nil
 		}
 		switch {
 		case rng.Reverse && b.Writable():
@@ -137,8 +172,15 @@ func (r *reader) walk(b *bbolt.Bucket, rng store.Range, f func(k, v []byte) bool
 		default:
 			k, v = c.Next()
 		}
+		if k != nil && (bytes.Compare(k, last) > 0) == rng.Reverse {
+			return fmt.Errorf("%w: owner %q, key %q is out of order", store.ErrCorrupt, r.owner, k)
+		}
 	}
+	return nil
 }
+
+// maxEmpty is how many empty pages in a row before looks behind. No transaction makes as many.
+const maxEmpty = 1 << 20
 
 // before moves to the last record with a key below k. A transaction that has deleted records may
 // have empty pages, at which Prev returns nil as at the beginning, and Last doesn't end if there are
@@ -150,8 +192,10 @@ func before(c *bbolt.Cursor, k []byte) (key, value []byte) {
 	if found, _ := c.Seek(k); found == nil {
 		return c.Last()
 	}
-	for key == nil {
-		key, value = c.Prev()
+	for range maxEmpty {
+		if key, value = c.Prev(); key != nil {
+			break
+		}
 	}
 	return key, value
 }
@@ -192,11 +236,19 @@ func (s *Store) Owners(ctx context.Context, collection, after string, f func(str
 
 // owners returns the next owners behind one.
 func (s *Store) owners(collection, after string) (page []string, err error) {
-	tx, err := s.db.Begin(false)
+	err = s.internal(func() error {
+		page, err = s.ownersPage(collection, after)
+		return err
+	})
+	return page, err
+}
+
+func (s *Store) ownersPage(collection, after string) (page []string, err error) {
+	tx, err := s.begin(false)
 	if err != nil {
-		return nil, beginError(err)
+		return nil, err
 	}
-	defer func() { _ = tx.Rollback() }() // the end of a read
+	defer s.release(tx)
 	b := tx.Bucket(bucketData()).Bucket([]byte(collection))
 	if b == nil {
 		return nil, nil
@@ -204,8 +256,8 @@ func (s *Store) owners(collection, after string) (page []string, err error) {
 	c := b.Cursor()
 	for k, _ := c.Seek(append([]byte(after), 1)); k != nil && len(page) < ownersPage; k, _ = c.Seek(append([]byte(after), 1)) {
 		owner, _, found := bytes.Cut(k, []byte{0})
-		if !found {
-			return nil, fmt.Errorf("%w: %s: key %q names no owner", store.ErrCorrupt, collection, k)
+		if !found || string(owner) <= after {
+			return nil, fmt.Errorf("%w: %s: key %q names no owner behind %q", store.ErrCorrupt, collection, k, after)
 		}
 		after = string(owner)
 		page = append(page, after)

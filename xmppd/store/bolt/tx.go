@@ -43,6 +43,13 @@ func (t *tx) undo() error {
 
 // Put implements store.Tx.
 func (t *tx) Put(collection string, key, value []byte) error {
+	t.inside = true
+	err := t.put(collection, key, value)
+	t.inside = false
+	return err
+}
+
+func (t *tx) put(collection string, key, value []byte) error {
 	if err := store.Check(collection, key, value); err != nil {
 		return err
 	}
@@ -67,6 +74,13 @@ func (t *tx) changed(c change) {
 
 // Delete implements store.Tx.
 func (t *tx) Delete(collection string, key []byte) error {
+	t.inside = true
+	err := t.delete(collection, key)
+	t.inside = false
+	return err
+}
+
+func (t *tx) delete(collection string, key []byte) error {
 	if err := store.Check(collection, key, nil); err != nil {
 		return err
 	}
@@ -92,6 +106,13 @@ func (t *tx) remove(collection string, b *bbolt.Bucket, k, old []byte) error {
 
 // DeleteRange implements store.Tx.
 func (t *tx) DeleteRange(collection string, rng store.Range) (int, error) {
+	t.inside = true
+	n, err := t.deleteRange(collection, rng)
+	t.inside = false
+	return n, err
+}
+
+func (t *tx) deleteRange(collection string, rng store.Range) (int, error) {
 	if err := store.CheckCollection(collection); err != nil {
 		return 0, err
 	}
@@ -101,10 +122,13 @@ func (t *tx) DeleteRange(collection string, rng store.Range) (int, error) {
 func (t *tx) removeRange(collection string, b *bbolt.Bucket, rng store.Range) (int, error) {
 	var found []change
 	rng.Reverse = false
-	t.walk(b, rng, func(k, v []byte) bool {
+	err := t.walk(b, rng, func(k, v []byte) bool {
 		found = append(found, change{b, bytes.Clone(k), v})
 		return true
 	})
+	if err != nil {
+		return 0, err
+	}
 	for _, c := range found {
 		if err := t.remove(collection, b, c.key, c.old); err != nil {
 			return 0, err
@@ -115,6 +139,13 @@ func (t *tx) removeRange(collection string, b *bbolt.Bucket, rng store.Range) (i
 
 // Drop implements store.Tx.
 func (t *tx) Drop() error {
+	t.inside = true
+	err := t.drop()
+	t.inside = false
+	return err
+}
+
+func (t *tx) drop() error {
 	return t.data.ForEachBucket(func(name []byte) error {
 		_, err := t.removeRange(string(name), t.data.Bucket(name), store.Range{})
 		return err
