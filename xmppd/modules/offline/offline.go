@@ -58,6 +58,7 @@ type faults struct {
 	removeFirst bool // remove what is queued before it is with the network
 	twoDrains   bool // let two sessions ask at once
 	forget      bool // take nothing back
+	halt        bool // deliver nothing behind a damaged message
 	overtake    bool // let messages overtake those that are kept
 	strict      bool // hold what comes back against the ordinary limits
 }

@@ -45,6 +45,9 @@ func readUsed(r store.Reader) (u used, err error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return u, nil
 	}
+	if errors.Is(err, store.ErrCorrupt) {
+		return count(r)
+	}
 	if err == nil && len(b) != 16 {
 		err = fmt.Errorf("%w: %s has %d bytes", store.ErrCorrupt, usage, len(b))
 	}
@@ -124,10 +127,11 @@ func (m *Module) add(tx store.Tx, raw []byte, again bool) error {
 		return errFull
 	}
 	at := micro(m.opt.Now())
-	err = tx.Scan(messages, store.Range{Reverse: true}, func(key, _ []byte) bool {
-		at = max(at, binary.BigEndian.Uint64(key)+1)
+	behind := func(key []byte) { at = max(at, binary.BigEndian.Uint64(key)+1) }
+	err = store.ScanReadable(tx, messages, store.Range{Reverse: true}, func(key, _ []byte) bool {
+		behind(key)
 		return false
-	})
+	}, func(bad *store.RecordError) { behind(bad.Key) })
 	if err != nil {
 		return err
 	}
@@ -185,12 +189,12 @@ func (m *Module) remove(ctx context.Context, owner string, ats []uint64) error {
 			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}
-			if err != nil && !errors.Is(err, store.ErrCorrupt) {
+			if err != nil && !unreadable(err) {
 				return err
 			}
 			u.count -= min(u.count, 1)
 			u.bytes -= min(u.bytes, uint64(len(raw)))
-			if err := tx.Delete(messages, keyOf(at)); err != nil {
+			if err := errors.Join(tx.Delete(messages, keyOf(at)), tx.Delete(reported, keyOf(at))); err != nil {
 				return err
 			}
 		}
@@ -207,18 +211,22 @@ type entry struct {
 // read returns the first messages from a time on: at most a page, and at least one if there is one. more
 // is true if others may follow.
 func (m *Module) read(ctx context.Context, owner string, from uint64) (page []entry, more bool, err error) {
+	var damaged []*store.RecordError
 	err = m.opt.Store.View(ctx, owner, func(r store.Reader) error {
-		page, more = nil, false
+		page, more, damaged = nil, false, nil
 		size := 0
-		return r.Scan(messages, store.Range{From: keyOf(from)}, func(key, raw []byte) bool {
+		return m.scan(r, from, func(key, raw []byte) bool {
 			size += len(raw)
 			if more = len(page) == pageCount || len(page) > 0 && size > pageBytes; more {
 				return false
 			}
 			page = append(page, entry{binary.BigEndian.Uint64(key), bytes.Clone(raw)})
 			return true
-		})
+		}, &damaged)
 	})
+	if err == nil && len(damaged) > 0 {
+		err = m.report(ctx, owner, damaged)
+	}
 	return page, more, err
 }
 
@@ -249,14 +257,15 @@ func (m *Module) expire(ctx context.Context, owner string) (more bool, err error
 	var old []uint64
 	err = m.opt.Store.View(ctx, owner, func(r store.Reader) error {
 		old = nil
-		return r.Scan(messages, store.Range{To: keyOf(micro(m.opt.Now().Add(-m.age)))}, func(key, _ []byte) bool {
-			old = append(old, binary.BigEndian.Uint64(key))
+		add := func(key []byte) { old = append(old, binary.BigEndian.Uint64(key)) }
+		return store.ScanReadable(r, messages, store.Range{To: keyOf(micro(m.opt.Now().Add(-m.age)))}, func(key, _ []byte) bool {
+			add(key)
 			return len(old) < sweepCount
-		})
+		}, func(bad *store.RecordError) { add(bad.Key) })
 	})
 	if err != nil {
 		return false, err
 	}
 	m.metrics.dropped.WithLabelValues("age").Add(float64(len(old)))
-	return len(old) == sweepCount, m.remove(ctx, owner, old)
+	return len(old) >= sweepCount, m.remove(ctx, owner, old)
 }
