@@ -35,13 +35,13 @@ func runPacer(t *testing.T, errs func(n int) error, push func(*pacer)) []sentPar
 			}
 			return nil
 		}, errFull)
+		push(&c) // before it runs, or how far it comes between two of them would be up to the scheduler
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			c.run(ctx)
 		}()
-		push(&c)
 		time.Sleep(time.Minute) // of the bubble: until nothing but the pacer's own timers could wake it
 		cancel()
 		<-done
@@ -135,7 +135,7 @@ func TestPacerTakesTurns(t *testing.T) {
 	if len(got) != 409 || !slices.Equal(order, []int{100 << 10, 100 << 10, 100 << 10, 100 << 10, 7}) {
 		t.Errorf("%d parts, order %v", len(got), order)
 	}
-	if lastOther > 350 {
+	if lastOther > 20 {
 		t.Errorf("the snapshot held up others until part %d", lastOther)
 	}
 	if two.inOrder.busy.Load() != 0 || two.bulk.busy.Load() != 0 {
