@@ -22,11 +22,12 @@ const (
 
 // page is an answer.
 type page struct {
-	records  []record // in the order of ids
-	complete bool     // there are no more in the direction of the query
-	counted  bool     // count and index are known
-	count    int      // messages that match
-	index    int      // of the first record among them
+	records  []record             // in the order of ids
+	complete bool                 // there are no more in the direction of the query
+	counted  bool                 // count and index are known
+	count    int                  // messages that match
+	index    int                  // of the first record among them
+	damaged  []*store.RecordError // left out
 }
 
 // query answers with messages, then with what they are (XEP-0313 section 4).
@@ -43,6 +44,9 @@ func (m *Module) query(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, bad := range pg.damaged {
+		m.opt.Log.Error("an archived message is damaged and is left out; restore it from a backup", "account", iq.Target, "error", bad)
+	}
 	list := pg.records
 	if q.flip {
 		list = slices.Clone(list)
@@ -54,8 +58,9 @@ func (m *Module) query(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	return pg.fin(), nil
 }
 
-// ids calls f for the ids of a range that match, in order or in reverse, until it returns false.
-func (q *query) each(r store.Reader, lo, hi uint64, reverse bool, f func(id uint64) bool) error {
+// each calls f for the ids of a range that match, in order or in reverse, until it returns false, and
+// damaged for those that it leaves out.
+func (q *query) each(r store.Reader, lo, hi uint64, reverse bool, f func(id uint64) bool, damaged func(*store.RecordError)) error {
 	if lo >= hi {
 		return nil
 	}
@@ -78,7 +83,7 @@ func (q *query) each(r store.Reader, lo, hi uint64, reverse bool, f func(id uint
 		collection = contacts
 		rng.From, rng.To = contactKey(q.with, lo), contactKey(q.with, hi)
 	}
-	return r.Scan(collection, rng, func(k, _ []byte) bool { return f(binary.BigEndian.Uint64(k[len(k)-8:])) })
+	return store.ScanReadable(r, collection, rng, func(k, _ []byte) bool { return f(binary.BigEndian.Uint64(k[len(k)-8:])) }, damaged)
 }
 
 // match returns a message if it is one that is asked for.
@@ -107,8 +112,13 @@ func (q *query) run(r store.Reader, pg *page) error {
 	skip, size := max(q.index, 0), 0
 	var bad error
 	pg.complete = true
+	damaged := func(e *store.RecordError) { pg.damaged = append(pg.damaged, e) }
 	err := q.each(r, lo, hi, q.backward, func(id uint64) bool {
 		rec, ok, err := q.match(r, id)
+		if e := (*store.RecordError)(nil); errors.As(err, &e) {
+			damaged(e)
+			return true
+		}
 		if err != nil || !ok {
 			bad = err
 			return err == nil
@@ -124,7 +134,7 @@ func (q *query) run(r store.Reader, pg *page) error {
 		}
 		pg.records = append(pg.records, rec)
 		return true
-	})
+	}, damaged)
 	if err := errors.Join(bad, err); err != nil {
 		return err
 	}
@@ -151,7 +161,7 @@ func (q *query) total(r store.Reader, pg *page) error {
 		}
 		pg.counted = pg.count <= countLimit
 		return pg.counted
-	})
+	}, func(*store.RecordError) {})
 }
 
 // result is a message of the archive on its way to who has asked for it.
@@ -203,11 +213,11 @@ func (m *Module) metadata(ctx context.Context, iq *module.IQ) ([]byte, error) {
 			name    string
 			reverse bool
 		}{{"start", false}, {"end", true}} {
-			err := r.Scan(messages, store.Range{Reverse: end.reverse}, func(k, _ []byte) bool {
+			err := store.ScanReadable(r, messages, store.Range{Reverse: end.reverse}, func(k, _ []byte) bool {
 				id := binary.BigEndian.Uint64(k)
 				ends.WriteString("<" + end.name + " id='" + idText(id) + "' timestamp='" + stamp(id) + "'/>")
 				return false
-			})
+			}, func(*store.RecordError) {})
 			if err != nil {
 				return err
 			}

@@ -83,6 +83,9 @@ func readUsed(r store.Reader) (u used, err error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return u, nil
 	}
+	if errors.Is(err, store.ErrCorrupt) {
+		return count(r)
+	}
 	if err == nil && len(b) != 16 {
 		err = fmt.Errorf("%w: %s has %d bytes", store.ErrCorrupt, usage, len(b))
 	}
@@ -90,6 +93,17 @@ func readUsed(r store.Reader) (u used, err error) {
 		return u, err
 	}
 	return used{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, nil
+}
+
+// count finds out what can't be read. Ids of removed messages behind the last are forgotten with it,
+// but the time, which ids follow, has passed them.
+func count(r store.Reader) (u used, err error) {
+	add := func(k []byte) { u.count, u.last = u.count+1, binary.BigEndian.Uint64(k) }
+	err = store.ScanReadable(r, messages, store.Range{}, func(k, _ []byte) bool {
+		add(k)
+		return true
+	}, func(bad *store.RecordError) { add(bad.Key) })
+	return u, err
 }
 
 func (u used) write(tx store.Tx) error {
@@ -142,17 +156,18 @@ func (m *Module) add(ctx context.Context, owner, with stanza.JID, raw []byte, b 
 	return id, kept, nil
 }
 
-// oldest removes the first n messages of a range and tells how many there were.
+// oldest removes the first n messages of a range, and the damaged ones among them, and tells how many
+// there were. Of a damaged one the contact isn't known: its id stays in the index, where it finds nothing.
 func (m *Module) oldest(tx store.Tx, rng store.Range, n int) (removed int, err error) {
 	var old []record
 	var bad error
-	err = tx.Scan(messages, rng, func(k, v []byte) bool {
+	err = store.ScanReadable(tx, messages, rng, func(k, v []byte) bool {
 		var r record
 		if r, bad = parseRecord(k, v); bad == nil {
 			old = append(old, r)
 		}
 		return bad == nil && len(old) < n
-	})
+	}, func(e *store.RecordError) { old = append(old, record{id: binary.BigEndian.Uint64(e.Key)}) })
 	if err = errors.Join(bad, err); err != nil {
 		return 0, err
 	}
@@ -160,7 +175,7 @@ func (m *Module) oldest(tx store.Tx, rng store.Range, n int) (removed int, err e
 		if err := tx.Delete(messages, key(r.id)); err != nil {
 			return 0, err
 		}
-		if m.faults.loose {
+		if m.faults.loose || r.with == (stanza.JID{}) {
 			continue
 		}
 		if err := tx.Delete(contacts, contactKey(r.with, r.id)); err != nil {
@@ -176,7 +191,8 @@ func (m *Module) expire(ctx context.Context, owner string) (more bool, err error
 	before := store.Range{To: key(micro(m.opt.Now().Add(-m.age)))}
 	old := false
 	err = m.opt.Store.View(ctx, owner, func(r store.Reader) error {
-		return r.Scan(messages, before, func(_, _ []byte) bool { old = true; return false })
+		return store.ScanReadable(r, messages, before, func(_, _ []byte) bool { old = true; return false },
+			func(*store.RecordError) { old = true })
 	})
 	if err != nil || !old {
 		return false, err
@@ -193,7 +209,7 @@ func (m *Module) expire(ctx context.Context, owner string) (more bool, err error
 		return u.write(tx)
 	})
 	m.removed.WithLabelValues("age").Add(float64(removed))
-	return removed == sweepCount, err
+	return removed >= sweepCount, err
 }
 
 // get returns one message; ok is false if it is not there.

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 	"github.com/rosterdb/rosterdb/xmppd/store/bolt"
 )
 
@@ -42,7 +44,7 @@ func flip(t *testing.T, dir, text string) {
 	}
 }
 
-// drainDamaged keeps messages, damages one of the first and the last, keeps one more, and logs in
+// drainDamaged keeps messages, damages one of the first, the last, and their count, keeps one more, and logs in
 // twice. It returns how many messages the first session got, the log, and how many were counted.
 func drainDamaged(t *testing.T, f faults) (got int, said string, dropped float64) {
 	dir := t.TempDir()
@@ -54,13 +56,20 @@ func drainDamaged(t *testing.T, f faults) (got int, said string, dropped float64
 	var log bytes.Buffer
 	w.module.opt.Log = slog.New(slog.NewTextHandler(&log, nil))
 	w.module.opt.Store = s
+	var usage []byte // the record of how much is kept
 	alice := w.login("alice@d/a", 1<<20)
 	for i := range manyKept {
 		w.send(alice, chat(i))
 	}
-	if err := s.Close(); err != nil {
+	err := s.View(t.Context(), "bob", func(r store.Reader) error {
+		u, err := readUsed(r)
+		usage = append(keyOf(u.count), keyOf(u.bytes)...)
+		return err
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
+	flip(t, dir, string(usage))
 	flip(t, dir, "<body>3</body>")
 	flip(t, dir, fmt.Sprintf("<body>%d</body>", manyKept-1))
 	w.module.opt.Store = disk(t, dir)
