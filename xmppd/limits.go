@@ -14,6 +14,7 @@ type LimitsConfig struct {
 	Depth              int `toml:"depth"`               // of elements in a stanza: 128
 	QueueBytes         int `toml:"queue_bytes"`         // waiting for a slow client: 4194304
 	GroupQueueBytes    int `toml:"group_queue_bytes"`   // the same, of an account with a shared group: 67108864
+	QueueTotalBytes    int `toml:"queue_total_bytes"`   // waiting for all slow clients together: 536870912
 	Connections        int `toml:"connections"`         // 100000
 	NegotiationSeconds int `toml:"negotiation_seconds"` // until a resource is bound: 30
 	RosterItems        int `toml:"roster_items"`        // 2000
@@ -23,7 +24,7 @@ type LimitsConfig struct {
 	ConnectionRatePerAddress int `toml:"connection_rate_per_address"` // new ones in a minute: 6000
 	LoginAttemptsPerAddress  int `toml:"login_attempts_per_address"`  // failed ones in a minute: 60
 	LoginAttemptsPerAccount  int `toml:"login_attempts_per_account"`  // failed ones in a minute on one account from one address: 20
-	SessionsPerAccount       int `toml:"sessions_per_account"`        // 256
+	SessionsPerAccount       int `toml:"sessions_per_account"`        // 50
 	// Exempt are addresses and networks that the limits by address don't count for.
 	Exempt []string `toml:"exempt"`
 

@@ -166,7 +166,8 @@ func (s *Server) start(ctx context.Context) error {
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		MaxQueue: s.cfg.Limits.QueueBytes,
 		Trusted:  ims.Grouped, MaxTrustedQueue: s.cfg.Limits.GroupQueueBytes,
-		Log: s.log, Registerer: s.registry, Faults: s.faults.c2s,
+		QueueTotal: s.cfg.Limits.QueueTotalBytes,
+		Log:        s.log, Registerer: s.registry, Faults: s.faults.c2s,
 	})
 	if err := s.newComponents(r); err != nil {
 		return misconfigured(err)

@@ -143,6 +143,9 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 		limit = max(limit, s.cfg.MaxTrustedQueue)
 	}
 	sess.Out.Init(&s.chunks, t, limit, s.spawn)
+	if trusted {
+		sess.Out.Trust()
+	}
 	st := Stream{srv: s, addr: n.addr, sess: sess, batch: new(session.Batch), trusted: trusted}
 	st.batch.Send(sess, result, nil, nil, nil)
 	old, err := s.cfg.Table.Bind(sess, session.Rule{Max: n.set.SessionsPerAccount, Keep: n.set.Conflict != Replace})

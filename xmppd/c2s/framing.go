@@ -133,13 +133,23 @@ func (st *Stream) Finish(ctx context.Context, err error) (said bool) {
 		st.srv.metrics.streamErrors.WithLabelValues(se.Condition).Inc()
 	case errors.Is(err, ErrEnd):
 		last = []byte("</stream:stream>")
-	case errors.Is(err, session.ErrOverflow):
-		st.srv.metrics.overflows.Inc()
 	}
+	st.srv.overflowed(st.sess, err)
 	st.srv.log.Debug("stream ended", "jid", st.sess.Full, "reason", err)
 	if last != nil {
 		said = st.sess.Out.Finish(append(st.sess.AppendAck(nil), last...), lingerTime)
 	}
 	st.srv.release(ctx, st.sess)
 	return said
+}
+
+// overflowed counts the end of a session whose client has not read.
+func (s *Server) overflowed(sess *session.Session, why error) {
+	if !errors.Is(why, session.ErrOverflow) {
+		return
+	}
+	s.metrics.overflows.Inc()
+	if errors.Is(why, session.ErrBudget) {
+		s.notices.tell("session ended, and others will be: clients that do not read let as many bytes wait as limits.queue_total_bytes allows", "user", sess.JID.Local, "limit", s.cfg.QueueTotal)
+	}
 }

@@ -57,6 +57,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 			defer s.mu.Unlock()
 			return float64(s.open)
 		}),
+		gauge("queued_bytes", "Bytes that wait for clients in queues of more than 64 KiB.", func() float64 { return float64(s.chunks.Queued()) }),
 		total("stanzas_routed_total", "Stanzas queued for a session.", counts.Routed.Load),
 		total("iqs_answered_total", "Requests answered by the server.", counts.Answered.Load),
 		total("stanzas_bounced_total", "Stanzas returned as errors.", counts.Bounced.Load),

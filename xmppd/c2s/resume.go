@@ -73,6 +73,7 @@ func (st *Stream) detach(err error) (said, ok bool) {
 	s, sess := st.srv, st.sess
 	s.wg.Add(1) // a session without a connection is waited for, too
 	said, ok = sess.Out.Detach(xmlstream.AppendError(nil, errReplaced), func() {
+		s.overflowed(sess, sess.Out.Reason())
 		s.release(s.ctx, sess)
 		s.wg.Done()
 	})

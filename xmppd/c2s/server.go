@@ -60,7 +60,10 @@ type Config struct {
 	// MaxTrustedQueue counts instead of MaxQueue. nil: nobody.
 	Trusted         func(local string) bool
 	MaxTrustedQueue int // bytes; 0: 64 MiB
-	NegotiationMax  int // bytes a client may send until a resource is bound; 0: 64 KiB
+	// QueueTotal bounds the bytes that wait for all slow clients together: beyond it the queues of
+	// those that are not trusted hold 64 KiB each; 0: 512 MiB
+	QueueTotal     int
+	NegotiationMax int // bytes a client may send until a resource is bound; 0: 64 KiB
 
 	// IO waits for input of bound streams; the Server closes it. nil: a goroutine for each.
 	IO netio.Strategy
@@ -101,12 +104,14 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.MaxQueue = orDefault(cfg.MaxQueue, 4<<20)
 	cfg.MaxTrustedQueue = orDefault(cfg.MaxTrustedQueue, 64<<20)
+	cfg.QueueTotal = orDefault(cfg.QueueTotal, 512<<20)
 	cfg.NegotiationMax = orDefault(cfg.NegotiationMax, 64<<10)
 	cfg.Limits.MaxStanza = orDefault(cfg.Limits.MaxStanza, 256<<10)
 	if cfg.IO == nil {
 		cfg.IO = netio.NewGoroutines()
 	}
 	s := &Server{cfg: cfg, log: cfg.Log, notices: notices{log: cfg.Log}, negotiating: make(map[Framing]struct{})}
+	s.chunks.Budget = cfg.QueueTotal
 	set := cfg.Settings.withDefaults()
 	s.settings.Store(set)
 	s.gate = newGate(set)

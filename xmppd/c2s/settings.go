@@ -22,7 +22,7 @@ type Settings struct {
 	LoggedIn func(ctx context.Context, name string) error
 
 	Conflict           Conflict
-	SessionsPerAccount int // 0: 256
+	SessionsPerAccount int // 0: 50
 
 	MaxConnections         int           // 0: 100,000
 	Negotiation            time.Duration // from accepting a connection to a bound resource; 0: 30 s
@@ -47,7 +47,7 @@ const (
 )
 
 func (s Settings) withDefaults() *Settings {
-	s.SessionsPerAccount = orDefault(s.SessionsPerAccount, 256)
+	s.SessionsPerAccount = orDefault(s.SessionsPerAccount, 50)
 	s.MaxConnections = orDefault(s.MaxConnections, 100_000)
 	s.ConnectionsPerAddress = orDefault(s.ConnectionsPerAddress, 2000)
 	s.ConnectionRate = orDefault(s.ConnectionRate, 6000)

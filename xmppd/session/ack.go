@@ -250,6 +250,9 @@ func (o *Outbox) Ack(h uint32) error {
 	}
 	a.asked, a.age = false, 0
 	err := a.ack(o.pool, h)
+	if o.counted > 0 {
+		o.recount()
+	}
 	o.passed()
 	return err
 }

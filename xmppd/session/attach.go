@@ -54,7 +54,7 @@ func (o *Outbox) Detach(last []byte, end func()) (said, ok bool) {
 	taken := a.place == leaving
 	a.cut = true
 	if !a.policy.Faults.TwoWriters {
-		broken := o.waiting
+		broken := o.stalled
 		if broken {
 			o.mu.Unlock()
 			o.t.Abort() // nobody else sets t
@@ -78,6 +78,7 @@ func (o *Outbox) Detach(last []byte, end func()) (said, ok bool) {
 		o.q, o.w, o.off, o.gone = nil, nil, 0, o.taken
 		o.err, o.closed = nil, false
 	}
+	o.recount()
 	a.place, a.age, a.asked, a.since, a.orphan = detached, 0, false, 0, end
 	a.gone()
 	if !a.watched {
@@ -126,6 +127,7 @@ func (o *Outbox) Claim(ctx context.Context, h uint32) error {
 	if err := a.ack(o.pool, h); err != nil {
 		return err
 	}
+	o.recount()
 	o.passed()
 	a.place = claimed
 	return nil
@@ -158,6 +160,7 @@ func (b *Batch) Attach(s *Session, t Transport, hello []byte) {
 	n := len(o.q.b)
 	o.q.b = a.appendKept(o.q.b)
 	o.taken += uint64(len(o.q.b) - n)
+	o.recount()
 	if a.count > 0 {
 		o.ask(a)
 	}

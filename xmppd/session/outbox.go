@@ -53,23 +53,6 @@ const (
 	chunkKeep = 512 << 10 // larger ones are left to the garbage collector
 )
 
-// Pool lends the chunks of outboxes. One pool serves a whole server.
-type Pool struct{ p sync.Pool }
-
-func (p *Pool) get() *chunk {
-	if c, ok := p.p.Get().(*chunk); ok {
-		return c
-	}
-	return &chunk{b: make([]byte, 0, chunkSize)}
-}
-
-func (p *Pool) put(c *chunk) {
-	if cap(c.b) <= chunkKeep {
-		c.b = c.b[:0]
-		p.p.Put(c)
-	}
-}
-
 // Outbox is the bounded queue of bytes that wait to be written to one stream.
 //
 // Senders append whole stanzas and never wait. Whoever makes an empty queue non-empty owes it a
@@ -80,11 +63,12 @@ func (p *Pool) put(c *chunk) {
 // A client can ask for more: that stanzas are kept until it acknowledges them, and outlive the
 // transport (acks, in ack.go and attach.go), or that some are held back (Filter).
 type Outbox struct {
-	pool  *Pool
-	t     Transport
-	gate  Gate              // t, if it is one
-	limit int               // bytes waiting, the chunk being written included
-	spawn func(func()) bool // starts a goroutine that the server waits for; false while it closes
+	pool    *Pool
+	t       Transport
+	gate    Gate              // t, if it is one
+	limit   int               // bytes waiting, the chunk being written included
+	spawn   func(func()) bool // starts a goroutine that the server waits for; false while it closes
+	trusted bool              // the pool's budget does not bound it
 
 	mu      sync.Mutex
 	idle    sync.Cond // signalled when writing turns false
@@ -93,7 +77,8 @@ type Outbox struct {
 	off     int       // bytes of w that are written
 	owed    bool      // somebody owes a Flush
 	writing bool
-	waiting bool     // the writer waits for the network
+	counted int      // bytes of what is held that are in the pool's total
+	stalled bool     // the writer waits for the network
 	closed  bool     // nothing more is taken in
 	reason  error    // why it was closed by somebody else than its reader
 	err     error    // first failure of the transport
@@ -141,8 +126,8 @@ func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
 	if o.opt != nil {
 		return o.putOptions(n, p0, p1, p2, p3)
 	}
-	if !o.room(n) {
-		o.end(ErrOverflow)
+	if err := o.room(n); err != nil {
+		o.end(err)
 		return false, false
 	}
 	owe = o.queue(p0, p1, p2, p3)
@@ -159,26 +144,13 @@ func (o *Outbox) putOptions(n int, p0, p1, p2, p3 []byte) (ok, owe bool) {
 			return true, owe
 		}
 	}
-	if !o.room(n) || o.opt.acks != nil && !o.opt.acks.room(n, o.limit) {
-		o.end(ErrOverflow)
+	if err := o.room(n); err != nil {
+		o.end(err)
 		return false, owe
 	}
 	owe = o.add(p0, p1, p2, p3) || owe
 	o.mu.Unlock()
 	return true, owe
-}
-
-// room reports whether n bytes more may wait. A single stanza larger than the limit is let through
-// when nothing else waits.
-func (o *Outbox) room(n int) bool {
-	waiting := 0
-	if o.q != nil {
-		waiting = len(o.q.b)
-	}
-	if o.w != nil {
-		waiting += len(o.w.b) - o.off
-	}
-	return waiting == 0 || waiting+n <= o.limit
 }
 
 // queue appends an element to what is going to be written.
@@ -223,7 +195,7 @@ func (o *Outbox) write() {
 		o.off = n
 		if err == nil && pending {
 			if !o.leaving() && o.spawn(o.finish) {
-				o.waiting = true
+				o.stalled = true
 				o.mu.Unlock()
 				return
 			}
@@ -240,7 +212,7 @@ func (o *Outbox) write() {
 func (o *Outbox) finish() {
 	n, err := o.t.Finish()
 	o.mu.Lock()
-	o.waiting = false
+	o.stalled = false
 	o.off = n
 	o.written(err)
 	o.write()
@@ -259,6 +231,9 @@ func (o *Outbox) written(err error) {
 	o.gone += uint64(len(o.w.b))
 	o.pool.put(o.w)
 	o.w, o.off = nil, 0
+	if o.counted > 0 {
+		o.recount()
+	}
 	o.passed()
 }
 
@@ -377,6 +352,7 @@ func (o *Outbox) Kept() [][]byte {
 func (o *Outbox) Close() (left [][]byte, written int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	defer o.count(0)
 	o.closed = true
 	for o.writing {
 		o.idle.Wait()
