@@ -40,8 +40,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exitcode": exitCode,
-			"field":    field,
+			"exitcode":   exitCode,
+			"eventually": eventually,
+			"field":      field,
 		},
 	})
 }
