@@ -102,11 +102,7 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// Sign returns the signature of a body, as it is put into SignatureHeader. at is in seconds.
-func Sign(secret []byte, at int64, body []byte) string {
-	return "v1=" + hex.EncodeToString(sign(secret, strconv.FormatInt(at, 10), body))
-}
-
+// sign returns the signature of a time stamp, as it is written in its header, and a body.
 func sign(secret []byte, at string, body []byte) []byte {
 	m := hmac.New(sha256.New, secret)
 	_, _ = io.WriteString(m, "v1:"+at+":") // a hash takes everything

@@ -79,20 +79,11 @@ func parseRecord(k, v []byte) (r record, err error) {
 type used struct{ count, last uint64 }
 
 func readUsed(r store.Reader) (u used, err error) {
-	b, err := r.Get(usage, nil)
-	if errors.Is(err, store.ErrNotFound) {
-		return u, nil
-	}
+	u.count, u.last, err = store.GetPair(r, usage, nil)
 	if errors.Is(err, store.ErrCorrupt) {
 		return count(r)
 	}
-	if err == nil && len(b) != 16 {
-		err = fmt.Errorf("%w: %s has %d bytes", store.ErrCorrupt, usage, len(b))
-	}
-	if err != nil {
-		return u, err
-	}
-	return used{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, nil
+	return u, err
 }
 
 // count finds out what can't be read. Ids of removed messages behind the last are forgotten with it,
@@ -107,7 +98,7 @@ func count(r store.Reader) (u used, err error) {
 }
 
 func (u used) write(tx store.Tx) error {
-	return tx.Put(usage, nil, binary.BigEndian.AppendUint64(key(u.count), u.last))
+	return store.PutPair(tx, usage, nil, u.count, u.last)
 }
 
 // add archives a message. It is on the disk when add returns. kept is false if there is no such account.

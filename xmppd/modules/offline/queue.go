@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
@@ -41,27 +40,18 @@ func micro(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) } //nolint
 type used struct{ count, bytes uint64 }
 
 func readUsed(r store.Reader) (u used, err error) {
-	b, err := r.Get(usage, nil)
-	if errors.Is(err, store.ErrNotFound) {
-		return u, nil
-	}
+	u.count, u.bytes, err = store.GetPair(r, usage, nil)
 	if errors.Is(err, store.ErrCorrupt) {
 		return count(r)
 	}
-	if err == nil && len(b) != 16 {
-		err = fmt.Errorf("%w: %s has %d bytes", store.ErrCorrupt, usage, len(b))
-	}
-	if err != nil {
-		return u, err
-	}
-	return used{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, nil
+	return u, err
 }
 
 func (u used) write(tx store.Tx) error {
 	if u.count == 0 {
 		return tx.Delete(usage, nil)
 	}
-	return tx.Put(usage, nil, binary.BigEndian.AppendUint64(keyOf(u.count), u.bytes))
+	return store.PutPair(tx, usage, nil, u.count, u.bytes)
 }
 
 // keep stores a message, or finds that it is stored still. kept is false if there is no such account.
