@@ -1,6 +1,7 @@
 package xmppd_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -205,12 +206,12 @@ func TestRosterCatchesUp(t *testing.T) {
 	}
 }
 
-// underChange lets a client ask for its roster again and again while another changes it, and returns
-// the rosters of client and server in the end.
-func underChange(t *testing.T, f im.Faults) (m, want *model) {
-	s := startServer(t, options{im: f})
+// TestRosterUnderChange: a client asks for its roster again and again while another changes it; no
+// push gets lost between the request for a roster and its result.
+func TestRosterUnderChange(t *testing.T) {
+	s := startServer(t, options{})
 	editor, reader := login(t, s, "alice", "editor"), login(t, s, "alice", "reader")
-	m = &model{}
+	m, want := &model{}, &model{}
 	m.fetch(t, reader)
 	done := make(chan struct{})
 	go func() {
@@ -232,18 +233,45 @@ func underChange(t *testing.T, f im.Faults) (m, want *model) {
 		}
 	}
 	m.take(t, reader.Sync())
-	want = &model{}
 	want.fetch(t, login(t, s, "alice", "fresh"))
-	return m, want
-}
-
-// TestRosterUnderChange: no push gets lost between the request for a roster and its result.
-func TestRosterUnderChange(t *testing.T) {
-	m, want := underChange(t, im.Faults{})
 	if fmt.Sprint(m.items) != fmt.Sprint(want.items) || m.ver != want.ver {
 		t.Errorf("the client has %v at %s, the server %v at %s", m.items, m.ver, want.items, want.ver)
 	}
-	if m, want := underChange(t, im.Faults{NoCatchUp: true}); fmt.Sprint(m.items) == fmt.Sprint(want.items) {
+}
+
+// TestRosterChangesInTheGap: what changes after a roster was read, and before the client is
+// interested in it, is caught up.
+func TestRosterChangesInTheGap(t *testing.T) {
+	has := func(f im.Faults) bool {
+		data, err := os.MkdirTemp("", "xmppd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(data) })
+		change := make(chan func() error, 1)
+		f.Gap = func() {
+			select {
+			case c := <-change:
+				if err := c(); err != nil {
+					t.Error(err)
+				}
+			default:
+			}
+		}
+		s := startServer(t, options{im: f, cfg: func(c *xmppd.Config) { c.Data = data }})
+		p, reader, m := openPortal(t, data), login(t, s, "alice", "reader"), &model{}
+		change <- func() error {
+			return p.SetRosterItem(context.Background(), "alice", xmppd.RosterItem{JID: "x@y", Subscription: "none"})
+		}
+		m.fetch(t, reader)
+		m.take(t, reader.Sync())
+		_, ok := m.items["x@y"]
+		return ok
+	}
+	if !has(im.Faults{}) {
+		t.Error("the client was not told of the change")
+	}
+	if has(im.Faults{NoCatchUp: true}) {
 		t.Error("the planted bug was not noticed")
 	}
 }

@@ -55,10 +55,11 @@ type Rosters interface {
 
 // Faults are bugs that tests plant, to see that a test would notice them.
 type Faults struct {
-	NoCatchUp  bool // a push between the reading and the sending of a roster is lost
-	LoseLate   bool // presence that comes too fast is dropped, the last one too
-	ShowHidden bool // invisible sessions broadcast
-	OneSided   bool // only the sender's half of a subscription changes
+	NoCatchUp  bool   // a push between the reading and the sending of a roster is lost
+	Gap        func() // no bug: runs between the two, to make that push happen
+	LoseLate   bool   // presence that comes too fast is dropped, the last one too
+	ShowHidden bool   // invisible sessions broadcast
+	OneSided   bool   // only the sender's half of a subscription changes
 }
 
 const rosterLocks = 64 // power of two

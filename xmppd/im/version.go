@@ -67,6 +67,9 @@ func (s *Service) known(ctx context.Context, owner stanza.JID, has, now version)
 // The version of the pushes is the old one but for the last: a client that is cut off in between
 // asks for all of them again.
 func (s *Service) catchUp(ctx context.Context, sess *session.Session, owner stanza.JID, has version, versions bool, b *session.Batch) {
+	if s.faults.Gap != nil {
+		s.faults.Gap()
+	}
 	unlock := s.lock(owner, owner)
 	defer unlock()
 	sess.SetInterest(true, versions)
