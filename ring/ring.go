@@ -44,19 +44,52 @@ type Document struct {
 	Epoch      uint64     `json:"epoch"`   // from 1
 	Partitions int        `json:"partitions"`
 	Replicas   int        `json:"replicas"`
-	Members    []Member   `json:"members"` // by ID, ascending
-	Meta       []uint64   `json:"meta"`    // member ids of the meta group, 1, 3 or 5 of them
-	Table      [][]uint64 `json:"table"`   // partition -> member ids; the first is the preferred leader
+	Members    []Member   `json:"members"`           // by ID, ascending
+	Meta       []uint64   `json:"meta"`              // member ids of the meta group, 1, 3 or 5 of them
+	Table      [][]uint64 `json:"table"`             // partition -> member ids; the first is the preferred leader
+	LastID     uint64     `json:"last_id,omitempty"` // the highest member id ever given; 0: that of Members
 	Change     *Change    `json:"change,omitempty"`
+	Indexes    []Index    `json:"indexes,omitempty"`
+	Access     []Grant    `json:"access,omitempty"`
 }
 
 // Change is a running change of the table; it survives any crash because it is
 // part of the document.
 type Change struct {
 	ID     string     `json:"id"`
-	Target [][]uint64 `json:"target"` // the table to reach
+	Target [][]uint64 `json:"target"` // the table to reach in this round
+	Meta   []uint64   `json:"meta"`   // the meta group to reach
+	Rounds int        `json:"rounds"` // rounds that follow this one
 	Paused bool       `json:"paused,omitempty"`
+	Rate   int64      `json:"rate,omitempty"` // bytes a second that each node may send for it; 0: the node's default
+	Moves  int        `json:"moves"`          // replicas that the whole change adds
+	Begun  int64      `json:"begun"`          // milliseconds since 1970
+}
+
+// Index is a secondary index over one field of JSON objects.
+type Index struct {
+	Name   string `json:"name"`
+	ID     uint32 `json:"id"`             // never used twice
+	Prefix string `json:"prefix"`         // of the roots' names
+	Path   string `json:"path,omitempty"` // of the objects within a root, exact; "" is the root object, "*" any
+	Field  string `json:"field"`          // names of members, joined by dots
+}
+
+// Grant lets an account use the roots whose names begin with a prefix.
+type Grant struct {
+	Account string `json:"account"` // bare JID, or @domain for all of a domain
+	Prefix  string `json:"prefix"`  // "" is all roots
+	Write   bool   `json:"write,omitempty"`
+}
+
+// Report is what the leader of a group tells of its configuration.
+type Report struct {
+	Voters   []uint64
+	Learners []uint64
+	Joint    bool   // a joint configuration (Raft, section 6) is in force
+	Term     uint64 // of the leader
+	Index    uint64 // applied when it was made
 }
 
 // FormatVersion is the version of the document's format.
-const FormatVersion = 1
+const FormatVersion = 2

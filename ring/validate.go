@@ -22,7 +22,7 @@ const (
 
 // Validate says what is wrong with a document.
 func (d *Document) Validate() error {
-	if d.Version != FormatVersion {
+	if d.Version < 1 || d.Version > FormatVersion {
 		return fmt.Errorf("ring document has format version %d, this program writes %d", d.Version, FormatVersion)
 	}
 	if !isUUID(d.Cluster) {

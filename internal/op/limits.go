@@ -17,6 +17,8 @@ const (
 	MaxListPage  = 1000    // objects a page (count)
 	// MaxWindow is how far a sequence may lie above its session's floor (count).
 	MaxWindow = 1024
+	MaxTTL    = 100 * 365 * 24 * 3600 * 1000 // of an object, milliseconds
+	MaxWait   = 60_000                       // of a Changes read, milliseconds
 )
 
 // CheckRoot says what is wrong with a root's name: it is 1..MaxRoot bytes of

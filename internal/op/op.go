@@ -37,6 +37,14 @@ const (
 	TooLarge
 	// Denied: the sender's role does not permit it.
 	Denied
+	// NotApplied: answer to a Settle; the operation was not applied and never will be.
+	NotApplied
+	// Compacted: the history does not reach back to the position asked for. Read
+	// the present state and go on from its position.
+	Compacted
+	// Overloaded: surely not applied; a limit of the client or the node is reached.
+	// RetryAfter says when to ask again.
+	Overloaded
 )
 
 // Session numbers a client's session in one partition. It is the log index of
@@ -74,6 +82,11 @@ type MutKind uint8
 const (
 	Put MutKind = iota + 1
 	Delete
+	// Add adds Delta to a counter: an object whose value is a decimal number. An
+	// absent one counts as 0. It keeps references and expiry.
+	Add
+	// Check changes nothing: its condition decides about the batch.
+	Check
 )
 
 // Mutation changes one object of a root. Path "" is the root object itself.
@@ -83,25 +96,38 @@ type Mutation struct {
 	Cond  Condition
 	Value []byte
 	Refs  []Ref
+	// TTL is how long a Put object lives, in milliseconds of log time; 0: for ever.
+	TTL   int64
+	Delta int64 // of an Add
 }
 
 // Write is one atomic batch on one root: one log entry. (Session, Seq) within
 // the root's partition identifies it through every retry (docs/adr/0001).
 type Write struct {
-	Root      string
-	Session   Session
-	Seq       uint64 // from 1
-	Floor     uint64 // lowest sequence of the session not yet answered to the caller
+	Root    string
+	Session Session
+	Seq     uint64 // from 1
+	Floor   uint64 // lowest sequence of the session not yet answered to the caller
+	// RootCond, VersionIs or Always, is a condition on the root's revision.
+	RootCond  Condition
 	Mutations []Mutation
+}
+
+// Settle asks what became of a write. If it was not applied it never will be:
+// the question is an entry of the log that takes its place.
+type Settle struct {
+	Session Session
+	Seq     uint64
 }
 
 // Item is the outcome of one mutation.
 type Item struct {
 	Code    Code   // OK or Conflict; NotFound for a delete of nothing (not a failure)
 	Version uint64 // the object's version now; 0 where there is none
+	Count   int64  // Add: the counter's value now
 }
 
-// WriteResult answers a Write or an open of a session.
+// WriteResult answers a Write, a Settle or an open of a session.
 type WriteResult struct {
 	Code     Code
 	Revision uint64  // the root's revision after the batch
@@ -109,6 +135,8 @@ type WriteResult struct {
 	Items    []Item  // one a mutation where Code is OK or Conflict
 	Leader   string  // Redirect: full JID of the leader, if known
 	Text     string  // for people: what to do
+	// RetryAfter, in milliseconds, is when to ask again after Overloaded or Full; 0: soon.
+	RetryAfter int64
 }
 
 // ReadKind is the kind of a Read.
@@ -117,41 +145,129 @@ type ReadKind uint8
 // The reads.
 const (
 	Get ReadKind = iota + 1
+	// List is a page of a root's objects.
 	List
+	// Scan is a page of the objects of all roots of a partition.
+	Scan
+	// Query is a page of a partition's part of an index.
+	Query
+	// Changes are the events behind a position. It needs no confirmation by the
+	// leader: whatever replica answers, what it tells is committed and without gaps.
+	Changes
 )
 
-// Read asks for one object or for a page of a root's objects. Both are
-// linearizable by ReadIndex (Raft thesis, section 6.4).
+// Read asks for objects or events of one partition. All but Changes are
+// linearizable by ReadIndex (Raft thesis, section 6.4) unless Stale.
 type Read struct {
 	Kind ReadKind
-	Root string
+	Root string // Get, List; Changes of one root, else ""
+
+	// Stale allows any replica to answer with a state that was the newest at some
+	// moment within the last MaxAge milliseconds.
+	Stale  bool
+	MaxAge int64
+
 	// Get
 	Path    string
 	Offset  uint64 // first byte of the value wanted
 	Version uint64 // not 0: answer Conflict when the object's version is another (for later chunks)
-	// List
-	Prefix string
-	After  string // exclusive; with FromStart unset
+
+	// Pages. List: Prefix and After are paths. Scan: Prefix is that of the roots'
+	// names, the page begins behind (AfterRoot, After).
+	Prefix    string
+	AfterRoot string
+	After     string // exclusive; with FromStart unset
 	// FromStart begins at the first path (which may be "", the root object).
 	FromStart bool
-	Limit     int // most objects a page; 0: the node's default
+	Limit     int  // most objects or events a page; 0: the node's default
+	Values    bool // with values and references, as far as they fit the page
+	RootsOnly bool // Scan: each root once, with the root object if it exists
+
+	// Query
+	Index    string
+	From, To *Scalar // bounds, inclusive; nil: none
+	Desc     bool
+	Cursor   []byte // Object.Cursor of the last one of the page before; nil: from the start
+
+	// Changes: of Root (paths with Prefix), or of all roots with Prefix, or of
+	// what enters, changes in or leaves Index.
+	Since uint64 // the partition's position behind which to begin
+	// SinceRevision begins behind a revision of Root instead; Since is 0 then.
+	SinceRevision uint64
+	ByRevision    bool
+	Wait          int64 // milliseconds to wait for the first event; 0: none
 }
 
-// Object is one object as read. In a List, Value is absent and Size tells its length.
+// ScalarKind is the kind of a Scalar, in the order in which an index sorts them.
+type ScalarKind uint8
+
+// The kinds of JSON values that an index holds. Arrays are indexed by element,
+// objects not at all.
+const (
+	Null ScalarKind = iota + 1
+	Bool
+	Number
+	String
+)
+
+// Scalar is a JSON value that is neither array nor object.
+type Scalar struct {
+	Kind   ScalarKind
+	Bool   bool
+	Number float64
+	String string
+}
+
+// Object is one object as read. Without Read.Values, Value and Refs of a page are
+// absent and Size tells the value's length.
 type Object struct {
+	Root    string // Scan and Query
 	Path    string
 	Version uint64
 	Size    uint64 // bytes of the whole value
+	Expires int64  // log time at which it expires, milliseconds since 1970; 0: never
 	Value   []byte // from Offset on; may end early, then Size tells what is missing
 	Refs    []Ref
+	Key     Scalar // Query: the value that the index has for it
+	Cursor  []byte // Query: where the next page goes on
+}
+
+// EventKind says what happened to an object.
+type EventKind uint8
+
+// The events.
+const (
+	Written EventKind = iota + 1
+	Deleted
+	Expired
+)
+
+// Event is one change of one object. Events of a partition come in the order of
+// Position, those of a root in the order of Revision.
+type Event struct {
+	Kind     EventKind
+	Root     string
+	Path     string
+	Position uint64 // the partition's, which is the log index
+	Revision uint64 // the root's, and the object's version if it was Written
+	// Superseded: a later event tells the object's value; Value is absent.
+	Superseded bool
+	Size       uint64 // of the whole value, which may be longer than Value
+	Value      []byte
 }
 
 // ReadResult answers a Read.
 type ReadResult struct {
 	Code     Code
-	Revision uint64
-	Objects  []Object
-	More     bool // List: there are more after the last one
-	Leader   string
-	Text     string
+	Revision uint64 // the root's, where the read names one
+	// Position is the partition's position that the answer shows; of Changes, that
+	// up to which the events are complete: the next Since.
+	Position   uint64
+	Time       int64 // log time at Position, milliseconds since 1970
+	Objects    []Object
+	Events     []Event
+	More       bool // there are more after the last one
+	Leader     string
+	Text       string
+	RetryAfter int64 // as of WriteResult
 }

@@ -25,15 +25,25 @@ type Read struct {
 	Bad string
 }
 
-// Request is what one <ops/> element carries.
-type Request struct {
-	Epoch  uint64 // of the ring that the client used
-	Opens  []Open
-	Writes []Write
-	Reads  []Read
+// Settle is a question after a write on its way.
+type Settle struct {
+	Tag       uint64
+	Partition uint32
+	op.Settle
+	Bad string
 }
 
-// WriteReply answers an Open or a Write.
+// Request is what one <ops/> element carries.
+type Request struct {
+	Epoch   uint64 // of the ring that the client used
+	Time    int64  // the highest log time that the client has seen, milliseconds since 1970; 0: none
+	Opens   []Open
+	Writes  []Write
+	Settles []Settle
+	Reads   []Read
+}
+
+// WriteReply answers an Open, a Write or a Settle.
 type WriteReply struct {
 	Tag uint64
 	op.WriteResult
@@ -48,6 +58,7 @@ type ReadReply struct {
 // Response is what one <results/> element carries.
 type Response struct {
 	Epoch  uint64 // of the ring that the node has
+	Time   int64  // the node's time, at least the log time of all that is answered; 0: not told
 	Writes []WriteReply
 	Reads  []ReadReply
 }
@@ -57,6 +68,7 @@ var codeNames = [...]string{
 	op.OK: "ok", op.NotFound: "not-found", op.Conflict: "conflict", op.Redirect: "redirect",
 	op.Retry: "retry", op.Unavailable: "unavailable", op.Full: "full", op.Unknown: "unknown",
 	op.SessionExpired: "session-expired", op.Invalid: "invalid", op.TooLarge: "too-large", op.Denied: "denied",
+	op.NotApplied: "not-applied", op.Compacted: "compacted", op.Overloaded: "overloaded",
 }
 
 // codeOf returns the code of a name. A name of a later version of the protocol is
