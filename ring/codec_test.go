@@ -46,7 +46,7 @@ func TestEveryFlippedByteIsNoticed(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	if _, err := ring.Decode([]byte(`{"version":2,"anything":{"new":1}}`)); !errors.Is(err, ring.ErrNewerFormat) || !strings.Contains(err.Error(), "upgrade") {
+	if _, err := ring.Decode([]byte(`{"version":3,"anything":{"new":1}}`)); !errors.Is(err, ring.ErrNewerFormat) || !strings.Contains(err.Error(), "upgrade") {
 		t.Errorf("newer format: %v", err)
 	}
 	if _, err := ring.Decode([]byte(`{"version":1}`)); !errors.Is(err, ring.ErrCorrupt) {
