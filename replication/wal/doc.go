@@ -47,8 +47,13 @@
 // another record number, data is missing in the middle and Open fails with
 // [ErrCorrupt], naming file and offset. It repairs nothing. Otherwise the
 // invalid bytes are a torn tail: they are overwritten with zeros and reported
-// as a [Cut]. A damaged last record cannot be told from a torn one; it is cut as
-// well, and the replicas hold what it said.
+// as a [Cut]. After a crash a damaged last record cannot be told from a torn one;
+// it is cut as well, and the replicas hold what it said.
+//
+// A log that is closed leaves the file "stopped" with the number of its last
+// record. Where it is found no record was under way, and one that is missing or
+// damaged is [ErrCorrupt] also at the end. Open removes the file before it
+// appends anything.
 //
 // # Errors
 //

@@ -240,8 +240,8 @@ func (l *Log) Stats() Stats {
 	return st
 }
 
-// Close waits for the log's goroutine and closes the file. Everything that was
-// appended is durable already.
+// Close waits for the log's goroutine, notes that the log ends in good order and
+// closes the file. Everything that was appended is durable already.
 func (l *Log) Close() error {
 	l.releasing.Lock()
 	defer l.releasing.Unlock()
@@ -251,8 +251,13 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.closed = true
+	dead := l.err != nil
 	l.mu.Unlock()
 	l.preparer.Wait()
+	if !dead {
+		// Without the mark the next Open is merely as careful as after a crash.
+		_ = l.markStop()
+	}
 	if err := l.file.Close(); err != nil && !errors.Is(err, ErrCrashed) {
 		return fmt.Errorf("close write-ahead log: %w", err)
 	}

@@ -110,6 +110,9 @@ func TestDamage(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			fs := NewMemFS()
 			fill(t, fs, 1, 15)
+			if err := fs.Remove("wal/" + stopFile); err != nil { // as if the node had crashed
+				t.Fatal(err)
+			}
 			change(t, fs, tc.file, tc.edit)
 			l, rec, err := Open(fs, "wal", testStore, small)
 			if tc.want != nil {

@@ -51,10 +51,22 @@ func (l *Log) recover() (*Recovered, error) {
 		return nil, err
 	}
 	r := &recovery{log: l, out: &Recovered{Groups: make(map[uint32]*Group)}}
+	if r.stopped, err = l.readStop(); err != nil {
+		return nil, err
+	}
+	if l.opt.Faults.StopIgnored {
+		r.stopped = 0
+	}
+	if len(headers) == 0 && r.stopped > 0 {
+		return nil, fmt.Errorf("%w: the segments of %s are missing, it was closed with record %d: restore them, or replace this node", ErrCorrupt, l.dir, r.stopped)
+	}
 	for i, number := range headers {
 		if err := r.segment(number, i == 0, i == len(headers)-1); err != nil {
 			return nil, err
 		}
+	}
+	if err := l.clearStop(); err != nil {
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -128,6 +140,8 @@ type recovery struct {
 	log *Log
 	out *Recovered
 	buf []byte
+	// stopped is the last record that a Close in good order vouches for; 0: none did.
+	stopped uint64
 }
 
 func (r *recovery) corrupt(seg *segment, off int64, what string) error {
@@ -251,6 +265,9 @@ func (r *recovery) tail(f File, seg *segment, sum uint32, end int64) error {
 		if h, ok := readRecordHeader(r.buf[off:], sum, seg.number); ok {
 			return r.corrupt(seg, end, fmt.Sprintf("record %d is damaged, but record %d follows at offset %d", r.log.next, h.number, off))
 		}
+	}
+	if r.log.next-1 < r.stopped {
+		return r.corrupt(seg, end, fmt.Sprintf("record %d is damaged; the log was closed in good order with record %d", r.log.next, r.stopped))
 	}
 	// Every write fills its last page with zeros. Where a record would begin at
 	// a page that was never written, an older life of the file may show.

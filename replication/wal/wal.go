@@ -64,7 +64,7 @@ type Group struct {
 }
 
 // Cut tells of a torn record at the very end of the log: a write that had not
-// been acknowledged when the node stopped, or the last record damaged.
+// been acknowledged when the node crashed, or the last record damaged since.
 type Cut struct {
 	File   string
 	Offset int64 // first byte cut off
@@ -80,6 +80,9 @@ type Recovered struct {
 type Faults struct {
 	SkipCRC  bool // recovery believes records whose checksum is wrong
 	SkipSync bool // Append returns before anything is durable
+	// StopIgnored: recovery does not ask how the log was closed, so a damaged
+	// last record passes for a torn one.
+	StopIgnored bool
 }
 
 // Stats is a picture of the log.
