@@ -11,7 +11,7 @@ import (
 
 func TestEncodeDecode(t *testing.T) {
 	d := mustNew(t, members(5, func(i int, m *ring.Member) { m.Zone = "käfig <" + string(rune('a'+i)) }), ring.Options{Partitions: 7})
-	d.Change = &ring.Change{ID: "grow-1", Target: d.Table, Paused: true}
+	d.Change = &ring.Change{ID: "grow-1", Target: d.Table, Meta: d.Meta, Since: 1, Paused: true}
 	b, err := ring.Encode(d)
 	if err != nil {
 		t.Fatal(err)

@@ -63,12 +63,14 @@ func (d *Document) Member(id uint64) (Member, bool) {
 }
 
 // ByJID returns the member with the full JID, compared byte by byte: the
-// document holds JIDs as the server stamps them.
+// document holds JIDs as the server stamps them. Where a member that leaves has
+// a successor of the same JID, it is the successor.
 func (d *Document) ByJID(jid string) (Member, bool) {
+	var found Member
 	for _, m := range d.Members {
-		if m.JID == jid {
-			return m, true
+		if m.JID == jid && (found.ID == 0 || found.State == Leaving) {
+			found = m
 		}
 	}
-	return Member{}, false
+	return found, found.ID != 0
 }

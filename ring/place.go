@@ -46,6 +46,7 @@ func New(members []Member, opt Options) (*Document, error) {
 	if d.Partitions > maxPartitions {
 		return nil, fmt.Errorf("%d partitions are too many; the limit is %d", d.Partitions, maxPartitions)
 	}
+	d.LastID = d.lastID()
 	d.Meta = metaMembers(d.Members)
 	d.Table = firstTable(d)
 	if err := d.Validate(); err != nil {

@@ -14,8 +14,26 @@ type Move struct {
 // replica. The next round starts when it is done.
 type Round struct {
 	Target    [][]uint64
+	Meta      []uint64 // the meta group
 	Moves     []Move
-	Transfers int // preferred leaders that change
+	Transfers int  // preferred leaders that change
+	meta      bool // the meta group changes
+}
+
+// still says whether a round has nothing to do.
+func (r *Round) still() bool { return len(r.Moves) == 0 && r.Transfers == 0 && !r.meta }
+
+// nextRound works out the round that follows a table and a meta group. Errors:
+// those of Assign.
+func nextRound(table [][]uint64, meta []uint64, members []Member, replicas int) (Round, error) {
+	next, err := Assign(table, members, replicas)
+	if err != nil {
+		return Round{}, err
+	}
+	r := Round{Target: next, Meta: nextMeta(meta, members)}
+	r.Moves, r.Transfers = Diff(table, next)
+	r.meta = !sameMembers(meta, r.Meta)
+	return r, nil
 }
 
 // Plan is what it takes to reach an even table, for an operator to look at.
@@ -32,26 +50,50 @@ const maxRounds = 2*maxReplicas + 4
 // changes nothing. Errors: those of Assign.
 func MakePlan(d *Document, members []Member) (*Plan, error) {
 	pl := &Plan{Warnings: warnings(d, members)}
-	table := d.Table
+	table, meta := d.Table, d.Meta
 	for range maxRounds {
-		next, err := Assign(table, members, d.Replicas)
+		r, err := nextRound(table, meta, members, d.Replicas)
 		if err != nil {
 			return nil, err
 		}
-		moves, transfers := Diff(table, next)
-		if len(moves) == 0 && (transfers == 0 || len(pl.Rounds) > 0) {
+		if r.still() {
 			break
 		}
-		pl.Rounds = append(pl.Rounds, Round{Target: next, Moves: moves, Transfers: transfers})
-		table = next
-		if len(moves) == 0 {
-			break
-		}
+		pl.Rounds = append(pl.Rounds, r)
+		table, meta = r.Target, r.Meta
 	}
 	if n := len(pl.Rounds); n > 1 {
 		pl.Warnings = append(pl.Warnings, fmt.Sprintf("%d rounds are needed, because no partition replaces more than one replica at a time", n))
 	}
 	return pl, nil
+}
+
+// Begin returns the document that starts a plan made from d: members with their
+// new states and the first round's target. id names the change, rate is in
+// bytes a second for each node (0: its default), begun in milliseconds since
+// 1970. Errors: a change is running, or what Validate finds.
+func (pl *Plan) Begin(d *Document, members []Member, id string, rate, begun int64) (*Document, error) {
+	if d.Change != nil {
+		return nil, fmt.Errorf("change %s is running: wait until it is done, or cancel it", d.Change.ID)
+	}
+	n := d.Next()
+	n.Members = number(members)
+	n.LastID = n.lastID()
+	n.Change = &Change{ID: id, Target: n.Table, Meta: n.Meta, Since: n.Epoch, Rate: rate, Begun: begun}
+	if len(pl.Rounds) > 0 {
+		n.Change.Target, n.Change.Meta, n.Change.Rounds = pl.Rounds[0].Target, pl.Rounds[0].Meta, len(pl.Rounds)-1
+	}
+	for _, r := range pl.Rounds {
+		for _, m := range r.Moves {
+			if m.Add != 0 {
+				n.Change.Moves++
+			}
+		}
+	}
+	if err := n.Validate(); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // Diff lists what changes from one table to another of the same length, and

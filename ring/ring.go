@@ -59,11 +59,14 @@ type Change struct {
 	ID     string     `json:"id"`
 	Target [][]uint64 `json:"target"` // the table to reach in this round
 	Meta   []uint64   `json:"meta"`   // the meta group to reach
+	Since  uint64     `json:"since"`  // epoch of the document that set Target
 	Rounds int        `json:"rounds"` // rounds that follow this one
 	Paused bool       `json:"paused,omitempty"`
-	Rate   int64      `json:"rate,omitempty"` // bytes a second that each node may send for it; 0: the node's default
-	Moves  int        `json:"moves"`          // replicas that the whole change adds
-	Begun  int64      `json:"begun"`          // milliseconds since 1970
+	// Canceled: Target is the table; what was begun is undone, then the change ends.
+	Canceled bool  `json:"canceled,omitempty"`
+	Rate     int64 `json:"rate,omitempty"` // bytes a second that each node may send for it; 0: the node's default
+	Moves    int   `json:"moves"`          // replicas that the whole change adds
+	Begun    int64 `json:"begun"`          // milliseconds since 1970
 }
 
 // Index is a secondary index over one field of JSON objects.
@@ -89,6 +92,7 @@ type Report struct {
 	Joint    bool   // a joint configuration (Raft, section 6) is in force
 	Term     uint64 // of the leader
 	Index    uint64 // applied when it was made
+	Epoch    uint64 // of the document that the leader works by; see Advance
 }
 
 // FormatVersion is the version of the document's format.

@@ -40,22 +40,23 @@ func (d *Document) Validate() error {
 	if err := d.validateMembers(); err != nil {
 		return err
 	}
-	if n := len(d.Meta); n != 1 && n != 3 && n != 5 {
-		return fmt.Errorf("ring document: meta group of %d; it has 1, 3 or 5 members", n)
-	}
-	if err := d.validateRow(d.Meta); err != nil {
+	if err := d.validateMeta(d.Meta); err != nil {
 		return fmt.Errorf("ring document: meta group: %w", err)
 	}
 	if err := d.validateTable(d.Table); err != nil {
 		return fmt.Errorf("ring document: table: %w", err)
 	}
-	if d.Change != nil {
-		if d.Change.ID == "" || len(d.Change.ID) > 64 || !printable(d.Change.ID) {
-			return fmt.Errorf("ring document: change id %q is empty, too long or not printable", d.Change.ID)
-		}
-		if err := d.validateTable(d.Change.Target); err != nil {
-			return fmt.Errorf("ring document: target of change: %w", err)
-		}
+	if d.LastID != 0 && d.LastID < d.lastID() {
+		return fmt.Errorf("ring document: last id %d, but there is a member %d", d.LastID, d.lastID())
+	}
+	if err := d.validateChange(); err != nil {
+		return fmt.Errorf("ring document: %w", err)
+	}
+	if err := d.validateIndexes(); err != nil {
+		return fmt.Errorf("ring document: %w", err)
+	}
+	if err := d.validateAccess(); err != nil {
+		return fmt.Errorf("ring document: %w", err)
 	}
 	return nil
 }
@@ -74,13 +75,18 @@ func (d *Document) validateMembers() error {
 		if err := m.validate(); err != nil {
 			return fmt.Errorf("ring document: member %d: %w", m.ID, err)
 		}
-		if other, dup := jids[m.JID]; dup {
+		// A member whose disk was lost leaves while its successor, under the same
+		// JID, joins with another store.
+		if other, dup := jids[m.JID]; dup && m.State != Leaving {
 			return fmt.Errorf("ring document: members %d and %d have the same JID %s", other, m.ID, m.JID)
 		}
 		if other, dup := stores[m.Store]; dup {
 			return fmt.Errorf("ring document: members %d and %d have the same store %s; a data directory was copied", other, m.ID, m.Store)
 		}
-		jids[m.JID], stores[m.Store] = m.ID, m.ID
+		stores[m.Store] = m.ID
+		if m.State != Leaving {
+			jids[m.JID] = m.ID
+		}
 	}
 	return nil
 }

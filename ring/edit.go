@@ -1,0 +1,66 @@
+package ring
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoChange: the document has no running change.
+var ErrNoChange = errors.New("no change is running")
+
+// NextID is the id that the next new member gets; it was never given before.
+func (d *Document) NextID() uint64 { return d.lastID() + 1 }
+
+// Pause returns the document in which the running change rests: groups keep to
+// the table, and what they had begun is undone. Errors: ErrNoChange.
+func (d *Document) Pause() (*Document, error) {
+	return d.editChange(func(n *Document) { n.Change.Paused = true })
+}
+
+// Resume returns the document in which a paused change goes on. Errors:
+// ErrNoChange.
+func (d *Document) Resume() (*Document, error) {
+	return d.editChange(func(n *Document) {
+		// Reports of before the pause are of what was undone in it.
+		n.Change.Paused, n.Change.Since = false, n.Epoch
+	})
+}
+
+// Throttle returns the document in which each node may send so many bytes a
+// second for the running change; 0 is the nodes' default. Errors: ErrNoChange.
+func (d *Document) Throttle(rate int64) (*Document, error) {
+	if rate < 0 {
+		return nil, fmt.Errorf("a rate of %d bytes a second: give a positive one", rate)
+	}
+	return d.editChange(func(n *Document) { n.Change.Rate = rate })
+}
+
+// Cancel returns the document in which the running change is called off: what
+// has reached its target stays there, what was begun is undone, and then the
+// change ends (see Advance). Errors: ErrNoChange.
+func (d *Document) Cancel() (*Document, error) {
+	return d.editChange(func(n *Document) {
+		c := n.Change
+		c.Target, c.Meta, c.Rounds, c.Paused = n.Table, n.Meta, 0, false
+		c.Canceled, c.Since = true, n.Epoch
+	})
+}
+
+func (d *Document) editChange(edit func(n *Document)) (*Document, error) {
+	if d.Change == nil {
+		return nil, ErrNoChange
+	}
+	n := d.Next()
+	edit(n)
+	return n, nil
+}
+
+// NewMember appends m to members as one that joins, with an id that d never
+// gave before.
+func (d *Document) NewMember(members []Member, m Member) []Member {
+	m.ID, m.State = d.NextID(), Joining
+	for _, x := range members {
+		m.ID = max(m.ID, x.ID+1)
+	}
+	return append(members, m)
+}
