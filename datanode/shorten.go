@@ -21,10 +21,13 @@ const textRefs = "the path and the references of the object do not fit into an a
 // not fit alone either is refused as too large.
 func shorten(replies []wire.ReadReply, room int) {
 	// The element around them, and the least that each takes.
-	room -= 256 + len(replies)*wire.ReplyMarkup
-	alone := room + (len(replies)-1)*wire.ReplyMarkup
+	room -= 256
+	alone := room
 	for i := range replies {
-		room = shortenKeys(&replies[i], room, alone)
+		room -= wire.ReplySize(&replies[i].ReadResult)
+	}
+	for i := range replies {
+		room = shortenKeys(&replies[i], room, alone-wire.ReplySize(&replies[i].ReadResult))
 	}
 	for _, small := range []bool{true, false} {
 		for i := range replies {

@@ -19,6 +19,10 @@ const (
 	MaxWindow = 1024
 	MaxTTL    = 100 * 365 * 24 * 3600 * 1000 // of an object, milliseconds
 	MaxWait   = 60_000                       // of a Changes read, milliseconds
+	MaxAge    = 24 * 3600 * 1000             // of a Stale read, milliseconds
+	MaxScalar = 512                          // of a string in an index
+	MaxIndex  = 64                           // of an index's name
+	MaxCursor = 2 << 10                      // of a Query
 )
 
 // CheckRoot says what is wrong with a root's name: it is 1..MaxRoot bytes of
@@ -48,55 +52,4 @@ func checkKey(what, s string, limit int) error {
 		}
 	}
 	return nil
-}
-
-// Check says what is wrong with a write before it is sent or proposed.
-func (w *Write) Check() (tooLarge bool, err error) {
-	if err := CheckRoot(w.Root); err != nil {
-		return false, err
-	}
-	if len(w.Mutations) == 0 {
-		return false, fmt.Errorf("batch on root %q is empty; add a put or a delete", w.Root)
-	}
-	if len(w.Mutations) > MaxMutations {
-		return true, fmt.Errorf("batch on root %q has %d mutations; the limit is %d: split it", w.Root, len(w.Mutations), MaxMutations)
-	}
-	total := len(w.Root)
-	seen := make(map[string]struct{}, len(w.Mutations))
-	for i := range w.Mutations {
-		m := &w.Mutations[i]
-		if m.Kind != Put && m.Kind != Delete {
-			return false, fmt.Errorf("mutation %d of root %q: unknown kind %d", i, w.Root, m.Kind)
-		}
-		if m.Cond.Kind > VersionIs {
-			return false, fmt.Errorf("mutation %d of root %q: unknown condition %d", i, w.Root, m.Cond.Kind)
-		}
-		if err := CheckPath(m.Path); err != nil {
-			return len(m.Path) > MaxPath, err
-		}
-		if _, dup := seen[m.Path]; dup {
-			return false, fmt.Errorf("batch on root %q names path %q twice; merge the two", w.Root, m.Path)
-		}
-		seen[m.Path] = struct{}{}
-		if len(m.Value) > MaxValue {
-			return true, fmt.Errorf("value of %q in root %q has %d bytes; the limit is %d: store it in parts", m.Path, w.Root, len(m.Value), MaxValue)
-		}
-		if len(m.Refs) > MaxRefs {
-			return true, fmt.Errorf("object %q of root %q has %d references; the limit is %d", m.Path, w.Root, len(m.Refs), MaxRefs)
-		}
-		total += len(m.Path) + len(m.Value)
-		for _, r := range m.Refs {
-			if err := CheckRoot(r.Root); err != nil {
-				return len(r.Root) > MaxRoot, fmt.Errorf("reference of %q: %w", m.Path, err)
-			}
-			if err := CheckPath(r.Path); err != nil {
-				return len(r.Path) > MaxPath, fmt.Errorf("reference of %q: %w", m.Path, err)
-			}
-			total += len(r.Root) + len(r.Path)
-		}
-	}
-	if total > MaxBatch {
-		return true, fmt.Errorf("batch on root %q has %d bytes; the limit is %d: split it", w.Root, total, MaxBatch)
-	}
-	return false, nil
 }

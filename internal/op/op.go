@@ -240,6 +240,9 @@ const (
 	Written EventKind = iota + 1
 	Deleted
 	Expired
+	// Left: Changes of an index only. The object is there, with the version
+	// Revision, but no longer in the index.
+	Left
 )
 
 // Event is one change of one object. Events of a partition come in the order of

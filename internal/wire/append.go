@@ -27,6 +27,23 @@ func appendOpt(dst []byte, name, v string) []byte {
 	return stanza.AppendAttr(dst, name, v)
 }
 
+// appendOptInt is for numbers that are not below 0.
+func appendOptInt(dst []byte, name string, v int64) []byte {
+	return appendOptUint(dst, name, uint64(max(v, 0)))
+}
+
+func appendInt(dst []byte, name string, v int64) []byte {
+	dst = append(append(append(dst, ' '), name...), "='"...)
+	return append(strconv.AppendInt(dst, v, 10), '\'')
+}
+
+func appendFlag(dst []byte, name string, v bool) []byte {
+	if !v {
+		return dst
+	}
+	return append(append(append(dst, ' '), name...), "='1'"...)
+}
+
 func appendTagged(dst []byte, element string, tag uint64, partition uint32) []byte {
 	dst = append(append(dst, '<'), element...)
 	dst = appendUint(dst, "tag", tag)
@@ -36,13 +53,19 @@ func appendTagged(dst []byte, element string, tag uint64, partition uint32) []by
 // AppendRequest appends the <ops/> element.
 func AppendRequest(dst []byte, r *Request) []byte {
 	dst = append(dst, "<ops xmlns='"+NS+"'"...)
-	dst = append(appendUint(dst, "epoch", r.Epoch), '>')
+	dst = append(appendOptInt(appendUint(dst, "epoch", r.Epoch), "time", r.Time), '>')
 	for i := range r.Opens {
 		dst = appendTagged(dst, "open", r.Opens[i].Tag, r.Opens[i].Partition)
 		dst = append(dst, "/>"...)
 	}
 	for i := range r.Writes {
 		dst = appendWrite(dst, &r.Writes[i])
+	}
+	for i := range r.Settles {
+		s := &r.Settles[i]
+		dst = appendTagged(dst, "settle", s.Tag, s.Partition)
+		dst = appendUint(dst, "session", uint64(s.Session))
+		dst = append(appendUint(dst, "seq", s.Seq), "/>"...)
 	}
 	for i := range r.Reads {
 		dst = appendRead(dst, &r.Reads[i])
@@ -55,20 +78,30 @@ func appendWrite(dst []byte, w *Write) []byte {
 	dst = appendUint(dst, "session", uint64(w.Session))
 	dst = appendUint(dst, "seq", w.Seq)
 	dst = appendUint(dst, "floor", w.Floor)
-	dst = append(stanza.AppendAttr(dst, "root", w.Root), '>')
+	dst = stanza.AppendAttr(dst, "root", w.Root)
+	if w.RootCond.Kind == op.VersionIs {
+		dst = appendUint(dst, "if-revision", w.RootCond.Version)
+	}
+	dst = append(dst, '>')
 	for i := range w.Mutations {
 		dst = appendMutation(dst, &w.Mutations[i])
 	}
 	return append(dst, "</write>"...)
 }
 
+// mutationNames are the elements of the mutations.
+var mutationNames = [...]string{op.Put: "put", op.Delete: "delete", op.Add: "add", op.Check: "check"}
+
 func appendMutation(dst []byte, m *op.Mutation) []byte {
-	name := "put"
-	if m.Kind == op.Delete {
-		name = "delete"
+	name := mutationNames[op.Put]
+	if int(m.Kind) < len(mutationNames) && m.Kind > 0 {
+		name = mutationNames[m.Kind]
 	}
 	dst = append(append(dst, '<'), name...)
 	dst = stanza.AppendAttr(dst, "path", m.Path)
+	if m.Kind == op.Add {
+		dst = appendInt(dst, "delta", m.Delta)
+	}
 	switch m.Cond.Kind {
 	case op.Absent:
 		dst = append(dst, " if='absent'"...)
@@ -77,6 +110,7 @@ func appendMutation(dst []byte, m *op.Mutation) []byte {
 	case op.VersionIs:
 		dst = appendUint(dst, "if-version", m.Cond.Version)
 	}
+	dst = appendOptInt(dst, "ttl", m.TTL)
 	if len(m.Value) == 0 && len(m.Refs) == 0 {
 		return append(dst, "/>"...)
 	}
@@ -97,81 +131,65 @@ func appendContent(dst, value []byte, refs []op.Ref) []byte {
 	return dst
 }
 
+// readNames are the elements of the reads.
+var readNames = [...]string{op.Get: "get", op.List: "list", op.Scan: "scan", op.Query: "query", op.Changes: "changes"}
+
 func appendRead(dst []byte, r *Read) []byte {
-	name := "get"
-	if r.Kind == op.List {
-		name = "list"
+	name := readNames[op.Get]
+	if int(r.Kind) < len(readNames) && r.Kind > 0 {
+		name = readNames[r.Kind]
 	}
 	dst = appendTagged(dst, name, r.Tag, r.Partition)
-	dst = stanza.AppendAttr(dst, "root", r.Root)
-	if r.Kind == op.List {
+	if r.Stale {
+		dst = appendUint(dst, "stale", uint64(max(r.MaxAge, 0)))
+	}
+	switch r.Kind {
+	case op.List:
+		dst = stanza.AppendAttr(dst, "root", r.Root)
 		dst = appendOpt(dst, "prefix", r.Prefix)
 		if !r.FromStart {
 			dst = stanza.AppendAttr(dst, "after", r.After)
 		}
-		dst = appendOptUint(dst, "limit", uint64(max(r.Limit, 0)))
-	} else {
+	case op.Scan:
+		dst = appendOpt(dst, "prefix", r.Prefix)
+		if !r.FromStart {
+			dst = stanza.AppendAttr(dst, "after-root", r.AfterRoot)
+			dst = stanza.AppendAttr(dst, "after", r.After)
+		}
+		dst = appendFlag(dst, "roots", r.RootsOnly)
+	case op.Query:
+		dst = stanza.AppendAttr(dst, "index", r.Index)
+		dst = appendCursor(appendFlag(dst, "desc", r.Desc), r.Cursor)
+	case op.Changes:
+		dst = appendChanges(dst, r)
+	default:
+		dst = stanza.AppendAttr(dst, "root", r.Root)
 		dst = stanza.AppendAttr(dst, "path", r.Path)
 		dst = appendOptUint(dst, "offset", r.Offset)
-		dst = appendOptUint(dst, "version", r.Version)
+		return append(appendOptUint(dst, "version", r.Version), "/>"...)
 	}
-	return append(dst, "/>"...)
-}
-
-// AppendResponse appends the <results/> element.
-func AppendResponse(dst []byte, r *Response) []byte {
-	dst = append(dst, "<results xmlns='"+NS+"'"...)
-	dst = append(appendUint(dst, "epoch", r.Epoch), '>')
-	for i := range r.Writes {
-		dst = appendWriteReply(dst, &r.Writes[i])
-	}
-	for i := range r.Reads {
-		dst = appendReadReply(dst, &r.Reads[i])
-	}
-	return append(dst, "</results>"...)
-}
-
-func appendWriteReply(dst []byte, w *WriteReply) []byte {
-	dst = appendUint(append(dst, "<done"...), "tag", w.Tag)
-	dst = stanza.AppendAttr(dst, "code", codeName(w.Code))
-	dst = appendOptUint(dst, "revision", w.Revision)
-	dst = appendOptUint(dst, "session", uint64(w.Session))
-	dst = appendOpt(dst, "leader", w.Leader)
-	dst = appendOpt(dst, "text", w.Text)
-	if len(w.Items) == 0 {
+	dst = appendFlag(appendOptInt(dst, "limit", int64(r.Limit)), "values", r.Values)
+	if r.From == nil && r.To == nil {
 		return append(dst, "/>"...)
 	}
 	dst = append(dst, '>')
-	for _, it := range w.Items {
-		dst = stanza.AppendAttr(append(dst, "<item"...), "code", codeName(it.Code))
-		dst = append(appendOptUint(dst, "version", it.Version), "/>"...)
+	if r.From != nil {
+		dst = appendScalar(dst, "from", r.From)
 	}
-	return append(dst, "</done>"...)
+	if r.To != nil {
+		dst = appendScalar(dst, "to", r.To)
+	}
+	return append(append(append(dst, "</"...), name...), '>')
 }
 
-func appendReadReply(dst []byte, r *ReadReply) []byte {
-	dst = appendUint(append(dst, "<read"...), "tag", r.Tag)
-	dst = stanza.AppendAttr(dst, "code", codeName(r.Code))
-	dst = appendOptUint(dst, "revision", r.Revision)
-	if r.More {
-		dst = append(dst, " more='1'"...)
+func appendChanges(dst []byte, r *Read) []byte {
+	if r.ByRevision {
+		dst = appendUint(dst, "revision", r.SinceRevision)
+	} else {
+		dst = appendUint(dst, "since", r.Since)
 	}
-	dst = appendOpt(dst, "leader", r.Leader)
-	dst = appendOpt(dst, "text", r.Text)
-	if len(r.Objects) == 0 {
-		return append(dst, "/>"...)
-	}
-	dst = append(dst, '>')
-	for i := range r.Objects {
-		o := &r.Objects[i]
-		dst = stanza.AppendAttr(append(dst, "<object"...), "path", o.Path)
-		dst = appendUint(dst, "version", o.Version)
-		dst = appendUint(dst, "size", o.Size)
-		if len(o.Value) == 0 && len(o.Refs) == 0 {
-			dst = append(dst, "/>"...)
-			continue
-		}
-		dst = append(appendContent(append(dst, '>'), o.Value, o.Refs), "</object>"...)
-	}
-	return append(dst, "</read>"...)
+	dst = appendOpt(dst, "root", r.Root)
+	dst = appendOpt(dst, "prefix", r.Prefix)
+	dst = appendOpt(dst, "index", r.Index)
+	return appendOptInt(dst, "wait", r.Wait)
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -20,9 +21,18 @@ const (
 	nRevision
 	nVersion
 	nIfVersion
+	nIfRevision
 	nOffset
 	nLimit
 	nSize
+	nTTL
+	nStale
+	nSince
+	nWait
+	nPosition
+	nTime
+	nExpires
+	nRetryAfter
 	numbers
 )
 
@@ -35,26 +45,40 @@ const (
 	tIf
 	tPrefix
 	tAfter
+	tAfterRoot
 	tCode
 	tLeader
 	tText
 	tMore
+	tDelta
+	tCount
+	tValues
+	tRoots
+	tDesc
+	tIndex
+	tCursor
+	tKind
+	tSuperseded
+	tNull
+	tBool
+	tNumber
+	tString
 	texts
 )
 
 // attrs are the attributes of an operation, a result or a part of one, read in one
 // pass. Attributes that it does not know are passed over.
 type attrs struct {
-	num  [numbers]uint64
-	has  [numbers]bool
-	text [texts][]byte
-	set  [texts]bool
-	bad  string // the first thing that was wrong
+	hasNum  uint32 // bit n: number n is there
+	hasText uint32
+	nums    [numbers]uint64
+	texts   [texts][]byte
+	bad     string // the first thing that was wrong
 }
 
 // read takes in the attributes of the element that just started.
 func (a *attrs) read(p *stanza.Parser) {
-	*a = attrs{}
+	a.hasNum, a.hasText, a.bad = 0, 0, ""
 	for {
 		name, v, ok := p.NextAttr()
 		if !ok {
@@ -65,9 +89,11 @@ func (a *attrs) read(p *stanza.Parser) {
 			if err != nil {
 				a.fail("attribute %s=%.20q is no decimal number below 2^64", name, v)
 			}
-			a.num[n], a.has[n] = u, true
+			a.nums[n] = u
+			a.hasNum |= 1 << n
 		} else if t := textOf(name); t < texts {
-			a.text[t], a.set[t] = v, true
+			a.texts[t] = v
+			a.hasText |= 1 << t
 		}
 	}
 }
@@ -78,19 +104,66 @@ func (a *attrs) fail(format string, args ...any) {
 	}
 }
 
-// need remembers a missing number as what was wrong.
-func (a *attrs) need(n number, name string) uint64 {
-	if !a.has[n] {
-		a.fail("attribute %s is missing", name)
+func (a *attrs) has(n number) bool { return a.hasNum&(1<<n) != 0 }
+
+func (a *attrs) set(t text) bool { return a.hasText&(1<<t) != 0 }
+
+// num is 0 where the number is not there.
+func (a *attrs) num(n number) uint64 {
+	if !a.has(n) {
+		return 0
 	}
-	return a.num[n]
+	return a.nums[n]
 }
 
-func (a *attrs) str(t text) string { return string(a.text[t]) }
+// signed is a number that is kept as an int64; what is too large stays too large
+// for every limit.
+func (a *attrs) signed(n number) int64 { return int64(min(a.num(n), math.MaxInt64)) }
+
+// need remembers a missing number as what was wrong.
+func (a *attrs) need(n number, name string) uint64 {
+	if !a.has(n) {
+		a.fail("attribute %s is missing", name)
+	}
+	return a.num(n)
+}
+
+// raw is the text as it is in the element, nil where it is not there.
+func (a *attrs) raw(t text) []byte {
+	if !a.set(t) {
+		return nil
+	}
+	return a.texts[t]
+}
+
+func (a *attrs) str(t text) string { return string(a.raw(t)) }
+
+// flag is a boolean of XML Schema; absent is false.
+func (a *attrs) flag(t text, name string) bool {
+	switch string(a.raw(t)) {
+	case "1", "true":
+		return true
+	case "0", "false":
+		return false
+	}
+	if a.set(t) {
+		a.fail("attribute %s=%.20q is neither 1 nor 0", name, a.raw(t))
+	}
+	return false
+}
+
+// integer is a decimal number that may be negative.
+func (a *attrs) integer(t text, name string) int64 {
+	v, err := strconv.ParseInt(string(a.raw(t)), 10, 64)
+	if err != nil {
+		a.fail("attribute %s=%.20q is no whole number from -2^63 to 2^63-1", name, a.raw(t))
+	}
+	return v
+}
 
 // code is op.Unknown where the name is missing or of a later version of the
 // protocol: whatever it says, nothing may be concluded from it.
-func (a *attrs) code() op.Code { return codeOf(a.text[tCode]) }
+func (a *attrs) code() op.Code { return codeOf(a.raw(tCode)) }
 
 func numberOf(name []byte) number {
 	switch string(name) {
@@ -110,12 +183,30 @@ func numberOf(name []byte) number {
 		return nVersion
 	case "if-version":
 		return nIfVersion
+	case "if-revision":
+		return nIfRevision
 	case "offset":
 		return nOffset
 	case "limit":
 		return nLimit
 	case "size":
 		return nSize
+	case "ttl":
+		return nTTL
+	case "stale":
+		return nStale
+	case "since":
+		return nSince
+	case "wait":
+		return nWait
+	case "position":
+		return nPosition
+	case "time":
+		return nTime
+	case "expires":
+		return nExpires
+	case "retry-after":
+		return nRetryAfter
 	}
 	return numbers
 }
@@ -132,6 +223,8 @@ func textOf(name []byte) text {
 		return tPrefix
 	case "after":
 		return tAfter
+	case "after-root":
+		return tAfterRoot
 	case "code":
 		return tCode
 	case "leader":
@@ -140,6 +233,32 @@ func textOf(name []byte) text {
 		return tText
 	case "more":
 		return tMore
+	case "delta":
+		return tDelta
+	case "count":
+		return tCount
+	case "values":
+		return tValues
+	case "roots":
+		return tRoots
+	case "desc":
+		return tDesc
+	case "index":
+		return tIndex
+	case "cursor":
+		return tCursor
+	case "kind":
+		return tKind
+	case "superseded":
+		return tSuperseded
+	case "null":
+		return tNull
+	case "bool":
+		return tBool
+	case "number":
+		return tNumber
+	case "string":
+		return tString
 	}
 	return texts
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -74,7 +75,8 @@ func examples(t *testing.T) map[string][]string {
 		p := bytes.Replace(parts[i], []byte("ICAg"), nil, -1) // shown short
 		return withFrom(AppendMessage(nil, node, id, receipt, p), app)
 	}
-	return map[string][]string{
+	shown := storeExamples()
+	maps.Copy(shown, map[string][]string{
 		"health": {"<presence from='" + node + "'><status>leads 55 of 163 partitions held, ring epoch 7, 81 GiB free</status><priority>-1</priority>" + string(AppendHealth(nil, &Health{
 			Member: 2, Store: "5c0d9a40-0000-4000-8000-000000000002", Cluster: "6f1a2b3c-0000-4000-8000-000000000001", Epoch: 7, State: StateOK,
 			Led: 55, Held: 163, DiskUsed: 734003200, DiskFree: 86973087744, Load: 1520, Version: "0.1.0",
@@ -109,7 +111,8 @@ func examples(t *testing.T) map[string][]string {
 		"redirect-answer": {answer(done(8, op.WriteResult{Code: op.Redirect, Leader: "dn3@example.org/store"}), "q8")},
 		"parts":           {part(0, "q9.0", false), part(1, "q9.1", false), part(2, "q9", true)},
 		"raft":            {withFrom(AppendMessage(nil, node, "", false, AppendRaft(nil, 1, "5c0d9a40-0000-4000-8000-000000000001", []byte("a batch"))), "dn1@example.org/store")},
-	}
+	})
+	return shown
 }
 
 var exampleBlock = regexp.MustCompile("(?s)<!-- example: ([a-z-]+) -->\n```xml\n(.*?)```\n")

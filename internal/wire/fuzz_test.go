@@ -27,6 +27,11 @@ func healthy(el []byte, r *Request) bool {
 			return false
 		}
 	}
+	for _, st := range r.Settles {
+		if st.Bad != "" {
+			return false
+		}
+	}
 	for _, rd := range r.Reads {
 		if rd.Bad != "" {
 			return false
@@ -35,9 +40,29 @@ func healthy(el []byte, r *Request) bool {
 	return true
 }
 
+// allKinds is a request with each operation and each attribute.
+func allKinds() *Request {
+	text, low := op.Scalar{Kind: op.String, String: "b"}, op.Scalar{Kind: op.Number, Number: -1.5}
+	return &Request{
+		Epoch: 7, Time: 1790000000000,
+		Writes: []Write{{Tag: 1, Partition: 2, Write: op.Write{Root: "r", Session: 3, Seq: 4, Floor: 1, RootCond: op.Condition{Kind: op.VersionIs, Version: 6}, Mutations: []op.Mutation{
+			{Kind: op.Put, Path: "p", TTL: 60000, Value: []byte("v")}, {Kind: op.Add, Path: "n", Delta: -1}, {Kind: op.Check, Path: "c", Cond: op.Condition{Kind: op.Present}},
+		}}}},
+		Settles: []Settle{{Tag: 2, Partition: 2, Settle: op.Settle{Session: 3, Seq: 4}}},
+		Reads: []Read{
+			{Tag: 3, Read: op.Read{Kind: op.Get, Root: "r", Stale: true, MaxAge: 500}},
+			{Tag: 4, Read: op.Read{Kind: op.Scan, Prefix: "a", AfterRoot: "b", After: "c", RootsOnly: true, Values: true}},
+			{Tag: 5, Read: op.Read{Kind: op.Query, Index: "i", From: &low, To: &text, Desc: true, Cursor: []byte("c"), Limit: 5}},
+			{Tag: 6, Read: op.Read{Kind: op.Changes, Since: 9, Prefix: "p", Wait: 1000}},
+			{Tag: 7, Read: op.Read{Kind: op.Changes, Root: "r", ByRevision: true, SinceRevision: 9}},
+		},
+	}
+}
+
 func FuzzParseRequest(f *testing.F) {
 	f.Add(AppendRequest(nil, manyWrites(2)))
 	f.Add(AppendRequest(nil, &Request{Epoch: 1, Opens: []Open{{Tag: 1, Partition: 2}}, Reads: []Read{{Tag: 3, Read: op.Read{Kind: op.List, Root: "r", After: "&"}}}}))
+	f.Add(AppendRequest(nil, allKinds()))
 	f.Fuzz(func(t *testing.T, el []byte) {
 		r, err := ParseRequest(el)
 		if err != nil || !healthy(el, r) {
@@ -53,6 +78,10 @@ func FuzzParseRequest(f *testing.F) {
 func FuzzParseResponse(f *testing.F) {
 	f.Add(AppendResponse(nil, manyReplies(2)))
 	f.Add(AppendResponse(nil, &Response{Reads: []ReadReply{{Tag: 1, ReadResult: op.ReadResult{Code: op.OK, More: true, Objects: []op.Object{{Path: "p", Size: 1, Value: []byte("v"), Refs: []op.Ref{{Root: "r"}}}}}}}}))
+	f.Add(AppendResponse(nil, &Response{Time: 5, Writes: []WriteReply{{Tag: 1, WriteResult: op.WriteResult{Code: op.NotApplied, RetryAfter: 3, Items: []op.Item{{Code: op.OK, Count: -1}}}}}, Reads: []ReadReply{{Tag: 2, ReadResult: op.ReadResult{
+		Code: op.OK, Position: 7, Time: 5, Events: []op.Event{{Kind: op.Left, Root: "r", Path: "p", Position: 7, Revision: 2, Superseded: true}},
+		Objects: []op.Object{{Root: "r", Path: "p", Version: 1, Expires: 9, Key: op.Scalar{Kind: op.Number, Number: 1.5}, Cursor: []byte("c")}},
+	}}}}))
 	f.Fuzz(func(t *testing.T, el []byte) {
 		r, err := ParseResponse(el)
 		if err != nil || !healthy(el, &Request{}) {

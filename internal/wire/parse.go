@@ -84,6 +84,7 @@ func ParseRequest(el []byte) (*Request, error) {
 	}
 	var f fields
 	q := &Request{Epoch: f.num(&r.p, "epoch", false)}
+	q.Time = int64(min(f.num(&r.p, "time", false), math.MaxInt64))
 	if f.bad != "" {
 		return nil, badPayload("%s", f.bad)
 	}
@@ -109,20 +110,20 @@ func (r *reader) operation(q *Request) {
 			Root: a.str(tRoot), Session: op.Session(a.need(nSession, "session")),
 			Seq: a.need(nSeq, "seq"), Floor: a.need(nFloor, "floor"),
 		}}
+		if a.has(nIfRevision) {
+			w.RootCond = op.Condition{Kind: op.VersionIs, Version: a.num(nIfRevision)}
+		}
 		w.Bad = a.bad
 		r.mutations(&w)
 		q.Writes = append(q.Writes, w)
-	case "get":
-		q.Reads = append(q.Reads, Read{Tag: tag, Partition: part, Bad: a.bad, Read: op.Read{
-			Kind: op.Get, Root: a.str(tRoot), Path: a.str(tPath), Offset: a.num[nOffset], Version: a.num[nVersion],
-		}})
+	case "settle":
+		s := op.Settle{Session: op.Session(a.need(nSession, "session")), Seq: a.need(nSeq, "seq")}
+		q.Settles = append(q.Settles, Settle{Tag: tag, Partition: part, Settle: s, Bad: a.bad})
 		r.p.Skip()
-	case "list":
-		q.Reads = append(q.Reads, Read{Tag: tag, Partition: part, Bad: a.bad, Read: op.Read{
-			Kind: op.List, Root: a.str(tRoot), Prefix: a.str(tPrefix), After: a.str(tAfter), FromStart: !a.set[tAfter],
-			Limit: int(min(a.num[nLimit], op.MaxListPage)),
-		}})
-		r.p.Skip()
+	case "get", "list", "scan", "query", "changes":
+		rd := Read{Tag: tag, Partition: part}
+		r.question(&rd)
+		q.Reads = append(q.Reads, rd)
 	default:
 		// An unknown operation is answered like a write, by its tag.
 		a.fail("unknown operation <%.40s/>; this node speaks %s", r.p.Name(), NS)
@@ -150,40 +151,60 @@ func (r *reader) mutations(w *Write) {
 
 func (r *reader) mutation() op.Mutation {
 	a := &r.a
-	m := op.Mutation{Path: a.str(tPath)}
+	m := op.Mutation{Path: a.str(tPath), TTL: a.signed(nTTL)}
 	switch string(r.p.Name()) {
 	case "put":
 		m.Kind = op.Put
 	case "delete":
 		m.Kind = op.Delete
+	case "add":
+		m.Kind, m.Delta = op.Add, a.integer(tDelta, "delta")
+	case "check":
+		m.Kind = op.Check
 	default:
 		a.fail("unknown mutation <%.40s/>; this node speaks %s", r.p.Name(), NS)
 	}
-	switch {
-	case a.has[nIfVersion] && a.set[tIf]:
-		a.fail("mutation with both if and if-version; it can have one")
-	case a.has[nIfVersion]:
-		m.Cond = op.Condition{Kind: op.VersionIs, Version: a.num[nIfVersion]}
-	case !a.set[tIf]:
-	case string(a.text[tIf]) == "absent":
-		m.Cond.Kind = op.Absent
-	case string(a.text[tIf]) == "present":
-		m.Cond.Kind = op.Present
-	default:
-		a.fail("unknown condition if=%.40q; there are absent and present", a.text[tIf])
+	if a.has(nTTL) && m.TTL == 0 {
+		a.fail("ttl='0'; leave it out for an object that lives for ever")
 	}
+	m.Cond = a.condition()
 	bad := a.bad // the children's attributes go to the same place
-	var err error
-	if m.Value, m.Refs, err = r.content(true); err != nil && bad == "" {
+	c, err := r.content(true)
+	if err != nil && bad == "" {
 		bad = err.Error()
 	}
-	a.bad = bad
+	m.Value, m.Refs, a.bad = c.value, c.refs, bad
 	return m
 }
 
-// content reads <v/> and <ref/> up to the end of the element that just started. A
-// strict reader refuses what it does not know, others pass over it.
-func (r *reader) content(strict bool) (value []byte, refs []op.Ref, err error) {
+// condition reads if and if-version.
+func (a *attrs) condition() (c op.Condition) {
+	switch {
+	case a.has(nIfVersion) && a.set(tIf):
+		a.fail("mutation with both if and if-version; it can have one")
+	case a.has(nIfVersion):
+		c = op.Condition{Kind: op.VersionIs, Version: a.num(nIfVersion)}
+	case !a.set(tIf):
+	case string(a.raw(tIf)) == "absent":
+		c.Kind = op.Absent
+	case string(a.raw(tIf)) == "present":
+		c.Kind = op.Present
+	default:
+		a.fail("unknown condition if=%.40q; there are absent and present", a.raw(tIf))
+	}
+	return c
+}
+
+// content is what an object, a mutation or an event has inside.
+type content struct {
+	value []byte
+	refs  []op.Ref
+	key   op.Scalar // of an object in an answer
+}
+
+// content reads <v/>, <ref/> and <key/> up to the end of the element that just
+// started. A strict reader refuses what it does not know, others pass over it.
+func (r *reader) content(strict bool) (c content, err error) {
 	note := func(format string, a ...any) {
 		if err == nil {
 			err = fmt.Errorf(format, a...)
@@ -191,8 +212,8 @@ func (r *reader) content(strict bool) (value []byte, refs []op.Ref, err error) {
 	}
 	have := false
 	for depth := r.p.Depth(); r.child(depth); {
-		switch string(r.p.Name()) {
-		case "v":
+		switch name := string(r.p.Name()); {
+		case name == "v":
 			v, e := r.value()
 			if e != nil {
 				note("value is not base64: %w", e)
@@ -200,18 +221,24 @@ func (r *reader) content(strict bool) (value []byte, refs []op.Ref, err error) {
 			if have {
 				note("object with two values")
 			}
-			value, have = v, true
-		case "ref":
-			if len(refs) <= op.MaxRefs {
-				refs = append(refs, op.Ref{Root: r.a.str(tRoot), Path: r.a.str(tPath)})
+			c.value, have = v, true
+		case name == "ref":
+			if len(c.refs) <= op.MaxRefs {
+				c.refs = append(c.refs, op.Ref{Root: r.a.str(tRoot), Path: r.a.str(tPath)})
 			}
 			r.p.Skip()
+		case strict:
+			note("unknown element <%.40s/> in a mutation", name)
+			r.p.Skip()
 		default:
-			if strict {
-				note("unknown element <%.40s/> in a mutation", r.p.Name())
+			if name == "key" {
+				c.key = r.a.scalar()
+				if r.a.bad != "" {
+					note("key: %s", r.a.bad)
+				}
 			}
 			r.p.Skip()
 		}
 	}
-	return value, refs, err
+	return c, err
 }

@@ -27,9 +27,30 @@ func TestOneMalformedOperationLeavesItsNeighbours(t *testing.T) {
 		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p' if-version='new'/></write>":               "if-version=",
 		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><delete path='p' if='present' if-version='3'/></write>": "both if and if-version",
 		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p'/><put path='q' if='new'/></write>":        "unknown condition",
-		"<open tag='1' partition='x'/>":                      "partition=",
-		"<get tag='1' partition='1' root='r' offset='x'/>":   "offset=",
-		"<list tag='1' partition='1' root='r' limit='all'/>": "limit=",
+		"<open tag='1' partition='x'/>":                                                                                  "partition=",
+		"<get tag='1' partition='1' root='r' offset='x'/>":                                                               "offset=",
+		"<list tag='1' partition='1' root='r' limit='all'/>":                                                             "limit=",
+		"<list tag='1' partition='1' root='r' values='x'/>":                                                              "values=",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r' if-revision='x'><delete path='p'/></write>": "if-revision=",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><add path='p'/></write>":                    "delta=",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><add path='p' delta='1.5'/></write>":        "delta=",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p' ttl='-1'/></write>":           "ttl=",
+		"<write tag='1' partition='2' session='3' seq='4' floor='1' root='r'><put path='p' ttl='0'/></write>":            "lives for ever",
+		"<settle tag='1' partition='2' session='3'/>":                                                                    "seq is missing",
+		"<get tag='1' partition='1' root='r' stale='no'/>":                                                               "stale=",
+		"<scan tag='1' partition='1' after='x'/>":                                                                        "after-root",
+		"<query tag='1' partition='1' index='i' cursor='?'/>":                                                            "cursor",
+		"<query tag='1' partition='1' index='i'><from number='1' string='x'/></query>":                                   "2 of the attributes",
+		"<query tag='1' partition='1' index='i'><from/></query>":                                                         "0 of the attributes",
+		"<query tag='1' partition='1' index='i'><to number='0x10'/></query>":                                             "no number",
+		"<query tag='1' partition='1' index='i'><to number='1e999'/></query>":                                            "no number",
+		"<query tag='1' partition='1' index='i'><to bool='maybe'/></query>":                                              "bool=",
+		"<query tag='1' partition='1' index='i'><to null='1'/><to null='1'/></query>":                                    "two bounds",
+		"<query tag='1' partition='1' index='i'><over null='1'/></query>":                                                "unknown element",
+		"<scan tag='1' partition='1'><from null='1'/></scan>":                                                            "unknown element",
+		"<changes tag='1' partition='1'/>":                                                                               "since or revision",
+		"<changes tag='1' partition='1' since='1' revision='1' root='r'/>":                                               "since or revision",
+		"<changes tag='1' partition='1' since='1' wait='-5'/>":                                                           "wait=",
 	} {
 		r, err := ParseRequest([]byte("<ops xmlns='" + NS + "'>" + good + in + "<note xmlns='urn:other' tag='5'/>" + good + "</ops>"))
 		if err != nil {
@@ -51,7 +72,10 @@ func TestOneMalformedOperationLeavesItsNeighbours(t *testing.T) {
 			}
 			bad += w.Bad
 		}
-		if !strings.Contains(bad, want) || healthy != 2 || len(r.Opens)+len(r.Reads)+len(r.Writes) != 3 {
+		for _, st := range r.Settles {
+			bad += st.Bad
+		}
+		if !strings.Contains(bad, want) || healthy != 2 || len(r.Opens)+len(r.Reads)+len(r.Writes)+len(r.Settles) != 3 {
 			t.Errorf("%s: %q, want %q; %d neighbours of %+v", in, bad, want, healthy, r)
 		}
 	}
@@ -66,6 +90,7 @@ func TestForeignElementsAreNoOperations(t *testing.T) {
 	for _, in := range []string{
 		"<results/>", "<ops xmlns='" + NS + "'/>", "<results xmlns='" + NS + "'><done code='ok'/></results>", "<results xmlns='" + NS + "'><read tag='1'><object path='p' size='1'/></read></results>",
 		"<results xmlns='" + NS + "'><read tag='1'><object version='1' size='1'><v>?</v></object></read></results>", "<results xmlns='" + NS + "'><done tag='1' code='ok'><item version='x'/></done></results>",
+		"<results xmlns='" + NS + "'><read tag='1'><event kind='written' revision='1'/></read></results>", "<results xmlns='" + NS + "'><read tag='1'><object version='1' size='1'><key/></object></read></results>",
 	} {
 		if r, err := ParseResponse([]byte(in)); !errors.Is(err, ErrPayload) {
 			t.Errorf("response %q: %+v %v", in, r, err)
@@ -85,11 +110,11 @@ func TestForeignElementsAreNoOperations(t *testing.T) {
 
 // TestResponseOfALaterVersion: what a client does not know must not look like success.
 func TestResponseOfALaterVersion(t *testing.T) {
-	r, err := ParseResponse([]byte("<results xmlns='" + NS + "' epoch='3' more='x'><done tag='1' code='throttled' new='1'><hint/></done><read tag='2' code='later'/><watch tag='3'/></results>"))
-	if err != nil || len(r.Writes) != 1 || r.Writes[0].Code != op.Unknown || len(r.Reads) != 1 || r.Reads[0].Code != op.Unknown {
+	r, err := ParseResponse([]byte("<results xmlns='" + NS + "' epoch='3' more='x'><done tag='1' code='throttled' new='1'><hint/></done><read tag='2' code='later'/><watch tag='3'/><read tag='4' code='ok'><event kind='moved' position='1' revision='1'/></read></results>"))
+	if err != nil || len(r.Writes) != 1 || r.Writes[0].Code != op.Unknown || len(r.Reads) != 2 || r.Reads[0].Code != op.Unknown || r.Reads[1].Events[0].Kind != 0 {
 		t.Fatalf("%+v %v", r, err)
 	}
-	for c := range op.Denied + 3 {
+	for c := range op.Overloaded + 3 {
 		if got := codeOf([]byte(codeName(c))); got != c && got != op.Unknown {
 			t.Errorf("code %d came back as %d", c, got)
 		}

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"math"
+
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
@@ -15,6 +17,7 @@ func ParseResponse(el []byte) (*Response, error) {
 	}
 	var f fields
 	out := &Response{Epoch: f.num(&r.p, "epoch", false)}
+	out.Time = int64(min(f.num(&r.p, "time", false), math.MaxInt64))
 	if f.bad != "" {
 		return nil, badPayload("%s", f.bad)
 	}
@@ -38,15 +41,19 @@ func ParseResponse(el []byte) (*Response, error) {
 func (r *reader) done(out *Response) error {
 	a := &r.a
 	w := WriteReply{Tag: a.need(nTag, "tag"), WriteResult: op.WriteResult{
-		Code: a.code(), Revision: a.num[nRevision], Session: op.Session(a.num[nSession]),
-		Leader: a.str(tLeader), Text: a.str(tText),
+		Code: a.code(), Revision: a.num(nRevision), Session: op.Session(a.num(nSession)),
+		RetryAfter: a.signed(nRetryAfter), Leader: a.str(tLeader), Text: a.str(tText),
 	}}
 	bad := a.bad
 	for depth := r.p.Depth(); r.child(depth); r.p.Skip() {
 		if string(r.p.Name()) != "item" {
 			continue
 		}
-		w.Items = append(w.Items, op.Item{Code: a.code(), Version: a.num[nVersion]})
+		it := op.Item{Code: a.code(), Version: a.num(nVersion)}
+		if a.set(tCount) {
+			it.Count = a.integer(tCount, "count")
+		}
+		w.Items = append(w.Items, it)
 		if bad == "" {
 			bad = a.bad
 		}
@@ -61,27 +68,62 @@ func (r *reader) done(out *Response) error {
 func (r *reader) read(out *Response) error {
 	a := &r.a
 	rd := ReadReply{Tag: a.need(nTag, "tag"), ReadResult: op.ReadResult{
-		Code: a.code(), Revision: a.num[nRevision], More: a.set[tMore] && string(a.text[tMore]) == "1",
-		Leader: a.str(tLeader), Text: a.str(tText),
+		Code: a.code(), Revision: a.num(nRevision), Position: a.num(nPosition), Time: a.signed(nTime),
+		More: string(a.raw(tMore)) == "1", RetryAfter: a.signed(nRetryAfter), Leader: a.str(tLeader), Text: a.str(tText),
 	}}
 	if a.bad != "" {
 		return badPayload("result of a read: %s", a.bad)
 	}
 	for depth := r.p.Depth(); r.child(depth); {
-		if string(r.p.Name()) != "object" {
-			r.p.Skip()
-			continue
-		}
-		o := op.Object{Path: a.str(tPath), Version: a.need(nVersion, "version"), Size: a.need(nSize, "size")}
-		if a.bad != "" {
-			return badPayload("object %.60q: %s", o.Path, a.bad)
-		}
 		var err error
-		if o.Value, o.Refs, err = r.content(false); err != nil {
-			return badPayload("object %.60q: %v", o.Path, err)
+		switch string(r.p.Name()) {
+		case "object":
+			err = r.object(&rd)
+		case "event":
+			err = r.event(&rd)
+		default:
+			r.p.Skip()
 		}
-		rd.Objects = append(rd.Objects, o)
+		if err != nil {
+			return err
+		}
 	}
 	out.Reads = append(out.Reads, rd)
+	return nil
+}
+
+func (r *reader) object(rd *ReadReply) error {
+	a := &r.a
+	o := op.Object{
+		Root: a.str(tRoot), Path: a.str(tPath), Version: a.need(nVersion, "version"), Size: a.need(nSize, "size"),
+		Expires: a.signed(nExpires), Cursor: a.cursor(),
+	}
+	if a.bad != "" {
+		return badPayload("object %.60q: %s", o.Path, a.bad)
+	}
+	c, err := r.content(false)
+	if err != nil {
+		return badPayload("object %.60q: %v", o.Path, err)
+	}
+	o.Value, o.Refs, o.Key = c.value, c.refs, c.key
+	rd.Objects = append(rd.Objects, o)
+	return nil
+}
+
+func (r *reader) event(rd *ReadReply) error {
+	a := &r.a
+	e := op.Event{
+		Kind: eventKindOf(a.raw(tKind)), Root: a.str(tRoot), Path: a.str(tPath), Position: a.need(nPosition, "position"),
+		Revision: a.need(nRevision, "revision"), Superseded: string(a.raw(tSuperseded)) == "1", Size: a.num(nSize),
+	}
+	if a.bad != "" {
+		return badPayload("event of %.60q: %s", e.Path, a.bad)
+	}
+	c, err := r.content(false)
+	if err != nil {
+		return badPayload("event of %.60q: %v", e.Path, err)
+	}
+	e.Value = c.value
+	rd.Events = append(rd.Events, e)
 	return nil
 }

@@ -12,38 +12,97 @@ import (
 const (
 	writeMarkup    = 192
 	readMarkup     = 144
+	pageMarkup     = 224 // of the reads of pages and changes
 	mutationMarkup = 72
 	objectMarkup   = 96
+	eventMarkup    = 160
 	refMarkup      = 24
+	scalarMarkup   = 20 // without a string or a number
+	numberMarkup   = 34 // an attribute that is rarely there
 )
 
 const (
 	// OpenSize is at least the bytes that an Open takes in a request.
 	OpenSize = 64
-	// ReplyMarkup is at least the bytes that a ReadReply without objects, text
-	// and leader takes in a response.
-	ReplyMarkup = 128
+	// SettleSize is at least the bytes that a Settle takes in a request.
+	SettleSize = 128
 )
+
+// ReplySize is at least the bytes that a ReadReply takes in a response, but for its
+// objects, its events, and the escaped text and leader.
+func ReplySize(r *op.ReadResult) int {
+	n := 128
+	for _, there := range [...]bool{r.Position != 0, r.Time != 0, r.RetryAfter != 0} {
+		if there {
+			n += numberMarkup
+		}
+	}
+	return n
+}
 
 // WriteSize is at least the bytes that a write takes in a request.
 func WriteSize(w *op.Write) int {
 	n := writeMarkup + stanza.EscapedLen(w.Root)
+	if w.RootCond.Kind != op.Always {
+		n += numberMarkup
+	}
 	for i := range w.Mutations {
 		m := &w.Mutations[i]
 		n += mutationMarkup + stanza.EscapedLen(m.Path) + ValueSize(len(m.Value)) + refsSize(m.Refs)
+		if m.TTL != 0 {
+			n += numberMarkup
+		}
+		if m.Kind == op.Add {
+			n += numberMarkup
+		}
 	}
 	return n
 }
 
 // ReadSize is at least the bytes that a read takes in a request.
 func ReadSize(r *op.Read) int {
-	return readMarkup + stanza.EscapedLen(r.Root) + stanza.EscapedLen(r.Path) + stanza.EscapedLen(r.Prefix) + stanza.EscapedLen(r.After)
+	n := readMarkup + stanza.EscapedLen(r.Root) + stanza.EscapedLen(r.Path) + stanza.EscapedLen(r.Prefix) + stanza.EscapedLen(r.After)
+	if r.Stale {
+		n += numberMarkup
+	}
+	if r.Kind == op.Get {
+		return n
+	}
+	n += pageMarkup - readMarkup
+	n += stanza.EscapedLen(r.AfterRoot) + stanza.EscapedLen(r.Index) + ValueSize(len(r.Cursor))
+	return n + scalarSize(r.From) + scalarSize(r.To)
 }
 
 // ObjectSize is at least the bytes that an object takes in a response, but for
 // its value: see ValueSize.
 func ObjectSize(o *op.Object) int {
-	return objectMarkup + stanza.EscapedLen(o.Path) + refsSize(o.Refs)
+	n := objectMarkup + stanza.EscapedLen(o.Path) + refsSize(o.Refs)
+	if o.Root != "" {
+		n += len(" root=''") + stanza.EscapedLen(o.Root)
+	}
+	if o.Expires != 0 {
+		n += numberMarkup
+	}
+	if o.Key.Kind != 0 {
+		n += scalarSize(&o.Key)
+	}
+	if len(o.Cursor) > 0 {
+		n += len(" cursor=''") + ValueSize(len(o.Cursor))
+	}
+	return n
+}
+
+// EventSize is at least the bytes that an event takes in a response, but for its
+// value.
+func EventSize(e *op.Event) int {
+	return eventMarkup + stanza.EscapedLen(e.Root) + stanza.EscapedLen(e.Path)
+}
+
+func scalarSize(s *op.Scalar) int {
+	if s == nil {
+		return 0
+	}
+	return scalarMarkup + maxNumber + stanza.EscapedLen(s.String)
 }
 
 // ValueSize is how many bytes a value of n bytes takes.

@@ -10,8 +10,8 @@ import (
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
-// bound tests that something takes no more bytes than was said.
-func bound(t rapid.TB, what string, got, said int) {
+// within tests that something takes no more bytes than was said.
+func within(t rapid.TB, what string, got, said int) {
 	t.Helper()
 	if got > said {
 		t.Fatalf("%s takes %d bytes, %d were said", what, got, said)
@@ -39,28 +39,58 @@ func TestSizesAreUpperBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := number.Draw(t, "number")
 		p := uint32(n)
-		bound(t, "open", requestSize(Request{Opens: []Open{{Tag: n, Partition: p}}}), OpenSize)
+		within(t, "open", requestSize(Request{Opens: []Open{{Tag: n, Partition: p}}}), OpenSize)
 
-		w := op.Write{Root: anyKey(t, "root"), Session: op.Session(n), Seq: n, Floor: n}
+		w := op.Write{Root: anyKey(t, "root"), Session: op.Session(n), Seq: n, Floor: n, RootCond: op.Condition{Kind: op.VersionIs, Version: n}}
 		for range rapid.IntRange(0, 3).Draw(t, "mutations") {
 			m := mutation(t)
 			m.Path = anyKey(t, "path")
+			if m.TTL > 0 {
+				m.TTL = math.MaxInt64
+			}
+			if m.Delta != 0 {
+				m.Delta = math.MinInt64
+			}
 			w.Mutations = append(w.Mutations, m)
 		}
-		bound(t, "write", requestSize(Request{Writes: []Write{{Tag: n, Partition: p, Write: w}}}), WriteSize(&w))
+		within(t, "write", requestSize(Request{Writes: []Write{{Tag: n, Partition: p, Write: w}}}), WriteSize(&w))
+
+		s := Settle{Tag: n, Partition: p, Settle: op.Settle{Session: op.Session(n), Seq: n}}
+		within(t, "settle", requestSize(Request{Settles: []Settle{s}}), SettleSize)
 
 		r := op.Read{
-			Kind: rapid.SampledFrom([]op.ReadKind{op.Get, op.List}).Draw(t, "kind"), Root: anyKey(t, "root"), Path: anyKey(t, "path"),
-			Offset: n, Version: n, Prefix: anyKey(t, "prefix"), After: anyKey(t, "after"), Limit: math.MaxInt,
+			Kind: op.ReadKind(rapid.IntRange(int(op.Get), int(op.Changes)).Draw(t, "kind")), Root: anyKey(t, "root"), Path: anyKey(t, "path"),
+			Offset: n, Version: n, Prefix: anyKey(t, "prefix"), AfterRoot: anyKey(t, "afterroot"), After: anyKey(t, "after"), Limit: math.MaxInt,
+			Stale: true, MaxAge: math.MaxInt64, Values: true, RootsOnly: true, Index: anyKey(t, "index"), From: anyBound(t), To: anyBound(t),
+			Desc: true, Cursor: value(t), Since: n, SinceRevision: n, ByRevision: rapid.Bool().Draw(t, "by"), Wait: math.MaxInt64,
 		}
-		bound(t, "read", requestSize(Request{Reads: []Read{{Tag: n, Partition: p, Read: r}}}), ReadSize(&r))
+		within(t, "read", requestSize(Request{Reads: []Read{{Tag: n, Partition: p, Read: r}}}), ReadSize(&r))
 
-		reply := ReadReply{Tag: n, ReadResult: op.ReadResult{Code: op.SessionExpired, Revision: n, More: true}}
-		bound(t, "reply", responseSize(Response{Reads: []ReadReply{reply}}), ReplyMarkup)
-		o := op.Object{Path: anyKey(t, "path"), Version: n, Size: n, Value: value(t), Refs: refs(t)}
+		reply := ReadReply{Tag: n, ReadResult: op.ReadResult{Code: op.SessionExpired, Revision: n, More: true, Position: n, Time: int64(n >> 1), RetryAfter: int64(n >> 1)}}
+		said := ReplySize(&reply.ReadResult)
+		within(t, "reply", responseSize(Response{Reads: []ReadReply{reply}}), said)
+		o := op.Object{Root: anyKey(t, "root"), Path: anyKey(t, "path"), Version: n, Size: n, Expires: int64(n >> 1), Value: value(t), Refs: refs(t), Cursor: value(t)}
+		if k := anyBound(t); k != nil {
+			o.Key = *k
+		}
 		reply.Objects = []op.Object{o}
-		bound(t, "object", responseSize(Response{Reads: []ReadReply{reply}}), ReplyMarkup+ObjectSize(&o)+ValueSize(len(o.Value)))
+		within(t, "object", responseSize(Response{Reads: []ReadReply{reply}}), said+ObjectSize(&o)+ValueSize(len(o.Value)))
+		e := op.Event{Kind: op.Written, Root: anyKey(t, "root"), Path: anyKey(t, "path"), Position: n, Revision: n, Superseded: true, Size: n, Value: value(t)}
+		reply.Objects, reply.Events = nil, []op.Event{e}
+		within(t, "event", responseSize(Response{Reads: []ReadReply{reply}}), said+EventSize(&e)+ValueSize(len(e.Value)))
 	})
+}
+
+// anyBound draws also the longest numbers and what XML cannot carry.
+func anyBound(t *rapid.T) *op.Scalar {
+	s := bound(t)
+	if s != nil && s.Kind == op.Number && rapid.Bool().Draw(t, "long") {
+		s.Number = -2.2250738585072014e-308
+	}
+	if s != nil && s.Kind == op.String {
+		s.String = anyKey(t, "string")
+	}
+	return s
 }
 
 // TestSizesOfTheLongest: the figures for markup hold where there is nothing else,
@@ -74,7 +104,7 @@ func TestSizesOfTheLongest(t *testing.T) {
 		{Session: most, Seq: most, Floor: most, Root: quotes, Mutations: []op.Mutation{m, m, m, m, m, m, m, m}},
 	} {
 		got, said := requestSize(Request{Writes: []Write{{Tag: most, Partition: math.MaxUint32, Write: w}}}), WriteSize(&w)
-		bound(t, "write", got, said)
+		within(t, "write", got, said)
 		if said > got+got/4 {
 			t.Errorf("a write takes %d bytes at most, and %d were said: bundles would be too small", got, said)
 		}

@@ -42,37 +42,100 @@ func refs(t *rapid.T) (out []op.Ref) {
 func u(t *rapid.T, label string) uint64 { return rapid.Uint64().Draw(t, label) }
 
 func mutation(t *rapid.T) op.Mutation {
-	m := op.Mutation{Kind: op.MutKind(rapid.IntRange(1, 2).Draw(t, "kind")), Path: key(t, "path")}
+	m := op.Mutation{Kind: op.MutKind(rapid.IntRange(int(op.Put), int(op.Check)).Draw(t, "kind")), Path: key(t, "path")}
 	m.Cond.Kind = op.CondKind(rapid.IntRange(0, 3).Draw(t, "cond"))
 	if m.Cond.Kind == op.VersionIs {
 		m.Cond.Version = u(t, "version")
 	}
+	if m.Kind == op.Add {
+		m.Delta = rapid.Int64().Draw(t, "delta")
+	}
+	m.TTL = natural(t, "ttl")
 	m.Value, m.Refs = value(t), refs(t)
 	return m
 }
 
+// natural draws a number that is not negative, rarely a small one.
+func natural(t *rapid.T, label string) int64 { return rapid.Int64Min(0).Draw(t, label) }
+
+func scalar(t *rapid.T) op.Scalar {
+	s := op.Scalar{Kind: op.ScalarKind(rapid.IntRange(int(op.Null), int(op.String)).Draw(t, "scalar"))}
+	switch s.Kind {
+	case op.Bool:
+		s.Bool = rapid.Bool().Draw(t, "bool")
+	case op.Number:
+		s.Number = rapid.Float64().Draw(t, "number")
+	case op.String:
+		s.String = key(t, "string")
+	}
+	return s
+}
+
+func bound(t *rapid.T) *op.Scalar {
+	if rapid.Bool().Draw(t, "none") {
+		return nil
+	}
+	s := scalar(t)
+	return &s
+}
+
+func read(t *rapid.T) op.Read {
+	flag := func(label string) bool { return rapid.Bool().Draw(t, label) }
+	q := op.Read{Kind: op.ReadKind(rapid.IntRange(int(op.Get), int(op.Changes)).Draw(t, "kind"))}
+	if q.Stale = flag("stale"); q.Stale {
+		q.MaxAge = natural(t, "age")
+	}
+	if q.Kind == op.Get {
+		q.Root, q.Path, q.Offset, q.Version = key(t, "root"), key(t, "path"), u(t, "o"), u(t, "v")
+		return q
+	}
+	q.Limit, q.Values = rapid.IntRange(0, op.MaxListPage).Draw(t, "limit"), flag("values")
+	switch q.Kind {
+	case op.List:
+		q.Root, q.Prefix = key(t, "root"), key(t, "prefix")
+		if q.FromStart = flag("start"); !q.FromStart {
+			q.After = key(t, "after")
+		}
+	case op.Scan:
+		q.Prefix, q.RootsOnly = key(t, "prefix"), flag("roots")
+		if q.FromStart = flag("start"); !q.FromStart {
+			q.AfterRoot, q.After = key(t, "root"), key(t, "after")
+		}
+	case op.Query:
+		q.Index, q.Desc, q.Cursor, q.From, q.To = key(t, "index"), flag("desc"), value(t), bound(t), bound(t)
+	case op.Changes:
+		q.Root, q.Prefix, q.Index, q.Wait = key(t, "root"), key(t, "prefix"), key(t, "index"), natural(t, "wait")
+		if q.ByRevision = flag("revision"); q.ByRevision {
+			q.SinceRevision = u(t, "revision")
+		} else {
+			q.Since = u(t, "since")
+		}
+	}
+	return q
+}
+
 func TestRequestRoundTrip(t *testing.T) {
+	partition := func(t *rapid.T) uint32 { return rapid.Uint32().Draw(t, "p") }
 	rapid.Check(t, func(t *rapid.T) {
-		r := &Request{Epoch: u(t, "epoch")}
+		r := &Request{Epoch: u(t, "epoch"), Time: natural(t, "time")}
 		for range rapid.IntRange(0, 2).Draw(t, "opens") {
-			r.Opens = append(r.Opens, Open{Tag: u(t, "tag"), Partition: rapid.Uint32().Draw(t, "p")})
+			r.Opens = append(r.Opens, Open{Tag: u(t, "tag"), Partition: partition(t)})
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "writes") {
-			w := Write{Tag: u(t, "tag"), Partition: rapid.Uint32().Draw(t, "p"), Write: op.Write{Root: key(t, "root"), Session: op.Session(u(t, "s")), Seq: u(t, "q"), Floor: u(t, "f")}}
+			w := Write{Tag: u(t, "tag"), Partition: partition(t), Write: op.Write{Root: key(t, "root"), Session: op.Session(u(t, "s")), Seq: u(t, "q"), Floor: u(t, "f")}}
+			if rapid.Bool().Draw(t, "if") {
+				w.RootCond = op.Condition{Kind: op.VersionIs, Version: u(t, "if-revision")}
+			}
 			for range rapid.IntRange(1, 3).Draw(t, "mutations") {
 				w.Mutations = append(w.Mutations, mutation(t))
 			}
 			r.Writes = append(r.Writes, w)
 		}
+		for range rapid.IntRange(0, 2).Draw(t, "settles") {
+			r.Settles = append(r.Settles, Settle{Tag: u(t, "tag"), Partition: partition(t), Settle: op.Settle{Session: op.Session(u(t, "s")), Seq: u(t, "q")}})
+		}
 		for range rapid.IntRange(0, 2).Draw(t, "reads") {
-			rd := Read{Tag: u(t, "tag"), Partition: rapid.Uint32().Draw(t, "p"), Read: op.Read{Kind: op.Get, Root: key(t, "root"), Path: key(t, "path"), Offset: u(t, "o"), Version: u(t, "v")}}
-			if rapid.Bool().Draw(t, "list") {
-				rd.Read = op.Read{Kind: op.List, Root: key(t, "root"), Prefix: key(t, "prefix"), Limit: rapid.IntRange(0, op.MaxListPage).Draw(t, "limit")}
-				if rd.FromStart = rapid.Bool().Draw(t, "start"); !rd.FromStart {
-					rd.After = key(t, "after")
-				}
-			}
-			r.Reads = append(r.Reads, rd)
+			r.Reads = append(r.Reads, Read{Tag: u(t, "tag"), Partition: partition(t), Read: read(t)})
 		}
 		el := AppendRequest(nil, r)
 		accepted(t, el)
@@ -83,21 +146,46 @@ func TestRequestRoundTrip(t *testing.T) {
 	})
 }
 
+func object(t *rapid.T) op.Object {
+	o := op.Object{Root: key(t, "root"), Path: key(t, "path"), Version: u(t, "v"), Size: u(t, "size"), Expires: natural(t, "expires"), Value: value(t), Refs: refs(t)}
+	if rapid.Bool().Draw(t, "found") {
+		o.Key, o.Cursor = scalar(t), value(t)
+	}
+	return o
+}
+
+func event(t *rapid.T) op.Event {
+	return op.Event{
+		Kind: op.EventKind(rapid.IntRange(int(op.Written), int(op.Left)).Draw(t, "kind")), Root: key(t, "root"), Path: key(t, "path"),
+		Position: u(t, "position"), Revision: u(t, "r"), Superseded: rapid.Bool().Draw(t, "superseded"), Size: u(t, "size"), Value: value(t),
+	}
+}
+
 func TestResponseRoundTrip(t *testing.T) {
-	code := func(t *rapid.T) op.Code { return op.Code(rapid.IntRange(int(op.OK), int(op.Denied)).Draw(t, "code")) }
+	code := func(t *rapid.T) op.Code {
+		return op.Code(rapid.IntRange(int(op.OK), int(op.Overloaded)).Draw(t, "code"))
+	}
 	rapid.Check(t, func(t *rapid.T) {
-		r := &Response{Epoch: u(t, "epoch")}
+		r := &Response{Epoch: u(t, "epoch"), Time: natural(t, "time")}
 		for range rapid.IntRange(0, 3).Draw(t, "writes") {
-			w := WriteReply{Tag: u(t, "tag"), WriteResult: op.WriteResult{Code: code(t), Revision: u(t, "r"), Session: op.Session(u(t, "s")), Leader: key(t, "leader"), Text: key(t, "text")}}
+			w := WriteReply{Tag: u(t, "tag"), WriteResult: op.WriteResult{
+				Code: code(t), Revision: u(t, "r"), Session: op.Session(u(t, "s")), RetryAfter: natural(t, "after"), Leader: key(t, "leader"), Text: key(t, "text"),
+			}}
 			for range rapid.IntRange(0, 2).Draw(t, "items") {
-				w.Items = append(w.Items, op.Item{Code: code(t), Version: u(t, "v")})
+				w.Items = append(w.Items, op.Item{Code: code(t), Version: u(t, "v"), Count: rapid.Int64().Draw(t, "count")})
 			}
 			r.Writes = append(r.Writes, w)
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "reads") {
-			rd := ReadReply{Tag: u(t, "tag"), ReadResult: op.ReadResult{Code: code(t), Revision: u(t, "r"), More: rapid.Bool().Draw(t, "more"), Text: key(t, "text")}}
+			rd := ReadReply{Tag: u(t, "tag"), ReadResult: op.ReadResult{
+				Code: code(t), Revision: u(t, "r"), Position: u(t, "p"), Time: natural(t, "time"), RetryAfter: natural(t, "after"),
+				More: rapid.Bool().Draw(t, "more"), Text: key(t, "text"),
+			}}
 			for range rapid.IntRange(0, 2).Draw(t, "objects") {
-				rd.Objects = append(rd.Objects, op.Object{Path: key(t, "path"), Version: u(t, "v"), Size: u(t, "size"), Value: value(t), Refs: refs(t)})
+				rd.Objects = append(rd.Objects, object(t))
+			}
+			for range rapid.IntRange(0, 2).Draw(t, "events") {
+				rd.Events = append(rd.Events, event(t))
 			}
 			r.Reads = append(r.Reads, rd)
 		}
