@@ -4,7 +4,7 @@
 GO     ?= go
 # Where the load generators xmppload and kvload live; `make bench` builds them.
 RULERS ?= ../shared/tools
-# Further flags of bench-xmpp, such as -quick.
+# Further flags of bench-xmpp and bench-store, such as -quick.
 BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop mission bench bench-xmpp lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: ## measure xmppd and the store with the rulers in RULERS
 
 bench-xmpp: ## measure xmppd beside ejabberd and Prosody, where they are installed
 	@$(GO) run ./test/bench -only peers -rulers $(RULERS) $(BENCHFLAGS)
+
+bench-store: ## measure the store beside etcd, NATS and Redis, with the gates it has to meet
+	@$(GO) run ./test/bench -only store -rulers $(RULERS) $(BENCHFLAGS)
 
 lint: ## gofumpt, vet, staticcheck
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt-clean (make fmt):"; echo "$$out"; exit 1; }

@@ -73,7 +73,7 @@ func (b *bench) compare(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	return b.judge(&all)
+	return b.judge(gates(), &all)
 }
 
 // with runs a measurement against a server started for it.

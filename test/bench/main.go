@@ -4,8 +4,10 @@
 //
 //	make bench RULERS=../shared/tools
 //	make bench-xmpp RULERS=../shared/tools
+//	make bench-store RULERS=../shared/tools
 //
-// The second measures the XMPP server beside ejabberd and Prosody, where these are installed.
+// The second measures the XMPP server beside ejabberd and Prosody, where these are installed, the
+// third the store beside etcd, NATS and Redis.
 // Nothing else should run on the machine meanwhile; the CPU time of the servers
 // an operation is the figure that other load disturbs least.
 package main
@@ -38,7 +40,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.rulers, "rulers", "../shared/tools", "directory with the sources of xmppload and kvload")
 	flag.IntVar(&o.passes, "passes", 3, "passes; the tables show medians")
-	flag.StringVar(&o.only, "only", "", "xmpp, kv or peers: measure only that; peers are XMPP servers of others")
+	flag.StringVar(&o.only, "only", "", "xmpp, kv, peers or store: measure only that; peers are XMPP servers of others, store is ours beside others")
 	flag.BoolVar(&o.quick, "quick", false, "short runs, to see that everything works")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -57,8 +59,11 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{o: o, dir: dir}
-	if o.only == "peers" {
+	switch o.only {
+	case "peers":
 		return b.peers(ctx)
+	case "store":
+		return b.store(ctx)
 	}
 	if err := b.build(ctx, "xmppload", "kvload"); err != nil {
 		return err
@@ -123,24 +128,34 @@ func goBuild(ctx context.Context, dir, output, pkg string) error {
 
 // withCluster runs measurements against a fresh cluster.
 func (b *bench) withCluster(ctx context.Context, name string, measure func(context.Context) error) (err error) {
-	b.cluster, err = devcluster.Start(ctx, devcluster.Options{
-		Dir: filepath.Join(b.dir, name), Binary: b.ringctl, Nodes: 3,
-		InsecurePlaintext: true, OpenRegistration: true, DieWithParent: true,
-	})
-	if err != nil {
+	if b.cluster, err = b.startCluster(ctx, filepath.Join(b.dir, name)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.cluster.Close()) }()
 	return measure(ctx)
 }
 
+func (b *bench) startCluster(ctx context.Context, dir string) (*devcluster.Cluster, error) {
+	return devcluster.Start(ctx, devcluster.Options{
+		Dir: dir, Binary: b.ringctl, Nodes: 3,
+		InsecurePlaintext: true, OpenRegistration: true, DieWithParent: true,
+	})
+}
+
 // load runs a ruler and returns the JSON lines it prints.
 func (b *bench) load(ctx context.Context, ruler string, args ...string) ([]sample, error) {
+	var env []string
+	if b.cluster != nil {
+		env = append(env, "ROSTERDB_DEV="+b.cluster.File())
+	}
+	return b.loadWith(ctx, env, ruler, args...)
+}
+
+// loadWith is load with further environment.
+func (b *bench) loadWith(ctx context.Context, env []string, ruler string, args ...string) ([]sample, error) {
 	fmt.Fprintln(os.Stderr, ruler, strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, b.bin(ruler), args...)
-	if b.cluster != nil {
-		cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+b.cluster.File())
-	}
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

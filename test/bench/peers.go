@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -80,11 +79,8 @@ func (s *server) missing() string {
 // running is a started server.
 type running struct {
 	server
-	cmd    *exec.Cmd
-	exited chan error
+	*daemon
 }
-
-func (r *running) pid() int { return r.cmd.Process.Pid }
 
 // start runs a server and waits until it takes connections.
 func (b *bench) start(ctx context.Context, s server) (*running, error) {
@@ -92,19 +88,11 @@ func (b *bench) start(ctx context.Context, s server) (*running, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("start %s: something listens on %s already; stop it first", s.name, s.c2s)
 	}
-	logFile, err := os.Create(s.dir + ".log")
+	d, err := startDaemon(s.name, s.dir+".log", "", s.args...)
 	if err != nil {
-		return nil, fmt.Errorf("log of %s: %w", s.name, err)
+		return nil, err
 	}
-	defer logFile.Close() //nolint:errcheck // the process has its own
-	cmd := exec.Command(s.args[0], s.args[1:]...)
-	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a ctrl-C is for us: we stop it
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", s.name, err)
-	}
-	r := &running{server: s, cmd: cmd, exited: make(chan error, 1)}
-	go func() { r.exited <- cmd.Wait() }()
+	r := &running{server: s, daemon: d}
 	if err := r.ready(ctx); err != nil {
 		return nil, errors.Join(err, r.stop())
 	}
@@ -125,36 +113,13 @@ func (r *running) ready(ctx context.Context) error {
 				return nil
 			}
 		}
-		select {
-		case err := <-r.exited:
-			r.exited <- err
-			text, _ := os.ReadFile(r.dir + ".log")
-			return fmt.Errorf("%s ended at once: %w\n%s", r.name, err, text)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		if err := r.rest(ctx, 100*time.Millisecond); err != nil {
+			return err
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("%s takes no connections after %v; its log is %s", r.name, startTime, r.dir+".log")
 		}
 	}
-}
-
-// stop ends the server and waits for it. How it exits is its own affair.
-func (r *running) stop() error {
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop %s: %w", r.name, err)
-	}
-	select {
-	case <-r.exited:
-		return nil
-	case <-time.After(15 * time.Second):
-	}
-	if err := r.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill %s: %w", r.name, err)
-	}
-	<-r.exited
-	return nil
 }
 
 // nameServers returns the pids of Erlang's epmd, which the first Erlang node of a machine starts

@@ -47,8 +47,12 @@ func (s sample) number(field string) (float64, bool) {
 
 // title names a run of kvload.
 func (s sample) title() string {
-	loads := map[any]string{"W": "writes", "B": "95% reads", "C": "linearizable reads"}
-	return fmt.Sprintf("%v, %v B, %v clients", loads[s["preset"]], s["value_size"], s["clients"])
+	return title(fmt.Sprint(s["preset"]), fmt.Sprint(s["value_size"]), fmt.Sprint(s["clients"]))
+}
+
+func title(preset, size, clients string) string {
+	loads := map[string]string{"W": "writes", "B": "95% reads", "C": "reads"}
+	return fmt.Sprintf("%s, %s B, %s clients", loads[preset], size, clients)
 }
 
 // samples groups runs by name, in the order of their first.
@@ -65,6 +69,22 @@ func (a *samples) add(name string, runs []sample) {
 		a.names = append(a.names, name)
 	}
 	a.runs[name] = append(a.runs[name], runs...)
+}
+
+// sort brings the rows of the same work together, in the order of their first.
+func (a *samples) sort() {
+	place := make(map[string]int)
+	for _, n := range a.names {
+		work, _, _ := strings.Cut(n, " | ")
+		if _, known := place[work]; !known {
+			place[work] = len(place)
+		}
+	}
+	slices.SortStableFunc(a.names, func(x, y string) int {
+		wx, _, _ := strings.Cut(x, " | ")
+		wy, _, _ := strings.Cut(y, " | ")
+		return place[wx] - place[wy]
+	})
 }
 
 type column struct{ title, field string }
