@@ -91,8 +91,9 @@ type Config struct {
 // see LeaderOf. Cmd belongs to the engine from then on.
 type Proposal = core.Proposal
 
-// ReadRequest is a linearizable read by ReadIndex. Done is called exactly once,
-// from an engine goroutine, and must not block.
+// ReadRequest is a read; see Node.Read. Done is called exactly once, from an engine
+// goroutine, and must not block. Read must not be changed before; Now is filled in
+// by the node.
 type ReadRequest = core.ReadRequest
 
 // GroupStatus is one group as its replica here sees it.

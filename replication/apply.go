@@ -72,15 +72,17 @@ func (n *Node) run(t *core.Task) error {
 			return fmt.Errorf("restore snapshot of group %d: %w", t.Group, err)
 		}
 	} else {
-		applyTask(part, t)
+		n.applyTask(part, t)
 	}
+	n.sawLogTime(part)
+	n.feeds.movedOn(t.Group)
 	if inMeta(t.Group) {
 		n.noticeRing(part)
 	}
 	return nil
 }
 
-func applyTask(part *state.Partition, t *core.Task) {
+func (n *Node) applyTask(part *state.Partition, t *core.Task) {
 	for i, e := range t.Entries {
 		if t.Confs != nil && t.Confs[i] != nil {
 			part.SetConf(e.GetIndex(), e.GetTerm(), t.Confs[i])
@@ -88,6 +90,7 @@ func applyTask(part *state.Partition, t *core.Task) {
 		}
 		res := part.Apply(e.GetIndex(), e.GetTerm(), e.GetData())
 		if t.Dones != nil && t.Dones[i] != nil {
+			n.sawLogTime(part) // who is answered may be told that time
 			t.Dones[i](res)
 		}
 	}

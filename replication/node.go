@@ -43,6 +43,7 @@ type Node struct {
 	commits  chan *wal.Batch
 	appliers []*queue[*core.Task]
 	readers  *queue[ReadRequest]
+	feeds    *feeds
 	rings    chan *ring.Document
 	flushNow chan struct{}
 	quit     chan struct{} // closed to end commit, flush and ring goroutines
@@ -52,6 +53,8 @@ type Node struct {
 
 	parts   atomic.Pointer[map[uint32]*state.Partition]
 	leaders sync.Map // group uint32 -> leader uint64
+	logTime atomic.Int64
+	began   time.Time
 	known   atomic.Pointer[ring.Document]
 	full    diskState
 	fatal   fatalError
@@ -131,7 +134,14 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		quit:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		ring:     known,
+		began:    time.Now(),
 	}
+	n.feeds = newFeeds(func(group uint32) changeReader {
+		if part := n.part(group); part != nil {
+			return part
+		}
+		return nil
+	})
 	n.inbox.wake = make(chan struct{}, 1)
 	n.known.Store(known)
 	n.parts.Store(&map[uint32]*state.Partition{})
@@ -151,6 +161,7 @@ func (n *Node) start() {
 	n.wg.Go(n.commit)
 	n.wg.Go(n.flush)
 	n.wg.Go(n.followRing)
+	n.wg.Go(func() { n.feeds.run(n.quit) })
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	for range workers {
 		q := newQueue[*core.Task]()
@@ -178,12 +189,48 @@ func (n *Node) ProposeBatch(ps []Proposal) {
 	}
 }
 
-// Read serves linearizable reads, asynchronously; see ReadRequest.
+// Read serves reads, asynchronously; see ReadRequest. Those of Changes are
+// answered by any replica, from what it has applied, and may wait for Read.Wait
+// milliseconds; their number is up to the caller. Stale reads are answered by
+// any replica that can confirm with its leader, once for all within their
+// MaxAge, that its state is new enough; other reads by the leader.
 func (n *Node) Read(reads []ReadRequest) {
-	if !n.inbox.read(reads) {
-		for _, r := range reads {
-			r.Done(op.ReadResult{Code: op.Unavailable, Text: "this data node is stopping; try another replica"})
+	now := time.Since(n.began).Nanoseconds()
+	var changes []ReadRequest
+	rest := reads[:0]
+	for i := range reads {
+		if reads[i].Read.Kind == op.Changes {
+			changes = append(changes, reads[i])
+			continue
 		}
+		reads[i].Now = now
+		rest = append(rest, reads[i])
+	}
+	if len(changes) > 0 && !n.feeds.take(changes) {
+		refuseReads(changes)
+	}
+	if len(rest) > 0 && !n.inbox.read(rest) {
+		refuseReads(rest)
+	}
+}
+
+func refuseReads(reads []ReadRequest) {
+	for _, r := range reads {
+		r.Done(stopping())
+	}
+}
+
+// Forget answers the Changes reads of an owner that still wait: it has gone.
+func (n *Node) Forget(owner uint64) { n.feeds.forget(owner) }
+
+// LogTime is the highest log time that any replica here has applied, in
+// milliseconds since 1970.
+func (n *Node) LogTime() int64 { return n.logTime.Load() }
+
+// sawLogTime raises LogTime to that of a partition.
+func (n *Node) sawLogTime(part *state.Partition) {
+	t := part.LogTime()
+	for old := n.logTime.Load(); t > old && !n.logTime.CompareAndSwap(old, t); old = n.logTime.Load() {
 	}
 }
 

@@ -66,6 +66,7 @@ func (n *Node) takeUp(doc *ring.Document, member uint64) error {
 			return fmt.Errorf("take up group %d: %w", r.Group, err)
 		}
 		delete(n.rec.Groups, r.Group)
+		n.sawLogTime(parts[r.Group])
 	}
 	n.parts.Store(&parts)
 	if err := n.add(doc, member, replicas); err != nil {

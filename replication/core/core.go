@@ -68,6 +68,8 @@ type Core struct {
 	proposing bool          // in this step
 	pending   int64         // bytes of proposals not yet answered
 	waiting   int           // reads not yet handed out
+	clock     int64         // the latest ReadRequest.Now: at or before the present
+	asking    []*group      // followers here that have Stale reads to confirm
 	logBytes  int64
 	snaps     snapshotBudget
 
@@ -164,6 +166,7 @@ func (c *Core) Tick() {
 	for _, p := range c.peers {
 		c.tickPeer(p)
 	}
+	c.tickStale()
 	if c.now%placementTicks == 0 {
 		c.place()
 	}

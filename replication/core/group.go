@@ -91,6 +91,9 @@ func (c *Core) softState(g *group, s *raft.SoftState) {
 		c.next.Leaders = append(c.next.Leaders, LeaderChange{Group: g.id, Leader: s.Lead, Term: g.term})
 	}
 	g.state, g.lead = s.RaftState, s.Lead
+	if !lost {
+		g.reads.askAnew()
+	}
 	if s.Lead != 0 {
 		g.eager = 0
 	}

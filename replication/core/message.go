@@ -35,7 +35,7 @@ var errTruncated = errors.New("batch ends inside a record")
 func travels(t pb.MessageType) bool {
 	switch t {
 	case pb.MsgApp, pb.MsgAppResp, pb.MsgVote, pb.MsgVoteResp, pb.MsgSnap, pb.MsgHeartbeat,
-		pb.MsgHeartbeatResp, pb.MsgTimeoutNow, pb.MsgPreVote, pb.MsgPreVoteResp:
+		pb.MsgHeartbeatResp, pb.MsgTimeoutNow, pb.MsgPreVote, pb.MsgPreVoteResp, pb.MsgReadIndex, pb.MsgReadIndexResp:
 		return true
 	}
 	return false

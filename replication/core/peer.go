@@ -97,6 +97,11 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 			if g.asleep {
 				c.wake(g)
 			}
+		case pb.MsgReadIndex:
+			if !c.confirms(g) {
+				continue // the follower asks again
+			}
+			c.wake(g)
 		default:
 			c.wake(g)
 		}

@@ -14,7 +14,13 @@ type readQueue struct {
 	waiting   []ReadRequest
 	asked     []ReadRequest // in the round that runs; nil when none runs
 	id        uint64        // of the last round
+	begun     int64         // Core.clock when it began
 	confirmed []readyReads
+
+	// For Stale reads; see stale.go.
+	fresh   freshness
+	askedAt uint64 // tick in which a follower last asked its leader
+	listed  bool   // in Core.asking
 }
 
 // readyReads may be served when index is applied.
@@ -28,7 +34,8 @@ type readyReads struct {
 func (c *Core) Read(reads []ReadRequest) {
 	for _, r := range reads {
 		g := c.groups[r.Group]
-		if g == nil || g.state != raft.StateLeader || c.stopping {
+		stale := g != nil && r.stale() && g.rn != nil
+		if c.stopping || !stale && (g == nil || g.state != raft.StateLeader) {
 			code, text := c.notHere(g)
 			c.answerRead(r.Done, op.ReadResult{Code: code, Text: text})
 			continue
@@ -38,40 +45,63 @@ func (c *Core) Read(reads []ReadRequest) {
 			continue
 		}
 		c.waiting++
+		if stale && c.readStale(g, r) {
+			continue
+		}
 		g.reads.waiting = append(g.reads.waiting, r)
 		c.wake(g)
 		c.mark(g)
 	}
 }
 
-// askReads starts a round for all reads that wait. A new leader first has to
-// commit an entry of its own term, or its commit position may be behind what
-// was acknowledged before; raft itself leaves that out in groups of one.
+// confirms tells whether a group's ReadIndex may be believed. A new leader first
+// has to commit an entry of its own term, or its commit position may be behind
+// what was acknowledged before; raft itself leaves that out in groups of one.
+func (c *Core) confirms(g *group) bool {
+	return g.state == raft.StateLeader && g.termStart != 0 && g.commit >= g.termStart
+}
+
+// askReads starts a round for all reads that wait: on the leader, or on a
+// follower by asking its leader.
 func (c *Core) askReads(g *group) {
 	q := &g.reads
-	if len(q.waiting) == 0 || q.asked != nil || g.state != raft.StateLeader || g.termStart == 0 || g.commit < g.termStart {
+	if len(q.waiting) == 0 || q.asked != nil {
+		return
+	}
+	leads := g.state == raft.StateLeader
+	if leads && !c.confirms(g) || !leads && g.lead == 0 {
 		return
 	}
 	reads := q.waiting
 	q.waiting = nil
-	if c.cfg.Faults.UnconfirmedReads {
+	if leads && c.cfg.Faults.UnconfirmedReads {
 		q.confirmed = append(q.confirmed, readyReads{index: g.commit, reads: reads})
 		c.releaseReads(g)
 		return
 	}
 	q.asked = reads
 	q.id++
-	g.rn.ReadIndex(binary.LittleEndian.AppendUint64(nil, q.id))
+	q.begun, q.askedAt = c.clock, c.now
+	g.rn.ReadIndex(c.readContext(g))
+}
+
+// readContext names a group's round. The incarnation keeps an answer that was on
+// its way when the node restarted from being taken for that of a later round.
+func (c *Core) readContext(g *group) []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 16), c.cfg.Incarnation)
+	return binary.LittleEndian.AppendUint64(b, g.reads.id)
 }
 
 // readConfirmed ends a round: the leader still led after the reads came in.
 func (c *Core) readConfirmed(g *group, rs raft.ReadState) {
 	q := &g.reads
-	if q.asked == nil || len(rs.RequestCtx) != 8 || binary.LittleEndian.Uint64(rs.RequestCtx) != q.id {
+	if ctx := rs.RequestCtx; q.asked == nil || len(ctx) != 16 ||
+		binary.LittleEndian.Uint64(ctx) != c.cfg.Incarnation || binary.LittleEndian.Uint64(ctx[8:]) != q.id {
 		return // of a round given up when leadership was lost
 	}
 	q.confirmed = append(q.confirmed, readyReads{index: rs.Index, reads: q.asked})
 	q.asked = nil
+	c.refreshed(g, rs.Index)
 	c.releaseReads(g)
 	c.mark(g)
 }

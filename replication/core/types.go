@@ -17,11 +17,19 @@ type Proposal struct {
 	Done  func(op.WriteResult)
 }
 
-// ReadRequest is a linearizable read. Done is called exactly once.
+// ReadRequest is a read: linearizable, or Stale within MaxAge. Done is called
+// exactly once.
 type ReadRequest struct {
 	Group uint32
 	Read  *op.Read
 	Done  func(op.ReadResult)
+	// Now is when it came, in nanoseconds of the node's own monotonic clock. Only
+	// Stale reads need it.
+	Now int64
+	// Owner is who asks, for replication.Node's Forget; 0: nobody in particular.
+	Owner uint64
+
+	since uint64 // tick in which a follower took it
 }
 
 // Config holds the parameters of a Core. Zero values mean the defaults named.
@@ -50,6 +58,11 @@ type Faults struct {
 	// UnconfirmedReads serves reads on the word of a leader that did not confirm
 	// that it still leads.
 	UnconfirmedReads bool
+	// StaleBoundIgnored answers Stale reads from whatever is applied.
+	StaleBoundIgnored bool
+	// StaleFromRoundEnd counts the age of a confirmed state from the end of the
+	// round that confirmed it.
+	StaleFromRoundEnd bool
 }
 
 // Round is what the caller has to do after a step. It is valid until the next

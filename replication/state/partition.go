@@ -146,6 +146,14 @@ func (p *Partition) SetConf(index, term uint64, conf []byte) {
 	}
 }
 
+// LogTime is the highest time that an applied command carried, in milliseconds
+// since 1970.
+func (p *Partition) LogTime() int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.pos.logTime
+}
+
 // SessionOwner is the bare JID that opened the session.
 func (p *Partition) SessionOwner(id op.Session) (bareJID string, ok bool) {
 	p.mu.RLock()

@@ -22,6 +22,7 @@ func TestFaults(t *testing.T) {
 		"snapshot without sessions":         {State: state.Faults{SnapshotNoSessions: true}},
 		"retry below the floor executed":    {State: state.Faults{FloorIgnored: true}},
 		"read without confirmation":         {Core: core.Faults{UnconfirmedReads: true}},
+		"stale bound ignored":               {Core: core.Faults{StaleBoundIgnored: true}},
 		"wiped disk taken for the old node": {WipedIsOld: true},
 	} {
 		t.Run(name, func(t *testing.T) {

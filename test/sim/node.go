@@ -320,6 +320,7 @@ func (n *node) run(t *core.Task) {
 			}
 			res := part.Apply(e.GetIndex(), e.GetTerm(), e.GetData())
 			if t.Dones != nil && t.Dones[i] != nil {
+				n.w.acked[t.Group] = n.w.acked[t.Group].note(n.w.now, e.GetIndex())
 				t.Dones[i](res)
 			}
 		}

@@ -22,6 +22,7 @@ const (
 type Report struct {
 	Operations int
 	Unknown    int
+	Stale      int    // reads of a bounded age that were served
 	Trace      uint64 // equal for equal seeds
 }
 
@@ -35,7 +36,7 @@ func Run(opt Options) (rep Report, err error) {
 }
 
 func run(opt Options) (Report, error) {
-	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51))}
+	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks)}
 	w.check = newChecker(w)
 	w.heal()
 	w.setNetwork(0, 0, 200, 2*ms)
@@ -68,6 +69,7 @@ func run(opt Options) (Report, error) {
 		c.next()
 	}
 	w.after(second, w.storm)
+	w.after(second, w.staleReads)
 	w.run(opt.Length, nil)
 	w.end()
 	w.run(w.now+converge, w.settled)
@@ -82,7 +84,7 @@ func run(opt Options) (Report, error) {
 			}
 		}
 	}
-	rep := Report{Operations: len(w.history), Trace: w.trace}
+	rep := Report{Operations: len(w.history), Stale: w.stale, Trace: w.trace}
 	for i := range w.history {
 		if w.history[i].Unknown {
 			rep.Unknown++

@@ -27,8 +27,9 @@ func TestSim(t *testing.T) {
 		}
 		total.Operations += rep.Operations
 		total.Unknown += rep.Unknown
+		total.Stale += rep.Stale
 	}
-	t.Logf("%d seeds, %d operations, %d of unknown outcome", *seedsFlag, total.Operations, total.Unknown)
+	t.Logf("%d seeds, %d operations, %d of unknown outcome, %d reads of a bounded age", *seedsFlag, total.Operations, total.Unknown, total.Stale)
 }
 
 // TestSameSeedSameRun: without it a printed seed would be worth nothing.

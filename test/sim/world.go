@@ -57,7 +57,9 @@ type world struct {
 
 	check   checker
 	history []linearizability.Operation
-	trace   uint64 // hash of what happened, to compare runs
+	acked   map[uint32]acks // by group
+	stale   int             // reads of a bounded age that were served
+	trace   uint64          // hash of what happened, to compare runs
 	err     error
 }
 

@@ -1,0 +1,208 @@
+package replication
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// history is a changeReader with one event a position, all for everybody but
+// those that "hidden" says.
+type history struct {
+	mu       sync.Mutex
+	position uint64
+	hidden   map[uint64]bool
+	reads    int
+}
+
+func (h *history) Read(r *op.Read) op.ReadResult {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reads++
+	res := op.ReadResult{Code: op.OK, Position: h.position}
+	for i := r.Since + 1; i <= h.position; i++ {
+		if !h.hidden[i] {
+			res.Events = append(res.Events, op.Event{Kind: op.Written, Position: i})
+		}
+	}
+	return res
+}
+
+func (h *history) add(hidden bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.position++
+	h.hidden[h.position] = hidden
+}
+
+// newFeed runs feeds on one group's history until the test ends.
+func newFeed(t *testing.T) (*feeds, *history) {
+	h := &history{hidden: make(map[uint64]bool)}
+	f := newFeeds(func(group uint32) changeReader {
+		if group != 0 {
+			return nil
+		}
+		return h
+	})
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { f.run(quit) })
+	t.Cleanup(func() { close(quit); wg.Wait() })
+	return f, h
+}
+
+func poll(t *testing.T, f *feeds, owner uint64, r op.Read) chan op.ReadResult {
+	t.Helper()
+	out := make(chan op.ReadResult, 2)
+	r.Kind = op.Changes
+	if !f.take([]ReadRequest{{Read: &r, Owner: owner, Done: func(res op.ReadResult) { out <- res }}}) {
+		t.Fatal("refused")
+	}
+	return out
+}
+
+func answer(t *testing.T, c chan op.ReadResult) op.ReadResult {
+	t.Helper()
+	select {
+	case r := <-c:
+		return r
+	case <-time.After(30 * time.Second):
+		t.Fatal("no answer")
+	}
+	return op.ReadResult{}
+}
+
+func TestChangesWaitForTheNextEvent(t *testing.T) {
+	f, h := newFeed(t)
+	h.add(false)
+	if r := answer(t, poll(t, f, 0, op.Read{})); len(r.Events) != 1 || r.Position != 1 {
+		t.Fatalf("what is there: %+v", r)
+	}
+	c := poll(t, f, 0, op.Read{Since: 1, Wait: 60_000})
+	h.add(true) // not for us
+	f.movedOn(0)
+	h.add(false)
+	f.movedOn(0)
+	if r := answer(t, c); len(r.Events) != 1 || r.Events[0].Position != 3 || r.Position != 3 {
+		t.Fatalf("%+v", r)
+	}
+	if n := f.some.Load(); n != 0 || len(f.groups) != 0 || len(f.byTime) != 0 {
+		t.Errorf("%d count as parked, %d groups, %d times", n, len(f.groups), len(f.byTime))
+	}
+}
+
+// TestChangesEndWithANewPosition: what was none of the reader's business need not
+// be looked through again.
+func TestChangesEndWithANewPosition(t *testing.T) {
+	f, h := newFeed(t)
+	c := poll(t, f, 0, op.Read{Wait: 50})
+	h.add(true)
+	f.movedOn(0)
+	r := answer(t, c)
+	if r.Code != op.OK || len(r.Events) != 0 || r.Position != 1 {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestChangesOfTheGoneAreDropped(t *testing.T) {
+	f, h := newFeed(t)
+	gone, stays := poll(t, f, 7, op.Read{Wait: 60_000}), poll(t, f, 8, op.Read{Wait: 60_000})
+	f.forget(7)
+	if r := answer(t, gone); r.Code != op.Unavailable {
+		t.Fatalf("%+v", r)
+	}
+	h.add(false)
+	f.movedOn(0)
+	if r := answer(t, stays); r.Code != op.OK || len(r.Events) != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if len(gone) != 0 {
+		t.Error("answered twice")
+	}
+}
+
+func TestChangesWithoutAReplica(t *testing.T) {
+	f, _ := newFeed(t)
+	out := make(chan op.ReadResult, 1)
+	f.take([]ReadRequest{{Group: 9, Read: &op.Read{Kind: op.Changes, Wait: 60_000}, Done: func(r op.ReadResult) { out <- r }}})
+	if r := answer(t, out); r.Code != op.Redirect {
+		t.Fatalf("%+v", r)
+	}
+}
+
+// TestChangesUnderWrites: nothing is missed and nothing doubled by a reader that
+// goes on from the position it was given, while entries are applied.
+func TestChangesUnderWrites(t *testing.T) {
+	f, h := newFeed(t)
+	const events = 2000
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range events {
+			h.add(false)
+			f.movedOn(0)
+		}
+	})
+	seen := uint64(0)
+	for seen < events {
+		r := answer(t, poll(t, f, 0, op.Read{Since: seen, Wait: 60_000}))
+		for _, e := range r.Events {
+			if e.Position != seen+1 {
+				t.Fatalf("event %d after %d", e.Position, seen)
+			}
+			seen = e.Position
+		}
+	}
+	wg.Wait()
+}
+
+func TestClosedFeedsAnswerEverybody(t *testing.T) {
+	h := &history{hidden: make(map[uint64]bool)}
+	f := newFeeds(func(uint32) changeReader { return h })
+	c := poll(t, f, 0, op.Read{Wait: 60_000})
+	quit := make(chan struct{})
+	close(quit)
+	f.run(quit)
+	if r := answer(t, c); r.Code != op.Unavailable {
+		t.Fatalf("%+v", r)
+	}
+	if f.take(nil) {
+		t.Error("takes reads after its end")
+	}
+}
+
+// busy is a history in which something happens just after each look.
+type busy struct {
+	history
+	f *feeds
+}
+
+func (b *busy) Read(r *op.Read) op.ReadResult {
+	res := b.history.Read(r)
+	if b.reads == 1 {
+		b.add(false)
+		b.f.movedOn(0)
+	}
+	return res
+}
+
+// TestNoEventIsMissedWhileParking: what is applied between the look and the wait
+// wakes the reader. The seeded fault registers it too late.
+func TestNoEventIsMissedWhileParking(t *testing.T) {
+	for _, fault := range []bool{false, true} {
+		b := &busy{history: history{hidden: make(map[uint64]bool)}}
+		b.f = newFeeds(func(uint32) changeReader { return b })
+		b.f.faults.LookFirst = fault
+		c := poll(t, b.f, 0, op.Read{Wait: 60_000})
+		for range 2 {
+			todo, _ := b.f.todo(time.Now())
+			for _, p := range todo {
+				b.f.look(p, time.Now())
+			}
+		}
+		if answered := len(c) == 1; answered == fault {
+			t.Errorf("fault %v: answered %v", fault, answered)
+		}
+	}
+}
