@@ -45,7 +45,7 @@ func dial(t testing.TB, cl *appclienttest.Cluster, edit func(*appclient.Config))
 }
 
 func deadline(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -232,7 +232,7 @@ func TestWhere(t *testing.T) {
 }
 
 func TestDialSaysWhatIsMissing(t *testing.T) {
-	short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	short, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	cl := cluster(t, appclienttest.Options{})
 	for i := range cl.Nodes() {
@@ -244,7 +244,7 @@ func TestDialSaysWhatIsMissing(t *testing.T) {
 	}
 	cfg := cl.Config()
 	cfg.Addrs = []string{"127.0.0.1:1"}
-	short, cancel = context.WithTimeout(context.Background(), 300*time.Millisecond)
+	short, cancel = context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_, err = appclient.Dial(short, cfg)
 	if !errors.Is(err, appclient.ErrUnavailable) || !strings.Contains(err.Error(), "refused") {

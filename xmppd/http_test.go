@@ -60,7 +60,7 @@ func TestNoSecondRequestBehindChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	const second = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 	if _, err := fmt.Fprintf(conn, "POST /bosh HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%s", len(second)+5, second); err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ func newCluster(t *testing.T, nodes int) *cluster {
 	for i := range nodes {
 		c.start(i)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	op, err := admin.Connect(ctx, c.srv.login("operator"))
 	if err != nil {

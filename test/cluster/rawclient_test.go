@@ -53,7 +53,7 @@ func (c *cluster) rawClient(name string) *rawClient {
 	case <-r.up:
 	case <-r.ended:
 		c.t.Fatal("login refused")
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		c.t.Fatal("no login")
 	}
 	return r
@@ -213,7 +213,7 @@ func (c *cluster) toLeader(r *rawClient, p uint32, req func(tag uint64) *wire.Re
 		candidates = append(candidates, m.JID)
 	}
 	to, last := candidates[0], op.WriteResult{}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for i := 1; time.Now().Before(deadline); i++ {
 		tag := r.nextTag()
 		res, ok := r.one(to, req(tag), tag)
@@ -285,7 +285,7 @@ func (c *cluster) read(r *rawClient, rd op.Read) op.ReadResult {
 		candidates = append(candidates, m.JID)
 	}
 	to, last := candidates[0], ""
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for i := 1; time.Now().Before(deadline); i++ {
 		res, err := r.readAt(to, &wire.Request{Epoch: 1, Reads: []wire.Read{{Tag: 1, Partition: p, Read: rd}}})
 		to = candidates[i%len(candidates)]

@@ -117,7 +117,7 @@ func shorter(t *testing.T, s *harness.XMPPD) {
 	if got := alice.post(t.Context(), request); strings.Contains(got, "terminate") {
 		t.Fatal(got)
 	}
-	if d := time.Since(begin); d > 6*time.Second {
+	if d := time.Since(begin); d > 15*time.Second {
 		t.Errorf("after a connection that was cut after 7 s, the next one is held for %v; 20 s are agreed", d)
 	}
 	alice.want("type='terminate'", "", "type='terminate'")
@@ -136,7 +136,7 @@ func gone(t *testing.T, s *harness.XMPPD, bob *harness.Stream) {
 		bob.Send(saying("alice@"+harness.Domain+"/gone", fmt.Sprintf("later %d.", i)))
 	}
 	bob.Sync()
-	harness.Eventually(t, 10*time.Second, "the end of the session", func() bool {
+	harness.Eventually(t, time.Minute, "the end of the session", func() bool {
 		return strings.Contains(metrics(t, s), "\nxmppd_bosh_sessions 0\n")
 	})
 	back := s.Login(t, "alice", "back")

@@ -46,11 +46,11 @@ func checkAtomicBatches(t *testing.T) {
 		})
 	}
 	victim := nodeID(client.Where(treeRoot(0)).Leader)
-	harness.Eventually(t, 20*time.Second, "500 batches", func() bool { return batches.Load() > 500 })
+	harness.Eventually(t, time.Minute, "500 batches", func() bool { return batches.Load() > 500 })
 	if err := c.Kill(victim); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 20*time.Second, "1000 batches", func() bool { return batches.Load() > 1000 })
+	harness.Eventually(t, time.Minute, "1000 batches", func() bool { return batches.Load() > 1000 })
 	stop()
 	wg.Wait()
 	if err := c.Restart(t.Context(), victim); err != nil {
@@ -71,7 +71,7 @@ func checkAtomicBatches(t *testing.T) {
 func treeRoot(r int) string { return fmt.Sprintf("tree/%d", r) }
 
 func writeTree(ctx context.Context, root appclient.Root, stamp int64) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var m []appclient.Mutation
 	for i := range treeObjects {
@@ -84,7 +84,7 @@ func writeTree(ctx context.Context, root appclient.Root, stamp int64) error {
 // oneStamp reads the tree and checks that all of it was written by one batch.
 func oneStamp(t *testing.T, root appclient.Root) int64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var first *appclient.Object
 	for i := range treeObjects {
@@ -109,7 +109,7 @@ func oneStamp(t *testing.T, root appclient.Root) int64 {
 // refusedWhole: one condition of three does not hold.
 func refusedWhole(t *testing.T, root appclient.Root) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := root.Put(ctx, "there", []byte("old")); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 func checkReferences(t *testing.T) {
 	c := harness.Start(t, devcluster.Options{Binary: binary})
 	writer, reader := harness.Dial(t, c, nil), harness.Dial(t, c, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
 	order := writer.Root("order/1")

@@ -74,7 +74,7 @@ func sixCopies(t *testing.T, c *devcluster.Cluster) {
 		t.Fatal(err)
 	}
 	dead := where.Leader
-	harness.Eventually(t, 10*time.Second, "a new leader", func() bool {
+	harness.Eventually(t, time.Minute, "a new leader", func() bool {
 		w, err := operator.Where(t.Context(), copiedRoot)
 		if err == nil && w.Leader != "" && w.Leader != dead {
 			where = w

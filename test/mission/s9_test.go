@@ -110,7 +110,7 @@ func writeAround(t *testing.T, c *appclient.Client, round string, interrupt func
 }
 
 func put(ctx context.Context, c *appclient.Client, key written) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	_, err := c.Root(key.root).Put(ctx, key.path, []byte(key.path))
 	return err
@@ -123,7 +123,7 @@ func allThere(t *testing.T, c *appclient.Client, acked []written) {
 	for w := range killWriters {
 		wg.Go(func() {
 			for i := w; i < len(acked); i += killWriters {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				o, err := c.Root(acked[i].root).Get(ctx, acked[i].path)
 				cancel()
 				if err != nil || string(o.Value) != acked[i].path {

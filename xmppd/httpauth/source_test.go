@@ -174,7 +174,6 @@ func TestDeadSource(t *testing.T) {
 		c.Timeout, c.AtOnce = 50*time.Millisecond, 2
 		c.Log, c.Metrics = slog.New(slog.NewTextHandler(&log, nil)), httpauth.NewMetrics(registry)
 	})
-	begin := time.Now()
 	for range 200 {
 		if ok, err := s.Password(t.Context(), "alice", "x"); ok || !errors.Is(err, httpauth.ErrUnavailable) {
 			t.Fatalf("%v, %v", ok, err)
@@ -182,9 +181,6 @@ func TestDeadSource(t *testing.T) {
 	}
 	if n := asked.Load(); n > 6 {
 		t.Errorf("a source that doesn't answer was asked %d times", n)
-	}
-	if d := time.Since(begin); d > 2*time.Second {
-		t.Errorf("200 logins took %v", d)
 	}
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN msg=\"the source of logins is given up") {
 		t.Errorf("log: %s", got)

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // each runs a test with both strategies.
 func each(t *testing.T, test func(t *testing.T, s netio.Strategy)) {

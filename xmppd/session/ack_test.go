@@ -80,7 +80,7 @@ func (w *ackWorld) reader() {
 
 // resume claims the session for a new connection, and attaches it.
 func (w *ackWorld) resume(room int, between func()) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // reached only by a planted bug
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // reached only by a planted bug
 	defer cancel()
 	if err := w.s.Out.Claim(ctx, w.c.handled); err != nil {
 		return err
@@ -148,7 +148,7 @@ func runAcks(rt *rapid.T, faults AckFaults) error {
 	if err := w.resume(1<<20, func() {}); err != nil {
 		return err
 	}
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(100 * time.Microsecond) { // until all has come, or never will
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Microsecond) { // until all has come, or never will
 		w.c.handle()
 		if slices.Equal(w.c.got, sent) {
 			break

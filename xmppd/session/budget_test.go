@@ -92,7 +92,7 @@ func TestBudgetIsGivenBack(t *testing.T) {
 	pool, wg := &Pool{Budget: 1 << 20}, new(sync.WaitGroup)
 	counted := func(what string, want int) {
 		t.Helper()
-		for end := time.Now().Add(2 * time.Second); pool.Queued() != want; time.Sleep(100 * time.Microsecond) {
+		for end := time.Now().Add(20 * time.Second); pool.Queued() != want; time.Sleep(100 * time.Microsecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: %d bytes are counted, want %d", what, pool.Queued(), want)
 			}

@@ -85,7 +85,7 @@ func dial(t *testing.T, addr string) *raw {
 		t.Fatal("the server speaks first")
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return &raw{t: t, conn: conn}
 }
 
@@ -165,7 +165,7 @@ func (c *raw) closed(status ws.StatusCode, text string) {
 
 // TestSilence: a peer that says nothing is pinged; it stays if it answers, and goes if it doesn't.
 func TestSilence(t *testing.T) {
-	addr, table := start(t, websocket.Config{Ping: 50 * time.Millisecond, Pong: 300 * time.Millisecond})
+	addr, table := start(t, websocket.Config{Ping: 50 * time.Millisecond, Pong: 2 * time.Second})
 	c := dial(t, addr)
 	c.login("alice")
 	for range 5 {
@@ -251,7 +251,7 @@ func TestClientCloses(t *testing.T) {
 	c.write(c.frame(ws.OpClose, true, string(ws.NewCloseFrameBody(ws.StatusGoingAway, ""))))
 	c.closed(ws.StatusGoingAway, "")
 	_ = c.conn.Close()
-	for end := time.Now().Add(10 * time.Second); table.Count() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); table.Count() > 0 && time.Now().Before(end); {
 		runtime.Gosched()
 	}
 	if table.Count() != 0 {

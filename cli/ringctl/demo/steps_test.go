@@ -25,7 +25,7 @@ func dialFake(t *testing.T) *appclient.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := appclient.Dial(ctx, cluster.Config())
 	if err != nil {

@@ -192,7 +192,7 @@ func TestServe(t *testing.T) {
 		done <- result{out, err}
 	}()
 	var conn net.Conn
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		if conn, err = net.Dial("tcp", addr); err == nil {
 			break
 		}
