@@ -31,7 +31,7 @@ func TestPacedWebSocketHoldsNobodyUp(t *testing.T) {
 	t.Cleanup(func() { _ = conn.CloseNow() })
 	alice.login("alice", "x")
 	bob, carol := login(t, s, "bob", "x"), login(t, s, "carol", "x")
-	var frames []byte // the server reads many at once
+	var frames []byte    // the server reads many at once
 	for i := range 300 { // 14 s worth
 		text := fmt.Sprintf("<message xmlns='jabber:client' to='%s' id='a%d'/>", bob.JID, i)
 		frames = append(append(frames, 0x81, 0x80|byte(len(text)), 0, 0, 0, 0), text...) // masked with zeros

@@ -272,8 +272,8 @@ func playerKinds() []playerKind {
 	}
 }
 
-// playLedger lets clients live, and returns the books when all is settled.
-func playLedger(t *testing.T, s *xmppd.Server, seed uint64) (*books, map[string]playerKind) {
+// playLedger lets clients live, and returns the books when all is settled, or the wait is over.
+func playLedger(t *testing.T, s *xmppd.Server, seed uint64, wait time.Duration) (*books, map[string]playerKind) {
 	b := &books{sent: map[string]bool{}, got: map[string]int{}, bounced: map[string]int{}, latest: map[string]int{}, late: map[string]int{}}
 	plain, secure, _ := s.Addrs()
 	var all []string
@@ -312,7 +312,7 @@ func playLedger(t *testing.T, s *xmppd.Server, seed uint64) (*books, map[string]
 	}
 	wg.Wait()
 	// What is kept. What a session has left that went with its connection may still be on its way.
-	for end := time.Now().Add(patience / 4); ; {
+	for end := time.Now().Add(wait); ; {
 		for _, name := range all {
 			fetch(b, name, plain)
 		}
@@ -385,11 +385,11 @@ func TestLedger(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) //nolint:gosec // any
 	}
-	run := func(t *testing.T, f router.Faults) (lost, doubled int, complaints []string) {
+	run := func(t *testing.T, f router.Faults, wait time.Duration) (lost, doubled int, complaints []string) {
 		s := serve(t, options{router: f, cfg: func(c *xmppd.Config) {
 			c.Modules.Offline.Messages, c.Modules.Offline.Bytes = 1_000_000, 1<<30
 		}})
-		b, of := playLedger(t, s, seed)
+		b, of := playLedger(t, s, seed, wait)
 		lost, doubled, sent := b.audit(of)
 		t.Logf("-ledger-seed %d: %d messages came %d times, %d were bounced", seed, sent, b.count(), len(b.bounced))
 		if sent < 100 {
@@ -397,11 +397,11 @@ func TestLedger(t *testing.T) {
 		}
 		return lost, doubled, b.complaint
 	}
-	lost, doubled, complaints := run(t, router.Faults{})
+	lost, doubled, complaints := run(t, router.Faults{}, 3*patience)
 	if lost+doubled+len(complaints) > 0 {
 		t.Errorf("%d lost, %d doubled; -ledger-seed %d\n%s", lost, doubled, seed, strings.Join(complaints[:min(len(complaints), 30)], "\n"))
 	}
-	if lost, _, _ := run(t, router.Faults{LoseReturned: true}); lost == 0 {
+	if lost, _, _ := run(t, router.Faults{LoseReturned: true}, patience/4); lost == 0 {
 		t.Error("the planted bug is not noticed")
 	}
 }

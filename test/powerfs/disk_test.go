@@ -72,7 +72,11 @@ func TestLose(t *testing.T) {
 			persist(t, d, f)
 		}, map[string]string{"f": "o\x00\x00"}},
 		{"allocated", func(t *testing.T, d *Disk, f uint64) { _ = d.Allocate(f, 9) }, map[string]string{"f": "old"}},
-		{"created", func(t *testing.T, d *Disk, _ uint64) { g := create(t, d, "g"); write(t, d, g, 0, "x"); persist(t, d, g) }, map[string]string{"f": "old"}},
+		{"created", func(t *testing.T, d *Disk, _ uint64) {
+			g := create(t, d, "g")
+			write(t, d, g, 0, "x")
+			persist(t, d, g)
+		}, map[string]string{"f": "old"}},
 		{"created, and only the name is synced", func(t *testing.T, d *Disk, _ uint64) {
 			write(t, d, create(t, d, "g"), 0, "x")
 			persist(t, d, d.Root())
