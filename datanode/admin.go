@@ -66,7 +66,12 @@ func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	if c == nil {
 		return
 	}
-	if !c.app && !c.operator && h.peerOf(st) == nil {
+	v := h.n.view.Load()
+	left := false
+	if v != nil {
+		_, left = v.left[c.jid]
+	}
+	if !c.app && !c.operator && !left && h.peerOf(st) == nil {
 		h.refuse(conn, st, "forbidden", textDenied)
 		return
 	}
@@ -75,7 +80,6 @@ func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 		h.refuse(conn, st, "bad-request", err.Error())
 		return
 	}
-	v := h.n.view.Load()
 	if v == nil {
 		h.refuse(conn, st, "item-not-found", textJoining)
 		return
@@ -103,12 +107,12 @@ func (h *handler) adminIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 		return
 	}
 	set := st.IsType("set")
-	if set != (command == adminxml.CmdBootstrap) {
-		h.refuse(conn, st, "bad-request", "bootstrap is an IQ of type set, everything else a get")
+	if set != (command == adminxml.CmdBootstrap || command == adminxml.CmdPropose) {
+		h.refuse(conn, st, "bad-request", "bootstrap and propose are IQs of type set, everything else a get")
 		return
 	}
 	switch command {
-	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus:
+	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus, adminxml.CmdPropose:
 	case adminxml.CmdWhere:
 		if err := op.CheckRoot(arg); err != nil {
 			h.refuse(conn, st, "bad-request", err.Error())
@@ -149,7 +153,14 @@ func (n *Node) command(_ context.Context, conn *xmppconn.Conn, st *stanza.Stanza
 			return
 		}
 		answer = n.identity()
+	case adminxml.CmdPropose:
+		n.propose(arg, func(p adminxml.Proposed) { n.answerAdmin(conn, st, command, p) })
+		return
 	}
+	n.answerAdmin(conn, st, command, answer)
+}
+
+func (n *Node) answerAdmin(conn *xmppconn.Conn, st *stanza.Stanza, command string, answer any) {
 	b, err := json.Marshal(answer)
 	if err != nil {
 		n.log.Error("answer not encodable", "command", command, "err", err)

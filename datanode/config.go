@@ -42,6 +42,9 @@ type Config struct {
 // ErrConfig marks errors that a person mends in the configuration.
 var ErrConfig = errors.New("configuration")
 
+// ErrTwin: another data node, with another store, is logged in with the account.
+var ErrTwin = errors.New("another data node uses this account")
+
 // pattern is a bare JID or a domain.
 type pattern struct{ local, domain string } // local "*" is every account
 

@@ -39,6 +39,7 @@ func (n *Node) controlLoop(ctx context.Context) {
 		case task := <-n.tasks:
 			task(ctx)
 		case <-retry.C:
+			n.lookAgain(ctx)
 			n.catchUp(ctx)
 		}
 	}
@@ -154,8 +155,12 @@ func (n *Node) strangerIn(doc *ring.Document) string {
 	switch {
 	case ok && m.Store == n.store:
 		return ""
+	case ok && m.State == ring.Joining:
+		return fmt.Sprintf("the ring has given the place of %s to store %s, but the data directory has %s: its disk was replaced. Put the new one in", n.full, m.Store, n.store)
 	case ok:
 		return fmt.Sprintf("the ring knows %s with store %s, but the data directory has %s. A wiped disk is a new member: put the old disk back, or replace the member", n.full, m.Store, n.store)
+	case n.dir.Member() != 0:
+		return fmt.Sprintf("%s has left cluster %s, and its data was moved to others: stop it; to let it join again start it with an empty data directory", n.full, doc.Cluster)
 	default:
 		return fmt.Sprintf("the ring of cluster %s has no member %s", doc.Cluster, n.full)
 	}
@@ -189,24 +194,37 @@ func (n *Node) publish(doc *ring.Document) error {
 	return nil
 }
 
-// look asks a data node of a running cluster what its ring says of this node,
-// which is in none. It only informs: the first document comes from an operator.
+// look asks a data node of a running cluster whether its ring has this node,
+// which is in none, and takes the document over if it does. The first document of
+// all comes from an operator. A node is looked at again until it says more.
 func (n *Node) look(jid string) {
-	n.later(func(ctx context.Context) {
-		if n.view.Load() != nil {
-			return
-		}
-		doc, err := n.fetch(ctx, jid)
-		if err != nil || doc == nil {
-			n.log.Debug("ring of a running cluster not readable", "from", jid, "err", err)
-			return
-		}
-		if m, ok := doc.ByJID(n.full); !ok {
-			return
-		} else if m.Store == n.store {
-			n.log.Warn("the ring has this node, but its bootstrap was interrupted: run bootstrap again", "cluster", doc.Cluster)
-			return
-		}
+	n.sighted.Store(&jid)
+	n.later(n.lookAgain)
+}
+
+func (n *Node) lookAgain(ctx context.Context) {
+	jid := n.sighted.Load()
+	if jid == nil || n.view.Load() != nil {
+		return
+	}
+	doc, err := n.fetch(ctx, *jid)
+	if err != nil || doc == nil {
+		n.log.Debug("ring of a running cluster not readable", "from", *jid, "err", err)
+		return
+	}
+	n.sighted.Store(nil)
+	m, named := doc.ByJID(n.full)
+	_, member := doc.ByJID(*jid)
+	switch {
+	case !named || !member:
+	case m.Store != n.store:
 		n.estrange(n.strangerIn(doc))
-	})
+	case doc.Epoch == 1:
+		n.log.Warn("the ring has this node, but its bootstrap was interrupted: run bootstrap again", "cluster", doc.Cluster)
+	default:
+		n.log.Info("this node joins a cluster", "cluster", doc.Cluster, "member", m.ID, "from", *jid)
+		if err := n.adopt(doc); err != nil {
+			n.log.Error("ring of the cluster to join not taken over", "from", *jid, "err", err)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package datanode
 
 import (
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,9 @@ type view struct {
 	ring  []byte // the <ring/> element that answers who asks for the document
 	peers map[uint64]*peer
 	byJID map[string]*peer // by full JID; without the node itself
+	// left are the JIDs of who was a member in a document known before: they may
+	// ask for the ring, to learn that they are none any more.
+	left map[string]struct{}
 }
 
 // newView builds the view of a document; peers known before are kept with what
@@ -28,10 +32,19 @@ func newView(doc *ring.Document, store string, old *view) (*view, error) {
 	}
 	v := &view{
 		doc: doc, ring: wire.AppendRing(nil, doc.Epoch, b),
-		peers: make(map[uint64]*peer), byJID: make(map[string]*peer),
+		peers: make(map[uint64]*peer), byJID: make(map[string]*peer), left: make(map[string]struct{}),
+	}
+	if old != nil {
+		maps.Copy(v.left, old.left)
+		for _, m := range old.doc.Members {
+			v.left[m.JID] = struct{}{}
+		}
 	}
 	for _, m := range doc.Members {
-		if m.Store == store {
+		delete(v.left, m.JID)
+		successor, _ := doc.ByJID(m.JID)
+		lost := successor.ID != m.ID // its disk: another store has its JID now
+		if m.Store == store && !lost {
 			v.self = m.ID
 			continue
 		}
@@ -39,11 +52,14 @@ func newView(doc *ring.Document, store string, old *view) (*view, error) {
 		if old != nil {
 			p = old.peers[m.ID]
 		}
-		if p == nil || p.jid != m.JID || p.store != m.Store {
+		if p == nil || p.jid != m.JID || p.store != m.Store || p.lost != lost {
 			p = newPeer(m)
+			p.lost = lost
 		}
 		v.peers[m.ID] = p
-		v.byJID[m.JID] = p
+		if !lost {
+			v.byJID[m.JID] = p
+		}
 	}
 	return v, nil
 }
@@ -57,6 +73,7 @@ type peer struct {
 	id     uint64
 	jid    string
 	store  string
+	lost   bool   // nothing is sent to it: its JID is another member's now
 	header []byte // `<message to='…' type='normal'>`
 	down   atomic.Bool
 	probed atomic.Int64 // when something was last sent while down, ns
@@ -74,6 +91,9 @@ func newPeer(m ring.Member) *peer {
 
 // reachable says whether sending is worth it.
 func (p *peer) reachable(now int64) bool {
+	if p.lost {
+		return false
+	}
 	if !p.down.Load() {
 		return true
 	}

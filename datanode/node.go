@@ -57,7 +57,8 @@ type Node struct {
 	tasks     chan func(context.Context) // for the control goroutine
 	wanted    atomic.Uint64              // newest epoch a member announced
 	fetch     func(ctx context.Context, jid string) (*ring.Document, error)
-	fatal     chan error // the engine's end
+	sighted   atomic.Pointer[string] // a data node of a cluster, while in none
+	fatal     chan error             // the engine's end
 
 	stranger  atomic.Pointer[string] // why this store is not what the ring knows under its JID
 	stopping  atomic.Bool
@@ -163,9 +164,12 @@ func (n *Node) checkOwnJID(doc *ring.Document) error {
 }
 
 // Serve logs in and serves until ctx ends, which is no error, or the server
-// refuses the account (xmppconn.ErrAuth, ErrPolicy, ErrReplaced), or the disk
-// fails. Call it once. The engine is closed when it returns.
+// refuses the account (xmppconn.ErrAuth, ErrPolicy, ErrReplaced), another data
+// node has it (ErrTwin), or the disk fails. Call it once. The engine is closed when it returns.
 func (n *Node) Serve(ctx context.Context) error {
+	if err := n.checkTwin(ctx); err != nil || ctx.Err() != nil {
+		return errors.Join(err, n.closeEngine())
+	}
 	stream, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
 	loops, stopLoops := context.WithCancel(stream)

@@ -3,6 +3,7 @@ package ring
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrNoChange: the document has no running change.
@@ -63,4 +64,37 @@ func (d *Document) NewMember(members []Member, m Member) []Member {
 		m.ID = max(m.ID, x.ID+1)
 	}
 	return append(members, m)
+}
+
+// CheckEdit says why a person may not replace d by next: the table and the meta
+// group change by Advance only, members keep their JID and store, ids are not
+// given twice, and nobody who holds replicas, or is about to, is removed.
+func (d *Document) CheckEdit(next *Document) error {
+	switch {
+	case next.Cluster != d.Cluster:
+		return fmt.Errorf("the document is of cluster %s, the ring of %s", next.Cluster, d.Cluster)
+	case next.Epoch != d.Epoch+1:
+		return fmt.Errorf("epoch %d cannot follow %d", next.Epoch, d.Epoch)
+	case next.Partitions != d.Partitions:
+		return fmt.Errorf("%d partitions instead of %d: the number is fixed", next.Partitions, d.Partitions)
+	case next.LastID < d.lastID():
+		return fmt.Errorf("last id %d, but %d was given before", next.LastID, d.lastID())
+	case !slices.Equal(next.Meta, d.Meta) || !slices.EqualFunc(next.Table, d.Table, slices.Equal):
+		return errors.New("an edit changes the goal, never what groups have: the table has to stay as it is")
+	}
+	for _, m := range next.Members {
+		old, known := d.Member(m.ID)
+		if known && (old.JID != m.JID || old.Store != m.Store) {
+			return fmt.Errorf("member %d is %s with store %s: another one gets another id", m.ID, old.JID, old.Store)
+		}
+		if !known && m.ID <= d.lastID() {
+			return fmt.Errorf("the id %d was given before", m.ID)
+		}
+	}
+	for _, m := range d.Members {
+		if _, stays := next.Member(m.ID); !stays {
+			return fmt.Errorf("member %d is missing: a member leaves by a change, which moves away what it holds", m.ID)
+		}
+	}
+	return nil
 }

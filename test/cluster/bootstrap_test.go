@@ -216,17 +216,17 @@ func TestLoginErrors(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("stopped while trying: %v", err)
 	}
-	// A second login under the same account takes the first one's place.
+	// A second data node under the same account, by a mistyped directory, does not
+	// throw out the first.
 	c.awaitOnline()
 	cfg = c.config(0)
 	cfg.Dir = t.TempDir() + "/d"
-	ctx, cancel = context.WithCancel(t.Context())
-	defer cancel()
-	go func() { ended <- datanode.Run(ctx, cfg) }()
-	if err := <-c.nodes[0].ended; !errors.Is(err, xmppconn.ErrReplaced) {
-		t.Errorf("replaced: %v", err)
+	if err := datanode.Run(t.Context(), cfg); !errors.Is(err, datanode.ErrTwin) || !strings.Contains(err.Error(), "mistyped") {
+		t.Errorf("a twin: %v", err)
 	}
-	c.nodes[0].cancel = nil
-	cancel()
-	<-ended
+	select {
+	case err := <-c.nodes[0].ended:
+		t.Errorf("the healthy node ended: %v", err)
+	default:
+	}
 }

@@ -61,7 +61,7 @@ func withCode(err error) error {
 	switch {
 	case is(xmppconn.ErrAuth):
 		return coded{err, ExitAuth}
-	case is(datanode.ErrConfig, xmppconn.ErrPolicy, xmppconn.ErrReplaced,
+	case is(datanode.ErrConfig, datanode.ErrTwin, xmppconn.ErrPolicy, xmppconn.ErrReplaced,
 		replication.ErrForeignDir, replication.ErrNewerFormat, replication.ErrLocked, replication.ErrForeignCluster,
 		wal.ErrForeign, wal.ErrNewerFormat, state.ErrNewerFormat, state.ErrLocked):
 		return coded{err, ExitIdentity}

@@ -23,6 +23,7 @@ const (
 	CmdBootstrap = "bootstrap" // set, with an encoded ring document: an Identity
 	CmdStatus    = "status"    // get, optionally with "groups" or "leaders": a NodeStatus
 	CmdWhere     = "where"     // get, with the name of a root: a Where
+	CmdPropose   = "propose"   // set, with an encoded ring document: a Proposed
 )
 
 // WithGroups is the argument of CmdStatus that asks for every group.
@@ -89,6 +90,24 @@ type Where struct {
 	Replicas  []string `json:"replicas"`         // the preferred leader first
 	Epoch     uint64   `json:"epoch"`
 }
+
+// Proposed is what became of a ring document that was to follow the one of the
+// epoch before.
+type Proposed struct {
+	Outcome string `json:"outcome"`          // one of the Outcome constants
+	Epoch   uint64 `json:"epoch"`            // of the ring as the node knows it now
+	Leader  string `json:"leader,omitempty"` // full JID of whom to ask instead
+	Text    string `json:"text,omitempty"`   // why not, for people
+}
+
+// Outcomes of a proposal.
+const (
+	OutcomeOK          = "ok"          // it is the ring now, on a majority of disks
+	OutcomeConflict    = "conflict"    // the ring has changed; surely not taken over
+	OutcomeInvalid     = "invalid"     // never acceptable; surely not taken over
+	OutcomeUnavailable = "unavailable" // surely not taken over; ask the leader, or again
+	OutcomeUnknown     = "unknown"     // leadership was lost under way; look at the ring
+)
 
 // Append appends the element of a command or of its answer.
 func Append(dst []byte, command, text string) []byte {
