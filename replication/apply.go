@@ -150,8 +150,17 @@ func (n *Node) serveReads() {
 		}
 		for i := range buf {
 			r := &buf[i]
-			r.Done(n.part(r.Group).Read(r.Read))
+			r.Done(n.readPart(r))
 			*r = ReadRequest{}
 		}
 	}
+}
+
+// readPart reads; the replica may have been deleted since the read was confirmed.
+func (n *Node) readPart(r *ReadRequest) op.ReadResult {
+	part := n.part(r.Group)
+	if part == nil {
+		return op.ReadResult{Code: op.Redirect, Text: "this data node has no replica of the partition any more; read the ring document anew"}
+	}
+	return part.Read(r.Read)
 }

@@ -42,9 +42,18 @@ func (n *Node) flush() {
 	}
 }
 
+// durable is what the WAL need not keep: up to which index each group is in the
+// state, or is known to be deleted.
 func (n *Node) durable() map[uint32]uint64 {
+	removed, err := n.store.Removed()
+	if err != nil {
+		n.logger.Error("cannot list the replicas that were deleted", "err", err)
+	}
 	parts := *n.parts.Load()
-	durable := make(map[uint32]uint64, len(parts))
+	durable := make(map[uint32]uint64, len(parts)+len(removed))
+	for id, tomb := range removed {
+		durable[id] = tomb.Index
+	}
 	for id, p := range parts {
 		durable[id] = p.Durable()
 	}

@@ -91,6 +91,9 @@ func (n *Node) carryOut(r *core.Round) {
 	for _, g := range r.Snapshots {
 		n.wg.Go(func() { n.makeSnapshot(g) })
 	}
+	for _, rm := range r.Removals {
+		n.wg.Go(func() { n.remove(rm) })
+	}
 	for _, l := range r.Leaders {
 		n.leaders.Store(l.Group, l.Leader)
 		if n.cfg.OnLeader != nil {
@@ -119,7 +122,11 @@ func (n *Node) abandon(ev *events) {
 }
 
 func (n *Node) makeSnapshot(group uint32) {
-	index, term, conf, data, err := n.part(group).Snapshot()
+	part := n.part(group)
+	if part == nil {
+		return
+	}
+	index, term, conf, data, err := part.Snapshot()
 	n.inbox.call(func() {
 		if err := n.core.SnapshotDone(group, index, term, conf, data, err); err != nil {
 			n.logger.Error("snapshot for a follower failed", "err", err)

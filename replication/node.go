@@ -30,7 +30,7 @@ const (
 //
 // Goroutines: one steps the core (loop), one writes the WAL (commit), a few
 // apply (each group always on the same one) and read, one flushes, one follows
-// the ring. They talk through the inbox and queues; none waits for the loop.
+// the ring, one drives a running change of it. They talk through the inbox and queues; none waits for the loop.
 type Node struct {
 	cfg    Config
 	logger *slog.Logger
@@ -94,6 +94,13 @@ func Open(cfg Config) (*Node, error) {
 	if cfg.Dir.started() && len(n.rec.Groups) == 0 {
 		return nil, errors.Join(fmt.Errorf("%w: the write-ahead log of %s has vanished; restore the data directory, or empty it and add this node as a new member",
 			ErrLostState, cfg.Dir.Path()), n.log.Close(), n.store.Close())
+	}
+	forget, err := ForgetRemoved(n.store, n.rec)
+	if err == nil && forget != nil {
+		err = n.log.Append(forget)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("forget deleted replicas: %w", err), n.log.Close(), n.store.Close())
 	}
 	n.start()
 	if known != nil {
@@ -162,6 +169,7 @@ func (n *Node) start() {
 	n.wg.Go(n.flush)
 	n.wg.Go(n.followRing)
 	n.wg.Go(func() { n.feeds.run(n.quit) })
+	n.wg.Go(n.drive)
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	for range workers {
 		q := newQueue[*core.Task]()

@@ -84,10 +84,7 @@ func (n *Node) add(doc *ring.Document, member uint64, replicas []core.Replica) e
 	done := make(chan error, 1)
 	ok := n.inbox.call(func() {
 		n.core.SetMember(member)
-		ids, tables := GroupsOf(doc, member)
-		for i, id := range ids {
-			n.core.Replicas(id, tables[i])
-		}
+		n.core.SetRing(doc)
 		for _, r := range replicas {
 			if err := n.core.Add(r); err != nil {
 				done <- err

@@ -10,24 +10,49 @@ import (
 	"github.com/rosterdb/rosterdb/ring"
 )
 
-// GroupsOf lists the groups a member has a replica of, ascending (the meta group
-// last), with their replicas.
-func GroupsOf(doc *ring.Document, member uint64) (ids []uint32, tables [][]uint64) {
-	for p, row := range doc.Table {
-		if slices.Contains(row, member) {
-			ids = append(ids, uint32(p))
-			tables = append(tables, row)
+// GroupsOf lists the groups a member should have a replica of, by the table or
+// by the running change, ascending (the meta group last).
+func GroupsOf(doc *ring.Document, member uint64) []uint32 {
+	var ids []uint32
+	for p := range uint32(len(doc.Table)) {
+		if wants(doc, p, member) {
+			ids = append(ids, p)
 		}
 	}
-	if slices.Contains(doc.Meta, member) {
+	if wants(doc, ring.MetaPartition, member) {
 		ids = append(ids, ring.MetaPartition)
-		tables = append(tables, doc.Meta)
 	}
-	return ids, tables
+	return ids
+}
+
+func wants(doc *ring.Document, group uint32, member uint64) bool {
+	return slices.Contains(doc.Group(group), member) || slices.Contains(doc.Goal(group), member)
+}
+
+// groupsHere adds the groups that the store has something of: only the leader
+// of a group can tell that its replica is not needed any more.
+func groupsHere(st *state.Store, doc *ring.Document, member uint64) ([]uint32, error) {
+	ids := GroupsOf(doc, member)
+	stored, err := st.Partitions()
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range stored {
+		part, err := st.Partition(id)
+		if err != nil {
+			return nil, err
+		}
+		if index, _ := part.Applied(); index > 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 // TakeUp says what the member's groups that held does not have yet start from,
-// given the state store and what the WAL recovered.
+// given the state store and what the WAL recovered: those that the document
+// gives it, and those that it has anyway.
 //
 // Groups without any trace get their first membership, durably in the state,
 // only from the first document (epoch 1), where all replicas get the same, and
@@ -37,8 +62,11 @@ func GroupsOf(doc *ring.Document, member uint64) (ids []uint32, tables [][]uint6
 func TakeUp(st *state.Store, rec *wal.Recovered, doc *ring.Document, member uint64, bootstrapped bool, held func(uint32) bool) ([]core.Replica, error) {
 	var out []core.Replica
 	fresh := false
-	ids, tables := GroupsOf(doc, member)
-	for i, id := range ids {
+	ids, err := groupsHere(st, doc, member)
+	if err != nil {
+		return nil, fmt.Errorf("take up groups: %w", err)
+	}
+	for _, id := range ids {
 		if held(id) {
 			continue
 		}
@@ -52,11 +80,13 @@ func TakeUp(st *state.Store, rec *wal.Recovered, doc *ring.Document, member uint
 			if bootstrapped || log != nil {
 				return nil, fmt.Errorf("%w: group %d of member %d; restore the data directory, or empty it and add this node as a new member", ErrLostState, id, member)
 			}
-			part.SetConf(core.FirstIndex, core.FirstTerm, core.FirstConf(tables[i]))
+			part.SetConf(core.FirstIndex, core.FirstTerm, core.FirstConf(doc.Group(id)))
 			fresh = true
 		}
 		index, term := part.Applied()
-		out = append(out, core.Replica{Group: id, Table: tables[i], Index: index, Term: term, Conf: part.Conf(), Log: log})
+		out = append(out, core.Replica{
+			Group: id, Table: doc.Goal(id), Index: index, Term: term, Conf: part.Conf(), Tomb: core.Tomb(part.Tomb()), Log: log,
+		})
 	}
 	if fresh {
 		if err := st.Flush(); err != nil {

@@ -56,6 +56,7 @@ func newWALQueue() walQueue {
 func (c *Core) storeAppend(g *group, m *pb.Message) {
 	if snap := m.GetSnapshot(); !raft.IsEmptySnap(snap) {
 		g.log.reset(snap.GetMetadata().GetIndex(), snap.GetMetadata().GetTerm())
+		c.setConf(g, snap.GetMetadata().GetConfState())
 	}
 	g.log.append(m.GetEntries())
 	if len(g.held) == 0 && raft.IsEmptySnap(m.GetSnapshot()) {
@@ -228,7 +229,9 @@ func (c *Core) pass(a *afterAppend) {
 			_ = a.g.rn.Step(m)
 			continue
 		}
-		c.send(a.g, m)
+		if !a.g.gone {
+			c.send(a.g, m)
+		}
 	}
 	c.mark(a.g)
 }

@@ -51,9 +51,11 @@ func (c *Core) confChange(g *group, e *pb.Entry) []byte {
 		cc = v2
 	}
 	cs := g.rn.ApplyConfChange(cc)
-	c.meet(cs.GetVoters())
-	c.meet(cs.GetLearners())
-	c.meet(cs.GetVotersOutgoing())
+	if c.cfg.Faults.SkipJoint && len(cs.GetVotersOutgoing()) > 0 {
+		cs = g.rn.ApplyConfChange(&pb.ConfChangeV2{})
+	}
+	g.confAt = e.GetIndex()
+	c.setConf(g, cs)
 	return EncodeConf(cs)
 }
 

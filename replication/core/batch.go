@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 // A batch carries the messages of all groups from one node to another, so that
@@ -15,8 +17,11 @@ import (
 //	version byte (1) | flags byte | incarnation uvarint | records… | CRC-32C of all before, 4 bytes big-endian
 //
 // A record is a kind byte, the group (uvarint) and the body: for recMessage a
-// Raft message (see appendMessage), for recSleep term and commit (uvarints). A
-// batch without records is a node heartbeat.
+// Raft message (see appendMessage), for recSleep term and commit (uvarints), for
+// recAsk and recGone term, index and the number of the question, for recReport
+// the report's epoch, term, index, a byte that is 1 for a joint configuration,
+// voters and learners (each with their number in front). A batch without records
+// is a node heartbeat.
 const (
 	batchVersion = 1
 
@@ -24,6 +29,9 @@ const (
 
 	recMessage = 1
 	recSleep   = 2
+	recAsk     = 3 // a replica asks whether it may go
+	recGone    = 4 // it may: it is no member as of index
+	recReport  = 5
 
 	batchTail = crc32.Size
 )
@@ -56,6 +64,28 @@ func appendSleepRecord(dst []byte, group uint32, term, commit uint64) []byte {
 	return binary.AppendUvarint(dst, commit)
 }
 
+func appendAskRecord(dst []byte, kind byte, group uint32, term, index, nonce uint64) []byte {
+	dst = binary.AppendUvarint(append(dst, kind), uint64(group))
+	return binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(dst, term), index), nonce)
+}
+
+func appendReportRecord(dst []byte, group uint32, r *ring.Report) []byte {
+	dst = binary.AppendUvarint(append(dst, recReport), uint64(group))
+	dst = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(dst, r.Epoch), r.Term), r.Index)
+	if r.Joint {
+		dst = append(dst, 1)
+	} else {
+		dst = append(dst, 0)
+	}
+	for _, ids := range [...][]uint64{r.Voters, r.Learners} {
+		dst = binary.AppendUvarint(dst, uint64(len(ids)))
+		for _, id := range ids {
+			dst = binary.AppendUvarint(dst, id)
+		}
+	}
+	return dst
+}
+
 // batchReader walks the records of a batch.
 type batchReader struct {
 	flags       byte
@@ -64,11 +94,14 @@ type batchReader struct {
 	from, to    uint64
 }
 
-// record is one record; msg is nil for a recSleep.
+// record is one record; which fields are set depends on its kind.
 type record struct {
+	kind         byte
 	group        uint32
 	msg          *pb.Message
 	term, commit uint64
+	index, nonce uint64
+	report       ring.Report
 }
 
 func openBatch(b []byte, from, to uint64) (*batchReader, error) {
@@ -94,25 +127,66 @@ func (r *batchReader) next() (rec record, ok bool, err error) {
 	if len(r.rest) == 0 {
 		return record{}, false, nil
 	}
-	kind := r.rest[0]
+	rec.kind = r.rest[0]
 	group, rest, err := uvarint(r.rest[1:])
 	if err != nil {
 		return record{}, false, err
 	}
 	rec.group = uint32(group)
-	switch kind {
+	switch rec.kind {
 	case recMessage:
 		rec.msg, rest, err = decodeMessage(rest, r.from, r.to)
 	case recSleep:
 		if rec.term, rest, err = uvarint(rest); err == nil {
 			rec.commit, rest, err = uvarint(rest)
 		}
+	case recAsk, recGone:
+		rest, err = uvarints(rest, &rec.term, &rec.index, &rec.nonce)
+	case recReport:
+		rest, err = decodeReport(rest, &rec.report)
 	default:
-		err = fmt.Errorf("batch has a record of unknown kind %d", kind)
+		err = fmt.Errorf("batch has a record of unknown kind %d", rec.kind)
 	}
 	if err != nil {
 		return record{}, false, err
 	}
 	r.rest = rest
 	return rec, true, nil
+}
+
+// uvarints reads numbers one after the other.
+func uvarints(b []byte, to ...*uint64) (rest []byte, err error) {
+	for _, v := range to {
+		if *v, b, err = uvarint(b); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func decodeReport(b []byte, r *ring.Report) (rest []byte, err error) {
+	if b, err = uvarints(b, &r.Epoch, &r.Term, &r.Index); err != nil {
+		return nil, err
+	}
+	if len(b) == 0 {
+		return nil, errTruncated
+	}
+	r.Joint = b[0] == 1
+	b = b[1:]
+	for _, ids := range [...]*[]uint64{&r.Voters, &r.Learners} {
+		var n uint64
+		if n, b, err = uvarint(b); err != nil {
+			return nil, err
+		}
+		if n > uint64(len(b)) {
+			return nil, errTruncated
+		}
+		*ids = make([]uint64, n)
+		for i := range *ids {
+			if (*ids)[i], b, err = uvarint(b); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, nil
 }

@@ -1,12 +1,15 @@
 package core
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"log/slog"
 	"slices"
 
 	"go.etcd.io/raft/v3"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 const (
@@ -20,6 +23,7 @@ const (
 	defaultMaxLog        = 256 << 20
 	defaultKeepEntries   = 1024
 	defaultKeepBytes     = 1 << 20
+	defaultMaxMoves      = 4
 
 	// maxReads bounds the reads that wait, all groups together.
 	maxReads = 1 << 17
@@ -36,6 +40,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxLog, int64(defaultMaxLog))
 	setDefault(&c.KeepEntries, defaultKeepEntries)
 	setDefault(&c.KeepBytes, int64(defaultKeepBytes))
+	setDefault(&c.MaxMoves, defaultMaxMoves)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -73,6 +78,14 @@ type Core struct {
 	logBytes  int64
 	snaps     snapshotBudget
 
+	doc       *ring.Document  // the newest known; nil: none
+	leavers   map[uint64]bool // members that leave
+	movers    []*group        // led here, and not where they should be
+	strays    []*group        // that the document does not name here
+	questions uint64          // the last question asked for one
+	reports   map[uint32]ring.Report
+	reporting int // place in list of the group last looked at to be reported
+
 	full     bool
 	stopping bool
 
@@ -82,14 +95,21 @@ type Core struct {
 // New makes a Core without groups.
 func New(cfg Config) *Core {
 	cfg = cfg.withDefaults()
-	return &Core{
-		cfg:    cfg,
-		logger: raftLogger{cfg.Logger},
-		groups: make(map[uint32]*group),
-		wal:    newWALQueue(),
-		next:   &Round{},
-		last:   &Round{},
+	c := &Core{
+		cfg:     cfg,
+		logger:  raftLogger{cfg.Logger},
+		groups:  make(map[uint32]*group),
+		leavers: make(map[uint64]bool),
+		reports: make(map[uint32]ring.Report),
+		wal:     newWALQueue(),
+		next:    &Round{},
+		last:    &Round{},
 	}
+	// Answers to what was asked before a restart must not fit.
+	var start [8]byte
+	_, _ = rand.Read(start[:]) // never fails
+	c.questions = binary.LittleEndian.Uint64(start[:])
+	return c
 }
 
 // SetMember tells the node's Raft id when it becomes known, before the first Add.
@@ -167,6 +187,9 @@ func (c *Core) Tick() {
 		c.tickPeer(p)
 	}
 	c.tickStale()
+	c.tickMoves()
+	c.tickStrays()
+	c.tickReports()
 	if c.now%placementTicks == 0 {
 		c.place()
 	}

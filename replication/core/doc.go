@@ -14,6 +14,7 @@
 //  4. Make each snapshot of Round.Snapshots and report it by SnapshotDone.
 //  5. Serve Round.Reads from the state as applied now or later.
 //  6. Give Round.Answers.
+//  7. Delete the state of each replica of Round.Removals, durably, then call Removed.
 //
 // Package replication is the driver for real disks and clocks; the simulator in
 // test/sim drives the same code under a seed. Given the same inputs, and the

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"slices"
-
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -11,11 +9,13 @@ import (
 
 // group is one Raft group's replica on this node.
 type group struct {
-	id    uint32
-	rn    *raft.RawNode // nil until what the group starts from is durable
-	log   *entryLog
-	table []uint64 // replicas as the ring document has them; the first is preferred
-	dirty bool
+	id     uint32
+	rn     *raft.RawNode // nil until what the group starts from is durable
+	log    *entryLog
+	table  []uint64      // replicas that it should have; the first is preferred
+	conf   *pb.ConfState // in force,
+	confAt uint64        // since this index, if it changed since the start
+	dirty  bool
 
 	// As of the last Ready.
 	term, commit uint64
@@ -41,6 +41,15 @@ type group struct {
 	asleep bool
 	busyAt uint64 // tick of the last thing that a sleeping group would not do
 	eager  int    // campaigns still to be tried soon after a hint
+
+	moving move
+	keep   int64 // bytes of log that may stay for followers; see compact
+
+	stray    bool   // the ring document does not name this replica
+	asked    uint64 // the question that is open; 0: none
+	gone     bool   // it takes part no more
+	removing bool   // its Removal is handed out
+	tomb     Tomb   // of an earlier replica, or of this one when it is gone
 }
 
 // pendingProposal is a proposal in the log of this leader.
@@ -51,7 +60,7 @@ type pendingProposal struct {
 
 // drain takes everything raft has ready and passes it on.
 func (c *Core) drain(g *group) {
-	if g.rn == nil {
+	if g.rn == nil || g.gone {
 		return
 	}
 	for g.rn.HasReady() {
@@ -76,6 +85,7 @@ func (c *Core) drain(g *group) {
 		if won {
 			// The log ends with the entry that opens the term.
 			g.termStart = g.log.last()
+			c.watch(g)
 		}
 		for _, rs := range rd.ReadStates {
 			c.readConfirmed(g, rs)
@@ -114,6 +124,7 @@ func (c *Core) lostLeadership(g *group) {
 	c.refuseQueue(g)
 	c.refuseReads(g)
 	c.dropSnapshot(g)
+	g.keep = 0
 }
 
 // refuseAll answers everything open of a group whose node stops.
@@ -139,32 +150,5 @@ func (c *Core) notHere(g *group) (op.Code, string) {
 	return op.Redirect, "another data node leads the partition"
 }
 
-// Replicas tells a group's replicas as a new ring document has them.
-func (c *Core) Replicas(id uint32, table []uint64) {
-	g := c.groups[id]
-	if g == nil || slices.Equal(g.table, table) {
-		return
-	}
-	g.table = slices.Clone(table)
-	c.meet(table)
-	c.wake(g)
-}
-
 // Holds tells whether the group has a replica here.
 func (c *Core) Holds(id uint32) bool { return c.groups[id] != nil }
-
-// compact forgets log entries that no healthy follower should need any more. What
-// is flushed plays no part: memory and WAL are cut independently.
-func (c *Core) compact(g *group) {
-	if len(g.snap.peers) > 0 {
-		return // a follower is about to go on from the snapshot in our log
-	}
-	entries, bytes := c.cfg.KeepEntries, c.cfg.KeepBytes
-	if c.logBytes > c.cfg.MaxLog {
-		entries, bytes = entries/16, bytes/16
-	}
-	// Compaction walks and copies what stays: it must be seldom enough.
-	if len(g.log.ents) > entries+entries/4 || g.log.bytes > 2*bytes {
-		g.log.compact(g.log.cut(g.applied, entries, bytes))
-	}
-}

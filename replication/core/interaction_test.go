@@ -12,10 +12,9 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
-	pb "go.etcd.io/raft/v3/raftpb"
-
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/replication/wal"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 // The scripts in testdata/interaction drive cores whose disks and links are perfect unless
@@ -32,7 +31,8 @@ import (
 //	full node=1 / room node=1
 //	stop node=1                                   asks others to lead
 //	hold node=1 / release node=1                  WAL writes are not finished / are
-//	conf node=1 group=0 add-learner=4 | add=4 | remove=3
+//	ring epoch=2 group=0 row=(1,2,3) [goal=(1,2,4)] [leaving=1] [node=1]
+//	                                              a ring document, known to all at once or to one node
 //	status                                        a line a group
 type world struct {
 	t       *testing.T
@@ -42,6 +42,7 @@ type world struct {
 	groups  int
 	members int // of the first configuration
 	restart uint64
+	doc     *ring.Document // what a node starts with; nil: the first membership
 }
 
 // testNode is a node with a WAL that is a slice and a state that is a list of
@@ -56,6 +57,7 @@ type testNode struct {
 	batch *wal.Batch
 	state map[uint32]*testState
 	inbox []func()
+	tombs map[uint32]Tomb
 }
 
 type testState struct {
@@ -146,8 +148,8 @@ func (w *world) command(d *datadriven.TestData) {
 		n.hold = true
 	case "release":
 		n.hold = false
-	case "conf":
-		n.confChange(d)
+	case "ring":
+		w.ring(n, d)
 	case "status":
 		w.settle()
 		w.status()
@@ -159,9 +161,9 @@ func (w *world) command(d *datadriven.TestData) {
 }
 
 func (w *world) cluster(nodes, spare, groups int, cfg Config) {
-	w.nodes, w.cfg, w.groups, w.members = nil, cfg, groups, nodes
+	w.nodes, w.cfg, w.groups, w.members, w.doc = nil, cfg, groups, nodes, nil
 	for i := range nodes + spare {
-		n := &testNode{w: w, id: uint64(i + 1), wal: make(map[uint32]*wal.Group), state: make(map[uint32]*testState)}
+		n := &testNode{w: w, id: uint64(i + 1), wal: make(map[uint32]*wal.Group), tombs: make(map[uint32]Tomb), state: make(map[uint32]*testState)}
 		for g := range groups {
 			n.state[uint32(g)] = &testState{}
 			if i < nodes {
@@ -188,15 +190,86 @@ func (n *testNode) start() {
 	cfg := n.w.cfg
 	cfg.Member, cfg.Incarnation = n.id, n.w.restart
 	n.core = New(cfg)
+	if n.w.doc != nil {
+		n.core.SetRing(n.w.doc)
+	}
 	for g := range n.w.groups {
-		st := n.state[uint32(g)]
-		err := n.core.Add(Replica{
-			Group: uint32(g), Table: n.w.table(g, n.w.members), Index: st.index, Term: st.term, Conf: st.conf, Log: n.wal[uint32(g)],
-		})
-		if err != nil {
-			n.w.printf("node %d: %v", n.id, err)
+		n.takeUp(uint32(g))
+	}
+}
+
+// takeUp adds a replica that the node has, or should have.
+func (n *testNode) takeUp(g uint32) {
+	st, table := n.state[g], n.w.table(int(g), n.w.members)
+	row := table
+	if n.w.doc != nil {
+		table, row = n.w.doc.Goal(g), n.w.doc.Group(g)
+	}
+	if n.w.doc != nil && st.index == 0 && !slices.Contains(table, n.id) && !slices.Contains(row, n.id) {
+		return
+	}
+	err := n.core.Add(Replica{
+		Group: g, Table: table, Index: st.index, Term: st.term, Conf: st.conf, Tomb: n.tombs[g], Log: n.wal[g],
+	})
+	if err != nil {
+		n.w.printf("node %d: %v", n.id, err)
+	}
+}
+
+// ring makes a document that tells of one group what it is told, and hands it to
+// the nodes, or to one.
+func (w *world) ring(n *testNode, d *datadriven.TestData) {
+	doc := &ring.Document{Epoch: uint64(arg(d, "epoch", 2)), Partitions: w.groups}
+	if w.doc != nil {
+		doc.Table = slices.Clone(w.doc.Table)
+	} else {
+		for g := range w.groups {
+			doc.Table = append(doc.Table, w.table(g, w.members))
 		}
 	}
+	leaving := uint64(arg(d, "leaving", 0))
+	for _, n := range w.nodes {
+		m := ring.Member{ID: n.id, State: ring.Active}
+		if n.id == leaving {
+			m.State = ring.Leaving
+		}
+		doc.Members = append(doc.Members, m)
+	}
+	g := arg(d, "group", 0)
+	if row := ids(d, "row"); row != nil {
+		doc.Table[g] = row
+	}
+	if goal := ids(d, "goal"); goal != nil {
+		doc.Change = &ring.Change{ID: "x", Target: slices.Clone(doc.Table), Since: doc.Epoch}
+		doc.Change.Target[g] = goal
+	}
+	if n != nil {
+		n.core.SetRing(doc)
+		return
+	}
+	w.doc = doc
+	for _, n := range w.nodes {
+		if n.core == nil {
+			continue
+		}
+		n.core.SetRing(doc)
+		for g := range w.groups {
+			n.takeUp(uint32(g))
+		}
+	}
+}
+
+func ids(d *datadriven.TestData, key string) (out []uint64) {
+	for _, a := range d.CmdArgs {
+		if a.Key != key {
+			continue
+		}
+		for _, v := range a.Vals {
+			id, _ := strconv.ParseUint(v, 10, 64)
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // settle lets everybody work until nothing is left to do.
@@ -260,6 +333,11 @@ func (n *testNode) carryOut(r *Round) bool {
 	}
 	for _, answer := range r.Answers {
 		answer()
+	}
+	for _, rm := range r.Removals {
+		n.w.printf("node %d: group %d deleted as of %d", n.id, rm.Group, rm.Tomb.Index)
+		n.state[rm.Group], n.tombs[rm.Group] = &testState{}, rm.Tomb
+		n.core.Removed(rm.Group, func() { n.takeUp(rm.Group) })
 	}
 	return len(r.Sends)+len(r.Tasks)+len(r.Snapshots) > 0 || r.WAL != nil && !n.hold
 }
@@ -338,24 +416,6 @@ func (n *testNode) read(d *datadriven.TestData) {
 	}}})
 }
 
-// confChange proposes as the engine's own proposals will, below its API.
-func (n *testNode) confChange(d *datadriven.TestData) {
-	cc := &pb.ConfChangeV2{}
-	for key, typ := range map[string]pb.ConfChangeType{
-		"add": pb.ConfChangeAddNode, "remove": pb.ConfChangeRemoveNode, "add-learner": pb.ConfChangeAddLearnerNode,
-	} {
-		if id := arg(d, key, 0); id > 0 {
-			cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: typ.Enum(), NodeId: new(uint64(id))})
-		}
-	}
-	slices.SortFunc(cc.Changes, func(a, b *pb.ConfChangeSingle) int { return int(a.GetNodeId()) - int(b.GetNodeId()) })
-	g := n.core.groups[uint32(arg(d, "group", 0))]
-	if err := g.rn.ProposeConfChange(cc); err != nil {
-		n.w.printf("refused: %v", err)
-	}
-	n.core.mark(g)
-}
-
 func (w *world) status() {
 	for _, n := range w.nodes {
 		if n.core == nil {
@@ -364,12 +424,21 @@ func (w *world) status() {
 		}
 		for _, g := range n.core.Groups() {
 			s := n.state[g.Group]
-			asleep := ""
+			more := ""
 			if g.Asleep {
-				asleep = " asleep"
+				more += " asleep"
+			}
+			if g.Joint {
+				more += " joint"
+			}
+			if g.Stray {
+				more += " stray"
+			}
+			if g.Waits != "" {
+				more += ": " + g.Waits
 			}
 			w.printf("node %d group %d: leader %d term %d last %d commit %d applied %d voters %v learners %v values [%s]%s",
-				n.id, g.Group, g.Leader, g.Term, g.Last, g.Commit, g.Applied, g.Voters, g.Learners, strings.Join(s.values, ","), asleep)
+				n.id, g.Group, g.Leader, g.Term, g.Last, g.Commit, g.Applied, g.Voters, g.Learners, strings.Join(s.values, ","), more)
 		}
 	}
 }

@@ -65,7 +65,16 @@ func (c *Core) meet(ids []uint64) {
 func (c *Core) Receive(from uint64, batch []byte) error {
 	p := c.peer(from)
 	if p == nil {
-		return nil // not of any group here (yet)
+		if c.doc == nil {
+			return nil
+		}
+		if _, ok := c.doc.Member(from); !ok {
+			return nil
+		}
+		// It has a replica, still or already, of which the configurations here do not
+		// tell.
+		c.meet([]uint64{from})
+		p = c.peer(from)
 	}
 	r, err := openBatch(batch, from, c.cfg.Member)
 	if err != nil {
@@ -80,12 +89,27 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		if !ok {
 			return nil
 		}
-		g := c.groups[rec.group]
-		if g == nil || g.rn == nil {
+		if rec.kind == recReport {
+			c.reported(rec.group, rec.report)
 			continue
 		}
-		if rec.msg == nil {
+		g := c.groups[rec.group]
+		if g == nil || g.rn == nil || g.gone {
+			continue
+		}
+		switch rec.kind {
+		case recSleep:
 			c.sleepAsked(g, p, rec)
+			continue
+		case recAsk:
+			c.asks(g, p, rec)
+			continue
+		case recGone:
+			c.told(g, rec)
+			continue
+		}
+		g.asked = 0
+		if g.deaf(rec.msg) && !c.cfg.Faults.EmptyVotes {
 			continue
 		}
 		switch rec.msg.GetType() {
@@ -190,10 +214,15 @@ func (c *Core) leaderGone(p *peer) {
 	}
 }
 
-// heir is the replica that should lead: the first in the table that is up and
-// willing; 0 if there is none.
+// heir is the voter that should lead: the first in the table that is up and
+// willing, else any such; 0 if there is none.
 func (c *Core) heir(g *group) uint64 {
 	for _, id := range g.table {
+		if c.willing(id) && slices.Contains(g.conf.GetVoters(), id) {
+			return id
+		}
+	}
+	for _, id := range g.conf.GetVoters() {
 		if c.willing(id) {
 			return id
 		}
@@ -202,6 +231,9 @@ func (c *Core) heir(g *group) uint64 {
 }
 
 func (c *Core) willing(id uint64) bool {
+	if c.leavers[id] {
+		return false
+	}
 	if id == c.cfg.Member {
 		return !c.full && !c.stopping
 	}

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
 )
@@ -18,7 +20,7 @@ const (
 // and caught up, and gives it away when this node should not lead.
 func (c *Core) place() {
 	budget := transfersALook
-	if c.stopping {
+	if c.stopping || c.leavers[c.cfg.Member] {
 		budget = len(c.list)
 	}
 	for _, g := range c.list {
@@ -28,18 +30,8 @@ func (c *Core) place() {
 		if g.rn == nil || g.state != raft.StateLeader || len(g.table) == 0 {
 			continue
 		}
-		to := c.heir(g)
-		if to == 0 || to == c.cfg.Member || c.willing(c.cfg.Member) && to != g.table[0] {
-			continue
-		}
-		p := c.peer(to)
-		if p.incarnation == 0 || c.now-p.heard > 2*uint64(c.cfg.PeerTicks) {
-			continue
-		}
-		if c.willing(c.cfg.Member) && c.now-p.upSince < settleTicks {
-			continue
-		}
-		if !c.near(g, to) || g.rn.BasicStatus().LeadTransferee != 0 {
+		to := c.placed(g)
+		if to == 0 || g.rn.BasicStatus().LeadTransferee != 0 {
 			continue
 		}
 		c.wake(g)
@@ -47,6 +39,58 @@ func (c *Core) place() {
 		c.mark(g)
 		budget--
 	}
+}
+
+// placed is the replica to give the leadership of a group to; 0: nobody.
+func (c *Core) placed(g *group) uint64 {
+	if c.mustLeave(g) {
+		return c.successor(g)
+	}
+	to := c.heir(g)
+	if to == c.cfg.Member || c.willing(c.cfg.Member) && to != g.table[0] || !c.fit(g, to) {
+		return 0
+	}
+	if c.willing(c.cfg.Member) && c.now-c.peer(to).upSince < settleTicks {
+		return 0
+	}
+	return to
+}
+
+// mustLeave tells whether the leader here is to be no replica soon, or is none
+// already in the configuration to come.
+func (c *Core) mustLeave(g *group) bool {
+	return !c.cfg.Faults.LeadAfterRemoval &&
+		(!slices.Contains(g.table, c.cfg.Member) || !slices.Contains(g.conf.GetVoters(), c.cfg.Member))
+}
+
+// successor is the replica to which a leader that must leave can give its
+// leadership: one that stays, in the order of the table; 0 if there is none.
+func (c *Core) successor(g *group) uint64 {
+	var second uint64
+	for _, id := range g.table {
+		if !slices.Contains(g.conf.GetVoters(), id) || !c.fit(g, id) {
+			continue
+		}
+		if c.willing(id) {
+			return id
+		}
+		second = id
+	}
+	if second != 0 || slices.Contains(g.conf.GetVoters(), c.cfg.Member) {
+		return second
+	}
+	for _, id := range g.conf.GetVoters() {
+		if c.fit(g, id) {
+			return id
+		}
+	}
+	return 0
+}
+
+// fit tells whether a replica can take leadership over now.
+func (c *Core) fit(g *group, id uint64) bool {
+	p := c.peer(id)
+	return p != nil && p.up && p.incarnation != 0 && c.now-p.heard <= 2*uint64(c.cfg.PeerTicks) && c.near(g, id)
 }
 
 // near tells whether a replica has nearly the whole log.

@@ -52,6 +52,7 @@ type Replica struct {
 	Table       []uint64 // as the ring document has it
 	Index, Term uint64   // 0: no state yet, a leader's snapshot will bring it
 	Conf        []byte
+	Tomb        Tomb       // of an earlier replica of the same member, if there is no state
 	Log         *wal.Group // nil: none
 }
 
@@ -69,18 +70,22 @@ func (c *Core) Add(r Replica) error {
 			return fmt.Errorf("group %d: %w", r.Group, err)
 		}
 	}
-	g := &group{id: r.Group, table: slices.Clone(r.Table), applied: r.Index, asleep: true}
-	g.log = &entryLog{total: &c.logBytes, conf: pb.EnsureConfState(cs)}
+	g := &group{id: r.Group, table: slices.Clone(r.Table), applied: r.Index, asleep: true, conf: pb.EnsureConfState(cs)}
+	if r.Index == 0 {
+		g.tomb = r.Tomb
+	}
+	g.log = &entryLog{total: &c.logBytes, conf: g.conf}
 	g.log.snap = func() (*pb.Snapshot, error) { return c.snapshot(g) }
 	hs, fix, err := g.log.recover(r)
 	if err != nil {
 		return err
 	}
 	c.meet(r.Table)
-	c.meet(cs.GetVoters())
-	c.meet(cs.GetLearners())
-	c.meet(cs.GetVotersOutgoing())
+	for _, ids := range members(g.conf) {
+		c.meet(ids)
+	}
 	c.insert(g)
+	c.aim(g)
 	g.batch.term, g.batch.vote = hs.Term, hs.Vote
 	g.log.hard = &pb.HardState{Term: &hs.Term, Vote: &hs.Vote, Commit: &hs.Commit}
 	if !fix {
@@ -88,7 +93,9 @@ func (c *Core) Add(r Replica) error {
 		return nil
 	}
 	q := &c.wal
-	q.batch.Snapshots = append(q.batch.Snapshots, wal.Snapshot{Group: g.id, Index: g.log.offset, Term: g.log.offsetTerm})
+	q.batch.Snapshots = append(q.batch.Snapshots, wal.Snapshot{
+		Group: g.id, Index: max(g.log.offset, g.tomb.Index), Term: max(g.log.offsetTerm, g.tomb.Term),
+	})
 	c.gatherState(g, hs)
 	q.after = append(q.after, afterAppend{g: g, start: true})
 	q.urgent = true
@@ -109,6 +116,9 @@ func (l *entryLog) recover(r Replica) (hs wal.HardState, fix bool, err error) {
 	}
 	hs = rec.HardState
 	hs.Group = r.Group
+	if r.Index == 0 && r.Tomb.Index > 0 {
+		return r.Tomb.Resume(hs), len(rec.Entries) > 0 || rec.Snapshot.Index != r.Tomb.Index || hs.Term < r.Tomb.Term, nil
+	}
 	ents := rec.Entries
 	first := r.Index + 1
 	if len(ents) > 0 {
@@ -183,7 +193,7 @@ func (c *Core) start(g *group) {
 		ReadOnlyOption:            raft.ReadOnlySafe,
 		Logger:                    c.logger,
 		DisableProposalForwarding: true,
-		StepDownOnRemoval:         true,
+		StepDownOnRemoval:         !c.cfg.Faults.LeadAfterRemoval,
 	})
 	if err != nil {
 		// NewRawNode returns no error in this version; its panics are bugs here.
@@ -192,7 +202,7 @@ func (c *Core) start(g *group) {
 	g.rn = rn
 	g.term, g.commit = g.log.hard.GetTerm(), g.log.hard.GetCommit()
 	c.wake(g)
-	if len(g.table) > 0 && g.table[0] == c.cfg.Member {
+	if len(g.table) > 0 && g.table[0] == c.cfg.Member && g.applied > 0 {
 		g.eager = startCampaigns
 		c.campaign(g)
 	}

@@ -49,6 +49,9 @@ func (c *Core) settled(g *group) bool {
 	if g.snap.phase != snapNone {
 		return false // asleep it would keep its place among the few that may have one
 	}
+	if g.moving.listed {
+		return false
+	}
 	if len(g.queue) > 0 || len(g.pending) > 0 || len(g.reads.waiting) > 0 || g.reads.asked != nil {
 		return false
 	}

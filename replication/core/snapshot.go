@@ -45,10 +45,10 @@ type snapshots struct {
 func (c *Core) snapshot(g *group) (*pb.Snapshot, error) {
 	s := &g.snap
 	if s.phase == snapReady {
-		if s.snap.GetMetadata().GetIndex() >= g.log.offset {
+		if s.snap.GetMetadata().GetIndex() >= max(g.log.offset, g.confAt) {
 			return s.snap, nil
 		}
-		c.dropSnapshot(g) // the log has moved past it
+		c.dropSnapshot(g) // the log has moved past it, or it does not name a new learner
 	}
 	if s.phase == snapNone && c.snaps.room() {
 		s.phase = snapMaking

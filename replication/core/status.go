@@ -36,9 +36,12 @@ type GroupStatus struct {
 	Applied   uint64
 	Last      uint64 // last index of the log
 	Asleep    bool
-	Replicas  []uint64 // as the ring document has them; the first is preferred
-	Voters    []uint64 // as the group's configuration has them, by id
+	Replicas  []uint64 // that it should have now (ring.Document.Goal); the first is preferred
+	Voters    []uint64 // as the group's configuration has them, by id; of a joint one both sets
 	Learners  []uint64
+	Joint     bool              // a joint configuration is in force
+	Waits     string            // on the leader of a group that moves: what the next step waits for
+	Stray     bool              // the ring document does not name this replica: it asks whether it may go
 	Match     map[uint64]uint64 // on the leader: last index known on each replica
 	Snapshots int               // snapshots under way to followers
 }
@@ -50,6 +53,7 @@ func (c *Core) Groups() []GroupStatus {
 		s := GroupStatus{
 			Group: g.id, Leader: g.lead, Term: g.term, Commit: g.commit, Applied: g.applied,
 			Last: g.log.last(), Asleep: g.asleep, Replicas: g.table, Snapshots: len(g.snap.peers),
+			Joint: len(g.conf.GetVotersOutgoing()) > 0, Waits: g.moving.why, Stray: g.stray,
 		}
 		if g.rn != nil {
 			leads := g.state == raft.StateLeader

@@ -46,6 +46,7 @@ type Config struct {
 	MaxLog        int64  // bytes of log kept in memory behind the applied position, all groups; 256 MiB
 	KeepEntries   int    // entries kept behind the applied position for slow followers; 1024
 	KeepBytes     int64  // and bytes, whichever is reached first; 1 MiB
+	MaxMoves      int    // groups led here that take a new replica at once; 4
 	Logger        *slog.Logger
 	Faults        Faults
 }
@@ -63,6 +64,18 @@ type Faults struct {
 	// StaleFromRoundEnd counts the age of a confirmed state from the end of the
 	// round that confirmed it.
 	StaleFromRoundEnd bool
+	// SkipJoint puts a set of voters in the place of another at once, without the
+	// joint configuration between them.
+	SkipJoint bool
+	// LeadAfterRemoval lets a leader go on that is no member of its group any more.
+	LeadAfterRemoval bool
+	// TruncatePastLearner cuts the log without regard to followers that catch up.
+	TruncatePastLearner bool
+	// GoneByDocument deletes a replica that the ring document does not name
+	// without asking the group's leader.
+	GoneByDocument bool
+	// EmptyVotes lets a replica vote that was deleted and begun anew.
+	EmptyVotes bool
 }
 
 // Round is what the caller has to do after a step. It is valid until the next
@@ -75,6 +88,7 @@ type Round struct {
 	Reads     []ReadRequest
 	Answers   []func()
 	Leaders   []LeaderChange
+	Removals  []Removal // replicas to delete, then Removed
 }
 
 func (r *Round) reset() {
@@ -89,6 +103,7 @@ func (r *Round) reset() {
 		Reads:     r.Reads[:0],
 		Answers:   r.Answers[:0],
 		Leaders:   r.Leaders[:0],
+		Removals:  r.Removals[:0],
 	}
 }
 

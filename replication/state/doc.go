@@ -31,6 +31,7 @@
 // # The file
 //
 //	bucket "meta"         "format" -> version, 4 bytes big endian
+//	  "tombp"+id          index, term, vote: what stays of a deleted replica
 //	bucket "p"+id         id: 4 bytes big endian, one bucket a partition
 //	  "position"          index, term, log time, length and bytes of the ConfState
 //	  "ring"              epoch, document; only in the meta partition

@@ -24,6 +24,7 @@ type Partition struct {
 
 	mu       sync.RWMutex // guards what follows
 	pos      position
+	tomb     Tomb // of an earlier replica
 	ring     ringDoc
 	sessions sessions
 	active   *overlay
@@ -40,6 +41,9 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	p.pos, p.ring, p.durable = position{}, ringDoc{}, 0
 	p.sessions = sessions{byID: make(map[op.Session]*session)}
 	p.active, p.flushing, p.ringNew = newOverlay(), nil, false
+	if err := p.loadTomb(tx); err != nil {
+		return err
+	}
 	b := tx.Bucket(p.key)
 	if b == nil {
 		return nil
@@ -122,11 +126,12 @@ func (p *Partition) Applied() (index, term uint64) {
 	return p.pos.index, p.pos.term
 }
 
-// Durable is the index up to which the state is on disk.
+// Durable is the index up to which the state is on disk, or nothing is needed
+// because it is of a replica that was deleted.
 func (p *Partition) Durable() uint64 {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.durable
+	return max(p.durable, p.tomb.Index)
 }
 
 // Conf is the opaque Raft ConfState in force at the applied position. It must

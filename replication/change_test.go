@@ -1,0 +1,147 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// gossip hands each node's document to the others, as presence and fetching do.
+func (c *testCluster) gossip() {
+	for i := range c.dirs {
+		for j := range c.dirs {
+			from, to := c.node(i), c.node(j)
+			if from == nil || to == nil || i == j {
+				continue
+			}
+			if doc := from.Ring(); doc != nil && (to.Ring() == nil || to.Ring().Epoch < doc.Epoch) {
+				// A node that is no member any more refuses it.
+				if err := to.Reconcile(doc); err != nil && !errors.Is(err, ErrStranger) {
+					c.t.Error(err)
+				}
+			}
+		}
+	}
+}
+
+// change proposes a plan for the members until it is accepted, and waits for the
+// end: every group has what the table says, everywhere.
+func (c *testCluster) change(what string, members []ring.Member) *ring.Document {
+	c.t.Helper()
+	var begun uint64
+	eventually(c.t, "the change begins", func() bool {
+		c.gossip()
+		n := c.leader(ring.MetaPartition)
+		doc := n.Ring()
+		plan, err := ring.MakePlan(doc, members)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		next, err := plan.Begin(doc, members, "change", 0, 0)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		begun = next.Epoch
+		return n.ProposeRing(context.Background(), doc.Epoch, next) == nil
+	})
+	var doc *ring.Document
+	eventually(c.t, what, func() bool {
+		c.gossip()
+		doc = c.leader(ring.MetaPartition).Ring()
+		return doc.Epoch > begun && doc.Change == nil
+	})
+	eventually(c.t, what+": all replicas are where the table has them", func() bool {
+		c.gossip()
+		for i := range c.dirs {
+			n := c.node(i)
+			if n == nil || n.Ring() == nil || n.Ring().Epoch < doc.Epoch {
+				continue // a stranger
+			}
+			for _, g := range n.Groups() {
+				if !slices.Contains(doc.Group(g.Group), uint64(i+1)) {
+					return false
+				}
+			}
+			if n.Status().Held != len(GroupsOf(doc, uint64(i+1))) {
+				return false
+			}
+		}
+		return true
+	})
+	return doc
+}
+
+// TestMembersComeAndGo: a fourth node joins, takes its share, and the first one
+// leaves; nothing that was written is lost, and what left is deleted.
+func TestMembersComeAndGo(t *testing.T) {
+	const partitions = 4
+	c := newTestCluster(t, 3, partitions, nil)
+	sessions := make(map[uint32]op.Session)
+	for p := range uint32(partitions) {
+		sessions[p] = c.session(p)
+		if res := c.write(p, put(sessions[p], 1, "root", "p", fmt.Sprint("v", p))); res.Code != op.OK {
+			t.Fatalf("write: %+v", res)
+		}
+	}
+	c.dirs = append(c.dirs, nil)
+	c.start(3)
+	members := c.doc.NewMember(slices.Clone(c.doc.Members), ring.Member{JID: "dn4@example.org/store", Store: c.dirs[3].Store()})
+	doc := c.change("a node joins", members)
+	if held := len(GroupsOf(doc, 4)); held < 2 {
+		t.Errorf("the new node holds %d groups", held)
+	}
+
+	c.restart(3)
+	members = slices.Clone(doc.Members)
+	members[0].State = ring.Leaving
+	doc = c.change("a node leaves", members)
+	if _, ok := doc.Member(1); ok {
+		t.Error("the node that left is a member still")
+	}
+	c.stop(0)
+	for p := range uint32(partitions) {
+		if res := c.read(p, get("root", "p")); res.Code != op.OK || string(res.Objects[0].Value) != fmt.Sprint("v", p) {
+			t.Errorf("partition %d: %+v", p, res)
+		}
+		if res := c.write(p, put(sessions[p], 2, "root", "p", "w")); res.Code != op.OK {
+			t.Errorf("write after the change: %+v", res)
+		}
+	}
+}
+
+func (c *testCluster) restart(i int) {
+	c.t.Helper()
+	c.stop(i)
+	c.start(i)
+}
+
+// TestProposeRing: a document is replaced only if it is the expected one, and
+// only at the leader of the meta group.
+func TestProposeRing(t *testing.T) {
+	c := newTestCluster(t, 3, 1, nil)
+	n := c.leader(ring.MetaPartition)
+	next := c.doc.Next()
+	eventually(t, "a document is accepted", func() bool {
+		return c.leader(ring.MetaPartition).ProposeRing(context.Background(), 1, next) == nil
+	})
+	n = c.leader(ring.MetaPartition)
+	eventually(t, "the proposer knows it", func() bool { return n.Ring().Epoch == 2 })
+	if err := n.ProposeRing(context.Background(), 1, next); err == nil {
+		t.Error("a change from an old epoch is accepted")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for i := range c.dirs {
+		if other := c.node(i); other != n {
+			if err := other.ProposeRing(ctx, 2, next.Next()); err == nil {
+				t.Error("a node that does not lead the meta group takes a proposal")
+			}
+		}
+	}
+}

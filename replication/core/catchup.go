@@ -1,0 +1,65 @@
+package core
+
+import (
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+)
+
+// The log that a leader keeps for followers that are catching up: up to this
+// number of bytes a group the first time, and twice as much with each snapshot
+// that the same follower takes because it was not enough, up to a quarter of
+// Config.MaxLog for a group and Config.MaxLog for all groups. Beyond that the
+// log is cut and the follower takes another snapshot.
+const catchUpBytes = 16 << 20
+
+// needed is the index behind which a follower that catches up still needs the
+// log: one that takes a snapshot goes on from its position, a learner from what
+// it has. Others that are slow are served from what is kept for all, and for
+// those that the log was cut in front of nothing can be kept.
+func (c *Core) needed(g *group) uint64 {
+	index := g.applied
+	if g.state != raft.StateLeader || c.cfg.Faults.TruncatePastLearner {
+		return index
+	}
+	g.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracked) {
+		if id == c.cfg.Member || !c.isUp(id) {
+			return
+		}
+		need := index
+		switch {
+		case pr.State == tracker.StateSnapshot:
+			need = pr.PendingSnapshot
+		case typ == raft.ProgressTypeLearner && pr.Match > 0:
+			need = pr.Match
+		}
+		if need >= g.log.offset {
+			index = min(index, need)
+		}
+	})
+	return index
+}
+
+// compact forgets log entries that no healthy follower should need any more. What
+// is flushed plays no part: memory and WAL are cut independently.
+func (c *Core) compact(g *group) {
+	entries, bytes := c.cfg.KeepEntries, c.cfg.KeepBytes
+	if c.logBytes > c.cfg.MaxLog {
+		entries, bytes = entries/16, bytes/16
+	}
+	// Compaction walks and copies what stays: it must be seldom enough.
+	if len(g.log.ents) <= entries+entries/4 && g.log.bytes <= 2*bytes {
+		return
+	}
+	to := g.log.cut(g.applied, entries, bytes)
+	if need := c.needed(g); need < to {
+		if may := max(g.keep, catchUpBytes); g.log.bytes <= may && c.logBytes <= c.cfg.MaxLog {
+			if need-g.log.offset < uint64(len(g.log.ents))/4 {
+				return
+			}
+			to = need
+		} else {
+			g.keep = min(2*may, c.cfg.MaxLog/4)
+		}
+	}
+	g.log.compact(to)
+}
