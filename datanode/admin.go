@@ -51,7 +51,7 @@ func (h *handler) readIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	switch {
 	case err != nil:
 		h.refuse(conn, st, "bad-request", err.Error())
-	case len(req.Opens)+len(req.Writes) > 0:
+	case len(req.Opens)+len(req.Writes)+len(req.Settles) > 0:
 		h.refuse(conn, st, "bad-request", textIQ)
 	case len(req.Reads) > maxReadsPerIQ:
 		h.refuse(conn, st, "policy-violation", fmt.Sprintf("%d reads in one IQ; the limit is %d", len(req.Reads), maxReadsPerIQ))
@@ -71,7 +71,7 @@ func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	if v != nil {
 		_, left = v.left[c.jid]
 	}
-	if !c.app && !c.operator && !left && h.peerOf(st) == nil {
+	if !c.app && !c.operator && !left && h.rights(c).none() && h.peerOf(st) == nil {
 		h.refuse(conn, st, "forbidden", textDenied)
 		return
 	}

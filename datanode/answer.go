@@ -3,6 +3,7 @@ package datanode
 import (
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -99,10 +100,12 @@ func (a *answers) sendOutbox(c *client) {
 	out := c.out
 	c.out = outbox{}
 	c.mu.Unlock()
-
-	epoch := a.n.epoch()
+	if c.gone.Load() {
+		return
+	}
+	epoch, now := a.n.epoch(), a.n.logTime()
 	for len(out.writes) > 0 {
-		r := wire.Response{Epoch: epoch}
+		r := wire.Response{Epoch: epoch, Time: now}
 		items, i := 0, 0
 		for ; i < len(out.writes) && i < maxRepliesPerAnswer && items < maxItemsPerAnswer; i++ {
 			w := &out.writes[i]
@@ -116,12 +119,12 @@ func (a *answers) sendOutbox(c *client) {
 		a.sendResponse(c, &r, &out)
 	}
 	if len(out.reads) > 0 {
-		r := wire.Response{Epoch: epoch, Reads: a.readReplies(out.reads, maxReadMessage)}
+		r := wire.Response{Epoch: epoch, Time: now, Reads: a.readReplies(out.reads, maxReadMessage)}
 		out.reads = nil
 		a.sendResponse(c, &r, &out)
 	}
 	if len(out.done) > 0 { // requests without operations
-		a.sendResponse(c, &wire.Response{Epoch: epoch}, &out)
+		a.sendResponse(c, &wire.Response{Epoch: epoch, Time: now}, &out)
 	}
 }
 
@@ -153,9 +156,12 @@ func (a *answers) sendResponse(c *client, r *wire.Response, rest *outbox) {
 }
 
 func (a *answers) sendIQ(q *iqRead) {
-	r := wire.Response{Epoch: a.n.epoch(), Reads: a.readReplies(q.done, maxReadAnswer)}
+	if q.c.gone.Load() {
+		return
+	}
+	r := wire.Response{Epoch: a.n.epoch(), Time: a.n.logTime(), Reads: a.readReplies(q.done, maxReadAnswer)}
 	el := wire.AppendResponse(a.n.buffers.get(), &r)
-	iq := wire.AppendIQ(a.n.buffers.get(), q.to, q.id, "result", el)
+	iq := wire.AppendIQ(a.n.buffers.get(), q.c.jid, q.id, "result", el)
 	a.send(iq)
 	a.n.buffers.put(el)
 	a.n.buffers.put(iq)
@@ -173,6 +179,11 @@ func (a *answers) readReplies(done []readDone, room int) []wire.ReadReply {
 	}
 	shorten(out, room)
 	return out
+}
+
+// logTime is at least the log time of everything that is answered now.
+func (n *Node) logTime() int64 {
+	return max(n.clock.stamp(time.Now().UnixMilli()), n.engine.LogTime())
 }
 
 // leaderJID names a better candidate for a group: its leader as known here, for

@@ -13,19 +13,28 @@ const (
 	maxClients       = 8192  // senders remembered
 	maxInFlight      = 16384 // operations of one client not answered yet
 	maxKnownSessions = 65536 // sessions of one client known to be its own
+	maxSessions      = 1024  // sessions of one account in a partition
+	maxWatches       = 1024  // reads of changes of one client that wait
+	maxNodeWatches   = 65536 // of all clients
 )
 
 // client is a full JID that sends to this node. Its fields up to inFlight
 // belong to the read loop.
 type client struct {
+	id       uint64 // of this login, for the engine
 	jid      string // full
+	address  stanza.JID
 	bare     string // owner of its sessions
 	app      bool
 	operator bool
 	// sessions are known to belong to the client.
 	sessions map[sessionKey]struct{}
+	rights   rights // by rightsOf
+	rightsOf *access
 
 	inFlight atomic.Int64
+	watches  atomic.Int64 // reads of changes that wait
+	gone     atomic.Bool  // nobody is there to be answered
 
 	mu  sync.Mutex
 	out outbox
@@ -65,7 +74,7 @@ func (n *Node) newClient(from string) *client {
 		return nil
 	}
 	return &client{
-		jid: from, bare: j.Bare().String(),
+		id: n.clientIDs.Add(1), jid: from, address: j, bare: j.Bare().String(),
 		app:      matchAny(n.roles.apps, j),
 		operator: matchAny(n.roles.operators, j),
 		sessions: make(map[sessionKey]struct{}),

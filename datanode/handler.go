@@ -29,7 +29,9 @@ type handler struct {
 
 	// Gathered until the bytes read are used up.
 	proposals    []replication.Proposal
+	proposers    []*client // whose each of them is
 	readRequests []replication.ReadRequest
+	readers      []*client
 	clock        int64 // ms since 1970, of this wake-up; 0: not looked at yet
 
 	elements  [][]byte // of the message being handled
@@ -60,13 +62,18 @@ func (h *handler) Idle(c *xmppconn.Conn) {
 	if len(h.partsFrom) > 0 {
 		h.acknowledgeParts(c)
 	}
-	if len(h.proposals) > 0 {
-		h.n.engine.ProposeBatch(h.proposals)
-		h.proposals = make([]replication.Proposal, 0, min(cap(h.proposals), 256))
-	}
-	if len(h.readRequests) > 0 {
-		h.n.engine.Read(h.readRequests)
-		h.readRequests = make([]replication.ReadRequest, 0, min(cap(h.readRequests), 256))
+	if len(h.proposals)+len(h.readRequests) > 0 {
+		h.n.fair.submit(h.proposals, h.proposers, h.readRequests, h.readers)
+		if len(h.proposals) > 0 {
+			h.proposals = make([]replication.Proposal, 0, min(cap(h.proposals), 256))
+			clear(h.proposers)
+			h.proposers = h.proposers[:0]
+		}
+		if len(h.readRequests) > 0 {
+			h.readRequests = make([]replication.ReadRequest, 0, min(cap(h.readRequests), 256))
+			clear(h.readers)
+			h.readers = h.readers[:0]
+		}
 	}
 	h.clock = 0
 }
@@ -76,6 +83,10 @@ func (h *handler) Idle(c *xmppconn.Conn) {
 func (h *handler) Down(error) {
 	h.n.conn.Store(nil)
 	h.n.iqs.Down()
+	for _, c := range h.clients {
+		h.n.leave(c) // their answers could not be sent; they ask again
+	}
+	clear(h.clients)
 	if v := h.n.view.Load(); v != nil {
 		for _, p := range v.peers {
 			p.down.Store(false)
@@ -89,6 +100,34 @@ func (h *handler) now() int64 {
 		h.clock = time.Now().UnixMilli()
 	}
 	return h.clock
+}
+
+// observe takes note of the log time that a client has seen.
+func (h *handler) observe(c *client, t int64) {
+	if t > 0 && !h.n.clock.observe(t, h.now()) {
+		if held, ok := h.n.oddTimes.pass(time.Now()); ok {
+			h.n.log.Warn("a client's time is too far ahead of this node's clock and ignored; set the clocks of the machines", "client", c.jid, "ms", t-h.now(), "more_since_last", held)
+		}
+	}
+}
+
+// stamp is the log time of a command proposed now.
+func (h *handler) stamp() int64 { return h.n.clock.stamp(h.now()) }
+
+// leave gives up what a client waits for: it has gone.
+func (n *Node) leave(c *client) {
+	c.gone.Store(true)
+	if c.watches.Load() > 0 {
+		n.engine.Forget(c.id)
+	}
+}
+
+// departed takes note that a full JID has gone.
+func (h *handler) departed(from string) {
+	if c := h.clients[from]; c != nil {
+		delete(h.clients, from)
+		h.n.leave(c)
+	}
 }
 
 // Stanza implements xmppconn.Handler.

@@ -25,6 +25,13 @@ type fakeEngine struct {
 	calls     int // of ProposeBatch
 	reconcile error
 	owner     string // of every session; "" for unknown
+	sessions  int
+	forgotten []uint64
+	logTime   int64
+	held      []replication.ReadRequest // of changes, unanswered
+	last      []byte                    // command proposed
+	slow      bool                      // keeps proposals
+	kept      []replication.Proposal
 }
 
 func (e *fakeEngine) Reconcile(*ring.Document) error { return e.reconcile }
@@ -38,12 +45,21 @@ func (e *fakeEngine) ProposeBatch(ps []replication.Proposal) {
 	e.calls++
 	e.proposals += len(ps)
 	for _, p := range ps {
+		e.last = p.Cmd
+		if e.slow {
+			e.kept = append(e.kept, p)
+			continue
+		}
 		p.Done(op.WriteResult{Code: op.OK, Revision: 1, Items: []op.Item{{Code: op.OK, Version: 1}}})
 	}
 }
 
 func (e *fakeEngine) Read(rs []replication.ReadRequest) {
 	for _, r := range rs {
+		if r.Read.Kind == op.Changes {
+			e.held = append(e.held, r)
+			continue
+		}
 		r.Done(op.ReadResult{Code: op.OK, Objects: []op.Object{{Path: r.Read.Path, Version: 1, Size: 3, Value: []byte("abc")}}})
 	}
 }
@@ -52,6 +68,10 @@ func (e *fakeEngine) LeaderOf(uint32) (uint64, bool) { return 1, true }
 func (e *fakeEngine) SessionOwner(uint32, op.Session) (string, bool) {
 	return e.owner, e.owner != ""
 }
+func (e *fakeEngine) Sessions(uint32, string) int { return e.sessions }
+func (e *fakeEngine) Forget(owner uint64)         { e.forgotten = append(e.forgotten, owner) }
+func (e *fakeEngine) LogTime() int64              { return e.logTime }
+
 func (e *fakeEngine) PeerDown(m uint64)                 { e.down = append(e.down, m) }
 func (e *fakeEngine) PeerUp(m uint64)                   { e.up = append(e.up, m) }
 func (e *fakeEngine) Status() replication.Status        { return replication.Status{} }
@@ -96,6 +116,7 @@ func testNode(t testing.TB) (*Node, *fakeEngine, *handler) {
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace}
 	n.answers.init(n)
 	n.announcer.init(n)
+	n.fair.init(e)
 	if err := n.publish(testRing(t)); err != nil {
 		t.Fatal(err)
 	}

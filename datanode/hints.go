@@ -67,6 +67,7 @@ func healthOf(st *stanza.Stanza) *wire.Health {
 
 func (h *handler) unavailable(st *stanza.Stanza) {
 	h.clientParts.Forget(st.AttrString(st.From))
+	h.departed(string(st.Get(st.From.Value)))
 	if p := h.peerOf(st); p != nil {
 		h.peerGone(p)
 		return
@@ -85,7 +86,7 @@ func (h *handler) unavailable(st *stanza.Stanza) {
 // 6121 section 3.1.3); others wait for a person's answer.
 func (h *handler) subscribe(c *xmppconn.Conn, st *stanza.Stanza) {
 	s := h.sender(st)
-	if s == nil || (!s.app && !s.operator) {
+	if s == nil || (!s.app && !s.operator && h.rights(s).none()) {
 		return
 	}
 	b := stanza.AppendAttr([]byte(`<presence`), "to", s.bare)

@@ -13,11 +13,12 @@ import (
 // view is what a node makes of one ring document. It does not change after it
 // was published.
 type view struct {
-	doc   *ring.Document
-	self  uint64 // own member id; 0: this store is no member
-	ring  []byte // the <ring/> element that answers who asks for the document
-	peers map[uint64]*peer
-	byJID map[string]*peer // by full JID; without the node itself
+	doc    *ring.Document
+	self   uint64 // own member id; 0: this store is no member
+	access *access
+	ring   []byte // the <ring/> element that answers who asks for the document
+	peers  map[uint64]*peer
+	byJID  map[string]*peer // by full JID; without the node itself
 	// left are the JIDs of who was a member in a document known before: they may
 	// ask for the ring, to learn that they are none any more.
 	left map[string]struct{}
@@ -31,7 +32,7 @@ func newView(doc *ring.Document, store string, old *view) (*view, error) {
 		return nil, err
 	}
 	v := &view{
-		doc: doc, ring: wire.AppendRing(nil, doc.Epoch, b),
+		doc: doc, access: newAccess(doc), ring: wire.AppendRing(nil, doc.Epoch, b),
 		peers: make(map[uint64]*peer), byJID: make(map[string]*peer), left: make(map[string]struct{}),
 	}
 	if old != nil {

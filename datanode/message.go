@@ -57,7 +57,7 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt boo
 	reqs := make([]*wire.Request, 0, len(h.elements))
 	for _, el := range h.elements {
 		if isPart(el) {
-			if !c.app {
+			if h.rights(c).none() {
 				h.refuse(conn, st, "forbidden", textDenied)
 				return
 			}

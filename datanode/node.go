@@ -24,6 +24,9 @@ type engine interface {
 	Read(reads []replication.ReadRequest)
 	LeaderOf(group uint32) (member uint64, ok bool)
 	SessionOwner(group uint32, session op.Session) (owner string, ok bool)
+	Sessions(group uint32, owner string) int
+	Forget(owner uint64)
+	LogTime() int64
 	PeerDown(member uint64)
 	PeerUp(member uint64)
 	Status() replication.Status
@@ -46,6 +49,10 @@ type Node struct {
 	endEngine sync.Once
 	engineErr error // of closing it
 	disk      disk
+	fair      fair
+	clock     logClock
+	denials   quiet // log lines
+	oddTimes  quiet
 
 	view atomic.Pointer[view]          // nil: no ring document yet
 	conn atomic.Pointer[xmppconn.Conn] // nil: not logged in
@@ -68,6 +75,8 @@ type Node struct {
 	operations atomic.Uint64 // received since the start
 	inFlight   atomic.Int64  // not answered yet
 	clients    atomic.Int64  // in the read loop's cache
+	clientIDs  atomic.Uint64
+	watches    atomic.Int64 // reads of changes that wait
 
 	faults faults
 }
@@ -75,6 +84,7 @@ type Node struct {
 // faults are seeded by tests of this package, which must then turn red.
 type faults struct {
 	AnyStore bool // takes Raft batches of a wiped disk
+	NoAccess bool // grants everything to everybody
 }
 
 // Run is the life of a data node: it opens the data directory, serves until ctx
@@ -142,6 +152,7 @@ func (n *Node) open() error {
 		return fmt.Errorf("recover data directory %s: %w", n.cfg.Dir, err)
 	}
 	n.engine = recovered
+	n.fair.init(recovered)
 	doc := recovered.Ring()
 	if doc == nil {
 		n.log.Info("new store, waiting for bootstrap", "store", n.store)
@@ -180,6 +191,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	working.Go(func() { n.pacer.run(loops) })
 	working.Go(func() { n.controlLoop(loops) })
 	working.Go(func() { n.announcer.run(loops) })
+	working.Go(func() { n.fair.run(loops) })
 	ended := make(chan error, 1)
 	go func() { ended <- xmppconn.Run(stream, n.cfg.XMPP, newHandler(n)) }()
 

@@ -1,25 +1,30 @@
 package datanode
 
 import (
+	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 // iqRead is an IQ with reads. Each result has its place in done; who delivers
 // the last one hands the IQ to the answering goroutine.
 type iqRead struct {
-	to, id string
-	done   []readDone
-	left   atomic.Int32
+	c    *client
+	id   string
+	done []readDone
+	left atomic.Int32
 }
 
 // reads takes the reads of one IQ.
 func (h *handler) reads(c *client, id string, req *wire.Request) {
 	h.n.announced(req.Epoch)
-	q := &iqRead{to: c.jid, id: id, done: make([]readDone, len(req.Reads))}
+	h.observe(c, req.Time)
+	q := &iqRead{c: c, id: id, done: make([]readDone, len(req.Reads))}
 	q.left.Store(int32(len(req.Reads)))
 	if len(req.Reads) == 0 {
 		h.n.answers.pushIQ(q)
@@ -49,35 +54,71 @@ func (h *handler) readByMessage(r *request, read *wire.Read) {
 // read checks one read and gathers it for the engine; done is called once, here
 // or from an engine goroutine.
 func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
-	code, text := h.admit(c, r.Partition, r.Bad)
-	if code == 0 {
-		code, text = h.checkRead(r)
+	answer, ok := h.admit(c, r.Partition, r.Bad)
+	if ok {
+		answer, ok = h.checkRead(c, r)
 	}
-	if code != 0 {
-		done(op.ReadResult{Code: code, Text: text})
+	if !ok {
+		done(op.ReadResult{Code: answer.Code, Text: answer.Text, RetryAfter: answer.RetryAfter})
+		return
+	}
+	if r.Kind == op.Changes {
+		h.watch(c, r, done)
 		return
 	}
 	n := h.n
 	n.inFlight.Add(1)
 	c.inFlight.Add(1)
+	n.fair.entered(opCost)
+	h.readers = append(h.readers, c)
 	h.readRequests = append(h.readRequests, replication.ReadRequest{Group: r.Partition, Read: &r.Read, Done: func(res op.ReadResult) {
 		n.inFlight.Add(-1)
 		c.inFlight.Add(-1)
+		n.fair.ended(opCost)
 		done(res)
 	}})
 }
 
-func (h *handler) checkRead(r *wire.Read) (op.Code, string) {
-	if r.Kind != op.Get && r.Kind != op.List {
-		return op.Invalid, "unknown kind of read"
+// watch takes a read of changes, which may wait for long: it takes no place among
+// the operations, but there is a bound of its own.
+func (h *handler) watch(c *client, r *wire.Read, done func(op.ReadResult)) {
+	n := h.n
+	if c.watches.Load() >= maxWatches || n.watches.Load() >= maxNodeWatches {
+		done(op.ReadResult{Code: op.Overloaded, Text: textWatches, RetryAfter: retryAfter})
+		return
 	}
-	for _, err := range []error{op.CheckRoot(r.Root), op.CheckPath(r.Path), op.CheckPath(r.Prefix), op.CheckPath(r.After)} {
-		if err != nil {
-			return op.Invalid, err.Error()
+	n.watches.Add(1)
+	c.watches.Add(1)
+	n.engine.Read([]replication.ReadRequest{{Group: r.Partition, Read: &r.Read, Owner: c.id, Done: func(res op.ReadResult) {
+		n.watches.Add(-1)
+		c.watches.Add(-1)
+		done(res)
+	}}})
+}
+
+// checkRead checks what is particular to a read: the view is there.
+func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
+	if err := r.Check(); err != nil {
+		return refusal{Code: op.Invalid, Text: err.Error()}, false
+	}
+	prefix, named := r.Root, r.Root != ""
+	if !named {
+		prefix = r.Prefix
+	}
+	doc := h.n.view.Load().doc
+	if r.Index != "" {
+		i := slices.IndexFunc(doc.Indexes, func(x ring.Index) bool { return x.Name == r.Index })
+		if i < 0 {
+			return refusal{Code: op.Invalid, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
 		}
+		prefix = doc.Indexes[i].Prefix
 	}
-	if r.Limit < 0 || r.Limit > op.MaxListPage {
-		r.Limit = op.MaxListPage
+	if !h.rights(c).mayRead(prefix) {
+		h.n.denied(c, "read", prefix)
+		return refusal{Code: op.Denied, Text: fmt.Sprintf("this account may not read all of what begins with %q; see ringctl access", prefix)}, false
 	}
-	return h.checkPlace(r.Root, r.Partition)
+	if named {
+		return h.checkPlace(r.Root, r.Partition)
+	}
+	return refusal{}, true
 }

@@ -11,20 +11,37 @@ import (
 
 // What clients are told, for people.
 const (
-	textDenied   = "this account may not use the store; the data nodes name its applications with --app"
+	textDenied   = "this account may not use the store; the data nodes name its applications with --app, the ring its grants (ringctl access)"
 	textJoining  = "this data node is not part of a ring yet"
 	textStranger = "this data node is a stranger to the ring and serves nothing"
 	textBusy     = "too many operations of this client wait for their answers; wait for some"
 	textSession  = "the session belongs to another account; open one"
-	textIQ       = "writes and opens travel in messages, an IQ takes reads only"
+	textSessions = "too many sessions of this account in the partition; use those that there are, or wait until they expire"
+	textWatches  = "too many reads of changes wait; watch roots together by a prefix"
+	textIQ       = "writes, opens and questions after writes travel in messages, an IQ takes reads only"
 )
+
+// sessionsRetry is the hint to who has too many sessions, in milliseconds.
+const sessionsRetry = 60_000
+
+// refusal is the answer to an operation that gets no further.
+type refusal struct {
+	Code       op.Code
+	Text       string
+	RetryAfter int64
+}
+
+func (r refusal) written(tag uint64, group uint32) written {
+	return written{tag, group, op.WriteResult{Code: r.Code, Text: r.Text, RetryAfter: r.RetryAfter}}
+}
 
 // requests takes the operations of one message and gathers them for the engine.
 func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Request) {
 	r := &request{c: c, id: id, receipt: receipt}
 	for _, q := range reqs {
-		r.left += len(q.Opens) + len(q.Writes) + len(q.Reads)
+		r.left += len(q.Opens) + len(q.Writes) + len(q.Settles) + len(q.Reads)
 		h.n.announced(q.Epoch)
+		h.observe(c, q.Time)
 	}
 	if r.left == 0 {
 		c.mu.Lock()
@@ -38,6 +55,9 @@ func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Requ
 		for i := range q.Writes {
 			h.write(r, &q.Writes[i])
 		}
+		for i := range q.Settles {
+			h.settle(r, &q.Settles[i])
+		}
 		for i := range q.Reads {
 			h.readByMessage(r, &q.Reads[i])
 		}
@@ -45,100 +65,133 @@ func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Requ
 }
 
 func (h *handler) open(r *request, o *wire.Open) {
-	code, text := h.admit(r.c, o.Partition, o.Bad)
-	if code == 0 && h.n.disk.full() {
-		code, text = op.Full, h.n.disk.text()
+	answer, ok := h.admit(r.c, o.Partition, o.Bad)
+	if ok {
+		answer, ok = h.checkOpen(r.c, o)
 	}
-	if code != 0 {
-		r.write(&h.n.answers, written{o.Tag, o.Partition, op.WriteResult{Code: code, Text: text}})
+	if !ok {
+		r.write(&h.n.answers, answer.written(o.Tag, o.Partition))
 		return
 	}
-	h.propose(r, o.Tag, o.Partition, state.EncodeOpen(nil, h.now(), r.c.bare))
+	h.propose(r, o.Tag, o.Partition, state.EncodeOpen(nil, h.stamp(), r.c.bare))
+}
+
+// checkOpen keeps one account from taking all places in a partition's table.
+func (h *handler) checkOpen(c *client, o *wire.Open) (refusal, bool) {
+	switch {
+	case len(h.rights(c).write) == 0:
+		h.n.denied(c, "open", "")
+		return refusal{Code: op.Denied, Text: "this account may not write; reads need no session"}, false
+	case h.n.disk.full():
+		return refusal{Code: op.Full, Text: h.n.disk.text()}, false
+	case h.n.engine.Sessions(o.Partition, c.bare) >= maxSessions:
+		return refusal{Code: op.Overloaded, Text: textSessions, RetryAfter: sessionsRetry}, false
+	}
+	return refusal{}, true
 }
 
 func (h *handler) write(r *request, w *wire.Write) {
-	code, text := h.admit(r.c, w.Partition, w.Bad)
-	if code == 0 {
-		code, text = h.checkWrite(r.c, w)
+	answer, ok := h.admit(r.c, w.Partition, w.Bad)
+	if ok {
+		answer, ok = h.checkWrite(r.c, w)
 	}
-	if code != 0 {
-		r.write(&h.n.answers, written{w.Tag, w.Partition, op.WriteResult{Code: code, Text: text}})
+	if !ok {
+		r.write(&h.n.answers, answer.written(w.Tag, w.Partition))
 		return
 	}
-	h.propose(r, w.Tag, w.Partition, state.EncodeWrite(nil, h.now(), &w.Write))
+	h.propose(r, w.Tag, w.Partition, state.EncodeWrite(nil, h.stamp(), &w.Write))
 }
 
 func (h *handler) propose(r *request, tag uint64, group uint32, cmd []byte) {
-	n := h.n
+	n, cost := h.n, proposalCost(cmd)
 	n.inFlight.Add(1)
 	r.c.inFlight.Add(1)
+	n.fair.entered(cost)
+	h.proposers = append(h.proposers, r.c)
 	h.proposals = append(h.proposals, replication.Proposal{Group: group, Cmd: cmd, Done: func(res op.WriteResult) {
 		n.inFlight.Add(-1)
 		r.c.inFlight.Add(-1)
+		n.fair.ended(cost)
 		r.write(&n.answers, written{tag, group, res})
 	}})
 }
 
-// admit says whether a client may do anything in a partition: 0 when it may,
-// else the answer.
-func (h *handler) admit(c *client, partition uint32, bad string) (op.Code, string) {
+// admit says whether a client may do anything in a partition; else the answer.
+func (h *handler) admit(c *client, partition uint32, bad string) (refusal, bool) {
 	h.n.operations.Add(1)
-	switch v := h.n.view.Load(); {
+	v := h.n.view.Load()
+	switch {
 	case bad != "":
-		return op.Invalid, bad
-	case !c.app:
-		return op.Denied, textDenied
+		return refusal{Code: op.Invalid, Text: bad}, false
+	case h.rights(c).none():
+		h.n.denied(c, "any", "")
+		return refusal{Code: op.Denied, Text: textDenied}, false
 	case h.n.stranger.Load() != nil:
-		return op.Unavailable, textStranger
+		return refusal{Code: op.Unavailable, Text: textStranger}, false
 	case v == nil:
-		return op.Unavailable, textJoining
+		return refusal{Code: op.Unavailable, Text: textJoining}, false
 	case uint64(partition) >= uint64(v.doc.Partitions):
-		return op.Invalid, fmt.Sprintf("partition %d of %d: they count from 0", partition, v.doc.Partitions)
+		return refusal{Code: op.Invalid, Text: fmt.Sprintf("partition %d of %d: they count from 0", partition, v.doc.Partitions)}, false
 	case c.inFlight.Load() >= maxInFlight:
-		return op.Unavailable, textBusy
+		return refusal{Code: op.Overloaded, Text: textBusy, RetryAfter: retryAfter}, false
 	}
-	return 0, ""
+	return refusal{}, true
 }
 
 // checkWrite checks what is particular to a write. The view is there.
-func (h *handler) checkWrite(c *client, w *wire.Write) (op.Code, string) {
+func (h *handler) checkWrite(c *client, w *wire.Write) (refusal, bool) {
 	if tooLarge, err := w.Check(); err != nil {
 		if tooLarge {
-			return op.TooLarge, err.Error()
+			return refusal{Code: op.TooLarge, Text: err.Error()}, false
 		}
-		return op.Invalid, err.Error()
+		return refusal{Code: op.Invalid, Text: err.Error()}, false
 	}
 	if w.Session == 0 || w.Seq == 0 {
-		return op.Invalid, "a write names its session and its sequence number, both from 1"
+		return refusal{Code: op.Invalid, Text: "a write names its session and its sequence number, both from 1"}, false
 	}
-	if code, text := h.checkPlace(w.Root, w.Partition); code != 0 {
-		return code, text
+	if answer, ok := h.checkPlace(w.Root, w.Partition); !ok {
+		return answer, false
 	}
-	key := sessionKey{w.Partition, w.Session}
-	if _, own := c.sessions[key]; !own {
-		// A session that is not known here yet is the state machine's business:
-		// it answers SessionExpired, or the node redirects.
-		if owner, ok := h.n.engine.SessionOwner(w.Partition, w.Session); ok {
-			if owner != c.bare {
-				return op.Denied, textSession
-			}
-			if len(c.sessions) >= maxKnownSessions {
-				clear(c.sessions)
-			}
-			c.sessions[key] = struct{}{}
-		}
+	if !h.rights(c).mayWrite(w.Root) {
+		h.n.denied(c, "write", w.Root)
+		return refusal{Code: op.Denied, Text: fmt.Sprintf("this account may not write root %q; see ringctl access", w.Root)}, false
+	}
+	if answer, ok := h.checkSession(c, w.Partition, w.Session); !ok {
+		return answer, false
 	}
 	if h.n.disk.full() {
-		return op.Full, h.n.disk.text()
+		return refusal{Code: op.Full, Text: h.n.disk.text()}, false
 	}
-	return 0, ""
+	return refusal{}, true
+}
+
+// checkSession refuses another account's session. One that is not known here yet
+// is the state machine's business: it answers SessionExpired, or the node redirects.
+func (h *handler) checkSession(c *client, partition uint32, s op.Session) (refusal, bool) {
+	key := sessionKey{partition, s}
+	if _, own := c.sessions[key]; own {
+		return refusal{}, true
+	}
+	owner, ok := h.n.engine.SessionOwner(partition, s)
+	if !ok {
+		return refusal{}, true
+	}
+	if owner != c.bare {
+		h.n.denied(c, "session", "")
+		return refusal{Code: op.Denied, Text: textSession}, false
+	}
+	if len(c.sessions) >= maxKnownSessions {
+		clear(c.sessions)
+	}
+	c.sessions[key] = struct{}{}
+	return refusal{}, true
 }
 
 // checkPlace refuses a root that is sent to a partition that it does not belong
 // to: written there it could not be found again.
-func (h *handler) checkPlace(root string, partition uint32) (op.Code, string) {
+func (h *handler) checkPlace(root string, partition uint32) (refusal, bool) {
 	if want := h.n.view.Load().doc.Partition(root); want != partition {
-		return op.Invalid, fmt.Sprintf("root %q is in partition %d, not in %d; see the protocol's section on the ring", root, want, partition)
+		return refusal{Code: op.Invalid, Text: fmt.Sprintf("root %q is in partition %d, not in %d; see the protocol's section on the ring", root, want, partition)}, false
 	}
-	return 0, ""
+	return refusal{}, true
 }

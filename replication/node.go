@@ -263,6 +263,16 @@ func (n *Node) SessionOwner(group uint32, session op.Session) (owner string, ok 
 	return part.SessionOwner(session)
 }
 
+// Sessions counts the sessions that a bare JID has in a group held here, as far
+// as applied.
+func (n *Node) Sessions(group uint32, owner string) int {
+	part := n.part(group)
+	if part == nil {
+		return 0
+	}
+	return part.Sessions(owner)
+}
+
 // PeerDown is the hint (presence) that a member is gone: its groups elect anew
 // at once instead of after the time-out.
 func (n *Node) PeerDown(member uint64) {

@@ -1,0 +1,249 @@
+package datanode
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication"
+)
+
+// Bounds of fair. Operations count; bytes are those of commands and what
+// opCost adds.
+const (
+	windowOps   = 2048     // that the engine has while none waits
+	windowBytes = 16 << 20 //
+	accountOps  = 8192     // that wait for one account
+	accountCost = 16 << 20 //
+	totalCost   = 128 << 20
+	opCost      = 512     // of an operation besides its bytes
+	quantum     = 8 << 10 // that an account may spend each turn
+	retryAfter  = 250     // ms: hint to who is refused
+)
+
+const textFlood = "too much of this account waits; send less at a time"
+
+// fair stands between the read loop and the engine. While the engine has less
+// than a window of operations it passes everything on; above that each account
+// has a queue of its own, and they take turns (deficit round robin, Shreedhar and
+// Varghese, 1995): an account that floods waits for itself, and is refused when
+// its queue is full.
+type fair struct {
+	propose func([]replication.Proposal)
+	read    func([]replication.ReadRequest)
+	wake    chan struct{}
+
+	// Of what was submitted and is not answered, and of that the part that waits.
+	ops, cost             atomic.Int64
+	waitingOps, waitCosts atomic.Int64
+
+	mu       sync.Mutex // guards what follows, and the raising of waiting…
+	accounts map[string]*account
+	turns    []*account // those with something waiting
+	over     bool
+
+	fifo bool // seeded by tests: one queue for all
+}
+
+// account is what waits of one bare JID.
+type account struct {
+	name    string
+	waiting []waiting
+	cost    int64
+	deficit int64
+	paid    bool // got its quantum this turn
+}
+
+// waiting is a proposal or a read.
+type waiting struct {
+	proposal replication.Proposal
+	read     replication.ReadRequest
+	isRead   bool
+	cost     int64
+}
+
+func (f *fair) init(e engine) {
+	f.propose, f.read = e.ProposeBatch, e.Read
+	f.wake = make(chan struct{}, 1)
+	f.accounts = make(map[string]*account)
+}
+
+// proposalCost is what a command counts for.
+func proposalCost(cmd []byte) int64 { return int64(len(cmd)) + opCost }
+
+// entered counts an operation that will be submitted; ended one that is answered.
+func (f *fair) entered(cost int64) {
+	f.ops.Add(1)
+	f.cost.Add(cost)
+}
+
+func (f *fair) ended(cost int64) {
+	f.ops.Add(-1)
+	f.cost.Add(-cost)
+	if f.waitingOps.Load() > 0 {
+		f.signal()
+	}
+}
+
+func (f *fair) signal() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// open tells whether everything may pass.
+func (f *fair) open() bool {
+	return f.waitingOps.Load() == 0 && f.ops.Load() <= windowOps && f.cost.Load() <= windowBytes
+}
+
+// submit takes what a wake-up of the read loop brought; by and readBy name whose
+// each is.
+func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.ReadRequest, readBy []*client) {
+	if f.open() {
+		f.pass(ps, rs)
+		return
+	}
+	var refusedPs []replication.Proposal
+	var refusedRs []replication.ReadRequest
+	f.mu.Lock()
+	if f.over {
+		f.mu.Unlock()
+		f.pass(ps, rs)
+		return
+	}
+	for i := range ps {
+		if !f.put(by[i].bare, waiting{proposal: ps[i], cost: proposalCost(ps[i].Cmd)}) {
+			refusedPs = append(refusedPs, ps[i])
+		}
+	}
+	for i := range rs {
+		if !f.put(readBy[i].bare, waiting{read: rs[i], isRead: true, cost: opCost}) {
+			refusedRs = append(refusedRs, rs[i])
+		}
+	}
+	f.mu.Unlock()
+	for _, p := range refusedPs {
+		p.Done(op.WriteResult{Code: op.Overloaded, Text: textFlood, RetryAfter: retryAfter})
+	}
+	for _, r := range refusedRs {
+		r.Done(op.ReadResult{Code: op.Overloaded, Text: textFlood, RetryAfter: retryAfter})
+	}
+	f.pump()
+}
+
+func (f *fair) pass(ps []replication.Proposal, rs []replication.ReadRequest) {
+	if len(ps) > 0 {
+		f.propose(ps)
+	}
+	if len(rs) > 0 {
+		f.read(rs)
+	}
+}
+
+// put lets an operation wait; false when its account's queue is full. The lock is
+// held.
+func (f *fair) put(name string, w waiting) bool {
+	if f.fifo {
+		name = ""
+	}
+	a := f.accounts[name]
+	switch {
+	case f.waitCosts.Load()+w.cost > totalCost:
+		return false
+	case a == nil:
+		a = &account{name: name}
+		f.accounts[name] = a
+		f.turns = append(f.turns, a)
+	case len(a.waiting) >= accountOps || a.cost+w.cost > accountCost:
+		return false
+	}
+	a.waiting = append(a.waiting, w)
+	a.cost += w.cost
+	f.waitingOps.Add(1)
+	f.waitCosts.Add(w.cost)
+	return true
+}
+
+// pump passes on what the engine has room for.
+func (f *fair) pump() {
+	for {
+		f.mu.Lock()
+		ps, rs := f.next()
+		f.mu.Unlock()
+		if len(ps)+len(rs) == 0 {
+			return
+		}
+		f.pass(ps, rs)
+	}
+}
+
+// next takes turns until the window is full. The lock is held.
+func (f *fair) next() (ps []replication.Proposal, rs []replication.ReadRequest) {
+	for len(f.turns) > 0 && f.ops.Load()-f.waitingOps.Load() < windowOps && f.cost.Load()-f.waitCosts.Load() < windowBytes {
+		a := f.turns[0]
+		if !a.paid {
+			a.deficit += quantum
+			a.paid = true
+		}
+		w := a.waiting[0]
+		if w.cost > a.deficit {
+			a.paid = false
+			f.turns = append(f.turns[1:], a)
+			continue
+		}
+		a.deficit -= w.cost
+		a.cost -= w.cost
+		a.waiting[0] = waiting{}
+		a.waiting = a.waiting[1:]
+		f.waitingOps.Add(-1)
+		f.waitCosts.Add(-w.cost)
+		if w.isRead {
+			rs = append(rs, w.read)
+		} else {
+			ps = append(ps, w.proposal)
+		}
+		if len(a.waiting) == 0 {
+			delete(f.accounts, a.name)
+			f.turns = f.turns[1:]
+		}
+	}
+	return ps, rs
+}
+
+// run passes on as answers make room, until ctx ends; then it passes on the rest,
+// for the engine to refuse.
+func (f *fair) run(ctx context.Context) {
+	for {
+		select {
+		case <-f.wake:
+			f.pump()
+		case <-ctx.Done():
+			f.end()
+			return
+		}
+	}
+}
+
+func (f *fair) end() {
+	var ps []replication.Proposal
+	var rs []replication.ReadRequest
+	f.mu.Lock()
+	f.over = true
+	for _, a := range f.turns {
+		for _, w := range a.waiting {
+			if w.isRead {
+				rs = append(rs, w.read)
+			} else {
+				ps = append(ps, w.proposal)
+			}
+		}
+	}
+	f.turns = nil
+	clear(f.accounts)
+	f.waitingOps.Store(0)
+	f.waitCosts.Store(0)
+	f.mu.Unlock()
+	f.pass(ps, rs)
+}

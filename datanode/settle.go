@@ -1,0 +1,15 @@
+package datanode
+
+import (
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/wire"
+)
+
+// settle takes a question after a write.
+func (h *handler) settle(r *request, s *wire.Settle) {
+	answer, ok := h.admit(r.c, s.Partition, s.Bad)
+	if ok {
+		answer = refusal{Code: op.Invalid, Text: "this data node does not know questions after writes"}
+	}
+	r.write(&h.n.answers, answer.written(s.Tag, s.Partition))
+}
