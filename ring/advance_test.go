@@ -20,7 +20,7 @@ func grown(t *testing.T) (*Document, uint32) {
 	}
 	with := d.NewMember(slices.Clone(d.Members), m[3])
 	with[0].State = Leaving
-	pl, err := MakePlan(d, with)
+	pl, err := MakePlan(d, with, PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

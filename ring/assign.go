@@ -26,6 +26,7 @@ func Assign(old [][]uint64, members []Member, replicas int) ([][]uint64, error) 
 	l.fill()
 	l.spread()
 	l.balance()
+	l.trim()
 	l.leaders()
 	return l.table(), nil
 }
@@ -65,20 +66,27 @@ func (l *layout) fill() {
 	}
 }
 
-// spread mends rows that have more replicas in one zone than they need to.
+// spread mends rows that have more replicas in one zone than they need to. Of a
+// crowded zone the member goes that has the most too many.
 func (l *layout) spread() {
 	for p, row := range l.rows {
 		if l.oneChange && l.newcomers(p) > 0 {
 			continue
 		}
+		slot, with := -1, none
 		for s, m := range row {
 			if l.inZone(p, l.zone[m], none) <= l.zoneCap || !l.usable[m] {
 				continue
 			}
-			if b := l.candidate(p, m); b >= 0 && l.zone[b] != l.zone[m] {
-				l.replace(p, s, b)
-				break
+			if slot >= 0 && l.load[m]-l.target[m] <= l.load[row[slot]]-l.target[row[slot]] {
+				continue
 			}
+			if b := l.candidate(p, m); b >= 0 && l.zone[b] != l.zone[m] {
+				slot, with = s, b
+			}
+		}
+		if slot >= 0 {
+			l.replace(p, slot, with)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func TestPlan(t *testing.T) {
 			m.State = ring.Leaving
 		}
 	})
-	pl, err := ring.MakePlan(d, m)
+	pl, err := ring.MakePlan(d, m, ring.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,10 +123,10 @@ func TestPlan(t *testing.T) {
 			t.Fatalf("partition %d still has a leaver: %v", p, row)
 		}
 	}
-	if _, err := ring.MakePlan(d, members(2, nil)); err == nil {
+	if _, err := ring.MakePlan(d, members(2, nil), ring.PlanOptions{}); err == nil {
 		t.Error("two members for three replicas were accepted")
 	}
-	pl, err = ring.MakePlan(d, d.Members)
+	pl, err = ring.MakePlan(d, d.Members, ring.PlanOptions{})
 	if err != nil || len(pl.Rounds) != 0 {
 		t.Errorf("nothing to do: %d rounds, %v", len(pl.Rounds), err)
 	}

@@ -154,7 +154,7 @@ func (w *world) intervene(t *rapid.T) {
 
 func begin(t rapid.TB, d *ring.Document, m []ring.Member) *ring.Document {
 	t.Helper()
-	pl, err := ring.MakePlan(d, m)
+	pl, err := ring.MakePlan(d, m, ring.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestGoal(t *testing.T) {
 	if _, err := d.Pause(); err == nil {
 		t.Error("paused without a change")
 	}
-	pl, _ := ring.MakePlan(running, running.Members)
+	pl, _ := ring.MakePlan(running, running.Members, ring.PlanOptions{})
 	if _, err := pl.Begin(running, running.Members, "second", 0, 0); err == nil {
 		t.Error("a second change was begun")
 	}

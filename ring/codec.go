@@ -50,6 +50,16 @@ func Encode(d *Document) ([]byte, error) {
 	return fmt.Appendf(b[:len(b)-1], "%s%016x%s", sumPrefix, sum, sumSuffix), nil
 }
 
+// Sum is the checksum of an encoded document, in 16 hexadecimal digits: two
+// documents with the same one are the same. Errors: those of Encode.
+func (d *Document) Sum() (string, error) {
+	b, err := Encode(d)
+	if err != nil {
+		return "", err
+	}
+	return string(b[len(b)-len(sumSuffix)-16 : len(b)-len(sumSuffix)]), nil
+}
+
 // Decode reads and checks a document. Errors: ErrNewerFormat, ErrCorrupt, or
 // what Validate finds.
 func Decode(b []byte) (*Document, error) {

@@ -38,8 +38,18 @@ func nextRound(table [][]uint64, meta []uint64, members []Member, replicas int) 
 
 // Plan is what it takes to reach an even table, for an operator to look at.
 type Plan struct {
-	Rounds   []Round
-	Warnings []string
+	Rounds    []Round
+	Moves     int   // replicas that are made
+	Least     int   // the fewest that any plan needs for as even a table, zones left aside
+	Transfers int   // preferred leaders that change
+	Bytes     int64 // to be copied; 0 where sizes are not known
+	Warnings  []string
+}
+
+// PlanOptions is what is known beside the document.
+type PlanOptions struct {
+	Sizes []int64         // bytes of one replica, by partition; nil: not known
+	Down  map[uint64]bool // members that are not there
 }
 
 // maxRounds bounds MakePlan; replacing every replica takes Replicas rounds, and
@@ -48,8 +58,8 @@ const maxRounds = 2*maxReplicas + 4
 
 // MakePlan works out the rounds from d's table to an even one over members. It
 // changes nothing. Errors: those of Assign.
-func MakePlan(d *Document, members []Member) (*Plan, error) {
-	pl := &Plan{Warnings: warnings(d, members)}
+func MakePlan(d *Document, members []Member, opt PlanOptions) (*Plan, error) {
+	pl := &Plan{Least: leastMoves(d.Table, members, d.Replicas)}
 	table, meta := d.Table, d.Meta
 	for range maxRounds {
 		r, err := nextRound(table, meta, members, d.Replicas)
@@ -60,12 +70,33 @@ func MakePlan(d *Document, members []Member) (*Plan, error) {
 			break
 		}
 		pl.Rounds = append(pl.Rounds, r)
+		pl.Transfers += r.Transfers
+		for _, m := range r.Moves {
+			if m.Add == 0 {
+				continue
+			}
+			pl.Moves++
+			if int(m.Partition) < len(opt.Sizes) {
+				pl.Bytes += opt.Sizes[m.Partition]
+			}
+		}
 		table, meta = r.Target, r.Meta
 	}
-	if n := len(pl.Rounds); n > 1 {
-		pl.Warnings = append(pl.Warnings, fmt.Sprintf("%d rounds are needed, because no partition replaces more than one replica at a time", n))
-	}
+	w := warner{d: d, members: members, down: opt.Down, rounds: len(pl.Rounds), moves: pl.Moves, table: table, meta: meta}
+	pl.Warnings = w.all()
 	return pl, nil
+}
+
+// leastMoves counts the replicas that members lack of their share.
+func leastMoves(table [][]uint64, members []Member, replicas int) int {
+	l := newLayout(table, members, replicas)
+	n := 0
+	for m := range l.ids {
+		if l.usable[m] {
+			n += max(l.target[m]-l.load[m], 0)
+		}
+	}
+	return n
 }
 
 // Begin returns the document that starts a plan made from d: members with their
@@ -79,16 +110,9 @@ func (pl *Plan) Begin(d *Document, members []Member, id string, rate, begun int6
 	n := d.Next()
 	n.Members = number(members)
 	n.LastID = n.lastID()
-	n.Change = &Change{ID: id, Target: n.Table, Meta: n.Meta, Since: n.Epoch, Rate: rate, Begun: begun}
+	n.Change = &Change{ID: id, Target: n.Table, Meta: n.Meta, Since: n.Epoch, Moves: pl.Moves, Rate: rate, Begun: begun}
 	if len(pl.Rounds) > 0 {
 		n.Change.Target, n.Change.Meta, n.Change.Rounds = pl.Rounds[0].Target, pl.Rounds[0].Meta, len(pl.Rounds)-1
-	}
-	for _, r := range pl.Rounds {
-		for _, m := range r.Moves {
-			if m.Add != 0 {
-				n.Change.Moves++
-			}
-		}
 	}
 	if err := n.Validate(); err != nil {
 		return nil, err
@@ -133,46 +157,6 @@ next:
 			}
 		}
 		out = append(out, x)
-	}
-	return out
-}
-
-// warnings tells what an operator should know before starting.
-func warnings(d *Document, members []Member) []string {
-	var out []string
-	present := make(map[uint64]bool)
-	zones := make(map[string]bool)
-	unzoned := 0
-	for _, m := range members {
-		present[m.ID] = true
-		if m.State == Leaving {
-			continue
-		}
-		if m.Zone == "" {
-			unzoned++
-		} else {
-			zones[m.Zone] = true
-		}
-	}
-	lost := 0
-	for _, row := range d.Table {
-		gone := 0
-		for _, id := range row {
-			if !present[id] {
-				gone++
-			}
-		}
-		if 2*gone >= len(row) && gone > 0 {
-			lost++
-		}
-	}
-	if lost > 0 {
-		out = append(out, fmt.Sprintf("%d partitions lost half or more of their replicas: they cannot elect a leader; bring those members back first", lost))
-	}
-	if n := len(zones); n > 0 && unzoned > 0 {
-		out = append(out, fmt.Sprintf("%d members have no zone; each counts as a zone of its own", unzoned))
-	} else if n > 0 && n < d.Replicas {
-		out = append(out, fmt.Sprintf("%d zones for %d replicas: a lost zone can take more than one replica of a partition", n, d.Replicas))
 	}
 	return out
 }

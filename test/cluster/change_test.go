@@ -39,7 +39,7 @@ func (c *cluster) joining(i int, edit func([]ring.Member)) *ring.Document {
 		edit(m)
 	}
 	m = c.doc.NewMember(m, ring.Member{JID: nodeJID(i), Store: id.Store})
-	pl, err := ring.MakePlan(c.doc, m)
+	pl, err := ring.MakePlan(c.doc, m, ring.PlanOptions{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
