@@ -1,7 +1,9 @@
 package appclient
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -16,6 +18,7 @@ func (e *engine) answered(from string, r *wire.Response) {
 	if n == nil {
 		return
 	}
+	e.logTime = max(e.logTime, r.Time)
 	for i := range r.Writes {
 		if c := e.match(n, r.Writes[i].Tag); c != nil && c.kind != readCall {
 			e.wrote(c, n, r.Writes[i].Tag, &r.Writes[i].WriteResult)
@@ -64,6 +67,15 @@ func (e *engine) release(r *request) {
 	}
 }
 
+// hold gives a request a slot of its lane, which it keeps until half of it is
+// answered. What waits at the node for events holds nothing back.
+func (l *lane) hold(r *request) {
+	if r.lane != watches {
+		r.holding = true
+		l.slots++
+	}
+}
+
 // received takes the end of a request: a receipt, or the answer to an IQ.
 func (e *engine) received(from, id string) {
 	e.mu.Lock()
@@ -73,9 +85,11 @@ func (e *engine) received(from, id string) {
 		return
 	}
 	took := e.now() - r.sent
-	if r.node.rtt == 0 {
+	switch {
+	case r.lane == watches:
+	case r.node.rtt == 0:
 		r.node.rtt = took
-	} else {
+	default:
 		r.node.rtt += (took - r.node.rtt) / 8
 	}
 	e.free(r)
@@ -103,35 +117,29 @@ func (e *engine) wrote(c *call, n *node, tag uint64, r *op.WriteResult) {
 		c.wres = *r
 		e.finish(c, nil)
 		return
-	case op.Unknown:
-		e.finish(c, fmt.Errorf("%w: the store no longer knows: %s", ErrUnknownOutcome, r.Text))
-		return
+	case op.NotApplied, op.Unknown, op.SessionExpired:
+		if e.settled(c, r) {
+			return
+		}
 	case op.Retry:
 		c.maybe = true
 	}
 	// From here on this copy was surely not applied, but for Retry.
 	current := e.isCurrent(c, tag)
 	e.answeredTry(c, tag)
-	c.why = n.jid + " answered: " + describe(r.Code, r.Leader, r.Text)
+	e.failed(c, n, r.Code, r.Leader, r.Text, r.RetryAfter)
 	switch r.Code {
 	case op.Redirect:
 		e.redirect(c, n, r.Leader, current)
 	case op.SessionExpired:
-		c.part.expire(c.write.Session)
-		if c.uncertain() {
-			e.finish(c, fmt.Errorf("%w: the session expired under a retry", ErrUnknownOutcome))
-			return
-		}
-		e.unqueue(c)
-		c.write.Session, c.write.Seq = 0, 0
-		e.enroll(c)
+		e.expired(c)
 	case op.Invalid, op.TooLarge, op.Denied, op.Full:
-		if !c.uncertain() {
+		if c.kind != writeCall || !c.uncertain() {
 			e.finish(c, refusal(r.Code, r.Text))
 		} else if r.Code == op.Full && current {
 			e.again(c, n, false) // an earlier copy may be under way
 		} else if r.Code != op.Full {
-			e.finish(c, fmt.Errorf("%w: %s", ErrUnknownOutcome, c.why))
+			e.finish(c, e.unknown(c, errors.New(c.why)))
 		}
 	default:
 		if current {
@@ -140,11 +148,55 @@ func (e *engine) wrote(c *call, n *node, tag uint64, r *op.WriteResult) {
 	}
 }
 
+// settled ends a call whose answer is that the store tells no more of a write,
+// or that it never will be applied. False: there is more to do.
+func (e *engine) settled(c *call, r *op.WriteResult) bool {
+	switch {
+	case c.kind == settleCall:
+		c.wres = *r
+		e.finish(c, nil)
+	case c.kind != writeCall:
+		return false
+	case r.Code == op.NotApplied:
+		e.finish(c, fmt.Errorf("%w: somebody asked for its status, which settled that it never will be applied", ErrUnavailable))
+	case r.Code == op.Unknown:
+		e.finish(c, e.unknown(c, fmt.Errorf("the store no longer knows: %s", r.Text)))
+	default:
+		return false
+	}
+	return true
+}
+
+// expired takes the news that the partition does not know a write's session.
+func (e *engine) expired(c *call) {
+	c.part.expire(c.ses)
+	switch {
+	case c.uncertain():
+		e.finish(c, e.unknown(c, errors.New("the session expired under a retry")))
+	case c.given:
+		e.finish(c, fmt.Errorf("%w: the operation's id has expired; take a new one", ErrUnavailable))
+	default:
+		e.unqueue(c)
+		c.ses, c.write.Session, c.write.Seq = nil, 0, 0
+		e.enroll(c)
+	}
+}
+
+// failed notes what a try met that did not end the call.
+func (e *engine) failed(c *call, n *node, code op.Code, leader, text string, retryAfter int64) {
+	c.why = n.jid + " answered: " + describe(code, leader, text)
+	c.busy = code == op.Overloaded
+	c.hint = min(time.Duration(max(retryAfter, 0))*time.Millisecond, maxHint)
+}
+
 // readDone takes a node's answer to one copy of a read.
 func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 	switch r.Code {
-	case op.OK, op.NotFound, op.Conflict:
-		c.part.leader = n
+	case op.OK, op.NotFound, op.Conflict, op.Compacted:
+		if !c.anywhere() {
+			c.part.leader = n
+		}
+		e.logTime = max(e.logTime, r.Time)
 		c.rres = *r
 		e.finish(c, nil)
 		return
@@ -154,7 +206,7 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 	}
 	current := e.isCurrent(c, tag)
 	e.answeredTry(c, tag)
-	c.why = n.jid + " answered: " + describe(r.Code, r.Leader, r.Text)
+	e.failed(c, n, r.Code, r.Leader, r.Text, r.RetryAfter)
 	switch {
 	case r.Code == op.Redirect:
 		e.redirect(c, n, r.Leader, current)
@@ -216,6 +268,7 @@ func (e *engine) bounced(from, id, condition, text string) {
 		}
 		current := e.isCurrent(c, tag)
 		e.answeredTry(c, tag)
+		c.busy = false
 		c.why = fmt.Sprintf("%s: %s %s", from, condition, text)
 		switch {
 		case denied && !c.uncertain():
@@ -253,6 +306,8 @@ func describe(c op.Code, leader, text string) string {
 		return "its disk is full"
 	case op.SessionExpired:
 		return "the session expired"
+	case op.Overloaded:
+		return "a limit of this client or of the node is reached"
 	}
 	return "it is not available"
 }
@@ -273,6 +328,10 @@ func refusal(c op.Code, text string) error {
 		}
 		text += "; the write was not applied"
 	}
+	return refusalOf(kind, text)
+}
+
+func refusalOf(kind error, text string) error {
 	if text == "" {
 		return kind
 	}

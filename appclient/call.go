@@ -22,8 +22,10 @@ const (
 type callKind uint8
 
 const (
-	writeCall callKind = iota
-	openCall           // opens a session
+	writeCall   callKind = iota
+	openCall             // opens a session
+	settleCall           // asks what became of a write
+	reserveCall          // takes a sequence for later; nothing is sent
 	readCall
 )
 
@@ -37,18 +39,23 @@ type try struct {
 // tries. All fields belong to the engine's lock, but those that the caller
 // fills in before it submits the call and reads when done has fired.
 type call struct {
-	kind  callKind
-	write op.Write
-	read  op.Read
+	kind   callKind
+	write  op.Write
+	settle op.Settle
+	read   op.Read
 
-	done chan struct{} // capacity 1
-	wres op.WriteResult
-	rres op.ReadResult
-	err  error // instead of a result
+	done   chan struct{} // capacity 1
+	notify chan<- *call  // if not nil it gets the call instead of done; never full
+	wres   op.WriteResult
+	rres   op.ReadResult
+	err    error // instead of a result
 
 	part     *partition
+	ses      *session // of a write
+	given    bool     // its session and sequence are the caller's choice
+	shares   []*share // of merged increments; nil: the caller waits for done
 	state    callState
-	index    int    // in engine.live
+	index    int    // in engine.live or engine.parked
 	node     *node  // of the last try or of the queue it is in
 	open     []try  // copies whose fate is unknown and whose answer may come
 	last     uint64 // tag of the last copy
@@ -56,6 +63,8 @@ type call struct {
 	tries    int
 	due      time.Duration // on the engine's clock
 	why      string        // what the last failed try said
+	hint     time.Duration // after which the last failed try said to come again
+	busy     bool          // the last failed try met a limit
 	encoding int           // encoders that read write and read just now
 
 	one   [1]op.Mutation // room for the usual batch of one
@@ -74,9 +83,13 @@ func (c *call) setMutations(in []Mutation) {
 		muts = make([]op.Mutation, 0, len(in))
 	}
 	for i := range in {
+		if in[i].root != nil {
+			c.write.RootCond = *in[i].root
+			continue
+		}
 		muts = append(muts, in[i].m)
 	}
-	if len(in) == 1 {
+	if len(muts) == 1 {
 		c.value = append(c.value[:0], muts[0].Value...)
 		muts[0].Value = c.value
 	} else {
@@ -98,6 +111,11 @@ func (c *call) reset() {
 	}
 	clear(open[:cap(open)])
 	*c = call{value: value, done: done, open: open}
+}
+
+// anywhere says that any replica may answer.
+func (c *call) anywhere() bool {
+	return c.kind == readCall && (c.read.Stale || c.read.Kind == op.Changes)
 }
 
 // uncertain says that a copy may have been accepted.

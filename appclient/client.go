@@ -182,6 +182,8 @@ type Stats struct {
 	Operations uint64
 	Stanzas    uint64 // sent with operations
 	Retries    uint64 // tries beyond the first
+	Merged     uint64 // increments that shared another one's write
+	Unknown    uint64 // writes that ended with ErrUnknownOutcome
 	Redirects  uint64
 	Logins     uint64
 }

@@ -37,6 +37,10 @@ type Config struct {
 	DirectTLS         bool // TLS from the first byte; else STARTTLS
 	InsecurePlaintext bool // no TLS; refused unless the server is on a loopback address
 
+	// Zone is that of the application, as the ring has zones. Reads that any
+	// replica may answer go to one in it, if there is one.
+	Zone string
+
 	Resource string       // empty: a random one, so that many clients share an account
 	Logger   *slog.Logger // nil: nothing is logged
 

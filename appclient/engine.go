@@ -2,13 +2,11 @@ package appclient
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -17,6 +15,10 @@ type faults struct {
 	newSeqOnRetry        bool // a retry is a new operation
 	unknownAsUnavailable bool // an unknown outcome is told as not applied
 	floorPassesLive      bool // the floor ignores what is not settled
+	floorPassesUnknown   bool // the floor ignores writes of unknown outcome
+	mergedTooEarly       bool // an increment is told before the store has it
+	watchSkips           bool // a watch takes up all partitions but one where a token says
+	updateUnchecked      bool // a transaction commits without its reads being checked
 }
 
 // engine decides where each operation is sent and when it is sent again. It
@@ -27,15 +29,20 @@ type engine struct {
 
 	tryTimeout time.Duration
 	maxStanza  int
+	zone       string
 	started    time.Time
 	faults     faults
 
-	doc   *ring.Document // nil until the first is fetched
-	nodes map[string]*node
-	parts []*partition
-	pool  *sync.Pool
+	doc     *ring.Document // nil until the first is fetched
+	logTime int64          // the highest that an answer told, milliseconds since 1970
+	nodes   map[string]*node
+	parts   []*partition
+	pool    *sync.Pool
 
 	live     []*call
+	parked   []*call // those that wait for events
+	parkedAt time.Duration
+	merging  map[counter]*call
 	tags     map[uint64]*call
 	lastTag  uint64
 	requests map[string]*request
@@ -55,9 +62,11 @@ func newEngine(cfg *Config, wake, busy, stale func()) *engine {
 	e := &engine{
 		tryTimeout: cfg.TryTimeout,
 		maxStanza:  cfg.MaxStanza,
+		zone:       cfg.Zone,
 		started:    time.Now(),
 		nodes:      make(map[string]*node),
 		pool:       newCallPool(),
+		merging:    make(map[counter]*call),
 		tags:       make(map[uint64]*call),
 		requests:   make(map[string]*request),
 		prefix:     strconv.FormatUint(rand.Uint64(), 36) + "-",
@@ -70,9 +79,23 @@ func newEngine(cfg *Config, wake, busy, stale func()) *engine {
 
 func (e *engine) now() time.Duration { return time.Since(e.started) }
 
+// partitionOf returns the partition of a root. The number of partitions never
+// changes, and there is a ring once Dial has returned.
+func (e *engine) partitionOf(root string) uint32 {
+	return uint32(ring.Hash(root) % uint64(len(e.parts)))
+}
+
 // do carries a call through to its end or to ctx's. On return the result is in
 // c, or the error is the caller's.
-func (e *engine) do(ctx context.Context, c *call, root string) error {
+func (e *engine) do(ctx context.Context, c *call, partition uint32) error {
+	if err := e.submit(c, partition); err != nil {
+		return err
+	}
+	return e.wait(ctx, c)
+}
+
+// submit sends a call on its way. After an error there is nothing to wait for.
+func (e *engine) submit(c *call, partition uint32) error {
 	e.mu.Lock()
 	if e.end != nil {
 		err := e.end
@@ -80,14 +103,18 @@ func (e *engine) do(ctx context.Context, c *call, root string) error {
 		return err
 	}
 	e.stats.Operations++
-	c.part = e.parts[e.doc.Partition(root)]
+	c.part = e.parts[partition]
 	e.admit(c)
 	work := len(e.dirty) > 0
 	e.mu.Unlock()
 	if work {
 		e.wake()
 	}
+	return nil
+}
 
+// wait returns when a submitted call has ended, or with ctx.
+func (e *engine) wait(ctx context.Context, c *call) error {
 	select {
 	case <-c.done:
 		return c.err
@@ -129,16 +156,28 @@ func (e *engine) recycle(c *call) {
 	}
 }
 
+// list is where a call that has not ended is kept.
+func (e *engine) list(c *call) *[]*call {
+	if c.kind == readCall && c.lane() == watches {
+		return &e.parked
+	}
+	return &e.live
+}
+
 // admit takes a call in and sends it on its way.
 func (e *engine) admit(c *call) {
-	c.index = len(e.live)
-	e.live = append(e.live, c)
-	if len(e.live) == 1 {
+	l := e.list(c)
+	c.index = len(*l)
+	*l = append(*l, c)
+	if len(*l) == 1 {
 		e.busy()
 	}
-	if c.kind == writeCall {
+	switch {
+	case c.given:
+		e.useGiven(c)
+	case c.kind == writeCall, c.kind == reserveCall:
 		e.enroll(c)
-	} else {
+	default:
 		e.route(c, nil)
 	}
 }
@@ -146,30 +185,39 @@ func (e *engine) admit(c *call) {
 // enroll gives a write its session and sequence, or lets it wait for them.
 func (e *engine) enroll(c *call) {
 	p := c.part
-	if len(p.waiting) == 0 && p.room() {
-		p.assign(c)
-		e.route(c, nil)
+	if len(p.waiting) == 0 && p.room(e.now()) {
+		e.begin(c)
 		return
 	}
 	c.state = waitSession
 	p.waiting = append(p.waiting, c)
-	if p.session == 0 && p.opening == nil {
+	if p.session == nil && p.opening == nil {
 		p.opening = e.pool.Get().(*call)
 		p.opening.kind, p.opening.part = openCall, p
 		e.admit(p.opening)
 	}
 }
 
-// advance sends what waited for a session or for room in the window.
+// begin gives a write its sequence and sends it on its way.
+func (e *engine) begin(c *call) {
+	c.part.assign(c)
+	if c.kind == reserveCall {
+		e.finish(c, nil)
+		return
+	}
+	e.route(c, nil)
+}
+
+// advance sends what waited for a session or for room in it.
 func (e *engine) advance(p *partition) {
-	for len(p.waiting) > 0 && p.room() {
+	for len(p.waiting) > 0 && p.room(e.now()) {
 		c := p.waiting[0]
 		p.waiting[0] = nil
 		p.waiting = p.waiting[1:]
-		p.assign(c)
-		e.route(c, nil)
+		c.state = waitRetry // no longer in the list
+		e.begin(c)
 	}
-	if len(p.waiting) > 0 && p.session == 0 && p.opening == nil {
+	if len(p.waiting) > 0 && p.session == nil && p.opening == nil {
 		waiting := p.waiting
 		p.waiting = nil
 		for _, c := range waiting {
@@ -181,17 +229,26 @@ func (e *engine) advance(p *partition) {
 // route puts a call into the queue of the node to ask next; failed is the one
 // that was asked last, in vain. With nobody to ask it waits.
 func (e *engine) route(c *call, failed *node) {
-	n := c.part.candidate(failed, e.now())
+	n := e.choose(c, failed)
 	if n == nil || !e.up {
 		e.pause(c)
 		return
 	}
 	c.state, c.node = waitFlush, n
-	l := &n.lanes[c.lane()]
+	lane := c.lane()
+	l := &n.lanes[lane]
 	l.queue = append(l.queue, c)
-	if l.slots < maxSlots {
+	if l.slots < maxSlots(lane) {
 		e.mark(n)
 	}
+}
+
+// choose returns the node to ask, nil when nobody can be asked.
+func (e *engine) choose(c *call, failed *node) *node {
+	if c.anywhere() {
+		return c.part.nearest(e.zone, failed, e.now())
+	}
+	return c.part.candidate(failed, e.now())
 }
 
 // mark notes that there is something to send to a node.
@@ -207,21 +264,28 @@ const (
 	firstPause = 5 * time.Millisecond
 	maxPause   = 100 * time.Millisecond
 	freeTries  = 3 // tries without a pause, for redirects
+	// maxHint is the longest pause that a node may ask for.
+	maxHint = 10 * time.Second
 )
 
 // pause lets a call wait before it is routed again, longer after each try,
-// with jitter.
+// with jitter, and not shorter than the node asked for.
 func (e *engine) pause(c *call) {
 	d := min(firstPause<<min(c.tries, 8), maxPause)
+	d = d/2 + rand.N(d/2+1)
+	if c.hint > 0 {
+		d = max(d, c.hint+rand.N(c.hint/4+1))
+		c.hint = 0
+	}
 	c.state = waitRetry
-	c.due = e.now() + d/2 + rand.N(d/2+1)
+	c.due = e.now() + d
 }
 
 // again routes a call whose last try at failed came to nothing.
 func (e *engine) again(c *call, failed *node, atOnce bool) {
 	e.stats.Retries++
 	if e.faults.newSeqOnRetry && c.kind == writeCall {
-		c.part.settle(c.write.Session, c.write.Seq)
+		c.ses.settle(c.write.Seq)
 		c.part.assign(c)
 	}
 	if atOnce {
@@ -231,135 +295,4 @@ func (e *engine) again(c *call, failed *node, atOnce bool) {
 	// The pause is for everybody; whom to ask is decided after it.
 	c.node = failed
 	e.pause(c)
-}
-
-// unqueue takes a call out of wherever it waits.
-func (e *engine) unqueue(c *call) {
-	switch c.state {
-	case waitSession:
-		for i, w := range c.part.waiting {
-			if w == c {
-				c.part.waiting = append(c.part.waiting[:i], c.part.waiting[i+1:]...)
-				break
-			}
-		}
-	case waitFlush:
-		c.node.lanes[c.lane()].remove(c)
-	}
-}
-
-// finish ends a call: no more copies are sent, and its caller is woken.
-func (e *engine) finish(c *call, err error) {
-	e.unqueue(c)
-	for _, t := range c.open {
-		delete(e.tags, t.tag)
-	}
-	last := len(e.live) - 1
-	e.live[c.index] = e.live[last]
-	e.live[c.index].index = c.index
-	e.live[last] = nil
-	e.live = e.live[:last]
-	c.state, c.err = finished, err
-	if c.kind == openCall {
-		e.opened(c)
-		return
-	}
-	if c.kind == writeCall && c.write.Seq != 0 {
-		c.part.settle(c.write.Session, c.write.Seq)
-		e.advance(c.part)
-	}
-	c.done <- struct{}{}
-}
-
-// opened takes the outcome of an open: a session, or the end of everything
-// that waits for one.
-func (e *engine) opened(c *call) {
-	p := c.part
-	p.opening = nil
-	if c.err == nil && c.wres.Code == op.OK {
-		p.begin(c.wres.Session)
-	} else if c.err != nil {
-		waiting := p.waiting
-		p.waiting = nil
-		for _, w := range waiting {
-			w.state = waitRetry // no longer in the list
-			e.finish(w, c.err)
-		}
-	}
-	e.advance(p)
-}
-
-// gaveUp is the error of a call whose caller waits no longer.
-func (e *engine) gaveUp(c *call, cause error) error {
-	kind := ErrUnavailable
-	not := ""
-	switch {
-	case c.kind != writeCall:
-	case c.uncertain() && !e.faults.unknownAsUnavailable:
-		kind = ErrUnknownOutcome
-	default:
-		not = "; the write was not applied"
-	}
-	stuck := c
-	if o := c.part.opening; c.state == waitSession && o != nil {
-		stuck = o // what kept the session from being opened
-	}
-	return fmt.Errorf("%w: %s (%d tries)%s: %w", kind, e.missing(stuck), stuck.tries, not, cause)
-}
-
-// missing says what kept a call from being answered.
-func (e *engine) missing(c *call) string {
-	last := c.why
-	if last == "" && c.state == waitAnswer && c.node != nil {
-		last = "no answer from " + c.node.jid
-	}
-	online := 0
-	for _, n := range c.part.replicas {
-		if n.online {
-			online++
-		}
-	}
-	all := len(c.part.replicas)
-	switch {
-	case !e.up:
-		return "no stream to the XMPP server"
-	case online == 0:
-		return fmt.Sprintf("none of the %d replicas of partition %d is available", all, c.part.id)
-	case 2*online <= all:
-		lost := fmt.Sprintf("partition %d has lost its majority and so its leader: %d of its %d replicas available", c.part.id, online, all)
-		if last == "" {
-			return lost
-		}
-		return lost + "; " + last
-	case last != "":
-		return last
-	case c.state == waitSession:
-		return fmt.Sprintf("too many writes under way in partition %d", c.part.id)
-	}
-	return "no answer yet"
-}
-
-// shut ends everything with an error of the given cause; no call is taken
-// after it.
-func (e *engine) shut(cause error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.end != nil {
-		return
-	}
-	e.end = cause
-	for _, p := range e.parts {
-		if p.opening != nil {
-			e.finish(p.opening, cause)
-		}
-	}
-	for len(e.live) > 0 {
-		c := e.live[len(e.live)-1]
-		err := cause
-		if c.kind == writeCall && c.uncertain() && !e.faults.unknownAsUnavailable {
-			// Words only of the cause: it may be a kind that says "surely not applied".
-			err = fmt.Errorf("%w: %v", ErrUnknownOutcome, cause)
-		}
-		e.finish(c, err)
-	}
 }

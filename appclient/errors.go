@@ -3,10 +3,17 @@ package appclient
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The sentinel errors, for errors.Is. Returned errors wrap them with what was
-// tried and what to do.
+// tried and what to do. What each method may return is in its comment; Write
+// errors and Read errors stand for:
+//
+//   - write errors: ErrConflict, ErrUnavailable, ErrOverloaded,
+//     ErrUnknownOutcome, ErrInvalid, ErrTooLarge, ErrDenied, ErrClosed
+//   - read errors: ErrUnavailable, ErrOverloaded, ErrInvalid, ErrTooLarge,
+//     ErrDenied, ErrClosed
 var (
 	// ErrNotFound: there is no such object.
 	ErrNotFound = errors.New("object not found")
@@ -16,9 +23,16 @@ var (
 	// ErrUnavailable: the operation was surely not applied and never will be. Of
 	// Dial: there is no operation yet.
 	ErrUnavailable = errors.New("store not available")
+	// ErrOverloaded: a limit of this client or of a node was reached until the
+	// context ended. The operation was surely not applied and never will be.
+	// errors.As finds an *OverloadedError, which says when to come again.
+	ErrOverloaded = errors.New("over a limit of load")
 	// ErrUnknownOutcome: a write may or may not have been applied, or may still
-	// be. Read before writing again.
+	// be. errors.As finds an *UnknownOutcomeError, whose Op Client.Status takes.
 	ErrUnknownOutcome = errors.New("outcome unknown; the write may or may not have been applied")
+	// ErrCompacted: the changes asked for lie too far back to be known any more.
+	// Read what there is now, and watch from there.
+	ErrCompacted = errors.New("changes so far back are no longer known")
 	// ErrInvalid: the request is malformed (a key with control characters, a
 	// path named twice, a JID that is none, …); nothing was sent or applied.
 	ErrInvalid = errors.New("invalid request")
@@ -37,9 +51,13 @@ type ConflictError struct {
 	Root    string
 	Path    string
 	Version uint64 // the object's version now; 0: there is none
+	Counter bool   // it was added to, and is no counter or the sum would not fit
 }
 
 func (e *ConflictError) Error() string {
+	if e.Counter {
+		return fmt.Sprintf("condition not met: object %q of root %q is no counter, or the sum does not fit 64 bits", e.Path, e.Root)
+	}
 	if e.Version == 0 {
 		return fmt.Sprintf("condition not met: object %q of root %q does not exist", e.Path, e.Root)
 	}
@@ -48,3 +66,38 @@ func (e *ConflictError) Error() string {
 
 // Is makes a ConflictError an ErrConflict.
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// UnknownOutcomeError names a write that may or may not have been applied.
+type UnknownOutcomeError struct {
+	Op    OpID // for Client.Status
+	cause error
+}
+
+func (e *UnknownOutcomeError) Error() string {
+	return ErrUnknownOutcome.Error() + ": " + e.cause.Error()
+}
+
+// Is makes an UnknownOutcomeError an ErrUnknownOutcome.
+func (e *UnknownOutcomeError) Is(target error) bool { return target == ErrUnknownOutcome }
+
+// Unwrap returns what ended the wait.
+func (e *UnknownOutcomeError) Unwrap() error { return e.cause }
+
+func isUnknown(err error) bool {
+	_, ok := err.(*UnknownOutcomeError)
+	return ok
+}
+
+// OverloadedError says when to come again.
+type OverloadedError struct {
+	RetryAfter time.Duration // from now; 0: soon
+	cause      error
+}
+
+func (e *OverloadedError) Error() string { return ErrOverloaded.Error() + ": " + e.cause.Error() }
+
+// Is makes an OverloadedError an ErrOverloaded.
+func (e *OverloadedError) Is(target error) bool { return target == ErrOverloaded }
+
+// Unwrap returns what ended the wait.
+func (e *OverloadedError) Unwrap() error { return e.cause }

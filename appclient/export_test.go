@@ -5,9 +5,14 @@ import "context"
 // Faults are mistakes that tests seed in a client.
 type Faults struct {
 	NewSeqOnRetry, UnknownAsUnavailable, FloorPassesLive bool
+	FloorPassesUnknown, MergedTooEarly, WatchSkips       bool
+	UpdateUnchecked                                      bool
 }
 
 // DialWith is Dial of a client with mistakes.
 func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
-	return dial(ctx, cfg, faults{f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive})
+	return dial(ctx, cfg, faults{
+		f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive,
+		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchSkips, f.UpdateUnchecked,
+	})
 }

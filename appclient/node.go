@@ -3,6 +3,7 @@ package appclient
 import (
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
@@ -11,17 +12,21 @@ type node struct {
 	jid     string // full
 	online  bool   // its presence says so: a hint, no more
 	health  wire.Health
+	zone    string        // as the ring says
 	trouble time.Duration // ask others until then, on the engine's clock
 	rtt     time.Duration // moving average of answers
 	dirty   bool          // in engine.dirty
 	owed    int           // bytes of XML of the requests it has not answered
-	lanes   [2]lane       // writes and opens; reads
+	lanes   [lanes]lane
 }
 
 // The lanes of a node.
 const (
-	writes = iota
-	reads
+	writes  = iota // with opens and settles
+	reads          // of one object, by IQ: what is answered last delays them all
+	pages          // of lists, scans and queries
+	watches        // for events; they wait at the node and hold nothing back
+	lanes
 )
 
 // usable says whether it makes sense to ask the node.
@@ -60,8 +65,13 @@ type request struct {
 }
 
 func (c *call) lane() int {
-	if c.kind == readCall {
+	switch {
+	case c.kind != readCall:
+		return writes
+	case c.read.Kind == op.Get:
 		return reads
+	case c.read.Kind == op.Changes:
+		return watches
 	}
-	return writes
+	return pages
 }

@@ -1,6 +1,10 @@
 package appclient
 
-import "github.com/rosterdb/rosterdb/internal/op"
+import (
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
 
 // Ref is a weak reference to an object, usually of another root. Nothing keeps
 // its target alive; Client.Resolve looks it up when it is wanted.
@@ -16,6 +20,7 @@ type Object struct {
 	Version uint64 // the root's revision that wrote it
 	Value   []byte // the caller's to keep
 	Refs    []Ref
+	Expires time.Time // in the store's time; zero: never
 }
 
 // Ref returns a reference to the object.
@@ -26,14 +31,18 @@ type Entry struct {
 	Path    string
 	Version uint64
 	Size    uint64 // bytes of the value
-	Refs    []Ref
+	Expires time.Time
 }
 
-// Mutation is one change of a batch; Put and Delete make them.
-type Mutation struct{ m op.Mutation }
+// Mutation is one change of a batch, or a condition on it; Put, Delete, Add,
+// Check and CheckRevision make them.
+type Mutation struct {
+	m    op.Mutation
+	root *op.Condition // on the root's revision, instead of m
+}
 
-// MutationOption refines a mutation; WithRefs, IfAbsent, IfPresent and IfVersion
-// make them. The zero value changes nothing.
+// MutationOption refines a mutation; WithRefs, WithTTL, IfAbsent, IfPresent and
+// IfVersion make them. The zero value changes nothing.
 type MutationOption struct{ apply func(*op.Mutation) }
 
 // Put returns a mutation that creates or replaces the object at path: its
@@ -49,13 +58,45 @@ func Delete(path string, opts ...MutationOption) Mutation {
 	return newMutation(op.Mutation{Kind: op.Delete, Path: path}, opts)
 }
 
+// Add returns a mutation that adds delta, which may be negative, to the counter at
+// path: an object whose value is a decimal number. An absent one counts as 0.
+// Its references and expiry stay. See also Root.Increment.
+func Add(path string, delta int64, opts ...MutationOption) Mutation {
+	return newMutation(op.Mutation{Kind: op.Add, Path: path, Delta: delta}, opts)
+}
+
+// Check returns a mutation that changes nothing, but has a condition on the
+// object at path (IfAbsent, IfPresent or IfVersion) that decides about the batch.
+func Check(path string, condition MutationOption) Mutation {
+	return newMutation(op.Mutation{Kind: op.Check, Path: path}, []MutationOption{condition})
+}
+
+// CheckRevision returns a member of a batch that changes nothing, but lets it be
+// applied only if the root still has the revision; 0 is that of a root to which
+// nothing was ever written.
+func CheckRevision(revision uint64) Mutation {
+	return Mutation{root: &op.Condition{Kind: op.VersionIs, Version: revision}}
+}
+
 func newMutation(m op.Mutation, opts []MutationOption) Mutation {
 	for _, o := range opts {
 		if o.apply != nil {
 			o.apply(&m)
 		}
 	}
-	return Mutation{m}
+	return Mutation{m: m}
+}
+
+// WithTTL lets an object of a Put expire after d, counted in whole milliseconds of
+// the store's time, at most 100 years. Each Put says it anew: without it the
+// object stays for ever.
+func WithTTL(d time.Duration) MutationOption {
+	return MutationOption{func(m *op.Mutation) {
+		m.TTL = int64((d + time.Millisecond - 1) / time.Millisecond)
+		if d <= 0 {
+			m.TTL = -1 // which Check refuses
+		}
+	}}
 }
 
 // WithRefs stores weak references with the object.

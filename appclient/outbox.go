@@ -8,17 +8,24 @@ import (
 )
 
 const (
-	// maxSlots is how many requests of a lane are under way before the next
-	// waits for an answer. Measured with 64 writers on a loaded machine: one
-	// makes bundles of 10 operations and 221 us of server CPU each, two 6 and
-	// 248, four 4 and 248; throughput is best with one.
-	maxSlots = 1
-	maxOps   = 256 // operations a stanza
+	maxOps = 256 // operations a stanza
 	// stanzaMargin is left for what surrounds the operations, in bytes.
 	stanzaMargin = 1024
 	// fillLimit ends a batch for the socket; what is left leaves in the next.
 	fillLimit = 512 << 10
 )
+
+// maxSlots is how many requests of a lane are under way before the next
+// waits for an answer. Measured with 64 writers on a loaded machine: one
+// makes bundles of 10 operations and 221 us of server CPU each, two 6 and
+// 248, four 4 and 248; throughput is best with one. Pages are large whatever
+// shares the stanza.
+func maxSlots(lane int) int {
+	if lane == pages {
+		return 4
+	}
+	return 1
+}
 
 // outgoing is a request on its way into a stanza. The writer's goroutine reuses
 // one.
@@ -49,7 +56,7 @@ func (e *engine) collect(o *outgoing) bool {
 	for len(e.dirty) > 0 {
 		n := e.dirty[len(e.dirty)-1]
 		for lane := range n.lanes {
-			if l := &n.lanes[lane]; len(l.queue) > 0 && l.slots < maxSlots {
+			if l := &n.lanes[lane]; len(l.queue) > 0 && l.slots < maxSlots(lane) {
 				e.take(o, n, lane)
 				return true
 			}
@@ -63,13 +70,15 @@ func (e *engine) collect(o *outgoing) bool {
 func (e *engine) take(o *outgoing, n *node, lane int) {
 	e.lastID++
 	now := e.now()
-	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: lane, holding: true, sent: now}
+	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: lane, sent: now}
 	o.req, o.calls = r, o.calls[:0]
-	o.ops = wire.Request{Epoch: e.doc.Epoch, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Reads: o.ops.Reads[:0]}
+	o.ops = wire.Request{Epoch: e.doc.Epoch, Time: e.logTime, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Settles: o.ops.Settles[:0], Reads: o.ops.Reads[:0]}
 	l := &n.lanes[lane]
 	used, size := l.bundle(e.maxStanza - stanzaMargin)
-	r.bytes = size
-	n.owed += size
+	if lane != watches {
+		r.bytes = size
+		n.owed += size
+	}
 	due := now + e.timeout(n)
 	for _, c := range l.queue[:used] {
 		e.lastTag++
@@ -81,7 +90,7 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 	rest := copy(l.queue, l.queue[used:])
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
-	l.slots++
+	l.hold(r)
 	r.left = used
 	e.requests[r.id] = r
 	e.stats.Stanzas++
@@ -89,12 +98,16 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 
 // send notes that a copy of the call goes out under a tag.
 func (e *engine) send(c *call, r *request, tag uint64, due time.Duration) {
-	c.state, c.node, c.due, c.last = waitAnswer, r.node, due, tag
+	c.state, c.node, c.last = waitAnswer, r.node, tag
+	c.due = due + time.Duration(c.read.Wait)*time.Millisecond
+	if c.shares != nil && c.tries == 0 {
+		e.closeMerge(c)
+	}
 	c.tries++
 	c.open = append(c.open, try{tag, r})
 	e.tags[tag] = c
 	if c.kind == writeCall {
-		c.write.Floor = c.part.floor
+		c.write.Floor = c.ses.floor
 		if e.faults.floorPassesLive {
 			c.write.Floor = c.write.Seq
 		}
@@ -108,6 +121,8 @@ func (o *outgoing) add(c *call, tag uint64) {
 		o.ops.Opens = append(o.ops.Opens, wire.Open{Tag: tag, Partition: c.part.id})
 	case writeCall:
 		o.ops.Writes = append(o.ops.Writes, wire.Write{Tag: tag, Partition: c.part.id, Write: c.write})
+	case settleCall:
+		o.ops.Settles = append(o.ops.Settles, wire.Settle{Tag: tag, Partition: c.part.id, Settle: c.settle})
 	case readCall:
 		o.ops.Reads = append(o.ops.Reads, wire.Read{Tag: tag, Partition: c.part.id, Read: c.read})
 	}
@@ -152,6 +167,8 @@ func (c *call) size() int {
 	switch c.kind {
 	case openCall:
 		return wire.OpenSize
+	case settleCall:
+		return wire.SettleSize
 	case readCall:
 		return wire.ReadSize(&c.read)
 	}

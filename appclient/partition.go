@@ -1,65 +1,77 @@
 package appclient
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
-// window is the most sequences in use at a time in a partition. Half of what
-// the state machine remembers, so that a session's floor never lags too far.
-const window = op.MaxWindow / 2
-
 // partition is the client's side of one partition: where its leader is thought
-// to be, and the session that its writes run in (docs/adr/0001).
-//
-// A session's sequences are settled when their operation was answered, or when
-// its caller gave up and no more copies of it will be sent. The floor is the
-// lowest that is not settled. It fences the late copies of what was given up:
-// below the floor nothing is executed.
+// to be, and the session that its writes run in.
 type partition struct {
 	id       uint32
 	replicas []*node // in the ring's order
 	leader   *node   // nil: ask replicas in order
 
-	session op.Session // 0: none
+	session *session // nil: none
+	past    []*session
+	retired time.Duration // when a session was left for another one; 0: never
 	opening *call
-	next    uint64 // sequence to give out
-	floor   uint64
-	settled [window / 64]uint64 // bit seq%window, for floor <= seq < next
-	waiting []*call             // for the session or for room in the window
+	waiting []*call // for the session or for room in it
 }
 
-func (p *partition) begin(s op.Session) {
-	p.session, p.next, p.floor = s, 1, 1
-	p.settled = [window / 64]uint64{}
+// room says whether another sequence may be given out now. A session whose floor
+// is held far behind is left to the store, which will remember it, and another
+// is opened; if that would be too often, the oldest hold ends.
+func (p *partition) room(now time.Duration) bool {
+	s := p.session
+	if s == nil {
+		return false
+	}
+	if len(s.held) == 0 {
+		return s.room()
+	}
+	s.releaseOld(now)
+	for s.stuck() {
+		if p.retired == 0 || now-p.retired >= retireEvery {
+			p.retired, p.session = now, nil
+			p.past = append(p.past, s)
+			if len(p.past) > int(holdFor/retireEvery) {
+				p.past = p.past[1:]
+			}
+			return false
+		}
+		s.release(s.floor)
+	}
+	return s.room()
 }
-
-// room says whether another sequence may be given out.
-func (p *partition) room() bool { return p.session != 0 && p.next-p.floor < window }
 
 // assign gives c a session and a sequence.
 func (p *partition) assign(c *call) {
-	c.write.Session, c.write.Seq = p.session, p.next
-	p.next++
+	c.ses = p.session
+	c.write.Session, c.write.Seq = c.ses.id, c.ses.next
+	c.ses.next++
 }
 
-// settle marks a sequence as needing no more copies, and moves the floor.
-func (p *partition) settle(s op.Session, seq uint64) {
-	if s == 0 || s != p.session || seq < p.floor {
-		return
+// find returns the session with a number: one that this client opened, or a
+// stand-in for another client's.
+func (p *partition) find(id op.Session) *session {
+	if p.session != nil && p.session.id == id {
+		return p.session
 	}
-	p.settled[seq%window/64] |= 1 << (seq % 64)
-	for p.floor < p.next && p.settled[p.floor%window/64]&(1<<(p.floor%64)) != 0 {
-		p.settled[p.floor%window/64] &^= 1 << (p.floor % 64)
-		p.floor++
+	for _, s := range p.past {
+		if s.id == id {
+			return s
+		}
 	}
+	return &session{id: id, foreign: true, floor: 1}
 }
 
 // expire forgets a session that the partition no longer knows.
-func (p *partition) expire(s op.Session) {
+func (p *partition) expire(s *session) {
 	if p.session == s {
-		p.session = 0
+		p.session = nil
 	}
 }
 
@@ -85,4 +97,47 @@ func (p *partition) candidate(failed *node, now time.Duration) *node {
 		return failed
 	}
 	return nil
+}
+
+// nearest returns a replica for a read that any of them may answer: of those in
+// the client's zone, if there are such, else of all, the better of two taken at
+// random. So the load spreads, and slow nodes get less of it.
+func (p *partition) nearest(zone string, failed *node, now time.Duration) *node {
+	var near, far [maxReplicas]*node
+	nears, fars := 0, 0
+	for _, n := range p.replicas {
+		switch {
+		case n == failed || !n.usable(now):
+		case zone != "" && n.zone == zone && nears < maxReplicas:
+			near[nears] = n
+			nears++
+		case fars < maxReplicas:
+			far[fars] = n
+			fars++
+		}
+	}
+	among := near[:nears]
+	if nears == 0 {
+		among = far[:fars]
+	}
+	if len(among) == 0 {
+		return p.candidate(failed, now)
+	}
+	a, b := among[rand.IntN(len(among))], among[rand.IntN(len(among))]
+	if b.cost() < a.cost() {
+		return b
+	}
+	return a
+}
+
+// maxReplicas is how many replicas of a partition nearest looks at.
+const maxReplicas = 9
+
+// cost compares nodes by how long an answer may take.
+func (n *node) cost() time.Duration {
+	waiting := 0
+	for i := range n.lanes {
+		waiting += len(n.lanes[i].queue)
+	}
+	return n.rtt + n.rtt*time.Duration(waiting)/16
 }

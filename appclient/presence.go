@@ -2,6 +2,7 @@ package appclient
 
 import (
 	"errors"
+	"iter"
 	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -38,7 +39,7 @@ func (e *engine) disconnected() {
 			l.queue, l.slots = nil, 0
 		}
 	}
-	for _, c := range e.live {
+	for c := range e.calls() {
 		if c.state == waitAnswer {
 			c.maybe = true
 			e.again(c, nil, false)
@@ -88,7 +89,7 @@ func (e *engine) unavailable(jid string) {
 			e.forget(r)
 		}
 	}
-	for _, c := range e.live {
+	for c := range e.calls() {
 		if c.state == waitAnswer && c.node == n {
 			c.maybe, c.why = true, jid+" became unavailable"
 			e.again(c, n, true)
@@ -98,9 +99,22 @@ func (e *engine) unavailable(jid string) {
 
 // retryWaiting routes what waits for a pause to end, now that somebody came.
 func (e *engine) retryWaiting() {
-	for _, c := range e.live {
+	for c := range e.calls() {
 		if c.state == waitRetry && c.kind != openCall {
 			e.route(c, nil)
+		}
+	}
+}
+
+// calls yields all calls that have not ended.
+func (e *engine) calls() iter.Seq[*call] {
+	return func(yield func(*call) bool) {
+		for _, list := range [...][]*call{e.live, e.parked} {
+			for _, c := range list {
+				if !yield(c) {
+					return
+				}
+			}
 		}
 	}
 }
@@ -135,6 +149,9 @@ func (e *engine) install(doc *ring.Document) error {
 	}
 	e.doc = doc
 	e.stats.Epoch = doc.Epoch
+	for _, m := range doc.Members {
+		e.node(m.JID).zone = m.Zone
+	}
 	if e.parts == nil {
 		e.parts = make([]*partition, doc.Partitions)
 		for i := range e.parts {
@@ -146,11 +163,26 @@ func (e *engine) install(doc *ring.Document) error {
 		for _, m := range doc.ReplicasOf(p.id) {
 			p.replicas = append(p.replicas, e.node(m.JID))
 		}
+		p.replicas = e.addTarget(p, doc)
 		if !slices.Contains(p.replicas, p.leader) {
 			p.leader = nil
 		}
 	}
 	return nil
+}
+
+// addTarget appends the members that a running change gives the partition to:
+// one of them may lead it before the table says so.
+func (e *engine) addTarget(p *partition, doc *ring.Document) []*node {
+	if doc.Change == nil || uint64(p.id) >= uint64(len(doc.Change.Target)) {
+		return p.replicas
+	}
+	for _, id := range doc.Change.Target[p.id] {
+		if m, ok := doc.Member(id); ok && !slices.Contains(p.replicas, e.node(m.JID)) {
+			p.replicas = append(p.replicas, e.node(m.JID))
+		}
+	}
+	return p.replicas
 }
 
 // ringSources returns the nodes that may be asked for the ring, members of the

@@ -31,7 +31,7 @@ func offline(t testing.TB) (h handler, write, read *call) {
 	}
 	c.engine.available("dn1@localhost/store", &wire.Health{State: "ok", Epoch: 1})
 	p := c.engine.parts[0]
-	p.begin(7)
+	p.session = newSession(7)
 	write, read = c.engine.pool.Get().(*call), c.engine.pool.Get().(*call)
 	write.kind, write.part = writeCall, p
 	write.write.Root = "r"
@@ -137,7 +137,7 @@ func TestStrangersAreNoDataNodes(t *testing.T) {
 func TestSizeIsAnUpperBound(t *testing.T) {
 	name := rapid.StringOfN(rapid.SampledFrom([]rune("ab&<>'\"é€")), 1, 200, -1)
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &call{kind: writeCall, part: &partition{id: math.MaxUint32 - 1}}
+		w := &call{kind: writeCall, part: &partition{id: math.MaxUint32 - 1}, ses: newSession(1)}
 		w.write = op.Write{Root: name.Draw(rt, "root"), Session: math.MaxUint64, Seq: math.MaxUint64, Floor: math.MaxUint64}
 		for range rapid.IntRange(1, 5).Draw(rt, "mutations") {
 			m := op.Mutation{Kind: op.Put, Path: name.Draw(rt, "path"), Value: make([]byte, rapid.IntRange(0, 50).Draw(rt, "size")), Cond: op.Condition{Kind: op.VersionIs, Version: math.MaxUint64}}
@@ -148,7 +148,7 @@ func TestSizeIsAnUpperBound(t *testing.T) {
 		}
 		g := &call{kind: readCall, part: w.part, read: op.Read{Kind: op.Get, Root: name.Draw(rt, "root"), Path: name.Draw(rt, "path"), Offset: math.MaxUint64, Version: math.MaxUint64}}
 		l := &call{kind: readCall, part: w.part, read: op.Read{Kind: op.List, Root: name.Draw(rt, "root"), Prefix: name.Draw(rt, "path"), After: name.Draw(rt, "after"), Limit: op.MaxListPage}}
-		for _, c := range []*call{w, g, l, {kind: openCall, part: w.part}} {
+		for _, c := range []*call{w, g, l, {kind: openCall, part: w.part}, {kind: settleCall, part: w.part, settle: op.Settle{Session: math.MaxUint64, Seq: math.MaxUint64}}} {
 			var o outgoing
 			empty := len(wire.AppendRequest(nil, &o.ops))
 			o.add(c, math.MaxUint64)

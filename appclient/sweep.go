@@ -8,6 +8,8 @@ import (
 
 const (
 	sweepEvery = 5 * time.Millisecond
+	// parkedEvery is how often those are looked at that wait for events.
+	parkedEvery = 100 * time.Millisecond
 	// troublePause is how long others are asked after a node bounced a request.
 	troublePause = 50 * time.Millisecond
 	// slotAge is how long a request without an answer holds the next ones of
@@ -31,38 +33,74 @@ func (e *engine) sweeper(ctx context.Context, busy <-chan struct{}) {
 			return
 		case <-busy:
 		}
-		t.Reset(sweepEvery)
-		for alive := true; alive; {
+		every := sweepEvery
+		t.Reset(every)
+		for every > 0 {
+			wanted := busy
+			if every == sweepEvery {
+				wanted = nil
+			}
 			select {
 			case <-ctx.Done():
 				return
+			case <-wanted:
+				every = sweepEvery
+				t.Reset(every)
+				continue
 			case <-t.C:
 			}
-			var work bool
-			if alive, work = e.sweep(); work {
+			next, work := e.sweep()
+			if work {
 				e.wake()
 			}
+			if next != every && next > 0 {
+				t.Reset(next)
+			}
+			every = next
 		}
 	}
 }
 
-// sweep sends again what is due. alive says that there are calls, work that
-// something is to be sent.
-func (e *engine) sweep() (alive, work bool) {
+// sweep sends again what is due. It returns when it is to be called next, 0
+// that there are no calls, and whether something is to be sent.
+func (e *engine) sweep() (next time.Duration, work bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
-	for i := len(e.live) - 1; i >= 0; i-- {
-		if i >= len(e.live) {
+	e.sweepCalls(&e.live, now)
+	if now-e.parkedAt >= parkedEvery {
+		e.parkedAt = now
+		e.sweepCalls(&e.parked, now)
+	}
+	for _, r := range e.requests {
+		if r.holding && now-r.sent > max(slotAge, 2*r.node.rtt, transfer(r.bytes)) {
+			e.release(r)
+		}
+		if now-r.sent > requestAge {
+			e.forget(r)
+		}
+	}
+	switch {
+	case len(e.live) > 0:
+		next = sweepEvery
+	case len(e.parked) > 0:
+		next = parkedEvery
+	}
+	return next, len(e.dirty) > 0
+}
+
+func (e *engine) sweepCalls(list *[]*call, now time.Duration) {
+	for i := len(*list) - 1; i >= 0; i-- {
+		if i >= len(*list) {
 			continue
 		}
-		c := e.live[i]
+		c := (*list)[i]
 		if now < c.due {
 			continue
 		}
 		switch c.state {
 		case waitAnswer:
-			c.why = "no answer in time from " + c.node.jid
+			c.why, c.busy = "no answer in time from "+c.node.jid, false
 			e.leave(c.part, c.node)
 			e.again(c, c.node, true)
 		case waitRetry:
@@ -73,13 +111,4 @@ func (e *engine) sweep() (alive, work bool) {
 			}
 		}
 	}
-	for _, r := range e.requests {
-		if r.holding && now-r.sent > max(slotAge, 2*r.node.rtt, transfer(r.bytes)) {
-			e.release(r)
-		}
-		if now-r.sent > requestAge {
-			e.forget(r)
-		}
-	}
-	return len(e.live) > 0, len(e.dirty) > 0
 }

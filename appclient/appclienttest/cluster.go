@@ -24,16 +24,29 @@ type Options struct {
 	Nodes      int // 0: 3
 	Partitions int // 0: 16
 	MaxStanza  int // bytes; 0: 256 KiB. Values larger than half of it are read in pieces.
+	// Indexes are the secondary indexes that there are.
+	Indexes []Index
 	// Fault is asked about each stanza with operations; nil: all goes well. It
 	// is called from the nodes' goroutines, one at a time.
 	Fault func(Stanza) Fault
+}
+
+// Index declares a secondary index over one field of JSON objects, as `ringctl
+// index` does.
+type Index struct {
+	Name   string
+	Prefix string // of the roots' names
+	Path   string // of the objects within a root; "" is the root object, "*" any
+	Field  string // names of members, joined by dots
 }
 
 // Stanza is a request that is about to be handled.
 type Stanza struct {
 	Node          string // full JID of the node it is for
 	Opens, Writes int    // operations in it
-	Reads         int
+	Settles       int
+	Reads         int // Changes not among them
+	Changes       int // reads of a watch
 }
 
 // Fault is what goes wrong with a request.
@@ -43,6 +56,7 @@ type Fault struct {
 	DupAnswer    bool          // the answer arrives twice
 	Delay        time.Duration // before the answer
 	Refuse       op.Code       // answer each operation with this code, apply nothing
+	RetryAfter   time.Duration // said with Refuse
 	ApplyAndSay  op.Code       // apply each operation, but answer with this code
 	NoHint       bool          // a redirect does not name the leader
 	Bounce       string        // answer with a stanza error of this condition
@@ -64,6 +78,7 @@ type Cluster struct {
 	clients map[*xmppconntest.Session]*wire.Assembler
 	wg      sync.WaitGroup
 	closed  bool
+	over    chan struct{} // closed by Close
 }
 
 type fakeNode struct {
@@ -83,7 +98,7 @@ func Start(opt Options) (*Cluster, error) {
 	if opt.MaxStanza == 0 {
 		opt.MaxStanza = 256 << 10
 	}
-	c := &Cluster{opt: opt, state: newStore(), clients: make(map[*xmppconntest.Session]*wire.Assembler)}
+	c := &Cluster{opt: opt, over: make(chan struct{}), clients: make(map[*xmppconntest.Session]*wire.Assembler)}
 	var members []ring.Member
 	for i := range opt.Nodes {
 		jid := fmt.Sprintf("dn%d@localhost/store", i+1)
@@ -95,7 +110,11 @@ func Start(opt Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make ring: %w", err)
 	}
+	for i, ix := range opt.Indexes {
+		doc.Indexes = append(doc.Indexes, ring.Index{Name: ix.Name, ID: uint32(i + 1), Prefix: ix.Prefix, Path: ix.Path, Field: ix.Field})
+	}
 	c.doc = doc
+	c.state = newStore(opt.Partitions, opt.MaxStanza/2, doc.Indexes)
 	for _, row := range doc.Table {
 		c.leaders = append(c.leaders, int(row[0])-1)
 	}
@@ -114,6 +133,9 @@ func (c *Cluster) Config() appclient.Config {
 // Close stops the cluster and waits for its goroutines.
 func (c *Cluster) Close() {
 	c.mu.Lock()
+	if !c.closed {
+		close(c.over)
+	}
 	c.closed = true
 	c.mu.Unlock()
 	c.srv.Close()
@@ -145,6 +167,27 @@ func (c *Cluster) ExpireSessions() {
 	clear(c.state.sessions)
 }
 
+// Advance moves the cluster's time: what expires in the meantime is gone.
+func (c *Cluster) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.ahead += d
+	for _, p := range c.state.parts {
+		c.state.expire(p)
+		p.wake()
+	}
+}
+
+// Compact forgets all changes so far: a watch that has not seen them ends with
+// ErrCompacted.
+func (c *Cluster) Compact() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.state.parts {
+		p.floor, p.events = p.position, nil
+	}
+}
+
 // Lead makes the replica with this place in the ring's order lead all partitions.
 func (c *Cluster) Lead(place int) {
 	c.mu.Lock()
@@ -171,6 +214,9 @@ func (c *Cluster) SetOnline(node int, online bool) {
 				break
 			}
 		}
+	}
+	for _, p := range c.state.parts {
+		p.wake() // those who wait at a node that is gone
 	}
 	for s := range c.clients {
 		s.Send(c.presence(n, s.JID))

@@ -92,7 +92,7 @@ func (c *Cluster) request(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNod
 	}
 	var f Fault
 	if c.opt.Fault != nil {
-		f = c.opt.Fault(Stanza{Node: n.jid, Opens: len(req.Opens), Writes: len(req.Writes), Reads: len(req.Reads)})
+		f = c.opt.Fault(Stanza{Node: n.jid, Opens: len(req.Opens), Writes: len(req.Writes), Settles: len(req.Settles), Reads: reads(req), Changes: len(req.Reads) - reads(req)})
 	}
 	c.deal(s, st, n, req, f)
 	if f.Then != nil {
@@ -109,7 +109,9 @@ func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, 
 		s.Send(c.bounce(st, f.Bounce))
 		return
 	}
-	answer := c.answer(st, n, c.handle(n, req, f), s.JID, f)
+	results := c.handle(n, req, f)
+	c.park(s, n, req, results)
+	answer := c.answer(st, n, results, s.JID, f)
 	if f.DropAnswer {
 		return
 	}
@@ -167,7 +169,7 @@ func (c *Cluster) forged(st *stanza.Stanza, req *wire.Request, to string) []byte
 }
 
 func (c *Cluster) handle(n *fakeNode, req *wire.Request, f Fault) *wire.Response {
-	r := &wire.Response{Epoch: c.doc.Epoch}
+	r := &wire.Response{Epoch: c.doc.Epoch, Time: c.state.now()}
 	wrote := func(tag uint64, partition uint32, bad string, do func() op.WriteResult) {
 		var res op.WriteResult
 		code, leader := c.route(n, partition, f)
@@ -175,7 +177,7 @@ func (c *Cluster) handle(n *fakeNode, req *wire.Request, f Fault) *wire.Response
 		case bad != "":
 			res = op.WriteResult{Code: op.Invalid, Text: bad}
 		case f.Refuse != 0:
-			res = op.WriteResult{Code: f.Refuse}
+			res = op.WriteResult{Code: f.Refuse, RetryAfter: f.RetryAfter.Milliseconds()}
 		case code != op.OK:
 			res = op.WriteResult{Code: code, Leader: leader}
 		default:
@@ -193,18 +195,103 @@ func (c *Cluster) handle(n *fakeNode, req *wire.Request, f Fault) *wire.Response
 		w := &req.Writes[i]
 		wrote(w.Tag, w.Partition, w.Bad, func() op.WriteResult { return c.state.write(w.Partition, &w.Write) })
 	}
+	for i := range req.Settles {
+		q := &req.Settles[i]
+		wrote(q.Tag, q.Partition, q.Bad, func() op.WriteResult { return c.state.settle(q.Partition, &q.Settle) })
+	}
 	for i := range req.Reads {
 		q := &req.Reads[i]
-		res := op.ReadResult{Code: f.Refuse}
-		if f.Refuse == 0 {
+		res := op.ReadResult{Code: f.Refuse, RetryAfter: f.RetryAfter.Milliseconds()}
+		switch {
+		case q.Bad != "":
+			res = op.ReadResult{Code: op.Invalid, Text: q.Bad}
+		case f.Refuse == 0:
 			res.Code, res.Leader = c.route(n, q.Partition, f)
+			if res.Code == op.Redirect && (q.Stale || q.Kind == op.Changes) && c.holds(n, q.Partition) {
+				res.Code = op.OK
+			}
 			if res.Code == op.OK {
-				res = c.state.read(&q.Read, c.opt.MaxStanza/2)
+				res = c.state.read(q.Partition, &q.Read)
 			}
 		}
 		r.Reads = append(r.Reads, wire.ReadReply{Tag: q.Tag, ReadResult: res})
 	}
 	return r
+}
+
+// reads counts those that are answered at once.
+func reads(req *wire.Request) (n int) {
+	for i := range req.Reads {
+		if req.Reads[i].Kind != op.Changes {
+			n++
+		}
+	}
+	return n
+}
+
+// holds says whether n is a replica of the partition.
+func (c *Cluster) holds(n *fakeNode, partition uint32) bool {
+	for _, id := range c.doc.Table[partition] {
+		if c.nodes[id-1] == n {
+			return true
+		}
+	}
+	return false
+}
+
+// park takes those reads out of an answer that are to wait for events.
+func (c *Cluster) park(s *xmppconntest.Session, n *fakeNode, req *wire.Request, r *wire.Response) {
+	kept := r.Reads[:0]
+	for i, reply := range r.Reads {
+		q := &req.Reads[i]
+		if q.Kind != op.Changes || q.Wait == 0 || reply.Code != op.OK || len(reply.Events) > 0 || c.closed {
+			kept = append(kept, reply)
+			continue
+		}
+		c.wg.Go(func() { c.wait(s, n, q) })
+	}
+	r.Reads = kept
+}
+
+// wait answers a read for changes when there is something, or its time is over.
+// A node that has gone answers nobody, and one that lost the partition says so.
+func (c *Cluster) wait(s *xmppconntest.Session, n *fakeNode, q *wire.Read) {
+	over := time.NewTimer(time.Duration(q.Wait) * time.Millisecond)
+	defer over.Stop()
+	for late := false; ; {
+		c.mu.Lock()
+		if !n.online || c.clients[s] == nil {
+			c.mu.Unlock()
+			return
+		}
+		res := op.ReadResult{Code: op.Redirect}
+		if c.holds(n, q.Partition) {
+			res = c.state.read(q.Partition, &q.Read)
+		}
+		changed := c.state.parts[q.Partition].changed
+		due, expires := c.state.nextExpiry(c.state.parts[q.Partition])
+		epoch, now := c.doc.Epoch, c.state.now()
+		c.mu.Unlock()
+		if late || res.Code != op.OK || len(res.Events) > 0 {
+			r := wire.Response{Epoch: epoch, Time: now, Reads: []wire.ReadReply{{Tag: q.Tag, ReadResult: res}}}
+			s.Send(stamp(wire.AppendAnswer(nil, s.JID, nil, wire.AppendResponse(nil, &r)), n.jid))
+			return
+		}
+		if !expires {
+			due = time.Duration(q.Wait) * time.Millisecond
+		}
+		next := time.NewTimer(due)
+		select {
+		case <-changed:
+		case <-next.C:
+		case <-over.C:
+			late = true
+		case <-c.over:
+			next.Stop()
+			return
+		}
+		next.Stop()
+	}
 }
 
 // route says whether n leads the partition.

@@ -1,22 +1,46 @@
 package appclienttest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
-	"sort"
-	"strings"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
-// store is what the fake nodes share: the state that a Raft group would
+// store is what the fake nodes share: the state that Raft groups would
 // replicate, with the rules of docs/protocol.md.
 type store struct {
-	revisions map[string]uint64
-	objects   map[string]map[string]op.Object
-	sessions  map[op.Session]*session
-	lastIndex uint64
-	applied   []Applied
+	parts    []*part
+	indexes  []ring.Index
+	sessions map[op.Session]*session
+	lastID   uint64 // of sessions
+	ahead    time.Duration
+	maxValue int // bytes of values that fit into an answer
+	applied  []Applied
+}
+
+// part is one partition. Its position grows with each change.
+type part struct {
+	position uint64
+	roots    map[string]*root
+	events   []event
+	floor    uint64 // events up to here are forgotten
+	changed  chan struct{}
+}
+
+type root struct {
+	revision uint64
+	objects  map[string]op.Object
+}
+
+// event is one of a partition, with the indexes that held the object before and
+// hold it after.
+type event struct {
+	op.Event
+	before, after []string
 }
 
 type session struct {
@@ -31,17 +55,20 @@ type Applied struct {
 	Mutations []op.Mutation
 }
 
-func newStore() *store {
-	return &store{
-		revisions: make(map[string]uint64),
-		objects:   make(map[string]map[string]op.Object),
-		sessions:  make(map[op.Session]*session),
+func newStore(partitions, maxValue int, indexes []ring.Index) *store {
+	s := &store{sessions: make(map[op.Session]*session), indexes: indexes, maxValue: maxValue}
+	for range partitions {
+		s.parts = append(s.parts, &part{roots: make(map[string]*root), changed: make(chan struct{})})
 	}
+	return s
 }
 
+// now is the log time.
+func (s *store) now() int64 { return time.Now().Add(s.ahead).UnixMilli() }
+
 func (s *store) open(partition uint32) op.WriteResult {
-	s.lastIndex++
-	id := op.Session(s.lastIndex)
+	s.lastID++
+	id := op.Session(s.lastID)
 	s.sessions[id] = &session{partition: partition, results: make(map[uint64]op.WriteResult)}
 	return op.WriteResult{Code: op.OK, Session: id}
 }
@@ -55,111 +82,100 @@ func (s *store) write(partition uint32, w *op.Write) op.WriteResult {
 		return op.WriteResult{Code: code, Text: err.Error()}
 	}
 	ses := s.sessions[w.Session]
-	if ses == nil || ses.partition != partition {
+	switch {
+	case ses == nil || ses.partition != partition:
 		return op.WriteResult{Code: op.SessionExpired}
+	case w.Floor > w.Seq:
+		return op.WriteResult{Code: op.Invalid, Text: "the floor is above the sequence"}
 	}
 	if w.Floor > ses.floor {
 		ses.floor = w.Floor
 		maps.DeleteFunc(ses.results, func(seq uint64, _ op.WriteResult) bool { return seq < ses.floor })
 	}
-	if w.Seq < ses.floor || w.Seq > ses.floor+op.MaxWindow {
-		return op.WriteResult{Code: op.Unknown, Text: "outside of the session's window"}
+	if r, out := ses.outside(w.Seq); out {
+		return r
 	}
 	if r, done := ses.results[w.Seq]; done {
 		return r
 	}
-	r := s.apply(w)
+	r := s.apply(s.parts[partition], w)
 	ses.results[w.Seq] = r
 	return r
 }
 
-func (s *store) apply(w *op.Write) op.WriteResult {
-	tree := s.objects[w.Root]
-	r := op.WriteResult{Code: op.OK, Items: make([]op.Item, len(w.Mutations))}
-	for i, m := range w.Mutations {
-		o, there := tree[m.Path]
-		ok := true
-		switch m.Cond.Kind {
-		case op.Absent:
-			ok = !there
-		case op.Present:
-			ok = there
-		case op.VersionIs:
-			ok = there && o.Version == m.Cond.Version
-		}
-		r.Items[i] = op.Item{Code: op.OK, Version: o.Version}
-		if !ok {
-			r.Code, r.Items[i].Code = op.Conflict, op.Conflict
-		}
+// outside answers what is not in the session's window.
+func (s *session) outside(seq uint64) (op.WriteResult, bool) {
+	if seq < s.floor || seq > s.floor+op.MaxWindow {
+		return op.WriteResult{Code: op.Unknown, Text: "outside of the session's window"}, true
 	}
-	if r.Code == op.Conflict {
-		r.Revision = s.revisions[w.Root]
+	return op.WriteResult{}, false
+}
+
+// settle answers what became of a write, and takes its place if it was not applied.
+func (s *store) settle(partition uint32, q *op.Settle) op.WriteResult {
+	if err := q.Check(); err != nil {
+		return op.WriteResult{Code: op.Invalid, Text: err.Error()}
+	}
+	ses := s.sessions[q.Session]
+	if ses == nil || ses.partition != partition {
+		return op.WriteResult{Code: op.SessionExpired}
+	}
+	if r, out := ses.outside(q.Seq); out {
 		return r
 	}
-	if tree == nil {
-		tree = make(map[string]op.Object)
-		s.objects[w.Root] = tree
+	if _, done := ses.results[q.Seq]; !done {
+		ses.results[q.Seq] = op.WriteResult{Code: op.NotApplied}
 	}
-	s.revisions[w.Root]++
-	r.Revision = s.revisions[w.Root]
-	applied := Applied{Root: w.Root}
-	for i, m := range w.Mutations {
-		m.Value, m.Refs = slices.Clone(m.Value), slices.Clone(m.Refs)
-		applied.Mutations = append(applied.Mutations, m)
-		if m.Kind == op.Delete {
-			if _, there := tree[m.Path]; !there {
-				r.Items[i].Code = op.NotFound
+	return ses.results[q.Seq]
+}
+
+// expire removes what is due by log time, each object as a change of its own.
+func (s *store) expire(p *part) {
+	now := s.now()
+	var due []op.Object
+	for name, r := range p.roots {
+		for _, o := range r.objects {
+			if o.Expires != 0 && o.Expires <= now {
+				o.Root = name
+				due = append(due, o)
 			}
-			delete(tree, m.Path)
-			r.Items[i].Version = 0
-			continue
 		}
-		tree[m.Path] = op.Object{Path: m.Path, Version: r.Revision, Size: uint64(len(m.Value)), Value: m.Value, Refs: m.Refs}
-		r.Items[i].Version = r.Revision
 	}
-	s.applied = append(s.applied, applied)
-	return r
+	slices.SortFunc(due, func(a, b op.Object) int {
+		return cmp.Or(cmp.Compare(a.Expires, b.Expires), cmp.Compare(a.Root, b.Root), cmp.Compare(a.Path, b.Path))
+	})
+	for _, o := range due {
+		r := p.roots[o.Root]
+		r.revision++
+		p.position++
+		before := s.keysOf(o.Root, &o)
+		delete(r.objects, o.Path)
+		p.tell(op.Event{Kind: op.Expired, Root: o.Root, Path: o.Path, Position: p.position, Revision: r.revision}, before, nil)
+	}
+	if len(due) > 0 {
+		p.wake()
+	}
 }
 
-// read answers from the state; maxValue bytes of a value fit into an answer.
-func (s *store) read(r *op.Read, maxValue int) op.ReadResult {
-	tree := s.objects[r.Root]
-	if r.Kind == op.List {
-		return s.list(r, tree)
+// nextExpiry is when the next object is due; false: none is.
+func (s *store) nextExpiry(p *part) (time.Duration, bool) {
+	var first int64
+	for _, r := range p.roots {
+		for _, o := range r.objects {
+			if o.Expires != 0 && (first == 0 || o.Expires < first) {
+				first = o.Expires
+			}
+		}
 	}
-	o, there := tree[r.Path]
-	switch {
-	case !there:
-		return op.ReadResult{Code: op.NotFound, Revision: s.revisions[r.Root]}
-	case r.Version != 0 && r.Version != o.Version:
-		return op.ReadResult{Code: op.Conflict, Revision: s.revisions[r.Root]}
-	}
-	o.Value = o.Value[min(r.Offset, o.Size):]
-	if len(o.Value) > maxValue {
-		o.Value = o.Value[:maxValue]
-	}
-	return op.ReadResult{Code: op.OK, Revision: s.revisions[r.Root], Objects: []op.Object{o}}
+	return time.Duration(max(0, first-s.now())) * time.Millisecond, first != 0
 }
 
-func (s *store) list(r *op.Read, tree map[string]op.Object) op.ReadResult {
-	res := op.ReadResult{Code: op.OK, Revision: s.revisions[r.Root]}
-	paths := slices.Collect(maps.Keys(tree))
-	sort.Strings(paths)
-	limit := r.Limit
-	if limit <= 0 || limit > op.MaxListPage {
-		limit = op.MaxListPage
-	}
-	for _, p := range paths {
-		if !strings.HasPrefix(p, r.Prefix) || !r.FromStart && p <= r.After {
-			continue
-		}
-		if len(res.Objects) == limit {
-			res.More = true
-			break
-		}
-		o := tree[p]
-		o.Value = nil
-		res.Objects = append(res.Objects, o)
-	}
-	return res
+func (p *part) tell(e op.Event, before, after []string) {
+	p.events = append(p.events, event{e, before, after})
+}
+
+// wake lets those look again that wait for events.
+func (p *part) wake() {
+	close(p.changed)
+	p.changed = make(chan struct{})
 }

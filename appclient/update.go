@@ -1,0 +1,253 @@
+package appclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// Tx is a transaction on one root, inside Root.Update. It belongs to the function
+// that it was given to, and is not safe for concurrent use.
+type Tx struct {
+	ctx      context.Context
+	root     Root
+	seen     map[string]uint64 // versions of what was read before a list; 0: there was nothing
+	listed   bool
+	revision uint64 // of the root, at the first list or else the first read
+	mixed    bool   // reads showed several revisions
+	writes   map[string]Mutation
+	order    []string // of writes
+}
+
+// Get reads an object: as the transaction has written it, else as it is stored.
+// Errors: ErrNotFound, ErrInvalid after an Add in the same transaction; those of Root.Get.
+func (tx *Tx) Get(path string) (*Object, error) {
+	if w, written := tx.writes[path]; written {
+		switch w.m.Kind {
+		case op.Put:
+			return &Object{Root: tx.root.name, Path: path, Value: bytes.Clone(w.m.Value), Refs: fromRefs(w.m.Refs)}, nil
+		case op.Delete:
+			return nil, tx.root.wrap("get from", fmt.Errorf("%w: %q", ErrNotFound, path))
+		default:
+			return nil, tx.root.wrap("get from", fmt.Errorf("%w: %q was added to in this transaction, so its value is not known yet; read it first", ErrInvalid, path))
+		}
+	}
+	o, revision, err := tx.root.getAt(tx.ctx, path, nil)
+	switch {
+	case err == nil:
+		tx.see(path, o.Version, revision)
+	case errors.Is(err, ErrNotFound):
+		tx.see(path, 0, revision)
+	}
+	return o, err
+}
+
+// see records what was read. Only the first look counts: if a later one shows
+// something else, the first will not be true at the commit. After a list the
+// root's revision stands for all.
+func (tx *Tx) see(path string, version, revision uint64) {
+	if tx.listed {
+		return
+	}
+	if len(tx.seen) == 0 {
+		tx.revision = revision
+	}
+	tx.mixed = tx.mixed || revision != tx.revision
+	if _, before := tx.seen[path]; !before {
+		tx.seen[path] = version
+	}
+}
+
+// List yields the stored objects, without what this transaction has written. It
+// makes the whole root part of what the transaction depends on. Errors: as of Root.List.
+func (tx *Tx) List(o ListOptions) iter.Seq2[Entry, error] {
+	o.Read = ReadOption{}
+	return func(yield func(Entry, error) bool) {
+		if err := tx.pin(); err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		for e, err := range tx.root.List(tx.ctx, o) {
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// pin records the root's revision before the first list.
+func (tx *Tx) pin() error {
+	if tx.listed {
+		return nil
+	}
+	revision, err := tx.root.Revision(tx.ctx)
+	if err == nil {
+		tx.listed, tx.revision = true, revision
+	}
+	return err
+}
+
+// Put creates or replaces an object when the transaction commits.
+func (tx *Tx) Put(path string, value []byte, opts ...MutationOption) {
+	tx.write(Put(path, bytes.Clone(value), opts...))
+}
+
+// Delete removes an object when the transaction commits.
+func (tx *Tx) Delete(path string, opts ...MutationOption) { tx.write(Delete(path, opts...)) }
+
+// Add adds to a counter when the transaction commits. An Add to what the
+// transaction has put or deleted makes it ErrInvalid; several are summed up.
+func (tx *Tx) Add(path string, delta int64) {
+	m := Add(path, delta)
+	if before, written := tx.writes[path]; written {
+		if before.m.Kind != op.Add || !fits(before.m.Delta, delta) {
+			m.m.Kind = 0 // which the commit refuses
+		}
+		m.m.Delta += before.m.Delta
+	}
+	tx.write(m)
+}
+
+func (tx *Tx) write(m Mutation) {
+	if _, before := tx.writes[m.m.Path]; !before {
+		tx.order = append(tx.order, m.m.Path)
+	}
+	tx.writes[m.m.Path] = m
+}
+
+// The pauses of an Update between its attempts.
+const (
+	firstConflictPause = time.Millisecond
+	maxConflictPause   = 100 * time.Millisecond
+)
+
+// Update runs a transaction on the root: do reads and writes through tx, and what
+// it wrote is applied, all or nothing, if nothing that it has read has changed
+// meanwhile. Else all is thrown away and do runs again, after a pause with jitter,
+// until ctx ends; so do should have no other effects. Objects that were listed
+// count as read, with the whole root.
+//
+// It is optimistic: while do runs, its reads may be of different moments, but then it
+// never commits. An error of do ends the transaction and is returned as it is.
+// Errors: those of do; ErrConflict if ctx ended while others were always faster, or
+// a condition of the transaction's own does not hold; else the write errors.
+func (r Root) Update(ctx context.Context, do func(tx *Tx) error) error {
+	for pause := firstConflictPause; ; pause = min(2*pause, maxConflictPause) {
+		tx := &Tx{ctx: ctx, root: r, seen: make(map[string]uint64), writes: make(map[string]Mutation)}
+		if err := do(tx); err != nil {
+			return err
+		}
+		final, err := tx.commit()
+		if final || !errors.Is(err, ErrConflict) {
+			return err
+		}
+		t := time.NewTimer(pause/2 + rand.N(pause/2+1))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("%w; the transaction was not applied: %w", err, context.Cause(ctx))
+		}
+	}
+}
+
+// commit applies what was written under the condition that what was read is so.
+// final says that another attempt would be of no use.
+func (tx *Tx) commit() (final bool, err error) {
+	batch := make([]Mutation, 0, len(tx.order)+len(tx.seen)+1)
+	if tx.listed {
+		batch = append(batch, CheckRevision(tx.revision))
+	}
+	for _, path := range tx.order {
+		m := tx.writes[path]
+		if version, read := tx.seen[path]; read {
+			if !holds(m.m.Cond, version) {
+				return true, tx.root.wrap("write", &ConflictError{Root: tx.root.name, Path: path, Version: version})
+			}
+			m.m.Cond = was(version)
+		}
+		batch = append(batch, m)
+	}
+	for _, path := range tx.onlyRead() {
+		if !tx.root.c.engine.faults.updateUnchecked {
+			batch = append(batch, Check(path, condition(was(tx.seen[path]))))
+		}
+	}
+	if len(tx.order) > 0 || tx.mixed && len(tx.seen) > 1 && !tx.listed {
+		_, err = tx.root.Batch(tx.ctx, batch...)
+		return tx.ownCondition(err), err
+	}
+	if tx.listed {
+		return false, tx.unchanged()
+	}
+	return false, nil // all that was read was so at one moment
+}
+
+// unchanged checks a transaction that listed and wrote nothing.
+func (tx *Tx) unchanged() error {
+	for path, version := range tx.seen { // before the first list
+		o, _, err := tx.root.getAt(tx.ctx, path, nil)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			o = &Object{}
+		case err != nil:
+			return err
+		}
+		if o.Version != version {
+			return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: o.Version})
+		}
+	}
+	revision, err := tx.root.Revision(tx.ctx)
+	if err == nil && revision != tx.revision {
+		err = fmt.Errorf("%w: root %q has revision %d, not %d", ErrConflict, tx.root.name, revision, tx.revision)
+	}
+	return err
+}
+
+// onlyRead returns the paths that were read and not written, in order.
+func (tx *Tx) onlyRead() (paths []string) {
+	for path := range tx.seen {
+		if _, written := tx.writes[path]; !written {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// ownCondition says that the conflict is about a condition of do's own on an
+// object that it has not read.
+func (tx *Tx) ownCondition(err error) bool {
+	var c *ConflictError
+	if !errors.As(err, &c) {
+		return false
+	}
+	_, read := tx.seen[c.Path]
+	return !read && tx.writes[c.Path].m.Cond.Kind != op.Always
+}
+
+func holds(c op.Condition, version uint64) bool {
+	switch c.Kind {
+	case op.Absent:
+		return version == 0
+	case op.Present:
+		return version != 0
+	case op.VersionIs:
+		return version == c.Version
+	}
+	return true
+}
+
+func was(version uint64) op.Condition {
+	if version == 0 {
+		return op.Condition{Kind: op.Absent}
+	}
+	return op.Condition{Kind: op.VersionIs, Version: version}
+}

@@ -1,0 +1,230 @@
+package appclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/appclient"
+	"github.com/rosterdb/rosterdb/appclient/appclienttest"
+)
+
+// TestUpdate moves amounts between accounts of a root from many goroutines.
+func TestUpdate(t *testing.T) {
+	c := dial(t, cluster(t, appclienttest.Options{}), nil)
+	ctx := deadline(t)
+	bank := c.Root("bank")
+	const accounts, callers, each = 4, 8, 20
+	for i := range accounts {
+		if _, err := bank.Put(ctx, fmt.Sprint("acct/", i), []byte("100")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for n := range each {
+				if err := bank.Update(ctx, move(fmt.Sprint("acct/", (i+n)%accounts), fmt.Sprint("acct/", (i+n+1)%accounts))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	sum := 0
+	err := bank.Update(ctx, func(tx *appclient.Tx) error {
+		sum = 0
+		for e, err := range tx.List(appclient.ListOptions{Prefix: "acct/"}) {
+			if err != nil {
+				return err
+			}
+			o, err := tx.Get(e.Path)
+			if err != nil {
+				return err
+			}
+			n, err := strconv.Atoi(string(o.Value))
+			if err != nil {
+				return err
+			}
+			sum += n
+		}
+		return nil
+	})
+	if err != nil || sum != 100*accounts {
+		t.Errorf("%d in all, %v", sum, err)
+	}
+}
+
+func move(from, to string) func(*appclient.Tx) error {
+	return func(tx *appclient.Tx) error {
+		for path, by := range map[string]int{from: -1, to: 1} {
+			o, err := tx.Get(path)
+			if err != nil {
+				return err
+			}
+			n, err := strconv.Atoi(string(o.Value))
+			if err != nil {
+				return err
+			}
+			tx.Put(path, strconv.AppendInt(nil, int64(n+by), 10))
+		}
+		return nil
+	}
+}
+
+// interfered runs a transaction that reads a and writes b, while another changes
+// something between its first attempt's read and commit.
+func interfered(t *testing.T, f appclient.Faults, read func(*appclient.Tx) (string, error), other func(context.Context, appclient.Root) error) (saw string, attempts int) {
+	t.Helper()
+	cl := cluster(t, appclienttest.Options{})
+	c, err := appclient.DialWith(deadline(t), cl.Config(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // never fails
+	r := c.Root("r")
+	ctx := deadline(t)
+	err = r.Update(ctx, func(tx *appclient.Tx) error {
+		attempts++
+		v, err := read(tx)
+		if err != nil {
+			return err
+		}
+		if attempts == 1 {
+			if err := other(ctx, r); err != nil {
+				return err
+			}
+		}
+		tx.Put("b", []byte("saw "+v))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := r.Get(ctx, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(o.Value), attempts
+}
+
+func readA(tx *appclient.Tx) (string, error) {
+	o, err := tx.Get("a")
+	if errors.Is(err, appclient.ErrNotFound) {
+		return "nothing", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(o.Value), nil
+}
+
+func countAll(tx *appclient.Tx) (string, error) {
+	n := 0
+	for _, err := range tx.List(appclient.ListOptions{}) {
+		if err != nil {
+			return "", err
+		}
+		n++
+	}
+	return strconv.Itoa(n), nil
+}
+
+func putA(ctx context.Context, r appclient.Root) error {
+	_, err := r.Put(ctx, "a", []byte("new"))
+	return err
+}
+
+func TestUpdateSeesInterference(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		read  func(*appclient.Tx) (string, error)
+		other func(context.Context, appclient.Root) error
+		want  string
+		tries int
+	}{
+		{"an object that was absent comes", readA, putA, "saw new", 2},
+		{"an object comes into a list", countAll, putA, "saw 1", 2},
+		{"something else changes", readA, func(ctx context.Context, r appclient.Root) error {
+			_, err := r.Put(ctx, "z", nil)
+			return err
+		}, "saw nothing", 1},
+	} {
+		if saw, tries := interfered(t, appclient.Faults{}, tc.read, tc.other); saw != tc.want || tries != tc.tries {
+			t.Errorf("%s: %q after %d attempts, want %q after %d", tc.name, saw, tries, tc.want, tc.tries)
+		}
+	}
+	if saw, _ := interfered(t, appclient.Faults{UpdateUnchecked: true}, readA, putA); saw != "saw nothing" {
+		t.Errorf("a transaction that checks nothing: %q; the test cannot see the lost update", saw)
+	}
+}
+
+func TestUpdateEnds(t *testing.T) {
+	c := dial(t, cluster(t, appclienttest.Options{}), nil)
+	r := c.Root("r")
+	own := errors.New("not today")
+	if err := r.Update(deadline(t), func(tx *appclient.Tx) error { tx.Put("x", nil); return own }); err != own {
+		t.Errorf("the function's error: %v", err)
+	}
+	if _, err := r.Get(deadline(t), "x"); !errors.Is(err, appclient.ErrNotFound) {
+		t.Errorf("what a failed transaction wrote: %v", err)
+	}
+	if err := r.Update(deadline(t), func(tx *appclient.Tx) error { tx.Put("x", nil, appclient.IfPresent()); return nil }); !errors.Is(err, appclient.ErrConflict) {
+		t.Errorf("a condition of its own: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := r.Update(ctx, func(tx *appclient.Tx) error { // somebody else is always faster
+		if _, err := readA(tx); err != nil {
+			return err
+		}
+		tx.Put("b", nil)
+		return putA(deadline(t), r)
+	})
+	if !errors.Is(err, appclient.ErrConflict) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a hopeless transaction: %v", err)
+	}
+}
+
+// TestTxSeesItsWrites: within the transaction, reads show what it has written.
+func TestTxSeesItsWrites(t *testing.T) {
+	c := dial(t, cluster(t, appclienttest.Options{}), nil)
+	r := c.Root("r")
+	if _, err := r.Put(deadline(t), "b", []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	err := r.Update(deadline(t), func(tx *appclient.Tx) error {
+		tx.Put("a", []byte("1"))
+		tx.Delete("b")
+		tx.Add("n", 2)
+		tx.Add("n", 3)
+		if o, err := tx.Get("a"); err != nil || string(o.Value) != "1" {
+			t.Errorf("Get of what was put: %v, %v", o, err)
+		}
+		if _, err := tx.Get("b"); !errors.Is(err, appclient.ErrNotFound) {
+			t.Errorf("Get of what was deleted: %v", err)
+		}
+		if _, err := tx.Get("n"); !errors.Is(err, appclient.ErrInvalid) {
+			t.Errorf("Get of what was added to: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.Get(deadline(t), "n"); err != nil || string(o.Value) != "5" {
+		t.Errorf("%v, %v", o, err)
+	}
+	err = r.Update(deadline(t), func(tx *appclient.Tx) error {
+		tx.Put("a", nil)
+		tx.Add("a", 1)
+		return nil
+	})
+	if !errors.Is(err, appclient.ErrInvalid) {
+		t.Errorf("Add to what was put: %v", err)
+	}
+}
