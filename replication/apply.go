@@ -100,7 +100,7 @@ func (n *Node) applyTask(part *state.Partition, t *core.Task) {
 func (n *Node) restore(part *state.Partition, t *core.Task) error {
 	meta := t.Restore.GetMetadata()
 	for {
-		err := part.Restore(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData())
+		err := part.RestoreSnapshot(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData())
 		if !errors.Is(err, state.ErrFull) {
 			return err
 		}

@@ -11,6 +11,8 @@ var (
 	ErrFull = errors.New("no room for the state")
 	// ErrCorrupt: a stored record or a snapshot does not match its checksum.
 	ErrCorrupt = errors.New("state is damaged")
+	// ErrIncomplete: the staging holds another snapshot, or not all of it.
+	ErrIncomplete = errors.New("snapshot is not complete")
 	// ErrNewerFormat: written by a newer version of the program.
 	ErrNewerFormat = errors.New("state has a newer format")
 	// ErrLocked: another process has the file open.
@@ -46,6 +48,8 @@ type Faults struct {
 	ConflictUnrecorded bool // a failed condition is not recorded
 	SnapshotNoSessions bool // a snapshot lacks the dedupe table
 	FloorIgnored       bool // a retry below the floor is executed
+	SwapIncomplete     bool // a snapshot of which a part is missing is put in the state's place
+	FrameOrderIgnored  bool // a frame of a snapshot is taken without those before it
 }
 
 func (o *Options) setDefaults() {

@@ -1,10 +1,9 @@
 package state
 
 import (
-	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 	"go.etcd.io/bbolt"
@@ -12,127 +11,199 @@ import (
 	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
-// picture is the whole state of a partition at one applied position. It is
-// taken under the lock in the time it takes to list the unflushed changes;
-// what bbolt holds is read later, from a transaction begun at that moment.
-type picture struct {
-	pos      position
-	ring     ringDoc
-	sessions [][]byte // id, then the encoded session, by id
-	roots    map[string]uint64
-	objects  []changed
-	tx       *bbolt.Tx
-	b        *bbolt.Bucket // nil: bbolt has nothing of the partition
+// Picture is the whole state of a partition at one applied position. It is taken
+// in the time it takes to list the unflushed changes; what bbolt holds is read
+// bit by bit later, from a transaction begun at that moment. While it is open,
+// bbolt cannot use pages again that have been replaced since, so the file grows
+// by what is written meanwhile: close it soon. One caller at a time.
+type Picture struct {
+	id    uint32
+	pos   position
+	ring  ringDoc
+	parts []pictured
+	tx    *bbolt.Tx
+	pages pageRange
+
+	frames frames
 }
 
-func (p *Partition) picture() (*picture, error) {
+// pictured is a table in a picture.
+type pictured struct {
+	table
+	over []change // by key
+	b    *bbolt.Bucket
+}
+
+// Picture takes a picture. size is about how long its frames become, in bytes;
+// 0: 64 KiB. Errors: ErrClosed.
+func (p *Partition) Picture(size int) (*Picture, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	return p.picture(size)
+}
+
+// picture is Picture with the lock held.
+func (p *Partition) picture(size int) (*Picture, error) {
 	tx, err := p.store.db.Begin(false)
 	if err != nil {
 		return nil, fmt.Errorf("read state: %w", err)
 	}
-	v := &picture{pos: p.pos, ring: p.ring, roots: make(map[string]uint64), tx: tx, b: tx.Bucket(p.key)}
-	for _, gen := range []*overlay{p.active, p.flushing} {
-		if gen == nil {
-			continue
+	v := &Picture{id: p.id, pos: p.pos, ring: p.ring, tx: tx}
+	v.frames.init(size)
+	v.pages.init(tx)
+	b := tx.Bucket(p.key)
+	for _, t := range tables() {
+		part := pictured{table: t}
+		var whole bool
+		part.over, whole = p.unflushedOf(t.number)
+		slices.SortStableFunc(part.over, func(a, b change) int { return strings.Compare(a.key, b.key) })
+		part.over = slices.CompactFunc(part.over, func(a, b change) bool { return a.key == b.key })
+		if b != nil && !whole {
+			part.b = b.Bucket(t.bucket)
 		}
-		for root, change := range gen.roots {
-			if _, newer := v.roots[root]; !newer {
-				v.roots[root] = change.revision
-			}
+		if p.store.opt.Faults.SnapshotNoSessions && t.number == tableSessions {
+			part.over = nil
 		}
-		for key, o := range gen.objects {
-			v.objects = append(v.objects, changed{key, o})
-		}
-	}
-	for _, s := range p.sessions.sorted() {
-		v.sessions = append(v.sessions, s.append(sessionKey(s.id)))
+		v.parts = append(v.parts, part)
 	}
 	return v, nil
 }
 
-func (v *picture) close() { _ = v.tx.Rollback() } // it fails only if closed already
-
-// eachObject visits all objects by key.
-func (v *picture) eachObject(visit func(key []byte, o *object)) error {
-	var b *bbolt.Bucket
-	if v.b != nil {
-		b = v.b.Bucket(objectsBucket)
-	}
-	return merge(b, newest(v.objects), nil, nil, func(key []byte, o *object) bool {
-		visit(key, o)
-		return true
-	})
+// Position is where the picture stands, with the configuration in force there.
+func (v *Picture) Position() (index, term uint64, conf []byte) {
+	return v.pos.index, v.pos.term, v.pos.conf
 }
 
-// eachRoot visits the revisions of all roots by name.
-func (v *picture) eachRoot(visit func(root []byte, revision uint64)) error {
-	over := slices.Sorted(maps.Keys(v.roots))
-	if v.b != nil && v.b.Bucket(rootsBucket) != nil {
-		b := v.b.Bucket(rootsBucket)
-		err := b.ForEach(func(root, _ []byte) error {
-			for len(over) > 0 && over[0] < string(root) {
-				visit([]byte(over[0]), v.roots[over[0]])
-				over = over[1:]
-			}
-			if len(over) > 0 && over[0] == string(root) {
-				return nil // visited in the next round
-			}
-			revision, err := storedRevision(b, root)
-			if err == nil {
-				visit(root, revision)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
+// Close gives the transaction back. It may be called again.
+func (v *Picture) Close() {
+	v.pages.forget()
+	_ = v.tx.Rollback() // it fails only if closed already
+}
+
+// place is a record's place in a picture: the table, by order, and its key.
+type place struct {
+	part int
+	key  string
+}
+
+// walk goes through the records of a picture in order. It stands at one; key is
+// nil behind the last.
+type walk struct {
+	v       *Picture
+	part    int
+	key     []byte
+	payload []byte // valid until next
+
+	over   []change
+	c      *bbolt.Cursor
+	stored []byte // key next in bbolt; nil: none
+	rec    []byte
+	tmp    []byte
+}
+
+// walkFrom begins at the first record at or behind a place.
+func (v *Picture) walkFrom(at place) (*walk, error) {
+	w := &walk{v: v, part: at.part}
+	w.enter(at.key)
+	return w, w.next()
+}
+
+// enter begins the table at a key.
+func (w *walk) enter(from string) {
+	w.over, w.c, w.stored, w.rec = nil, nil, nil, nil
+	if w.part == len(w.v.parts) {
+		return
 	}
-	for _, root := range over {
-		visit([]byte(root), v.roots[root])
+	t := &w.v.parts[w.part]
+	i, _ := slices.BinarySearchFunc(t.over, from, func(c change, key string) int { return strings.Compare(c.key, key) })
+	w.over = t.over[i:]
+	if t.b != nil {
+		w.c = t.b.Cursor()
+		w.stored, w.rec = w.c.Seek([]byte(from))
+	}
+}
+
+// next goes to the next record.
+func (w *walk) next() (err error) {
+	w.key, w.payload = nil, nil
+	for w.part < len(w.v.parts) {
+		switch {
+		case len(w.over) > 0 && (w.stored == nil || w.over[0].key <= string(w.stored)):
+			c := &w.over[0]
+			w.over = w.over[1:]
+			if w.stored != nil && c.key == string(w.stored) {
+				w.stored, w.rec = w.c.Next()
+			}
+			if c.gone {
+				continue
+			}
+			w.tmp = c.appendPayload(w.tmp[:0])
+			w.key, w.payload = []byte(c.key), w.tmp
+			return nil
+		case w.stored != nil:
+			w.v.pages.add(w.rec)
+			if w.payload, err = unseal(w.stored, w.rec); err != nil {
+				return err
+			}
+			w.key = w.stored
+			w.stored, w.rec = w.c.Next()
+			return nil
+		}
+		w.part++
+		w.enter("")
 	}
 	return nil
 }
 
 // Digest is a hash over the logical content, equal on replicas at the same
-// applied position. It reads everything: for tests and the simulator. 0 means
-// that it could not be read.
-func (p *Partition) Digest() uint64 {
-	v, err := p.picture()
-	if err != nil {
-		return 0
-	}
-	defer v.close()
+// applied position. It reads everything and checks every record on the way; after
+// each piece it calls pause with its length in bytes, whose error ends it. Errors:
+// ErrCorrupt.
+func (v *Picture) Digest(pause func(bytes int) error) (uint64, error) {
 	h := xxhash.New()
 	var buf []byte
+	read := 0
 	// Lengths keep neighbours apart. A hash never fails to take bytes.
 	add := func(part []byte) {
 		buf = binenc.AppendBytes(buf[:0], part)
 		_, _ = h.Write(buf)
+		read += len(buf)
 	}
-	number := func(n uint64) { _, _ = h.Write(binary.LittleEndian.AppendUint64(nil, n)) }
-	number(v.pos.index)
-	number(v.pos.term)
-	number(uint64(v.pos.logTime))
+	head := v.pos
+	head.conf = nil // bytes of another encoder may differ
+	add(head.append(nil))
 	add(v.ring.append(nil))
-	for _, s := range v.sessions {
-		add(s)
+	w, err := v.walkFrom(place{})
+	for ; err == nil && w.key != nil; err = w.next() {
+		_, _ = h.Write([]byte{v.parts[w.part].number})
+		add(w.key)
+		add(w.payload)
+		if read < defaultFrame {
+			continue
+		}
+		v.pages.forget()
+		if err := pause(read); err != nil {
+			return 0, err
+		}
+		read = 0
 	}
-	var rec []byte
-	err = v.eachObject(func(key []byte, o *object) {
-		add(key)
-		rec = appendObject(rec[:0], o)
-		add(rec)
-	})
-	if err == nil {
-		err = v.eachRoot(func(root []byte, revision uint64) {
-			add(root)
-			number(revision)
-		})
+	if err != nil {
+		return 0, fmt.Errorf("digest of partition %d: %w", v.id, err)
 	}
+	return h.Sum64(), nil
+}
+
+// Digest is the digest of the present state: for tests and the simulator. 0
+// means that it could not be read.
+func (p *Partition) Digest() uint64 {
+	v, err := p.Picture(0)
 	if err != nil {
 		return 0
 	}
-	return h.Sum64()
+	defer v.Close()
+	sum, err := v.Digest(func(int) error { return nil })
+	if err != nil {
+		return 0
+	}
+	return sum
 }

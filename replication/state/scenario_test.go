@@ -255,16 +255,14 @@ func (s *scenario) crash() error {
 
 // snapshot restores a new replica a from the present one.
 func (s *scenario) snapshot() error {
-	index, term, conf, data, err := s.a.part.Snapshot()
-	if err != nil {
-		return err
-	}
 	r, err := s.open("")
 	if err != nil {
 		return err
 	}
-	s.a.store.Close()
+	old := s.a
+	defer old.store.Close()
 	s.a = r
+	index, _ := old.part.Applied()
 	if index == 0 {
 		return nil
 	}
@@ -273,11 +271,14 @@ func (s *scenario) snapshot() error {
 			r.apply(uint64(i+1), e)
 		}
 	}
-	if err := r.part.Restore(index, term, conf, data); err != nil {
+	if err := copyState(old.part, r.part); err != nil {
 		return err
 	}
 	if d := r.part.Durable(); d != index {
 		return fmt.Errorf("restored at %d, durable is %d", index, d)
+	}
+	if _, err := r.store.Sweep(); err != nil {
+		return err
 	}
 	return s.compare()
 }

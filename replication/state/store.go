@@ -7,7 +7,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,8 +57,9 @@ type Store struct {
 func OpenStore(path string, opt Options) (*Store, error) {
 	opt.setDefaults()
 	_, statErr := os.Stat(path)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: time.Second,
+	db, err := openFile(path, &bbolt.Options{
+		Timeout:         time.Second,
+		InitialMmapSize: mapSize(path),
 		// The free list is rebuilt on open rather than written with each flush.
 		NoFreelistSync: true,
 		FreelistType:   bbolt.FreelistMapType,
@@ -75,6 +78,32 @@ func OpenStore(path string, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return s, nil
+}
+
+// mapSize is how much of the file is mapped at once, beyond its end. When a file
+// outgrows its mapping, bbolt waits for all read transactions before it makes a
+// larger one, and lets nobody begin another: with a picture open, everything would
+// stand still. It costs addresses, not memory.
+func mapSize(path string) int {
+	if strconv.IntSize < 64 || runtime.GOOS == "windows" { // where it would cost more
+		return 0
+	}
+	size := int64(64 << 30)
+	if info, err := os.Stat(path); err == nil {
+		size = max(size, 4*info.Size())
+	}
+	return int(size)
+}
+
+// openFile lets bbolt open the file, which looks at all pages to find those that
+// are free.
+func openFile(path string, opt *bbolt.Options) (db *bbolt.DB, err error) {
+	s := &Store{path: path}
+	err = s.guard(func() error {
+		db, err = bbolt.Open(path, 0o600, opt)
+		return err
+	})
+	return db, err
 }
 
 func openError(err error) error {

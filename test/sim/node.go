@@ -306,7 +306,7 @@ func (n *node) run(t *core.Task) {
 	if t.Restore != nil {
 		meta := t.Restore.GetMetadata()
 		n.w.logf("node %d restores group %d at %d", n.id(), t.Group, meta.GetIndex())
-		if err := part.Restore(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData()); err != nil {
+		if err := part.RestoreSnapshot(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData()); err != nil {
 			n.w.fail("node %d: restore: %w", n.id(), err)
 			return
 		}
