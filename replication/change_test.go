@@ -39,7 +39,7 @@ func (c *testCluster) change(what string, members []ring.Member) *ring.Document 
 		c.gossip()
 		n := c.leader(ring.MetaPartition)
 		doc := n.Ring()
-		plan, err := ring.MakePlan(doc, members)
+		plan, err := ring.MakePlan(doc, members, ring.PlanOptions{})
 		if err != nil {
 			c.t.Fatal(err)
 		}
