@@ -160,18 +160,3 @@ func (t *sessions) leastRecent() *session {
 	}
 	return found
 }
-
-// sorted lists the sessions by id.
-func (t *sessions) sorted() []*session {
-	list := make([]*session, 0, len(t.byID))
-	for _, s := range t.byID {
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b *session) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
-	return list
-}

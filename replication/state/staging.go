@@ -15,10 +15,8 @@ import (
 // stageBytes is how much of a snapshot gathers in memory before it is written.
 const stageBytes = 4 << 20
 
-var (
-	stagingKey = []byte("staging") // in a staging bucket, what is in it
-	tailKey    = []byte("tail")
-)
+// stagingKey is in a staging bucket, beside the tables: how far it is.
+var stagingKey = []byte("staging")
 
 // stagingBucket names the bucket beside a partition's in which a snapshot gathers.
 func stagingBucket(id uint32) []byte { return binary.BigEndian.AppendUint32([]byte{'s'}, id) }
