@@ -9,6 +9,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/replication"
 )
 
 // Resource is the XMPP resource that a data node binds.
@@ -33,6 +34,10 @@ type Config struct {
 	DiskSpace func(dir string) (free, total uint64, err error)
 	// DiskEvery is the time between two looks at the disk; 0: 1 s.
 	DiskEvery time.Duration
+
+	// Engine changes the configuration of the replication engine; only tests that
+	// plant mistakes set it. nil: as it is.
+	Engine func(*replication.Config)
 
 	Tick    time.Duration // Raft's unit of time, see replication.Config; 0: its default
 	Version string        // of the program, for people

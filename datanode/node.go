@@ -131,7 +131,7 @@ func (n *Node) open() error {
 	if err := n.disk.look(); err != nil {
 		return err
 	}
-	recovered, err := replication.Open(replication.Config{
+	engine := replication.Config{
 		Dir: n.dir, Transport: transport{n}, Logger: n.log, Tick: n.cfg.Tick,
 		// The node's own reserve comes first where it is the larger.
 		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
@@ -147,7 +147,11 @@ func (n *Node) open() error {
 			default:
 			}
 		},
-	})
+	}
+	if n.cfg.Engine != nil {
+		n.cfg.Engine(&engine)
+	}
+	recovered, err := replication.Open(engine)
 	if err != nil {
 		return fmt.Errorf("recover data directory %s: %w", n.cfg.Dir, err)
 	}

@@ -70,6 +70,9 @@ type Config struct {
 	WAL   wal.Options
 	State state.Options
 
+	// Faults plants mistakes in the engine; only tests set it.
+	Faults core.Faults
+
 	fs wal.FS // for tests: the WAL's file system; nil: the operating system's
 
 	// OnLeader tells that a group's leader as known here changed; 0: none.

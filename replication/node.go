@@ -159,6 +159,7 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		MaxBatch:    cfg.Transport.MaxBatch(),
 		MaxPending:  cfg.MaxPending,
 		Logger:      cfg.Logger,
+		Faults:      cfg.Faults,
 	})
 	return n
 }

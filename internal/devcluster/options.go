@@ -38,6 +38,11 @@ type Options struct {
 	StartTimeout time.Duration // until healthy; default 60 s
 	StopTimeout  time.Duration // from SIGTERM to SIGKILL, each process; default 5 s
 
+	// Launch changes the command lines, the binary first, that processes are
+	// started with: to put them into namespaces of their own, for example. The
+	// process must keep its id and name a file of Dir. nil: as they are.
+	Launch func(id string, argv []string) ([]string, error)
+
 	// Progress is told each step of the start in words; may be nil.
 	Progress func(step string)
 }

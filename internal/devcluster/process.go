@@ -27,13 +27,20 @@ type process struct {
 // startProcess runs the binary with the arguments, its output appended to the
 // log file of id.
 func (c *Cluster) startProcess(id string, args ...string) (*process, error) {
+	argv := append([]string{c.opts.Binary}, args...)
+	if c.opts.Launch != nil {
+		var err error
+		if argv, err = c.opts.Launch(id, argv); err != nil {
+			return nil, fmt.Errorf("start %s: %w", id, err)
+		}
+	}
 	logFile := c.files.log(id)
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log of %s: %w", id, err)
 	}
 	defer out.Close() // the child has its own descriptor
-	cmd := exec.Command(c.opts.Binary, args...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir = string(c.files)
 	cmd.SysProcAttr = childAttributes(c.opts.DieWithParent)

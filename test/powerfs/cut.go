@@ -16,12 +16,13 @@ const (
 	Scatter             // each sector, size and change of a directory may or may not
 )
 
-// Cut is the loss of power. No program may have a file of the disk open any
+// Cut is the loss of power, and its return. No program may have a file of the disk open any
 // more. What is durable afterwards depends on the fate and the seed only.
 func (d *Disk) Cut(fate Fate, seed uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stats.Cuts++
+	d.off = false
 	rng := rand.New(rand.NewPCG(seed, 0))
 	ids := slices.Sorted(maps.Keys(d.nodes))
 	for _, id := range ids {

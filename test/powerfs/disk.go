@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Disk is a file system with a volatile cache. Its methods are safe for
@@ -19,6 +20,8 @@ type Disk struct {
 	nodes    map[uint64]*node // all that are reachable now, after a cut, or by a handle
 	full     bool
 	lying    bool
+	off      bool
+	syncTime time.Duration
 	stats    Stats
 }
 
@@ -53,6 +56,23 @@ func (d *Disk) SetLying(lying bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.lying = lying
+}
+
+// PowerOff is the moment of a power cut: no sync makes anything durable any
+// more, not even one that has begun; writes and syncs fail with EIO. What is
+// left to do is to end the programs, unmount, and Cut.
+func (d *Disk) PowerOff() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.off = true
+}
+
+// SetSyncTime makes each sync take so long. What is written meanwhile by others
+// may become durable with it.
+func (d *Disk) SetSyncTime(t time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.syncTime = t
 }
 
 // Stats returns the counts.

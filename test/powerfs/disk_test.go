@@ -101,6 +101,13 @@ func TestLose(t *testing.T) {
 			_ = d.Rename(d.Root(), "g", d.Root(), "f")
 			persist(t, d, d.Root())
 		}, map[string]string{"f": "x"}},
+		{"synced too late", func(t *testing.T, d *Disk, f uint64) {
+			write(t, d, f, 0, "new!")
+			d.PowerOff()
+			if err := d.Sync(f); !errors.Is(err, syscall.EIO) {
+				t.Errorf("sync without power: %v", err)
+			}
+		}, map[string]string{"f": "old"}},
 		{"lied to", func(t *testing.T, d *Disk, f uint64) {
 			d.SetLying(true)
 			write(t, d, f, 0, "new!")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"syscall"
+	"time"
 )
 
 // ReadAt reads what was written, synced or not.
@@ -52,6 +53,9 @@ func (d *Disk) WriteAt(id uint64, p []byte, off int64) (int, error) {
 	n, err := d.file(id)
 	if err != nil {
 		return 0, err
+	}
+	if d.off {
+		return 0, syscall.EIO
 	}
 	end := off + int64(len(p))
 	if err := d.reserve(n, end); err != nil {
@@ -139,12 +143,19 @@ func (d *Disk) Allocate(id uint64, size int64) error {
 func (d *Disk) Sync(id uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if t := d.syncTime; t > 0 {
+		d.mu.Unlock()
+		time.Sleep(t) // as long as a device takes
+		d.mu.Lock()
+	}
 	n, err := d.find(id)
 	if err != nil {
 		return err
 	}
 	d.stats.Syncs++
 	switch {
+	case d.off:
+		return syscall.EIO
 	case d.lying:
 		return nil
 	case n.isDir:

@@ -1,0 +1,91 @@
+package chaos
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	Child()
+	goleak.VerifyTestMain(m)
+}
+
+// TestChaos is the short form of `make chaos`.
+func TestChaos(t *testing.T) {
+	report, err := Run(t.Context(), Options{Seed: 7, Duration: 12 * time.Second, Calm: time.Second, Hold: time.Second, Dir: t.TempDir(), Log: testLog{t}})
+	if report != nil {
+		report.Print(testLog{t})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Operations < 100 {
+		t.Errorf("only %d operations", report.Operations)
+	}
+}
+
+// TestPlants: a run notices mistakes.
+func TestPlants(t *testing.T) {
+	probe, err := Options{Dir: t.TempDir()}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		plant Plant
+		fault string
+		disks bool
+		want  func(*Report) bool
+	}{
+		{AckBeforeFsync, "blackout", true, func(r *Report) bool { return r.Verdict.Lost > 0 }},
+		{LyingDisk, "blackout", true, func(r *Report) bool { return r.Verdict.Lost > 0 }},
+		{NoDedupe, "drop", false, func(r *Report) bool { return r.Verdict.Doubled > 0 }},
+	} {
+		t.Run(string(c.plant), func(t *testing.T) {
+			if c.disks && !probe.disks {
+				t.Skip(probe.notes)
+			}
+			// Each of the faults finds something that was acknowledged a moment ago, nearly always.
+			const tries = 5
+			for seed := range uint64(tries) {
+				report, err := Run(t.Context(), Options{
+					Seed: seed, Duration: 3 * time.Second, Calm: 400 * time.Millisecond, Hold: 100 * time.Millisecond, SyncTime: 30 * time.Millisecond,
+					Dir: t.TempDir(), Kinds: []string{c.fault}, Plant: c.plant, Lose: true, Log: testLog{t},
+				})
+				if report == nil {
+					t.Fatal(err)
+				}
+				if c.want(report) {
+					t.Logf("seed %d: %d lost, %d doubled, %d wrong", seed, report.Verdict.Lost, report.Verdict.Doubled, report.Verdict.Wrong)
+					return
+				}
+			}
+			t.Error("the planted mistake was not noticed")
+		})
+	}
+}
+
+// TestOptions: what is asked for is told, so that it can be repeated.
+func TestOptions(t *testing.T) {
+	if _, err := (Options{Nodes: 2}).withDefaults(); err == nil {
+		t.Error("two data nodes are taken")
+	}
+	o := Options{Seed: 3, Duration: time.Minute, Nodes: 5, Kinds: []string{"kill", "cut"}, Plant: LyingDisk}
+	const want = "go run ./test/chaos/run -seed 3 -duration 1m0s -nodes 5 -faults kill,cut -plant lying-disk"
+	if got := o.Repeat(); got != want {
+		t.Errorf("repeated by %q, want %q", got, want)
+	}
+	if _, err := (Options{Dir: t.TempDir(), Kinds: []string{"earthquake"}}).withDefaults(); err == nil || !strings.Contains(err.Error(), "earthquake") {
+		t.Errorf("an unknown fault: %v", err)
+	}
+}
+
+// testLog is the log of a test.
+type testLog struct{ t *testing.T }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}

@@ -1,0 +1,18 @@
+// Package chaos lets a cluster of real processes suffer, and judges it.
+//
+// A run starts an XMPP server and data nodes, each data node in a network
+// namespace of its own, behind a proxy of its own, and on a disk of its own that
+// forgets at a power cut what was not synced (test/powerfs). A seed decides which
+// faults meet whom and when. Meanwhile clients write, read, compare and swap,
+// batch and count through appclient. In the end it says whether anything that
+// was acknowledged is lost, anything happened twice, or the answers have no
+// order that a single-threaded store would give (test/linearizability).
+//
+// Without root there are no namespaces and no such disks: the processes run on
+// loopback, and of the faults those remain that need neither.
+//
+//	stage     the processes with their links and disks
+//	faults    what happens to them
+//	work      the clients, each kind with its ledger
+//	report    what came of it
+package chaos

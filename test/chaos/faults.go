@@ -1,0 +1,206 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rosterdb/rosterdb/test/powerfs"
+)
+
+// fault is a kind of misfortune.
+type fault struct {
+	name   string
+	needs  func(o *Options) bool
+	strike func(ctx context.Context, l *lane) error // and mends it
+}
+
+// lane is a sequence of faults, one at a time, drawn from its own seed.
+type lane struct {
+	stage   *stage
+	rng     *rand.Rand
+	calm    time.Duration // between two faults, about
+	longest time.Duration // that a fault lasts
+	lose    bool          // what is not synced at a power cut
+	kinds   []fault
+	told    func(string)
+	counts  func(kind string)
+}
+
+// run lets faults strike until ctx ends; the last is mended then.
+func (l *lane) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(l.calm/4 + l.upTo(l.calm)): // in which the work goes on undisturbed
+		}
+		kind := l.kinds[l.rng.IntN(len(l.kinds))]
+		l.counts(kind.name)
+		// What has begun is brought to its end.
+		if err := kind.strike(context.WithoutCancel(ctx), l); err != nil {
+			return fmt.Errorf("%s: %w", kind.name, err)
+		}
+	}
+}
+
+func (l *lane) upTo(most time.Duration) time.Duration {
+	return time.Duration(l.rng.Int64N(int64(most)))
+}
+
+// hold is how long a fault lasts.
+func (l *lane) hold() time.Duration { return l.longest/30 + l.upTo(l.longest) }
+
+// victim is a data node.
+func (l *lane) victim() string {
+	ids := l.stage.ids()
+	return ids[l.rng.IntN(len(ids))]
+}
+
+// wait is the time that a fault lasts.
+func (l *lane) wait(what, id string) {
+	d := l.hold()
+	l.told(fmt.Sprintf("%s %s for %s", what, id, d.Round(time.Millisecond)))
+	time.Sleep(d)
+}
+
+// back starts a process that was killed, and waits until all is well.
+func (l *lane) back(ctx context.Context, ids ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, healthy)
+	defer cancel()
+	for _, id := range ids {
+		if err := l.stage.cluster.Restart(ctx, id); err != nil {
+			return fmt.Errorf("start %s again: %w", id, err)
+		}
+	}
+	return l.stage.waitHealthy(ctx)
+}
+
+func always(*Options) bool        { return true }
+func withDisks(o *Options) bool   { return o.disks }
+func withNetwork(o *Options) bool { return o.namespaces }
+
+// crashes are the faults of which one at a time leaves a majority, or which end soon.
+func crashes() []fault {
+	return []fault{
+		{"kill", always, func(ctx context.Context, l *lane) error {
+			id := l.victim()
+			if err := l.stage.cluster.Kill(id); err != nil {
+				return err
+			}
+			l.wait("kill", id)
+			return l.back(ctx, id)
+		}},
+		{"freeze", always, func(ctx context.Context, l *lane) error {
+			id := l.victim()
+			if err := l.stage.cluster.Signal(id, syscall.SIGSTOP); err != nil {
+				return err
+			}
+			l.wait("freeze", id)
+			if err := l.stage.cluster.Signal(id, syscall.SIGCONT); err != nil {
+				return err
+			}
+			return l.stage.waitHealthy(ctx)
+		}},
+		{"restart", always, func(ctx context.Context, l *lane) error {
+			id := l.victim()
+			l.told("restart " + id)
+			return l.back(ctx, id)
+		}},
+		{"cut", withNetwork, func(ctx context.Context, l *lane) error {
+			id := l.victim()
+			if err := l.stage.nodes[id].ns.cut(true); err != nil {
+				return err
+			}
+			l.wait("cut the link of", id)
+			if err := l.stage.nodes[id].ns.cut(false); err != nil {
+				return err
+			}
+			return l.stage.waitHealthy(ctx)
+		}},
+		{"full", withDisks, func(ctx context.Context, l *lane) error {
+			id := l.victim()
+			l.stage.nodes[id].disk.SetFull(true)
+			l.wait("fill the disk of", id)
+			l.stage.nodes[id].disk.SetFull(false)
+			return l.stage.waitHealthy(ctx)
+		}},
+		{"power", withDisks, func(ctx context.Context, l *lane) error { return l.power(ctx, l.victim()) }},
+		{"blackout", withDisks, func(ctx context.Context, l *lane) error { return l.power(ctx, l.stage.ids()...) }},
+		{"server", always, func(ctx context.Context, l *lane) error {
+			id := l.stage.cluster.Info().Servers[0].ID
+			if err := l.stage.cluster.Kill(id); err != nil {
+				return err
+			}
+			l.wait("kill", id)
+			return l.back(ctx, id)
+		}},
+	}
+}
+
+func (l *lane) power(ctx context.Context, ids ...string) error {
+	fate, seed := powerfs.Lose, l.rng.Uint64()
+	if l.rng.IntN(2) == 0 && !l.lose {
+		fate = powerfs.Scatter
+	}
+	if err := l.stage.powerCut(fate, seed, ids...); err != nil {
+		return err
+	}
+	l.wait("cut the power of", strings.Join(ids, ", "))
+	return l.back(ctx, ids...)
+}
+
+// troubles are faults of the network that may come on top.
+func troubles() []fault {
+	return []fault{
+		{"slow", always, func(_ context.Context, l *lane) error {
+			k, id := l.link()
+			delay := time.Millisecond + l.upTo(60*time.Millisecond)
+			k.slow(delay)
+			l.wait(fmt.Sprintf("%s later each way,", delay.Round(time.Millisecond)), id)
+			k.slow(0)
+			return nil
+		}},
+		{"drop", always, func(_ context.Context, l *lane) error {
+			k, id := l.link()
+			l.told("break the connections of " + id)
+			k.drop()
+			return nil
+		}},
+		{"stall", always, func(_ context.Context, l *lane) error {
+			k, id := l.link()
+			k.stall(true)
+			l.wait("stall the connections of", id)
+			k.stall(false)
+			return nil
+		}},
+	}
+}
+
+// link is one of a data node, or the clients'.
+func (l *lane) link() (*link, string) {
+	ids := l.stage.ids()
+	if i := l.rng.IntN(len(ids) + 1); i < len(ids) {
+		return l.stage.nodes[ids[i]].link, ids[i]
+	}
+	return l.stage.clients, "the clients"
+}
+
+// chosen are the faults that work here and are wanted.
+func chosen(o *Options, kinds []fault) []fault {
+	return slices.DeleteFunc(kinds, func(f fault) bool {
+		return !f.needs(o) || o.Kinds != nil && !slices.Contains(o.Kinds, f.name)
+	})
+}
+
+// Kinds names all faults.
+func Kinds() (names []string) {
+	for _, f := range append(crashes(), troubles()...) {
+		names = append(names, f.name)
+	}
+	return names
+}
