@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop chaos mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +31,13 @@ smoke: ## the demo without staying; one JSON line at the end
 
 test: unit race e2e interop ## all tests: unit, race detector, processes, foreign clients; under 10 minutes on 2 cores
 
-# All packages but those whose tests are about processes: e2e, interop and mission run them.
-UNIT = $(shell $(GO) list ./... | grep -v -e /test/e2e -e /test/interop -e /test/mission)
+# All packages but those whose tests are about processes: e2e (with chaos), interop and mission run them.
+UNIT = $(shell $(GO) list ./... | grep -v -e /test/chaos -e /test/e2e -e /test/interop -e /test/mission)
 # Where goroutines meet. The simulator is single-threaded by design: no race to find.
 RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/... ./test/cluster/...
 
 unit: ## tests within one process
-	@echo '$(GO) test (all packages but test/e2e and test/mission)'
+	@echo '$(GO) test (all packages but test/chaos, test/e2e, test/interop and test/mission)'
 	@$(GO) test $(UNIT)
 	$(GO) test ./xmppd -io goroutine
 
@@ -49,11 +49,15 @@ race: ## tests of the concurrent packages under the race detector
 	fi
 
 e2e: ## tests over real processes
-	$(GO) test ./test/e2e/...
+	$(GO) test ./test/e2e/... ./test/chaos/...
 
 # -v for the notices of what is skipped, -count=1 since the cache knows nothing of the clients.
 interop: ## clients of other projects against xmppd, those that are installed (test/interop/install.sh)
 	$(GO) test -count=1 -v ./test/interop/...
+
+# SEED=, NODES= and FLAGS= (as `go run ./test/chaos/run -help` lists them) say more.
+chaos: ## a cluster of processes suffers for DURATION (5m): faults at random, power cuts among them; lost and doubled must be 0
+	@$(GO) run ./test/chaos/run -duration $(or $(DURATION),5m) -seed $(or $(SEED),0) -nodes $(or $(NODES),3) $(FLAGS)
 
 mission: ## one line a capability: works, or todo
 	@cd test/mission && $(GO) test -count=1 -run TestMission -report
