@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -65,7 +67,9 @@ func (c *Core) drain(g *group) {
 	}
 	for g.rn.HasReady() {
 		rd := g.rn.Ready()
+		moved := false // the commit position
 		if !raft.IsEmptyHardState(rd.HardState) {
+			moved = rd.HardState.GetCommit() > g.commit && ordinary(rd.CommittedEntries)
 			g.term, g.commit = rd.HardState.GetTerm(), rd.HardState.GetCommit()
 		}
 		won := rd.SoftState != nil && rd.SoftState.RaftState == raft.StateLeader && g.state != raft.StateLeader
@@ -79,7 +83,9 @@ func (c *Core) drain(g *group) {
 			case raft.LocalApplyThread:
 				c.applyEntries(g, m)
 			default:
-				c.send(g, m)
+				if !moved || !onlyCommit(m) {
+					c.send(g, m)
+				}
 			}
 		}
 		if won {
@@ -92,6 +98,20 @@ func (c *Core) drain(g *group) {
 		}
 		c.askReads(g)
 	}
+}
+
+// onlyCommit tells whether a message, sent because the commit position has moved,
+// brings nothing but that. Such messages and their answers would be half of all:
+// they are left out, as if lost. The next append or heartbeat brings the position,
+// and raft does not take it for known before a follower has answered.
+func onlyCommit(m *pb.Message) bool {
+	return m.GetType() == pb.MsgApp && len(m.GetEntries()) == 0
+}
+
+// ordinary tells that no entry changes the configuration: who is removed by one
+// hears of it now or never.
+func ordinary(ents []*pb.Entry) bool {
+	return !slices.ContainsFunc(ents, func(e *pb.Entry) bool { return e.GetType() != pb.EntryNormal })
 }
 
 // softState follows changes of leadership.

@@ -266,8 +266,11 @@ func (c *Core) send(g *group, m *pb.Message) {
 	if p == nil {
 		return // dropped from the table and the configuration
 	}
-	if m.GetType() == pb.MsgSnap {
+	switch m.GetType() {
+	case pb.MsgSnap:
 		c.snapshotSent(g, p, m)
+	case pb.MsgReadIndexResp:
+		c.tellCommit(g, p)
 	}
 	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, g.id, m) })
 	p.urgent = p.urgent || g.urgent(m)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -131,4 +132,18 @@ func (c *Core) refuseReadList(g *group, reads []ReadRequest) {
 		c.waiting--
 		c.answerRead(r.Done, op.ReadResult{Code: code, Text: text})
 	}
+}
+
+// tellCommit gives a follower the commit position ahead of the answer to its
+// ReadIndex, or its reads would wait for the next heartbeat.
+func (c *Core) tellCommit(g *group, p *peer) {
+	var match uint64
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracked) {
+		if id == p.id {
+			match = pr.Match
+		}
+	})
+	commit := min(match, g.commit)
+	m := &pb.Message{Type: pb.MsgHeartbeat.Enum(), Term: &g.term, Commit: &commit}
+	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, g.id, m) })
 }
