@@ -6,6 +6,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/replication/state"
 )
 
 // Bounds of what is kept for clients (counts).
@@ -25,6 +26,7 @@ type client struct {
 	jid      string // full
 	address  stanza.JID
 	bare     string // owner of its sessions
+	owner    state.Owner
 	app      bool
 	operator bool
 	// sessions are known to belong to the client.
@@ -73,8 +75,9 @@ func (n *Node) newClient(from string) *client {
 	if err != nil || j.Local == "" {
 		return nil
 	}
+	bare := j.Bare().String()
 	return &client{
-		id: n.clientIDs.Add(1), jid: from, address: j, bare: j.Bare().String(),
+		id: n.clientIDs.Add(1), jid: from, address: j, bare: bare, owner: state.OwnerOf(bare),
 		app:      matchAny(n.roles.apps, j),
 		operator: matchAny(n.roles.operators, j),
 		sessions: make(map[sessionKey]struct{}),

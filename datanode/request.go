@@ -99,7 +99,7 @@ func (h *handler) write(r *request, w *wire.Write) {
 		r.write(&h.n.answers, answer.written(w.Tag, w.Partition))
 		return
 	}
-	h.propose(r, w.Tag, w.Partition, state.EncodeWrite(nil, h.stamp(), &w.Write))
+	h.propose(r, w.Tag, w.Partition, state.EncodeWrite(nil, h.stamp(), r.c.owner, &w.Write))
 }
 
 func (h *handler) propose(r *request, tag uint64, group uint32, cmd []byte) {

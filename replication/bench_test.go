@@ -44,7 +44,7 @@ func benchWriters(b *testing.B, writers, partitions int) {
 			w := &ws[i]
 			for seq := uint64(1); next.Add(1) <= int64(b.N); seq++ {
 				for {
-					res := propose(w.node, w.group, state.EncodeWrite(nil, time.Now().UnixMilli(), &op.Write{
+					res := propose(w.node, w.group, state.EncodeWrite(nil, time.Now().UnixMilli(), state.OwnerOf("app@example.org"), &op.Write{
 						Root: "root", Session: w.sess, Seq: seq, Floor: seq,
 						Mutations: []op.Mutation{{Kind: op.Put, Path: string(rune('a' + i)), Value: value}},
 					}))

@@ -243,7 +243,7 @@ func (c *testCluster) session(group uint32) op.Session {
 }
 
 func put(s op.Session, seq uint64, root, path, value string) []byte {
-	return state.EncodeWrite(nil, time.Now().UnixMilli(), &op.Write{
+	return state.EncodeWrite(nil, time.Now().UnixMilli(), state.OwnerOf("app@example.org"), &op.Write{
 		Root: root, Session: s, Seq: seq, Floor: seq,
 		Mutations: []op.Mutation{{Kind: op.Put, Path: path, Value: []byte(value)}},
 	})

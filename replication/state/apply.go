@@ -54,13 +54,21 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 		return invalid(err), nil
 	}
 	p.pos.logTime = max(p.pos.logTime, c.now)
+	defer p.stored.done()
+	if err := p.expire(index); err != nil {
+		return op.WriteResult{}, err
+	}
 	switch c.kind {
 	case kindOpen:
 		return p.open(index, c), nil
 	case kindRing:
 		return p.setRing(c), nil
+	case kindSettle:
+		return p.settle(c), nil
+	case kindTick:
+		return op.WriteResult{Code: op.OK}, nil
 	}
-	return p.write(c)
+	return p.write(index, c)
 }
 
 func invalid(err error) op.WriteResult {
@@ -83,6 +91,7 @@ func (p *Partition) open(index uint64, c *command) op.WriteResult {
 		t.drop(old)
 	}
 	s := &session{id: op.Session(index), owner: string(c.owner), floor: 1}
+	s.by = OwnerOf(s.owner)
 	t.byID[s.id] = s
 	t.touch(s, now)
 	return op.WriteResult{Code: op.OK, Session: s.id}
@@ -98,120 +107,4 @@ func (p *Partition) setRing(c *command) op.WriteResult {
 	p.ring = ringDoc{epoch: c.epoch + 1, doc: c.doc}
 	p.ringNew = true
 	return op.WriteResult{Code: op.OK, Revision: p.ring.epoch}
-}
-
-// write answers from the dedupe table or executes the batch.
-func (p *Partition) write(c *command) (op.WriteResult, error) {
-	faults := &p.store.opt.Faults
-	now := p.pos.logTime
-	p.sessions.expire(now - p.store.opt.SessionTTL.Milliseconds())
-	s := p.sessions.byID[c.session]
-	switch {
-	case s == nil:
-		return op.WriteResult{Code: op.SessionExpired, Text: "open a new session"}, nil
-	case c.seq == 0 || c.floor > c.seq:
-		return invalid(fmt.Errorf("sequence %d with floor %d: sequences count from 1 and are not below their floor", c.seq, c.floor)), nil
-	}
-	p.sessions.touch(s, now)
-	s.raise(c.floor)
-	switch {
-	case c.seq < s.floor && !faults.FloorIgnored:
-		return op.WriteResult{Code: op.Unknown, Text: "the answer to this operation was given up; whether it was applied is no longer known"}, nil
-	case c.seq > s.floor+op.MaxWindow:
-		return op.WriteResult{Code: op.Unknown, Text: "too many operations of this session are unanswered; settle the oldest first"}, nil
-	}
-	if i, found := s.find(c.seq); found && !faults.NoDedupe {
-		return s.results[i].answer(), nil
-	}
-	if err := c.check(); err != nil {
-		return invalid(err), nil
-	}
-	r, err := p.batch(c)
-	if err != nil {
-		return op.WriteResult{}, err
-	}
-	if r.code != op.Conflict || !faults.ConflictUnrecorded {
-		s.record(r)
-	}
-	return r.answer(), nil
-}
-
-// batch evaluates all conditions, then applies all mutations or none.
-func (p *Partition) batch(c *command) (result, error) {
-	l := &p.stored
-	defer l.done()
-	revision, err := l.revision(c.root)
-	if err != nil {
-		return result{}, err
-	}
-	r := result{seq: c.seq, code: op.OK, revision: revision, items: make([]op.Item, len(c.muts))}
-	for i := range c.muts {
-		m := &c.muts[i]
-		r.items[i].Code = op.OK
-		if m.cond == op.Always && m.kind == op.Put {
-			continue
-		}
-		version, err := l.version(c.root, m.path)
-		if err != nil {
-			return result{}, err
-		}
-		r.items[i].Version = version
-		if !m.holds(version) {
-			r.items[i].Code = op.Conflict
-			r.code = op.Conflict
-		}
-	}
-	if r.code == op.Conflict {
-		return p.refused(c, r)
-	}
-	r.revision++
-	p.put(c, &r)
-	return r, nil
-}
-
-// holds evaluates the condition; version is 0 where there is no object.
-func (m *mutation) holds(version uint64) bool {
-	switch m.cond {
-	case op.Absent:
-		return version == 0
-	case op.Present:
-		return version != 0
-	case op.VersionIs:
-		return version == m.version
-	}
-	return true
-}
-
-// refused completes the items of a refused batch with the versions that are.
-func (p *Partition) refused(c *command, r result) (result, error) {
-	for i := range c.muts {
-		version, err := p.stored.version(c.root, c.muts[i].path)
-		if err != nil {
-			return result{}, err
-		}
-		r.items[i].Version = version
-	}
-	return r, nil
-}
-
-// put applies the mutations; items hold the versions so far where known.
-func (p *Partition) put(c *command, r *result) {
-	change := p.active.setRevision(c.root, r.revision)
-	p.keybuf = append(append(p.keybuf[:0], c.root...), 0)
-	for i := range c.muts {
-		m, item := &c.muts[i], &r.items[i]
-		key := append(p.keybuf, m.path...)
-		p.keybuf = key[:len(c.root)+1]
-		if m.kind == op.Put {
-			item.Version = r.revision
-			p.active.set(change, key, object{version: r.revision, refs: m.refs, value: m.value})
-			continue
-		}
-		if item.Version == 0 {
-			item.Code = op.NotFound
-			continue
-		}
-		item.Version = 0
-		p.active.set(change, key, object{deleted: true})
-	}
 }

@@ -33,7 +33,7 @@ func benchCommands(n, roots int, from uint64) [][]byte {
 	cmds := make([][]byte, n)
 	for i := range cmds {
 		seq := from + uint64(i)
-		cmds[i] = EncodeWrite(nil, int64(seq), &op.Write{
+		cmds[i] = EncodeWrite(nil, int64(seq), app, &op.Write{
 			Root: fmt.Sprintf("bench/key-%08d", rng.IntN(roots)), Session: 1,
 			Seq: seq, Floor: seq - min(seq-1, 64),
 			Mutations: []op.Mutation{{Kind: op.Put, Value: value}},

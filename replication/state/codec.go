@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -17,6 +18,12 @@ func appendKey(dst []byte, root, path string) []byte {
 	dst = append(dst, root...)
 	dst = append(dst, 0)
 	return append(dst, path...)
+}
+
+// rootOf is the root's name in an object's key.
+func rootOf(key []byte) []byte {
+	n := bytes.IndexByte(key, 0)
+	return key[:max(n, 0)]
 }
 
 // sum is the checksum of a record: over its key, so that a record in another's
@@ -42,14 +49,24 @@ func unseal(key, rec []byte) ([]byte, error) {
 // object is an object as the machine keeps it.
 type object struct {
 	version uint64
+	expires int64  // log time at which it is gone; 0: never
 	refs    []byte // encoded: see appendRefs
 	value   []byte
 	deleted bool // only in an overlay
 }
 
-// appendObject appends an object's payload.
+// live tells whether there is an object at this log time.
+func (o *object) live(now int64) bool {
+	return o.version != 0 && !o.deleted && (o.expires == 0 || o.expires > now)
+}
+
+// appendObject appends an object's payload. Encoded references have at least one
+// byte: none says that a time of expiry comes before them.
 func appendObject(dst []byte, o *object) []byte {
 	dst = binary.AppendUvarint(dst, o.version)
+	if o.expires != 0 {
+		dst = binary.AppendUvarint(append(dst, 0), uint64(o.expires))
+	}
 	dst = binenc.AppendBytes(dst, o.refs)
 	return append(dst, o.value...)
 }
@@ -57,6 +74,9 @@ func appendObject(dst []byte, o *object) []byte {
 func decodeObject(payload []byte) (object, error) {
 	d := binenc.Reader{B: payload}
 	o := object{version: d.Uvarint(), refs: d.Bytes()}
+	if o.refs == nil && !d.Bad {
+		o.expires, o.refs = int64(d.Uvarint()), d.Bytes()
+	}
 	o.value = d.B
 	if d.Bad {
 		return object{}, fmt.Errorf("%w: object: %w", ErrCorrupt, binenc.ErrMalformed)

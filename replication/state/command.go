@@ -1,50 +1,95 @@
 package state
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
-// commandVersion is the first byte of a command, its kind the second.
-const commandVersion = 1
+// commandVersion is the first byte of a command, its kind the second. Version 1,
+// which had neither owner nor condition on the root in a write, can still be read.
+const commandVersion = 2
 
 const (
 	kindWrite = iota + 1
 	kindOpen
 	kindRing
+	kindSettle
+	kindTick
 )
+
+// withTTL in the kind of a mutation says that a TTL follows.
+const withTTL = 0x80
 
 // maxOwner is the longest bare JID in bytes: two parts of 1023 (RFC 7622) and "@".
 const maxOwner = 2047
 
-// EncodeWrite appends the command of a write. now is the leader's clock in
-// milliseconds since 1970; it becomes log time. The write should have passed
-// [op.Write.Check].
-func EncodeWrite(dst []byte, now int64, w *op.Write) []byte {
-	dst = appendHead(dst, kindWrite, now)
+// Owner stands for the bare JID that owns a session: it is refused to others in the
+// state machine, also where the node that proposed does not know the session yet.
+type Owner [8]byte
+
+// OwnerOf returns the first bytes of the SHA-256 of a bare JID.
+func OwnerOf(bareJID string) (o Owner) {
+	sum := sha256.Sum256([]byte(bareJID))
+	copy(o[:], sum[:])
+	return o
+}
+
+// EncodeWrite appends the command of a write by an account. now is the leader's
+// clock in milliseconds since 1970; it becomes log time. The write should have
+// passed [op.Write.Check].
+func EncodeWrite(dst []byte, now int64, by Owner, w *op.Write) []byte {
+	dst = append(appendHead(dst, kindWrite, now), by[:]...)
 	dst = binary.AppendUvarint(dst, uint64(w.Session))
 	dst = binary.AppendUvarint(dst, w.Seq)
 	dst = binary.AppendUvarint(dst, w.Floor)
+	dst = append(dst, byte(w.RootCond.Kind))
+	if w.RootCond.Kind == op.VersionIs {
+		dst = binary.AppendUvarint(dst, w.RootCond.Version)
+	}
 	dst = binenc.AppendString(dst, w.Root)
 	dst = binary.AppendUvarint(dst, uint64(len(w.Mutations)))
 	for i := range w.Mutations {
-		m := &w.Mutations[i]
-		dst = append(dst, byte(m.Kind), byte(m.Cond.Kind))
-		if m.Cond.Kind == op.VersionIs {
-			dst = binary.AppendUvarint(dst, m.Cond.Version)
-		}
-		dst = binenc.AppendString(dst, m.Path)
-		if m.Kind == op.Put {
-			dst = appendRefs(dst, m.Refs)
-			dst = binenc.AppendBytes(dst, m.Value)
-		}
+		dst = appendMutation(dst, &w.Mutations[i])
 	}
 	return dst
 }
+
+func appendMutation(dst []byte, m *op.Mutation) []byte {
+	kind := byte(m.Kind)
+	if m.TTL > 0 {
+		kind |= withTTL
+	}
+	dst = append(dst, kind, byte(m.Cond.Kind))
+	if m.Cond.Kind == op.VersionIs {
+		dst = binary.AppendUvarint(dst, m.Cond.Version)
+	}
+	dst = binenc.AppendString(dst, m.Path)
+	if m.TTL > 0 {
+		dst = binary.AppendUvarint(dst, uint64(m.TTL))
+	}
+	switch m.Kind {
+	case op.Put:
+		dst = binenc.AppendBytes(appendRefs(dst, m.Refs), m.Value)
+	case op.Add:
+		dst = binary.AppendVarint(dst, m.Delta)
+	}
+	return dst
+}
+
+// EncodeSettle appends the command that finds out what became of a write, and
+// makes sure that it stays so.
+func EncodeSettle(dst []byte, now int64, by Owner, s op.Settle) []byte {
+	dst = append(appendHead(dst, kindSettle, now), by[:]...)
+	dst = binary.AppendUvarint(dst, uint64(s.Session))
+	return binary.AppendUvarint(dst, s.Seq)
+}
+
+// EncodeTick appends a command that only moves log time on: for a leader that
+// writes nothing else when [Partition.NextExpiry] has come.
+func EncodeTick(dst []byte, now int64) []byte { return appendHead(dst, kindTick, now) }
 
 // EncodeOpen appends the command that opens a session for a bare JID.
 func EncodeOpen(dst []byte, now int64, owner string) []byte {
@@ -62,90 +107,4 @@ func EncodeRing(dst []byte, now int64, expectEpoch uint64, doc []byte) []byte {
 
 func appendHead(dst []byte, kind byte, now int64) []byte {
 	return binary.AppendUvarint(append(dst, commandVersion, kind), uint64(max(now, 0)))
-}
-
-// command is a decoded command; its slices alias the encoding.
-type command struct {
-	kind    byte
-	now     int64
-	session op.Session
-	seq     uint64
-	floor   uint64
-	root    []byte
-	muts    []mutation
-	owner   []byte
-	epoch   uint64
-	doc     []byte
-}
-
-type mutation struct {
-	kind    op.MutKind
-	cond    op.CondKind
-	version uint64
-	path    []byte
-	refs    []byte
-	value   []byte
-}
-
-// decode reads a command into c, whose mutations' room is used again.
-func (c *command) decode(b []byte) error {
-	d := binenc.Reader{B: b}
-	*c = command{muts: c.muts[:0]}
-	if v := d.Byte(); v != commandVersion {
-		return fmt.Errorf("command format %d is unknown here; run the same version on all nodes", v)
-	}
-	c.kind = d.Byte()
-	c.now = int64(min(d.Uvarint(), 1<<62))
-	switch c.kind {
-	case kindWrite:
-		c.decodeWrite(&d)
-	case kindOpen:
-		c.owner = d.Bytes()
-	case kindRing:
-		c.epoch, c.doc = d.Uvarint(), d.Bytes()
-	default:
-		return fmt.Errorf("command kind %d is unknown here; run the same version on all nodes", c.kind)
-	}
-	return d.End()
-}
-
-func (c *command) decodeWrite(d *binenc.Reader) {
-	c.session = op.Session(d.Uvarint())
-	c.seq = d.Uvarint()
-	c.floor = d.Uvarint()
-	c.root = d.Bytes()
-	for range d.Count(3) {
-		m := mutation{kind: op.MutKind(d.Byte()), cond: op.CondKind(d.Byte())}
-		if m.cond == op.VersionIs {
-			m.version = d.Uvarint()
-		}
-		m.path = d.Bytes()
-		if m.kind == op.Put {
-			m.refs = skipRefs(d)
-			m.value = d.Bytes()
-		}
-		c.muts = append(c.muts, m)
-	}
-}
-
-// check refuses what the state could not hold. It is no substitute for
-// op.Write.Check, which whoever proposes has called: it keeps a bad proposer
-// from harming the replicas.
-func (c *command) check() error {
-	if len(c.root) == 0 || len(c.root) > op.MaxRoot || bytes.IndexByte(c.root, 0) >= 0 {
-		return fmt.Errorf("root name is empty, longer than %d bytes or holds a NUL", op.MaxRoot)
-	}
-	if len(c.muts) == 0 || len(c.muts) > op.MaxMutations {
-		return fmt.Errorf("batch has %d mutations; 1 to %d are possible", len(c.muts), op.MaxMutations)
-	}
-	for i := range c.muts {
-		m := &c.muts[i]
-		if m.kind != op.Put && m.kind != op.Delete || m.cond > op.VersionIs {
-			return fmt.Errorf("mutation %d: unknown kind %d or condition %d", i, m.kind, m.cond)
-		}
-		if len(m.path) > op.MaxPath || bytes.IndexByte(m.path, 0) >= 0 {
-			return fmt.Errorf("mutation %d: path is longer than %d bytes or holds a NUL", i, op.MaxPath)
-		}
-	}
-	return nil
 }

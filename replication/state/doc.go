@@ -14,19 +14,29 @@
 // is the highest time that a leader has put into a command. The result of an
 // entry is the same on every replica and at every replay.
 //
+// Each command first moves log time on and removes objects whose time has come,
+// at most 64, the oldest first; those that wait are absent for conditions and reads
+// all the same. A removal is a change of its own, with a revision of its root.
+//
 // A write names a session and a sequence. In this order:
 //
 //   - unknown or expired session: SessionExpired
+//   - a session of another account: Denied
 //   - sequence 0, or a floor above the sequence: Invalid
 //   - the session's floor rises to the write's; answers below it are dropped
 //   - sequence below the floor: Unknown, not executed
 //   - sequence more than op.MaxWindow above the floor: Unknown, not executed
 //   - sequence answered before: the same answer
 //   - malformed: Invalid, with nothing recorded, since it is so at any time
-//   - a condition fails: Conflict, recorded. Items tell the version that each
-//     object has, and Conflict for those whose condition failed
+//   - a condition fails, of the root or of a mutation: Conflict, recorded. Items
+//     tell the version that each object has, and Conflict for those whose condition
+//     failed; Invalid for an Add to what is no number, or whose sum does not fit
+//   - nothing but checks: OK, and the revision stays
 //   - otherwise the root's revision grows by one and becomes the version of the
 //     objects put. A delete of nothing is NotFound in its item, no failure
+//
+// A settle goes by the same rules, but for the floor, which it does not name. Where
+// there is no answer yet, it records NotApplied as the answer.
 //
 // # The file
 //
@@ -36,7 +46,9 @@
 //	  "position"          index, term, log time, length and bytes of the ConfState
 //	  "ring"              epoch, document; only in the meta partition
 //	  bucket "objects"    root NUL path -> version, length and bytes of the
-//	                      references, value
+//	                      references, value; for an object that expires, a 0 and
+//	                      the time stand before the references
+//	  bucket "expiry"     time, 8 bytes big endian, then the object's key -> nothing
 //	  bucket "roots"      root -> revision; stays when all objects are deleted
 //	  bucket "sessions"   id, 8 bytes big endian -> owner, time of use, floor,
 //	                      recorded answers

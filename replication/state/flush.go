@@ -166,6 +166,9 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 	if err := w.objects(b, g); err != nil {
 		return err
 	}
+	if err := w.keys(b, expiryBucket, g.expiry); err != nil {
+		return err
+	}
 	roots, err := b.CreateBucketIfNotExists(rootsBucket)
 	if err != nil {
 		return err
@@ -193,6 +196,29 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 	return nil
 }
 
+// keys writes and deletes records that are nothing but keys.
+func (w *writer) keys(b *bbolt.Bucket, bucket []byte, changed map[string]bool) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	table, err := b.CreateBucketIfNotExists(bucket)
+	if err != nil {
+		return err
+	}
+	for _, k := range slices.Sorted(maps.Keys(changed)) {
+		key := []byte(k)
+		if changed[k] {
+			err = w.put(table, key, w.record(0))
+		} else {
+			err = table.Delete(key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (w *writer) objects(b *bbolt.Bucket, g *overlay) error {
 	objects, err := b.CreateBucketIfNotExists(objectsBucket)
 	if err != nil {
@@ -204,7 +230,7 @@ func (w *writer) objects(b *bbolt.Bucket, g *overlay) error {
 		if o.deleted {
 			err = objects.Delete(key)
 		} else {
-			err = w.put(objects, key, appendObject(w.record(24+len(o.refs)+len(o.value)), &o))
+			err = w.put(objects, key, appendObject(w.record(36+len(o.refs)+len(o.value)), &o))
 		}
 		if err != nil {
 			return err

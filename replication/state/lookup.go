@@ -22,6 +22,7 @@ type lookup struct {
 	writes  uint64        // Store.writes before tx was begun
 	roots   *bbolt.Bucket // nil: bbolt has nothing of the partition
 	objects *bbolt.Bucket
+	expiry  *bbolt.Bucket
 	// empty: bbolt has never seen the root last asked for, so it has no objects of it.
 	empty bool
 }
@@ -38,7 +39,7 @@ func (l *lookup) begin() error {
 	}
 	l.tx = tx
 	if b := tx.Bucket(l.p.key); b != nil {
-		l.roots, l.objects = b.Bucket(rootsBucket), b.Bucket(objectsBucket)
+		l.roots, l.objects, l.expiry = b.Bucket(rootsBucket), b.Bucket(objectsBucket), b.Bucket(expiryBucket)
 	}
 	return nil
 }
@@ -56,7 +57,7 @@ func (l *lookup) close() {
 	if l.tx != nil {
 		_ = l.tx.Rollback() // a read transaction: it fails only if closed already
 	}
-	l.tx, l.roots, l.objects = nil, nil, nil
+	l.tx, l.roots, l.objects, l.expiry = nil, nil, nil, nil
 }
 
 // revision is the root's revision, 0 for one never written.
@@ -95,28 +96,34 @@ func storedRevision(roots *bbolt.Bucket, root []byte) (uint64, error) {
 	return r, nil
 }
 
-// version is the object's version, 0 if there is none.
-func (l *lookup) version(root, path []byte) (uint64, error) {
+// object is what is at a key, expired or not; the zero object if there is nothing.
+// It may alias bbolt's memory, until done.
+func (l *lookup) object(root, path []byte) (object, error) {
 	p := l.p
 	p.keybuf = append(append(append(p.keybuf[:0], root...), 0), path...)
-	key := p.keybuf
+	return l.at(p.keybuf)
+}
+
+// at is object by the whole key.
+func (l *lookup) at(key []byte) (object, error) {
+	p := l.p
 	o, ok := p.active.object(key)
 	if !ok {
 		o, ok = p.flushing.object(key)
 	}
 	if !ok && !l.empty {
 		if err := l.begin(); err != nil {
-			return 0, err
+			return object{}, err
 		}
 		var err error
 		if o, ok, err = storedObject(l.objects, key); err != nil {
-			return 0, err
+			return object{}, err
 		}
 	}
 	if !ok || o.deleted {
-		return 0, nil
+		return object{}, nil
 	}
-	return o.version, nil
+	return o, nil
 }
 
 // storedObject reads an object, which aliases bbolt's memory.

@@ -2,8 +2,10 @@ package state
 
 import (
 	"fmt"
+	"math/big"
 	"reflect"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -23,6 +25,7 @@ type model struct {
 
 type modelObject struct {
 	version uint64
+	expires int64
 	value   string
 	refs    []op.Ref
 }
@@ -48,6 +51,9 @@ func newModel(opt Options) *model {
 type entry struct {
 	now   int64
 	write *op.Write
+	by    string // who writes or settles
+	ask   *op.Settle
+	tick  bool
 	owner string // opens a session
 	doc   string // replaces the ring
 	epoch uint64
@@ -58,7 +64,11 @@ type entry struct {
 func (e *entry) encode() []byte {
 	switch {
 	case e.write != nil:
-		return EncodeWrite(nil, e.now, e.write)
+		return EncodeWrite(nil, e.now, OwnerOf(e.by), e.write)
+	case e.ask != nil:
+		return EncodeSettle(nil, e.now, OwnerOf(e.by), *e.ask)
+	case e.tick:
+		return EncodeTick(nil, e.now)
 	case e.owner != "":
 		return EncodeOpen(nil, e.now, e.owner)
 	case e.doc != "":
@@ -75,7 +85,8 @@ func (m *model) apply(index uint64, e *entry) op.WriteResult {
 		return op.WriteResult{Code: op.OK}
 	}
 	m.logTime = max(m.logTime, e.now)
-	if e.write != nil || e.owner != "" {
+	m.expire()
+	if e.write != nil || e.ask != nil || e.owner != "" {
 		for id, s := range m.sessions {
 			if m.logTime-s.used > m.opt.SessionTTL.Milliseconds() {
 				delete(m.sessions, id)
@@ -83,6 +94,8 @@ func (m *model) apply(index uint64, e *entry) op.WriteResult {
 		}
 	}
 	switch {
+	case e.tick:
+		return op.WriteResult{Code: op.OK}
 	case e.owner != "":
 		return m.open(index, e.owner)
 	case e.doc != "":
@@ -92,7 +105,38 @@ func (m *model) apply(index uint64, e *entry) op.WriteResult {
 		m.epoch, m.doc = m.epoch+1, e.doc
 		return op.WriteResult{Code: op.OK, Revision: m.epoch}
 	}
-	return m.write(e.write)
+	if e.ask != nil {
+		return m.answer(e.by, e.ask.Session, e.ask.Seq, 0, func() op.WriteResult { return op.WriteResult{Code: op.NotApplied} })
+	}
+	w := e.write
+	return m.answer(e.by, w.Session, w.Seq, w.Floor, func() op.WriteResult { return m.batch(w) })
+}
+
+// expire removes what is due, at most as much as one entry may.
+func (m *model) expire() {
+	var due []string
+	for key, o := range m.objects {
+		if o.expires != 0 && o.expires <= m.logTime {
+			due = append(due, key)
+		}
+	}
+	sort.Slice(due, func(i, j int) bool {
+		a, b := m.objects[due[i]].expires, m.objects[due[j]].expires
+		return a < b || a == b && due[i] < due[j]
+	})
+	for _, key := range due[:min(len(due), expirePerEntry)] {
+		root, _, _ := strings.Cut(key, "\x00")
+		m.roots[root]++
+		delete(m.objects, key)
+	}
+}
+
+// at is the object at a key, the zero one if there is none or it has expired.
+func (m *model) at(key string) modelObject {
+	if o := m.objects[key]; o.expires == 0 || o.expires > m.logTime {
+		return o
+	}
+	return modelObject{}
 }
 
 func (m *model) open(index uint64, owner string) op.WriteResult {
@@ -114,84 +158,121 @@ func (m *model) open(index uint64, owner string) op.WriteResult {
 	return op.WriteResult{Code: op.OK, Session: id}
 }
 
-func (m *model) write(w *op.Write) op.WriteResult {
-	s := m.sessions[w.Session]
+// answer is what the dedupe table has, or what execute gives.
+func (m *model) answer(by string, id op.Session, seq, floor uint64, execute func() op.WriteResult) op.WriteResult {
+	s := m.sessions[id]
 	if s == nil {
 		return op.WriteResult{Code: op.SessionExpired}
 	}
-	if w.Seq == 0 || w.Floor > w.Seq {
+	if s.owner != by {
+		return op.WriteResult{Code: op.Denied}
+	}
+	if seq == 0 || floor > seq {
 		return op.WriteResult{Code: op.Invalid}
 	}
 	s.used = m.logTime
-	s.floor = max(s.floor, w.Floor)
+	s.floor = max(s.floor, floor)
 	for seq := range s.answers {
 		if seq < s.floor {
 			delete(s.answers, seq)
 		}
 	}
-	if w.Seq < s.floor || w.Seq > s.floor+op.MaxWindow {
+	if seq < s.floor || seq > s.floor+op.MaxWindow {
 		return op.WriteResult{Code: op.Unknown}
 	}
-	if a, ok := s.answers[w.Seq]; ok {
+	if a, ok := s.answers[seq]; ok {
 		return a
 	}
-	a := m.batch(w)
-	s.answers[w.Seq] = a
+	a := execute()
+	s.answers[seq] = a
 	return a
 }
 
 func (m *model) batch(w *op.Write) op.WriteResult {
 	res := op.WriteResult{Code: op.OK}
+	if w.RootCond.Kind == op.VersionIs && w.RootCond.Version != m.roots[w.Root] {
+		res.Code = op.Conflict
+	}
+	changes := false
 	for _, mu := range w.Mutations {
-		v := m.objects[w.Root+"\x00"+mu.Path].version
+		o := m.at(w.Root + "\x00" + mu.Path)
+		v := o.version
 		ok := mu.Cond.Kind == op.Always || mu.Cond.Kind == op.Absent && v == 0 ||
 			mu.Cond.Kind == op.Present && v != 0 || mu.Cond.Kind == op.VersionIs && v == mu.Cond.Version
 		item := op.Item{Code: op.OK, Version: v}
 		if !ok {
 			item.Code, res.Code = op.Conflict, op.Conflict
 		}
+		if mu.Kind == op.Add {
+			n, err := strconv.ParseInt(o.value, 10, 64)
+			if v == 0 {
+				n, err = 0, nil
+			}
+			item.Count = n
+			if sum := new(big.Int).Add(big.NewInt(n), big.NewInt(mu.Delta)); err != nil || !sum.IsInt64() {
+				item.Code, res.Code, item.Count = op.Invalid, op.Conflict, n
+			}
+		}
+		changes = changes || mu.Kind != op.Check
 		res.Items = append(res.Items, item)
 	}
-	if res.Code == op.OK {
+	if res.Code == op.OK && changes {
 		m.roots[w.Root]++
 		for i, mu := range w.Mutations {
-			key := w.Root + "\x00" + mu.Path
-			switch {
-			case mu.Kind == op.Put:
-				m.objects[key] = modelObject{m.roots[w.Root], string(mu.Value), mu.Refs}
-				res.Items[i].Version = m.roots[w.Root]
-			case m.objects[key].version == 0:
-				res.Items[i].Code = op.NotFound
-			default:
-				delete(m.objects, key)
-				res.Items[i].Version = 0
-			}
+			m.mutate(w.Root, &mu, &res.Items[i])
 		}
 	}
 	res.Revision = m.roots[w.Root]
 	return res
 }
 
+func (m *model) mutate(root string, mu *op.Mutation, item *op.Item) {
+	key := root + "\x00" + mu.Path
+	o := m.at(key)
+	switch {
+	case mu.Kind == op.Check:
+	case mu.Kind == op.Delete && o.version == 0:
+		item.Code = op.NotFound
+	case mu.Kind == op.Delete:
+		delete(m.objects, key)
+		item.Version = 0
+	case mu.Kind == op.Add:
+		item.Count += mu.Delta
+		item.Version = m.roots[root]
+		m.objects[key] = modelObject{item.Version, o.expires, strconv.FormatInt(item.Count, 10), o.refs}
+	default:
+		item.Version = m.roots[root]
+		put := modelObject{item.Version, 0, string(mu.Value), mu.Refs}
+		if mu.TTL != 0 {
+			put.expires = m.logTime + mu.TTL
+		}
+		m.objects[key] = put
+	}
+}
+
 // read answers a List or Get from the model, without any limit of bytes.
 func (m *model) read(r *op.Read) op.ReadResult {
 	res := op.ReadResult{Revision: m.roots[r.Root]}
 	if r.Kind == op.Get {
-		o, ok := m.objects[r.Root+"\x00"+r.Path]
+		o := m.at(r.Root + "\x00" + r.Path)
 		switch {
 		case r.Version != 0 && r.Version != o.version:
 			res.Code = op.Conflict
-		case !ok:
+		case o.version == 0:
 			res.Code = op.NotFound
 		default:
 			res.Code = op.OK
 			from := min(r.Offset, uint64(len(o.value)))
-			res.Objects = []op.Object{{Path: r.Path, Version: o.version, Size: uint64(len(o.value)), Value: []byte(o.value[from:]), Refs: o.refs}}
+			res.Objects = []op.Object{{Path: r.Path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires, Value: []byte(o.value[from:]), Refs: o.refs}}
 		}
 		return res
 	}
 	res.Code = op.OK
 	var paths []string
 	for key := range m.objects {
+		if m.at(key).version == 0 {
+			continue
+		}
 		root, path, _ := strings.Cut(key, "\x00")
 		if root == r.Root && strings.HasPrefix(path, r.Prefix) && (r.FromStart || path > r.After) {
 			paths = append(paths, path)
@@ -203,7 +284,7 @@ func (m *model) read(r *op.Read) op.ReadResult {
 	}
 	for _, path := range paths {
 		o := m.objects[r.Root+"\x00"+path]
-		res.Objects = append(res.Objects, op.Object{Path: path, Version: o.version, Size: uint64(len(o.value)), Refs: o.refs})
+		res.Objects = append(res.Objects, op.Object{Path: path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires, Refs: o.refs})
 	}
 	return res
 }
@@ -219,6 +300,7 @@ func sameWrite(got, want op.WriteResult) error {
 
 func sameRead(got, want op.ReadResult) error {
 	got.Text, want.Text = "", ""
+	got.Position = 0
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		return fmt.Errorf("read %+v, want %+v", got, want)
 	}

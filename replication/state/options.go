@@ -50,6 +50,9 @@ type Faults struct {
 	FloorIgnored       bool // a retry below the floor is executed
 	SwapIncomplete     bool // a snapshot of which a part is missing is put in the state's place
 	FrameOrderIgnored  bool // a frame of a snapshot is taken without those before it
+	OwnerIgnored       bool // a session serves everybody
+	SettleUnrecorded   bool // that an operation was not applied is told, not recorded
+	ExpiryByLocalClock bool // objects expire by the replica's own clock
 }
 
 func (o *Options) setDefaults() {

@@ -15,6 +15,10 @@ const objectOverhead = 128
 type overlay struct {
 	objects map[string]object // by key; deleted ones as tombstones
 	roots   map[string]*rootChange
+	// expiry holds the changed entries of the expiry bucket: true where there is one
+	// now. Those that there are lie in soonest, too; some there may be gone again.
+	expiry  map[string]bool
+	soonest keyHeap
 	// Filled when the generation is rotated out:
 	sessions map[op.Session][]byte // sealed records; nil: removed
 	position position
@@ -99,6 +103,14 @@ func (o *overlay) merge(n *overlay) {
 		for _, key := range change.keys {
 			o.set(r, []byte(key), n.objects[key])
 		}
+	}
+	if o.expiry == nil {
+		o.expiry = n.expiry
+	} else {
+		maps.Copy(o.expiry, n.expiry)
+	}
+	for _, key := range n.soonest {
+		o.soonest.push(key)
 	}
 	if o.sessions == nil {
 		o.sessions = make(map[op.Session][]byte)

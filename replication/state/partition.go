@@ -33,7 +33,12 @@ type Partition struct {
 	durable  uint64
 	stored   lookup  // of Apply
 	cmd      command // decoded into again and again
+	befores  []before
 	keybuf   []byte
+
+	expiring   bool   // there may be objects that expire
+	nextExpiry int64  // at or below the first time of expiry; never
+	expired    []byte // where the entries of the expiry bucket begin that were not passed
 }
 
 // load reads positions and sessions from bbolt.
@@ -41,6 +46,7 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	p.pos, p.ring, p.durable = position{}, ringDoc{}, 0
 	p.sessions = sessions{byID: make(map[op.Session]*session)}
 	p.active, p.flushing, p.ringNew = newOverlay(), nil, false
+	p.expiring, p.nextExpiry, p.expired = false, never, nil
 	if err := p.loadTomb(tx); err != nil {
 		return err
 	}
@@ -51,6 +57,8 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	if err := p.loadPosition(b); err != nil {
 		return err
 	}
+	p.nextExpiry = firstExpiry(b.Bucket(expiryBucket))
+	p.expiring = p.nextExpiry != never
 	table := b.Bucket(sessionsBucket)
 	if table == nil {
 		return nil

@@ -39,10 +39,14 @@ func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
 	root := key[:len(r.Root)]
 	p.mu.RLock()
 	o, ok := p.overlaid(key)
-	revision, known := p.overlaidRevision(root)
+	res := op.ReadResult{Position: p.pos.index}
+	now := p.now()
+	var known bool
+	res.Revision, known = p.overlaidRevision(root)
 	p.mu.RUnlock()
 	if ok && known {
-		return p.answer(r, &o, ok, revision, false), nil
+		p.answer(&res, r, &o, now, false)
+		return res, nil
 	}
 	l := &lookup{p: p}
 	if p.reading.TryLock() {
@@ -54,11 +58,12 @@ func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
 	}
 	p.mu.RLock()
 	o, ok = p.overlaid(key)
-	revision, known = p.overlaidRevision(root)
+	res.Position, now = p.pos.index, p.now()
+	res.Revision, known = p.overlaidRevision(root)
 	err := l.begin()
 	p.mu.RUnlock()
 	if err == nil && !known {
-		revision, err = storedRevision(l.roots, root)
+		res.Revision, err = storedRevision(l.roots, root)
 	}
 	copied := false
 	if err == nil && !ok {
@@ -68,7 +73,8 @@ func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
 	if err != nil {
 		return op.ReadResult{}, err
 	}
-	return p.answer(r, &o, ok, revision, copied), nil
+	p.answer(&res, r, &o, now, copied)
+	return res, nil
 }
 
 // overlaid finds a changed or deleted object. The lock is held.
@@ -86,31 +92,34 @@ func (p *Partition) overlaidRevision(root []byte) (uint64, bool) {
 	return p.flushing.revision(root)
 }
 
-// answer builds the result of a Get; copied says that the value must be,
+// answer completes the result of a Get; copied says that the value must be,
 // because it lies in bbolt's memory.
-func (p *Partition) answer(r *op.Read, o *object, found bool, revision uint64, copied bool) op.ReadResult {
-	if !found || o.deleted {
-		code, text := op.NotFound, ""
-		if r.Version != 0 {
-			code, text = op.Conflict, "the object was deleted meanwhile; read it from the beginning"
-		}
-		return op.ReadResult{Code: code, Revision: revision, Text: text}
-	}
-	if r.Version != 0 && r.Version != o.version {
-		return op.ReadResult{Code: op.Conflict, Revision: revision, Text: "the object has changed meanwhile; read it from the beginning"}
+func (p *Partition) answer(res *op.ReadResult, r *op.Read, o *object, now int64, copied bool) {
+	switch {
+	case !o.live(now) && r.Version != 0:
+		res.Code, res.Text = op.Conflict, "the object was deleted meanwhile; read it from the beginning"
+		return
+	case !o.live(now):
+		res.Code = op.NotFound
+		return
+	case r.Version != 0 && r.Version != o.version:
+		res.Code, res.Text = op.Conflict, "the object has changed meanwhile; read it from the beginning"
+		return
 	}
 	value := o.value[min(r.Offset, uint64(len(o.value))):]
 	value = value[:min(len(value), p.store.opt.MaxReadBytes)]
 	if copied {
 		value = bytes.Clone(value)
 	}
-	return op.ReadResult{Code: op.OK, Revision: revision, Objects: []op.Object{{
+	res.Code = op.OK
+	res.Objects = []op.Object{{
 		Path:    r.Path,
 		Version: o.version,
 		Size:    uint64(len(o.value)),
+		Expires: o.expires,
 		Value:   value,
 		Refs:    decodeRefs(o.refs),
-	}}}
+	}}
 }
 
 // changed is an object of an overlay.
@@ -122,13 +131,17 @@ type changed struct {
 // page collects the answer to a List.
 type page struct {
 	root  int // length of the root's name
+	now   int64
 	limit int
 	room  int // bytes left
 	res   op.ReadResult
 }
 
-// add appends an object; it is false when the page is full.
+// add appends an object that has not expired; it is false when the page is full.
 func (g *page) add(key []byte, o *object) bool {
+	if !o.live(g.now) {
+		return true
+	}
 	size := len(key) - g.root + len(o.refs)
 	if len(g.res.Objects) == g.limit || len(g.res.Objects) > 0 && size > g.room {
 		g.res.More = true
@@ -139,6 +152,7 @@ func (g *page) add(key []byte, o *object) bool {
 		Path:    string(key[g.root+1:]),
 		Version: o.version,
 		Size:    uint64(len(o.value)),
+		Expires: o.expires,
 		Refs:    decodeRefs(o.refs),
 	})
 	return true
@@ -154,6 +168,7 @@ func (p *Partition) list(r *op.Read) (op.ReadResult, error) {
 	p.mu.RLock()
 	over := p.changes(r.Root, string(prefix), after)
 	revision, known := p.overlaidRevision(root)
+	now, position := p.now(), p.pos.index
 	tx, err := p.store.db.Begin(false)
 	p.mu.RUnlock()
 	if err != nil {
@@ -164,8 +179,8 @@ func (p *Partition) list(r *op.Read) (op.ReadResult, error) {
 	if limit <= 0 || limit > op.MaxListPage {
 		limit = op.MaxListPage
 	}
-	g := page{root: len(root), limit: limit, room: p.store.opt.MaxReadBytes}
-	g.res.Code = op.OK
+	g := page{root: len(root), now: now, limit: limit, room: p.store.opt.MaxReadBytes}
+	g.res.Code, g.res.Position = op.OK, position
 	b := tx.Bucket(p.key)
 	if b != nil && !known {
 		if revision, err = storedRevision(b.Bucket(rootsBucket), root); err != nil {

@@ -54,14 +54,14 @@ func (f *feed) open() op.Session {
 
 // put writes an object; cond version 0 means that it must be absent.
 func (f *feed) put(s op.Session, seq, floor uint64, path, value string) op.WriteResult {
-	return f.apply(EncodeWrite(nil, f.now, &op.Write{
+	return f.apply(EncodeWrite(nil, f.now, app, &op.Write{
 		Root: "root", Session: s, Seq: seq, Floor: floor,
 		Mutations: []op.Mutation{{Kind: op.Put, Path: path, Value: []byte(value)}},
 	}))
 }
 
 func (f *feed) create(s op.Session, seq uint64, path string) op.WriteResult {
-	return f.apply(EncodeWrite(nil, f.now, &op.Write{
+	return f.apply(EncodeWrite(nil, f.now, app, &op.Write{
 		Root: "root", Session: s, Seq: seq, Floor: 1,
 		Mutations: []op.Mutation{{Kind: op.Put, Path: path, Cond: op.Condition{Kind: op.Absent}}},
 	}))
@@ -122,7 +122,7 @@ func TestConflictIsRecorded(t *testing.T) {
 		t.Fatalf("create over an object: %+v", first)
 	}
 	del := &op.Write{Root: "root", Session: s, Seq: 3, Floor: 1, Mutations: []op.Mutation{{Kind: op.Delete, Path: "a"}}}
-	if r := f.apply(EncodeWrite(nil, 0, del)); r.Code != op.OK || r.Items[0] != (op.Item{Code: op.OK}) {
+	if r := f.apply(EncodeWrite(nil, 0, app, del)); r.Code != op.OK || r.Items[0] != (op.Item{Code: op.OK}) {
 		t.Fatalf("delete: %+v", r)
 	}
 	if late := f.create(s, 2, "a"); late.Code != op.Conflict {
@@ -186,7 +186,7 @@ func TestMalformedCommands(t *testing.T) {
 	s := f.open()
 	long := strings.Repeat("x", op.MaxPath+1)
 	put := func(root, path string) []byte {
-		return EncodeWrite(nil, 0, &op.Write{Root: root, Session: s, Seq: 1, Mutations: []op.Mutation{{Kind: op.Put, Path: path}}})
+		return EncodeWrite(nil, 0, app, &op.Write{Root: root, Session: s, Seq: 1, Mutations: []op.Mutation{{Kind: op.Put, Path: path}}})
 	}
 	good := put("root", "path")
 	for name, cmd := range map[string][]byte{
@@ -199,8 +199,8 @@ func TestMalformedCommands(t *testing.T) {
 		"NUL in the path": put("root", "a\x00b"),
 		"long path":       put("root", long),
 		"long root":       put(long, ""),
-		"no mutation":     EncodeWrite(nil, 0, &op.Write{Root: "root", Session: s, Seq: 1}),
-		"unknown kind of mutation": EncodeWrite(nil, 0, &op.Write{
+		"no mutation":     EncodeWrite(nil, 0, app, &op.Write{Root: "root", Session: s, Seq: 1}),
+		"unknown kind of mutation": EncodeWrite(nil, 0, app, &op.Write{
 			Root: "root", Session: s, Seq: 1, Mutations: []op.Mutation{{Kind: 7}},
 		}),
 		"owner missing": EncodeOpen(nil, 0, ""),

@@ -3,8 +3,10 @@ package state
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -156,10 +158,27 @@ func (s *scenario) entry() *entry {
 		e.owner = fmt.Sprintf("app%d@example.org", s.intn(3))
 	case k < 16 && len(s.log) > 0:
 		return s.log[s.intn(len(s.log))] // a late copy; its time is old as well
+	case k == 16:
+		e.tick = true
+		s.now += 20
+	case k < 20:
+		id := s.opens[max(0, len(s.opens)-1-s.intn(4))]
+		e.ask = &op.Settle{Session: id, Seq: s.seqs[id] + uint64(s.intn(2))}
+		s.seqs[id] = max(s.seqs[id], e.ask.Seq)
+		e.by = s.owner(id)
 	default:
 		e.write = s.write()
+		e.by = s.owner(e.write.Session)
 	}
 	return e
+}
+
+// owner is who opened the session, or rarely another.
+func (s *scenario) owner(id op.Session) string {
+	if known := s.model.sessions[id]; known != nil && s.intn(20) > 0 {
+		return known.owner
+	}
+	return "app0@example.org"
 }
 
 func (s *scenario) write() *op.Write {
@@ -179,6 +198,9 @@ func (s *scenario) write() *op.Write {
 	if s.intn(30) == 0 {
 		w.Floor = w.Seq + 1
 	}
+	if s.intn(8) == 0 {
+		w.RootCond = op.Condition{Kind: op.VersionIs, Version: s.model.roots[w.Root] - uint64(s.intn(2))}
+	}
 	paths := []string{"", "a", "a/b", "a/c", "b", "z"}
 	for range 1 + s.intn(3) {
 		at := s.intn(len(paths))
@@ -188,12 +210,26 @@ func (s *scenario) write() *op.Write {
 		if m.Cond.Kind == op.VersionIs {
 			m.Cond.Version = s.model.objects[w.Root+"\x00"+m.Path].version + uint64(s.intn(2))
 		}
-		if s.intn(4) == 0 {
+		switch k := s.intn(12); {
+		case k < 3:
 			m.Kind = op.Delete
-		} else {
+		case k < 5:
+			m.Kind, m.Delta = op.Add, int64(s.intn(5)-2)
+			if s.intn(8) == 0 {
+				m.Delta = math.MaxInt64
+			}
+		case k == 5:
+			m.Kind = op.Check
+		default:
+			if s.intn(3) == 0 {
+				m.TTL = int64(1 + s.intn(30))
+			}
 			m.Value = fmt.Appendf(nil, "value %d", s.intn(1000))
 			for range s.intn(3) {
 				m.Refs = append(m.Refs, op.Ref{Root: "other", Path: fmt.Sprint(s.intn(9))})
+			}
+			if s.intn(3) == 0 {
+				m.Value = strconv.AppendInt(nil, int64(s.intn(9)), 10)
 			}
 		}
 		w.Mutations = append(w.Mutations, m)
@@ -336,6 +372,9 @@ func TestSeededFaults(t *testing.T) {
 		"failed condition unrecorded":       {ConflictUnrecorded: true},
 		"snapshot without the dedupe table": {SnapshotNoSessions: true},
 		"retry below the floor executed":    {FloorIgnored: true},
+		"a session serves everybody":        {OwnerIgnored: true},
+		"settled, but not recorded":         {SettleUnrecorded: true},
+		"expiry by the local clock":         {ExpiryByLocalClock: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(20) {

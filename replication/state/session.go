@@ -14,6 +14,7 @@ import (
 type session struct {
 	id      op.Session
 	owner   string
+	by      Owner // of owner
 	used    int64 // log time of the last use
 	floor   uint64
 	results []result // by seq, none below floor
@@ -81,15 +82,36 @@ func (s *session) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, r.revision)
 		dst = binary.AppendUvarint(dst, uint64(len(r.items)))
 		for _, it := range r.items {
-			dst = binary.AppendUvarint(append(dst, byte(it.Code)), it.Version)
+			dst = appendItem(dst, it)
 		}
 	}
 	return dst
 }
 
+// withCount in the code of an item says that a counter's value follows.
+const withCount = 0x80
+
+func appendItem(dst []byte, it op.Item) []byte {
+	if it.Count == 0 {
+		return binary.AppendUvarint(append(dst, byte(it.Code)), it.Version)
+	}
+	dst = binary.AppendUvarint(append(dst, byte(it.Code)|withCount), it.Version)
+	return binary.AppendVarint(dst, it.Count)
+}
+
+func decodeItem(d *binenc.Reader) op.Item {
+	code := d.Byte()
+	it := op.Item{Code: op.Code(code &^ withCount), Version: d.Uvarint()}
+	if code&withCount != 0 {
+		it.Count = varint(d)
+	}
+	return it
+}
+
 func decodeSession(id op.Session, p []byte) (*session, error) {
 	d := binenc.Reader{B: p}
 	s := &session{id: id, owner: string(d.Bytes()), used: int64(d.Uvarint()), floor: d.Uvarint()}
+	s.by = OwnerOf(s.owner)
 	if n := d.Count(4); n > 0 {
 		s.results = make([]result, n)
 	}
@@ -100,7 +122,7 @@ func decodeSession(id op.Session, p []byte) (*session, error) {
 			r.items = make([]op.Item, n)
 		}
 		for k := range r.items {
-			r.items[k] = op.Item{Code: op.Code(d.Byte()), Version: d.Uvarint()}
+			r.items[k] = decodeItem(&d)
 		}
 	}
 	if err := d.End(); err != nil {

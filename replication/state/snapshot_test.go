@@ -28,7 +28,7 @@ func fillPartition(tb testing.TB, p *Partition) {
 		if i%7 == 0 {
 			w.Mutations[0] = op.Mutation{Kind: op.Delete, Path: fmt.Sprint(i / 2)}
 		}
-		p.Apply(i+2, 1, EncodeWrite(nil, int64(i), w))
+		p.Apply(i+2, 1, EncodeWrite(nil, int64(i), app, w))
 		if i == 200 {
 			if err := p.store.Flush(); err != nil {
 				tb.Fatal(err)
@@ -148,7 +148,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		t.Error(err)
 	}
 	// The dedupe table came along: the same answer, no second effect.
-	cmd := EncodeWrite(nil, 0, &op.Write{Root: "root5", Session: 1, Seq: 6, Floor: 1, Mutations: []op.Mutation{{Kind: op.Put, Path: "5"}}})
+	cmd := EncodeWrite(nil, 0, app, &op.Write{Root: "root5", Session: 1, Seq: 6, Floor: 1, Mutations: []op.Mutation{{Kind: op.Put, Path: "5"}}})
 	if ra, rb := a.Apply(303, 1, cmd), b.Apply(303, 1, cmd); rb.Code != op.OK || rb.Revision != 1 || ra.Revision != 1 {
 		t.Errorf("repeated write: %+v and %+v", ra, rb)
 	}
@@ -359,7 +359,7 @@ func FuzzStage(f *testing.F) {
 		f.Fatal(err)
 	}
 	src.Apply(1, 1, EncodeOpen(nil, 1, "app@example.org"))
-	src.Apply(2, 1, EncodeWrite(nil, 1, &op.Write{Root: "r", Session: 1, Seq: 1, Mutations: []op.Mutation{{Kind: op.Put, Value: []byte("v")}}}))
+	src.Apply(2, 1, EncodeWrite(nil, 1, app, &op.Write{Root: "r", Session: 1, Seq: 1, Mutations: []op.Mutation{{Kind: op.Put, Value: []byte("v")}}}))
 	v, err := src.Picture(testFrame)
 	if err != nil {
 		f.Fatal(err)
@@ -409,7 +409,7 @@ func FuzzStage(f *testing.F) {
 func FuzzApply(f *testing.F) {
 	f.Add(EncodeOpen(nil, 5, "app@example.org"))
 	f.Add(EncodeRing(nil, 5, 0, []byte("{}")))
-	f.Add(EncodeWrite(nil, 5, &op.Write{Root: "r", Session: 1, Seq: 1, Floor: 1, Mutations: []op.Mutation{
+	f.Add(EncodeWrite(nil, 5, app, &op.Write{Root: "r", Session: 1, Seq: 1, Floor: 1, Mutations: []op.Mutation{
 		{Kind: op.Put, Path: "p", Value: []byte("v"), Refs: []op.Ref{{Root: "a", Path: "b"}}},
 		{Kind: op.Delete, Path: "q", Cond: op.Condition{Kind: op.VersionIs, Version: 300}},
 	}}))

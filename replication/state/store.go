@@ -26,6 +26,7 @@ var (
 	objectsBucket  = []byte("objects")
 	rootsBucket    = []byte("roots")
 	sessionsBucket = []byte("sessions")
+	expiryBucket   = []byte("expiry")
 	formatKey      = []byte("format")
 	positionKey    = []byte("position")
 	ringKey        = []byte("ring")

@@ -28,6 +28,7 @@ const (
 	tableSessions = iota + 1
 	tableRoots
 	tableObjects
+	tableExpiry
 )
 
 // tables lists them in the order in which snapshots and digests have them.
@@ -36,6 +37,7 @@ func tables() []table {
 		{tableSessions, sessionsBucket, validSession},
 		{tableRoots, rootsBucket, validRoot},
 		{tableObjects, objectsBucket, validObject},
+		{tableExpiry, expiryBucket, validExpiry},
 	}
 }
 
@@ -62,6 +64,13 @@ func validObject(key, payload []byte) error {
 	}
 	_, err := decodeObject(payload)
 	return err
+}
+
+func validExpiry(key, payload []byte) error {
+	if len(key) <= timeLen || len(payload) > 0 {
+		return fmt.Errorf("entry of an expiry with %d and %d bytes", len(key), len(payload))
+	}
+	return nil
 }
 
 // change is a record of a table that bbolt does not have yet.
@@ -96,6 +105,10 @@ func (p *Partition) unflushedOf(number byte) (list []change, whole bool) {
 		case tableRoots:
 			for root, r := range gen.roots {
 				list = append(list, change{key: root, payload: binary.AppendUvarint(nil, r.revision)})
+			}
+		case tableExpiry:
+			for key, there := range gen.expiry {
+				list = append(list, change{key: key, gone: !there})
 			}
 		case tableObjects:
 			for key, o := range gen.objects {

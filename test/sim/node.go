@@ -336,7 +336,7 @@ func (n *node) propose(group uint32, w *op.Write, done func(op.WriteResult)) {
 	if w == nil {
 		cmd = state.EncodeOpen(nil, now, "app@example.org")
 	} else {
-		cmd = state.EncodeWrite(nil, now, w)
+		cmd = state.EncodeWrite(nil, now, state.OwnerOf("app@example.org"), w)
 	}
 	n.core.Propose([]core.Proposal{{Group: group, Cmd: cmd, Done: done}})
 	n.step()
