@@ -17,15 +17,23 @@
 // # How an operation ends
 //
 // Reads and writes are linearizable per root. A write that returns nil is
-// durable on a majority of the partition's disks. Errors fall in three kinds
+// durable on a majority of the partition's disks. Errors fall in kinds
 // that call for different things, told apart by errors.Is; no error is of two:
 //
-//   - it was surely not applied: ErrUnavailable, ErrConflict, ErrInvalid,
-//     ErrTooLarge, ErrDenied, ErrClosed;
-//   - it may or may not have been applied, and may yet be: ErrUnknownOutcome;
-//   - a read found nothing: ErrNotFound.
+//   - it was surely not applied: ErrUnavailable, ErrOverloaded, ErrConflict,
+//     ErrInvalid, ErrTooLarge, ErrDenied, ErrClosed;
+//   - it may or may not have been applied, and may yet be: ErrUnknownOutcome.
+//     Client.Status settles it;
+//   - a read found nothing: ErrNotFound; a watch was away too long: ErrCompacted.
 //
 // The client retries by itself, under the operation's identity, until the
 // context ends; a retry never applies twice. So give each call a
 // context with a deadline.
+//
+// # More than one object
+//
+// Root.Batch and Root.Update are atomic on one root. Client.Batch, Scan, Roots,
+// Query and Watch go over all partitions: each part of their work has the
+// guarantees of one partition, and they say in their comments what order and
+// consistency the whole has. docs/client.md is the overview.
 package appclient

@@ -170,7 +170,15 @@ func (s *store) nextExpiry(p *part) (time.Duration, bool) {
 	return time.Duration(max(0, first-s.now())) * time.Millisecond, first != 0
 }
 
+// maxEvents are kept of a partition; older ones are forgotten.
+const maxEvents = 1 << 16
+
 func (p *part) tell(e op.Event, before, after []string) {
+	if len(p.events) == maxEvents {
+		keep := p.events[maxEvents/2:]
+		p.floor = keep[0].Position
+		p.events = append([]event(nil), keep...)
+	}
 	p.events = append(p.events, event{e, before, after})
 }
 
