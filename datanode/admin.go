@@ -2,10 +2,12 @@ package datanode
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -207,15 +209,13 @@ func (n *Node) status(detail string) adminxml.NodeStatus {
 	out := adminxml.NodeStatus{
 		Identity: n.identity(),
 		Held:     h.Held, Led: h.Led, Leaderless: s.Leaderless, Awake: s.Awake, Lag: s.Lag,
-		Full: n.disk.full(), DiskUsed: s.DiskUsed, DiskFree: n.disk.free.Load(), Reserve: n.disk.reserve.Load(),
+		Full: n.disk.full(), DiskUsed: s.DiskUsed, StateUsed: s.StateUsed, DiskFree: n.disk.free.Load(), Reserve: n.disk.reserve.Load(),
 		Clients: int(n.clients.Load()), InFlight: n.inFlight.Load(), Operations: n.operations.Load(),
 		Load: n.announcer.load(), UptimeMS: time.Since(n.started).Milliseconds(),
 	}
 	switch detail {
 	case adminxml.WithLeaders:
-		for _, g := range n.engine.Groups() {
-			out.Leaders = append(out.Leaders, [3]uint64{uint64(g.Group), g.Leader, g.Term})
-		}
+		out.Leaders, out.Behind, out.Moving = leadership(n.engine.Groups())
 		return out
 	case adminxml.WithGroups:
 	default:
@@ -228,6 +228,36 @@ func (n *Node) status(detail string) adminxml.NodeStatus {
 		})
 	}
 	return out
+}
+
+// leadership sums up what this node knows of its groups, and of their other
+// replicas where it leads.
+func leadership(groups []replication.GroupStatus) (leaders [][3]uint64, behind []adminxml.Behind, moving []adminxml.Moving) {
+	lack := make(map[uint64]*adminxml.Behind)
+	for _, g := range groups {
+		leaders = append(leaders, [3]uint64{uint64(g.Group), g.Leader, g.Term})
+		if g.Match == nil {
+			continue // led elsewhere
+		}
+		for member, match := range g.Match {
+			if match >= g.Last {
+				continue
+			}
+			if lack[member] == nil {
+				lack[member] = &adminxml.Behind{Member: member}
+			}
+			lack[member].Groups++
+			lack[member].Entries += g.Last - match
+		}
+		if len(moving) < adminxml.MaxMoving && (g.Waits != "" || g.Joint || len(g.Learners) > 0) {
+			moving = append(moving, adminxml.Moving{Group: g.Group, Waits: g.Waits, Learners: g.Learners, Joint: g.Joint})
+		}
+	}
+	for _, b := range lack {
+		behind = append(behind, *b)
+	}
+	slices.SortFunc(behind, func(a, b adminxml.Behind) int { return cmp.Compare(a.Member, b.Member) })
+	return leaders, behind, moving
 }
 
 // where tells where a root lives; nil without a ring.

@@ -202,7 +202,7 @@ func (n *Node) statusText(h *wire.Health) string {
 		}
 		return "stranger"
 	case wire.StateJoining:
-		return "waiting for bootstrap with store " + n.store
+		return "waits to join, or for bootstrap, with store " + n.store
 	case wire.StateFull:
 		return n.disk.text()
 	default:

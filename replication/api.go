@@ -114,6 +114,7 @@ type Status struct {
 	Full       bool
 	Fatal      string // what stopped the node; "" while it runs
 	DiskUsed   uint64 // bytes in the data directory (WAL and state)
+	StateUsed  uint64 // of these, the state file
 	DiskFree   uint64 // bytes free on its file system
 	Pending    int64  // bytes of proposals not yet answered
 	WAL        wal.Stats

@@ -1,6 +1,11 @@
 package replication
 
-import "github.com/rosterdb/rosterdb/replication/core"
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/rosterdb/rosterdb/replication/core"
+)
 
 // Status describes the node.
 func (n *Node) Status() Status {
@@ -8,6 +13,9 @@ func (n *Node) Status() Status {
 	s.Full = n.full.has(fullWAL | fullState | fullReserve)
 	if doc := n.known.Load(); doc != nil {
 		s.Epoch = doc.Epoch
+	}
+	if info, err := os.Stat(filepath.Join(n.cfg.Dir.Path(), stateFile)); err == nil {
+		s.StateUsed = uint64(info.Size())
 	}
 	if err := n.fatal.get(); err != nil {
 		s.Fatal = err.Error()

@@ -219,3 +219,32 @@ func (d *Document) endCanceled() {
 func sameMembers(a, b []uint64) bool {
 	return len(a) == len(b) && len(without(a, b)) == 0
 }
+
+// Remaining counts the replicas that the running change has still to make, by
+// the member that gets them. It looks ahead as Advance will go.
+func (d *Document) Remaining() map[uint64]int {
+	left := make(map[uint64]int)
+	c := d.Change
+	if c == nil || c.Canceled {
+		return left
+	}
+	add := func(moves []Move) {
+		for _, m := range moves {
+			if m.Add != 0 {
+				left[m.Add]++
+			}
+		}
+	}
+	moves, _ := Diff(d.Table, c.Target)
+	add(moves)
+	table, meta := c.Target, c.Meta
+	for range c.Rounds {
+		r, err := nextRound(table, meta, d.Members, d.Replicas)
+		if err != nil || r.still() {
+			break
+		}
+		add(r.Moves)
+		table, meta = r.Target, r.Meta
+	}
+	return left
+}

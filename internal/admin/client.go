@@ -199,16 +199,23 @@ func (c *Client) Groups(ctx context.Context, jid string) (*NodeStatus, error) {
 	return &s, nil
 }
 
-// Ring fetches the newest ring document that the nodes online know. Errors:
+// Ring fetches the newest ring document that the nodes online know; if it can be,
+// one no older than what this client has seen or proposed before. Errors:
 // ErrNoNode, ErrNoRing, or the last node's.
 func (c *Client) Ring(ctx context.Context) (*ring.Document, error) {
 	var last error
+	var best *ring.Document
 	for _, v := range c.nodes.newestFirst() {
 		doc, err := c.ringOf(ctx, v.JID)
 		switch {
 		case err == nil:
-			c.nodes.members(doc)
-			return doc, nil
+			if best == nil || doc.Epoch > best.Epoch {
+				best = doc
+			}
+			if c.nodes.saw(doc.Epoch) {
+				c.nodes.members(best)
+				return best, nil
+			}
 		case isCondition(err, "item-not-found"):
 			last = ErrNoRing
 		default:
@@ -217,6 +224,10 @@ func (c *Client) Ring(ctx context.Context) (*ring.Document, error) {
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if best != nil {
+		c.nodes.members(best)
+		return best, nil
 	}
 	if last == nil {
 		last = ErrNoNode

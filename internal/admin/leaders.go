@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,17 @@ type Leaders struct {
 	Led    int            // partitions with a leader
 	ByNode map[string]int // of these, by the full JID of the leader
 	Silent []string       // full JIDs of members that are online and did not answer
+	// Leaderless are partitions that nobody leads, as far as they are known to
+	// somebody who answers.
+	Leaderless []uint32
+	Behind     map[string]Behind // by the full JID of a member whose replicas lack entries
+	Moving     []adminxml.Moving // groups on their way to other replicas
+}
+
+// Behind is how far a member's replicas are behind their leaders.
+type Behind struct {
+	Groups  int    `json:"groups"`
+	Entries uint64 `json:"entries"`
 }
 
 // Leaders asks every member that is online which leaders it knows. It counts
@@ -36,6 +49,7 @@ func (c *Client) Leaders(ctx context.Context, doc *ring.Document) (*Leaders, err
 		denied  error
 		silent  []string
 		reports = make(map[uint64][][3]uint64)
+		details []NodeStatus
 	)
 	for _, m := range doc.Members {
 		if !c.nodes.online(m.JID) {
@@ -49,6 +63,7 @@ func (c *Client) Leaders(ctx context.Context, doc *ring.Document) (*Leaders, err
 			switch {
 			case err == nil:
 				reports[m.ID] = s.Leaders
+				details = append(details, s)
 			case isCondition(err, "forbidden"):
 				denied = fmt.Errorf("%w: %w", ErrNotOperator, err)
 			default:
@@ -62,7 +77,25 @@ func (c *Client) Leaders(ctx context.Context, doc *ring.Document) (*Leaders, err
 	}
 	l := countLeaders(doc, reports)
 	l.Silent = silent
+	l.gather(doc, details)
 	return l, nil
+}
+
+// gather adds up what leaders say of replicas that lack something.
+func (l *Leaders) gather(doc *ring.Document, details []NodeStatus) {
+	l.Behind = make(map[string]Behind)
+	for _, s := range details {
+		l.Moving = append(l.Moving, s.Moving...)
+		for _, b := range s.Behind {
+			if m, ok := doc.Member(b.Member); ok {
+				sum := l.Behind[m.JID]
+				sum.Groups += b.Groups
+				sum.Entries += b.Entries
+				l.Behind[m.JID] = sum
+			}
+		}
+	}
+	slices.SortFunc(l.Moving, func(a, b adminxml.Moving) int { return cmp.Compare(a.Group, b.Group) })
 }
 
 // countLeaders counts the partitions whose leader says so itself, in a term that
@@ -86,8 +119,11 @@ func countLeaders(doc *ring.Document, reports map[uint64][][3]uint64) *Leaders {
 		}
 	}
 	l := &Leaders{ByNode: make(map[string]int)}
-	for group, member := range claims {
-		if terms[group] < newest[group] {
+	for p := range uint32(doc.Partitions) {
+		group := uint64(p)
+		member, claimed := claims[group]
+		if !claimed || terms[group] < newest[group] {
+			l.Leaderless = append(l.Leaderless, p)
 			continue
 		}
 		l.Led++

@@ -32,33 +32,41 @@ func (c *Cluster) accounts() []account {
 func (c *Cluster) makeAccounts(ctx context.Context) error {
 	c.opts.Progress("making certificates and accounts")
 	for _, a := range c.accounts() {
-		password := rand.Text()
-		if err := writeSecret(c.files.secret(a.name), []byte(password)); err != nil {
+		if err := c.makeAccount(ctx, a); err != nil {
 			return err
 		}
-		args := []string{
-			"xmppd", "user", "add",
-			"--data", c.files.data(serverID(0)),
-			"--domain", c.info.Domain,
-			"--password-file", c.files.secret(a.name),
+	}
+	return nil
+}
+
+// makeAccount works beside a running server too.
+func (c *Cluster) makeAccount(ctx context.Context, a account) error {
+	password := rand.Text()
+	if err := writeSecret(c.files.secret(a.name), []byte(password)); err != nil {
+		return err
+	}
+	args := []string{
+		"xmppd", "user", "add",
+		"--data", c.files.data(serverID(0)),
+		"--domain", c.info.Domain,
+		"--password-file", c.files.secret(a.name),
+	}
+	if a.group != nodesGroup {
+		c.info.Accounts[a.name] = Account{JID: c.jid(a.name), Password: password}
+	}
+	if a.group != "" {
+		args = append(args, "--group", a.group)
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, c.opts.Binary, append(args, a.name)...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	// Out of the terminal's reach: a ctrl-C ends it through ctx.
+	cmd.SysProcAttr = childAttributes(false)
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("add account %s: %w", a.name, context.Cause(ctx))
 		}
-		if a.group != nodesGroup {
-			c.info.Accounts[a.name] = Account{JID: c.jid(a.name), Password: password}
-		}
-		if a.group != "" {
-			args = append(args, "--group", a.group)
-		}
-		var out bytes.Buffer
-		cmd := exec.CommandContext(ctx, c.opts.Binary, append(args, a.name)...)
-		cmd.Stdout, cmd.Stderr = &out, &out
-		// Out of the terminal's reach: a ctrl-C ends it through ctx.
-		cmd.SysProcAttr = childAttributes(false)
-		if err := cmd.Run(); err != nil {
-			if ctx.Err() != nil {
-				return fmt.Errorf("add account %s: %w", a.name, context.Cause(ctx))
-			}
-			return fmt.Errorf("add account %s: %w: %s", a.name, err, bytes.TrimSpace(out.Bytes()))
-		}
+		return fmt.Errorf("add account %s: %w: %s", a.name, err, bytes.TrimSpace(out.Bytes()))
 	}
 	return nil
 }

@@ -147,19 +147,13 @@ func (c *Cluster) process(id string) (*process, error) {
 // and returns when it runs; WaitHealthy waits until it serves. One that still
 // runs is stopped before.
 func (c *Cluster) Restart(ctx context.Context, id string) error {
-	unlock, err := lockDir(c.files)
+	unlock, err := c.refresh()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	// Another program may have restarted something here since.
-	info, err := Load(c.files.info())
-	if err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.info = *info
 	pid := c.info.pidOf(id)
 	if pid == nil {
 		return fmt.Errorf("no process %q in this cluster; there are %s", id, strings.Join(c.info.ids(), ", "))

@@ -106,17 +106,32 @@ func (c *Cluster) bootstrap(ctx context.Context, opt admin.BootstrapOptions) err
 	if err := c.await(ctx, func() (bool, string) { return c.allOnline(op) }); err != nil {
 		return err
 	}
-	c.opts.Progress("making the ring")
-	jids := make([]string, 0, len(c.info.Nodes))
-	for _, n := range c.info.Nodes {
-		jids = append(jids, n.JID)
-	}
-	doc, err := op.Bootstrap(ctx, jids, opt)
+	doc, err := c.makeRing(ctx, op, opt)
 	if err != nil {
 		return fmt.Errorf("bootstrap the store: %w%s", err, c.logTails())
 	}
 	c.opts.Progress(fmt.Sprintf("waiting until all %d partitions have a leader", doc.Partitions))
 	return c.await(ctx, func() (bool, string) { return led(ctx, op, doc) })
+}
+
+// makeRing bootstraps the store, or completes a bootstrap that was interrupted. A
+// ring that has changed since was complete; not all data nodes need be members.
+func (c *Cluster) makeRing(ctx context.Context, op *admin.Client, opt admin.BootstrapOptions) (*ring.Document, error) {
+	c.opts.Progress("making the ring")
+	jids := make([]string, 0, len(c.info.Nodes))
+	for _, n := range c.info.Nodes {
+		jids = append(jids, n.JID)
+	}
+	if doc, err := op.Ring(ctx); err == nil {
+		if doc.Epoch > 1 {
+			return doc, nil
+		}
+		jids = jids[:0]
+		for _, m := range doc.Members {
+			jids = append(jids, m.JID)
+		}
+	}
+	return op.Bootstrap(ctx, jids, opt)
 }
 
 func (c *Cluster) connect(ctx context.Context) (*admin.Client, error) {

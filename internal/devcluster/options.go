@@ -23,13 +23,15 @@ type Options struct {
 
 	Domain            string // default "localhost"
 	Servers           int    // default 1, the only number possible until servers form clusters
-	Nodes             int    // data nodes; default 3
+	Nodes             int    // data nodes; default 3, or as many as a cluster has that is started again
 	Partitions        int    // default ring.DefaultPartitions
 	Replicas          int    // default ring.DefaultReplicas, or fewer when there are fewer nodes
 	BasePort          int    // first of the ports used; 0: free ones are chosen
 	InsecurePlaintext bool   // logins without TLS; for measurements
 	OpenRegistration  bool   // in-band registration (XEP-0077)
 	ServerConfig      string // TOML file with further settings of the XMPP server; may be empty
+
+	nodesGiven bool // Nodes was no default
 
 	// DieWithParent ties the processes to this one: when it dies, however it
 	// dies, the kernel kills them (Linux; elsewhere only Close does).
@@ -69,6 +71,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	setDefault(&o.Domain, "localhost")
 	setDefault(&o.Servers, 1)
+	o.nodesGiven = o.Nodes != 0
 	setDefault(&o.Nodes, 3)
 	setDefault(&o.StartTimeout, 60*time.Second)
 	setDefault(&o.StopTimeout, 5*time.Second)

@@ -86,7 +86,7 @@ func (c *Cluster) resume(old *Info) error {
 			return fmt.Errorf("the cluster in %s is running; stop it with `ringctl dev down --dir %s`", c.files, c.files)
 		}
 	}
-	if len(old.Nodes) != c.opts.Nodes || old.Domain != c.opts.Domain {
+	if (c.opts.nodesGiven && len(old.Nodes) != c.opts.Nodes) || old.Domain != c.opts.Domain {
 		return fmt.Errorf("%s holds a cluster of %d data nodes for domain %s: start it with --nodes %d --domain %s, or name another directory",
 			c.files, len(old.Nodes), old.Domain, len(old.Nodes), old.Domain)
 	}

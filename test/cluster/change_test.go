@@ -80,6 +80,24 @@ func TestNewcomerTakesTheRing(t *testing.T) {
 	if err := c.op.Propose(ctx, bad); !errors.Is(err, admin.ErrRefused) {
 		t.Errorf("a table written by hand: %v", err)
 	}
+	if _, err := c.op.Edit(ctx, func(d *ring.Document) (*ring.Document, error) { return d.Resume() }); err != nil {
+		t.Fatal(err)
+	}
+	done := c.awaitEnd()
+	if m, ok := done.Member(4); !ok || m.State != ring.Active || len(done.Members) != 4 {
+		t.Errorf("members at the end: %+v", done.Members)
+	}
+}
+
+// awaitEnd waits until no change is running, and returns the ring.
+func (c *cluster) awaitEnd() (doc *ring.Document) {
+	c.t.Helper()
+	c.eventually("the change has ended", func() bool {
+		d, err := c.op.Ring(c.t.Context())
+		doc = d
+		return err == nil && d.Change == nil
+	})
+	return doc
 }
 
 // TestTwoOperators: both change the ring at once, and no change is lost.
@@ -146,4 +164,8 @@ func TestLostDiskIsReplaced(t *testing.T) {
 		h := c.view(2).Health
 		return h.State == wire.StateOK && h.Member == 4
 	})
+	done := c.awaitEnd()
+	if _, there := done.Member(3); there || len(done.Members) != 3 {
+		t.Errorf("members at the end: %+v", done.Members)
+	}
 }

@@ -25,6 +25,13 @@ A cluster to develop against, and what it is doing:
    ringctl where cart/42
    ringctl dev down --dir /tmp/ring
 
+Grow it, and shrink it again, while it serves:
+   ringctl dev add dn4
+   ringctl join dn4                    # writes a plan; nothing is changed
+   ringctl commit join-e1-….plan.json
+   ringctl progress --watch
+   ringctl leave --yes --wait dn2
+
 A cluster that exists is reached with --jid, --password-file, --addr and --ca;
 the account must be one of its operators.`
 
@@ -62,6 +69,19 @@ func newApp(env Env) *cli.App {
 			statusCommand(env),
 			whereCommand(env),
 			bootstrapCommand(env),
+			joinCommand(env),
+			leaveCommand(env),
+			replaceCommand(env),
+			rebalanceCommand(env),
+			commitCommand(env),
+			progressCommand(env),
+			pauseCommand(env),
+			resumeCommand(env),
+			cancelCommand(env),
+			throttleCommand(env),
+			indexCommand(env),
+			accessCommand(env),
+			simulateCommand(env),
 			xmppdCommand(),
 			datanodeCommand(),
 		},

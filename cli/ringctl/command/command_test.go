@@ -34,6 +34,28 @@ func TestEveryCommandHelps(t *testing.T) {
 		{"status"},
 		{"where"},
 		{"bootstrap"},
+		{"join"},
+		{"leave"},
+		{"drain"},
+		{"replace"},
+		{"rebalance"},
+		{"commit"},
+		{"progress"},
+		{"pause"},
+		{"resume"},
+		{"cancel"},
+		{"throttle"},
+		{"index"},
+		{"index", "create"},
+		{"index", "list"},
+		{"index", "drop"},
+		{"access"},
+		{"access", "grant"},
+		{"access", "revoke"},
+		{"access", "list"},
+		{"simulate"},
+		{"dev", "add"},
+		{"dev", "remove"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			env, out, errs := testEnv()
@@ -115,7 +137,7 @@ func TestStatusListsTheDead(t *testing.T) {
 		}
 	}
 	env, out, _ := testEnv()
-	if err := dead.print(env, formatTable); err != nil || !strings.Contains(out.String(), "DEGRADED: dn2 is down; dn3 is down; dn9 is full; ring epoch 7") {
+	if err := dead.print(env, formatTable); err != nil || !strings.Contains(out.String(), "DEGRADED: dn2 is down; dn3 is down; ring epoch 7") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if none := summarize(nil, []admin.NodeView{{JID: "dn1@d/store"}}, nil); none.Healthy || len(none.Nodes) != 1 {

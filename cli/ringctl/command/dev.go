@@ -18,12 +18,15 @@ directory; several clusters live side by side in several directories.
    ringctl dev up --dir /tmp/ring --nodes 5
    ringctl dev status --dir /tmp/ring
    ringctl dev restart --dir /tmp/ring dn2
+   ringctl dev add --dir /tmp/ring dn6
    ringctl dev down --dir /tmp/ring`,
 		Subcommands: []*cli.Command{
 			devUpCommand(env),
 			devDownCommand(env),
 			devStatusCommand(env),
 			devRestartCommand(env),
+			devAddCommand(env),
+			devRemoveCommand(env),
 		},
 		Action: unknownCommand,
 	}

@@ -34,7 +34,7 @@ accounts: app and operator for the store, user1 and user2 for chat clients.
    ringctl dev up --dir /tmp/load --insecure-plaintext --registration open`,
 		Flags: []cli.Flag{
 			dirFlag(),
-			&cli.IntFlag{Name: "nodes", Value: 3, Usage: "`NUMBER` of data nodes"},
+			&cli.IntFlag{Name: "nodes", DefaultText: "3, or those of the cluster that was stopped", Usage: "`NUMBER` of data nodes"},
 			&cli.IntFlag{Name: "servers", Value: 1, Usage: "`NUMBER` of XMPP servers; only 1 for now"},
 			&cli.StringFlag{Name: "domain", Value: "localhost", Usage: "XMPP `DOMAIN`"},
 			&cli.IntFlag{Name: "partitions", DefaultText: strconv.Itoa(ring.DefaultPartitions), Usage: "`NUMBER` of partitions of a new cluster"},
@@ -79,8 +79,8 @@ func devUpOptionsOf(c *cli.Context) (o devUpOptions, err error) {
 		ServerConfig:      c.String("server-config"),
 		StartTimeout:      c.Duration("timeout"),
 	}
-	for name, n := range map[string]int{"nodes": o.cluster.Nodes, "servers": o.cluster.Servers} {
-		if n < 1 {
+	for _, name := range []string{"nodes", "servers"} {
+		if n := c.Int(name); c.IsSet(name) && n < 1 {
 			return o, usageErrorf("--%s %d: choose 1 or more", name, n)
 		}
 	}

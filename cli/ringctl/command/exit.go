@@ -17,7 +17,8 @@ const (
 	ExitFailed      = 1   // what was asked for could not be done
 	ExitUsage       = 2   // wrong flag or argument
 	ExitUnreachable = 3   // the cluster cannot be reached, or refuses the login
-	ExitDegraded    = 4   // it runs, but a node is down or a partition has no leader
+	ExitDegraded    = 4   // it runs, but a node is down, a partition has no leader, or a change stands still
+	ExitRefused     = 5   // the ring has changed since the plan was made
 	ExitInterrupted = 130 // ctrl-C, as shells have it
 )
 
@@ -27,7 +28,9 @@ EXIT CODES:
    1    could not be done; the message says why and what to do
    2    wrong flag or argument
    3    the cluster cannot be reached, or refuses the login
-   4    the cluster is degraded: a node is down or a partition has no leader
+   4    the cluster is degraded: a node is down or a partition has no leader; for progress:
+        the change stands still
+   5    the plan is refused: the ring has changed since it was made
    130  interrupted`
 
 // codeError gives an error an exit code other than ExitFailed.

@@ -8,9 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
-
 	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/ring"
 	"github.com/urfave/cli/v2"
@@ -35,9 +32,11 @@ func statusCommand(env Env) *cli.Command {
    epoch      the ring it works with
    led, held  partitions that it leads, and of which it has a copy
    lag        log entries that it has not applied yet
+   behind     log entries that its copies lack, as the leaders of their partitions know
    disk       used by the store, and free
 
-A node that is down is listed as down. Exit code 0: all nodes are there and every
+A node that is down is listed as down. A change of the ring that is running is told of.
+Data nodes that are no members of the ring are listed too, and count for nothing. Exit code 0: all nodes are there and every
 partition has a leader; 4: not so.
 
    ringctl status
@@ -72,8 +71,18 @@ type clusterStatus struct {
 	Partitions int       `json:"partitions"`
 	Led        int       `json:"led"` // partitions with a leader, each counted once
 	Nodes      []nodeRow `json:"nodes"`
+	// Change is the running change of the ring; absent when there is none.
+	Change *changeRow `json:"change,omitempty"`
 
 	reasons []string // why it is not healthy, for people
+}
+
+type changeRow struct {
+	ID       string `json:"id"`
+	Moves    int    `json:"moves"` // replicas that it makes
+	Done     int    `json:"done"`
+	Paused   bool   `json:"paused,omitempty"`
+	Canceled bool   `json:"canceled,omitempty"`
 }
 
 type nodeRow struct {
@@ -86,7 +95,9 @@ type nodeRow struct {
 	Epoch    uint64 `json:"epoch"`
 	Led      int    `json:"led"`
 	Held     int    `json:"held"`
-	Lag      uint64 `json:"lag"` // entries
+	Lag      uint64 `json:"lag"`     // entries
+	Behind   uint64 `json:"behind"`  // entries that its replicas lack
+	Lagging  int    `json:"lagging"` // replicas that lack some
 	DiskUsed uint64 `json:"disk_used"`
 	DiskFree uint64 `json:"disk_free"`
 }
@@ -199,6 +210,13 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 			s.add(v, leaders)
 		}
 	}
+	if c := doc.Change; c != nil {
+		todo := 0
+		for _, n := range doc.Remaining() {
+			todo += n
+		}
+		s.Change = &changeRow{ID: c.ID, Moves: c.Moves, Done: max(c.Moves-todo, 0), Paused: c.Paused, Canceled: c.Canceled}
+	}
 	s.Led = leaders.Led
 	if s.Led < s.Partitions {
 		s.Healthy = false
@@ -207,7 +225,8 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 }
 
 func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
-	row := nodeRow{Node: nodeName(v.JID), JID: v.JID, Member: v.Member, Presence: "down"}
+	behind := leaders.Behind[v.JID]
+	row := nodeRow{Node: nodeName(v.JID), JID: v.JID, Member: v.Member, Presence: "down", Behind: behind.Entries, Lagging: behind.Groups}
 	if v.Online {
 		h := v.Health
 		row.Presence, row.Status, row.State = presenceOf(v), v.Text, h.State
@@ -215,6 +234,7 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 		row.DiskUsed, row.DiskFree = h.DiskUsed, h.DiskFree
 	}
 	switch {
+	case v.Member == 0 && s.Epoch > 0: // it waits to join, or has left
 	case !v.Online:
 		s.reasons = append(s.reasons, row.Node+" is down")
 	case row.State != "ok":
@@ -238,21 +258,27 @@ func (s *clusterStatus) print(env Env, out format) error {
 	if out == formatJSON {
 		return writeJSON(env.Stdout, s)
 	}
-	t := newTable(env.Stdout, "node", "presence", "state", "epoch", "led", "held", "lag", "disk used", "disk free")
+	t := newTable(env.Stdout, "node", "presence", "state", "epoch", "led", "held", "lag", "behind", "disk used", "disk free")
 	for _, n := range s.Nodes {
 		if n.Presence == "down" {
-			t.AppendRow([]any{n.Node, n.Presence, "-", "-", "-", "-", "-", "-", "-"})
+			t.AppendRow([]any{n.Node, n.Presence, "-", "-", "-", "-", "-", n.Behind, "-", "-"})
 			continue
 		}
-		t.AppendRow([]any{n.Node, n.Presence, n.State, n.Epoch, n.Led, n.Held, n.Lag, bytesText(n.DiskUsed), bytesText(n.DiskFree)})
+		t.AppendRow([]any{n.Node, n.Presence, n.State, n.Epoch, n.Led, n.Held, n.Lag, n.Behind, bytesText(n.DiskUsed), bytesText(n.DiskFree)})
 	}
 	// Where a node is down its cells are "-": they must not turn the column.
-	columns := []table.ColumnConfig{}
-	for i := 4; i <= 9; i++ {
-		columns = append(columns, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(columns)
+	rightAlign(t, 4, 5, 6, 7, 8, 9, 10)
 	t.Render()
+	if c := s.Change; c != nil {
+		state := "is running"
+		switch {
+		case c.Paused:
+			state = "is paused"
+		case c.Canceled:
+			state = "is being called off"
+		}
+		fmt.Fprintf(env.Stdout, "change %s %s: %d of %d replicas; see `ringctl progress`\n", c.ID, state, c.Done, c.Moves)
+	}
 	_, err := fmt.Fprintln(env.Stdout, s.verdict())
 	return err
 }

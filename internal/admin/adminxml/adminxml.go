@@ -56,6 +56,7 @@ type NodeStatus struct {
 	Lag        uint64  `json:"lag"`        // entries committed and not yet applied here
 	Full       bool    `json:"full"`       // refuses writes for want of space
 	DiskUsed   uint64  `json:"disk_used"`  // bytes in the data directory
+	StateUsed  uint64  `json:"state_used"` // of these, the objects' file
 	DiskFree   uint64  `json:"disk_free"`  // bytes free on its file system
 	Reserve    uint64  `json:"reserve"`    // bytes that are kept free
 	Clients    int     `json:"clients"`    // that have written or read lately
@@ -66,6 +67,29 @@ type NodeStatus struct {
 	Groups     []Group `json:"groups,omitempty"`
 	// Leaders are {group, member that leads it or 0, term} of the groups held.
 	Leaders [][3]uint64 `json:"leaders,omitempty"`
+	// Behind are, with Leaders, the replicas of groups led here that lack entries.
+	Behind []Behind `json:"behind,omitempty"`
+	// Moving are, with Leaders, groups led here that do not have the replicas yet
+	// that the ring wants; MaxMoving of them at most.
+	Moving []Moving `json:"moving,omitempty"`
+}
+
+// MaxMoving bounds NodeStatus.Moving: an answer has to fit into a stanza.
+const MaxMoving = 256
+
+// Behind is how far a member's replicas are behind their leaders on one node.
+type Behind struct {
+	Member  uint64 `json:"member"`
+	Groups  int    `json:"groups"`  // in which it lacks something
+	Entries uint64 `json:"entries"` // it lacks, all groups
+}
+
+// Moving is a group on its way to other replicas.
+type Moving struct {
+	Group    uint32   `json:"group"`
+	Waits    string   `json:"waits,omitempty"` // for what
+	Learners []uint64 `json:"learners,omitempty"`
+	Joint    bool     `json:"joint,omitempty"`
 }
 
 // Group is one Raft group as its replica on the node sees it.

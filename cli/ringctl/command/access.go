@@ -1,0 +1,139 @@
+package command
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+func accessCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name:  "access",
+		Usage: "which accounts may use which objects",
+		Description: `A grant lets an account, or all accounts of a domain, use the roots whose names begin
+with a prefix. Without any grant the accounts that the data nodes name with --app may
+use everything. With the first grant only grants count, for all accounts: others are
+refused from then on.
+
+   ringctl access grant --write shop@example.org cart/
+   ringctl access grant @example.org public/
+   ringctl access list
+   ringctl access revoke shop@example.org cart/`,
+		Subcommands: []*cli.Command{grantCommand(env), revokeCommand(env), accessListCommand(env)},
+		Action:      unknownCommand,
+	}
+}
+
+func grantCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name:      "grant",
+		Usage:     "let an account use the roots with a prefix",
+		ArgsUsage: "ACCOUNT [PREFIX]",
+		Description: `ACCOUNT is a bare JID, or @domain for every account of a domain. Without PREFIX it is
+every root. A grant of the same account and prefix is replaced.
+
+   ringctl access grant --write shop@example.org cart/
+` + connectionHelp,
+		Flags: append(connectionFlags(), outputFlag(), &cli.BoolFlag{Name: "write", Usage: "writing too, not only reading"}),
+		Action: func(c *cli.Context) error {
+			account, prefix, err := accountAndPrefix(c)
+			if err != nil {
+				return err
+			}
+			g := ring.Grant{Account: account, Prefix: prefix, Write: c.Bool("write")}
+			return editRing(c, env, func(doc *ring.Document) (*ring.Document, error) {
+				if slices.Contains(doc.Access, g) {
+					return nil, nil
+				}
+				return doc.Grant(g)
+			}, func(doc *ring.Document) string {
+				first := ""
+				if len(doc.Access) == 1 {
+					first = "; this is the only grant, and nobody else may use anything"
+				}
+				return fmt.Sprintf("%s may %s%s", g.Account, rights(g), first)
+			})
+		},
+	}
+}
+
+func accountAndPrefix(c *cli.Context) (account, prefix string, err error) {
+	args, err := names(c, 1, "an account and a prefix")
+	if err != nil {
+		return "", "", err
+	}
+	switch len(args) {
+	case 1:
+		return args[0], "", nil
+	case 2:
+		return args[0], args[1], nil
+	default:
+		return "", "", usageErrorf("%s takes an account and a prefix, and got %d arguments", c.Command.Name, len(args))
+	}
+}
+
+func rights(g ring.Grant) string {
+	verb := "read"
+	if g.Write {
+		verb = "read and write"
+	}
+	if g.Prefix == "" {
+		return verb + " every root"
+	}
+	return fmt.Sprintf("%s roots that begin with %q", verb, g.Prefix)
+}
+
+func revokeCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name:      "revoke",
+		Usage:     "take a grant back",
+		ArgsUsage: "ACCOUNT [PREFIX]",
+		Description: `The account and the prefix are those of the grant, as ringctl access list shows them.
+
+   ringctl access revoke shop@example.org cart/
+` + connectionHelp,
+		Flags: append(connectionFlags(), outputFlag()),
+		Action: func(c *cli.Context) error {
+			account, prefix, err := accountAndPrefix(c)
+			if err != nil {
+				return err
+			}
+			return editRing(c, env, func(doc *ring.Document) (*ring.Document, error) {
+				return doc.Revoke(account, prefix)
+			}, func(*ring.Document) string {
+				return fmt.Sprintf("the grant of %s on %q is taken back", account, prefix)
+			})
+		},
+	}
+}
+
+func accessListCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "the grants there are",
+		Description: `
+   ringctl access list -o json | jq -r '.access[].account'
+` + connectionHelp,
+		Flags: append(connectionFlags(), outputFlag()),
+		Action: func(c *cli.Context) error {
+			return showRing(c, env, func(doc *ring.Document, out format) error {
+				if out == formatJSON {
+					return writeJSON(env.Stdout, map[string]any{"epoch": doc.Epoch, "access": orEmpty(doc.Access)})
+				}
+				t := newTable(env.Stdout, "account", "prefix", "may")
+				for _, g := range doc.Access {
+					may := "read"
+					if g.Write {
+						may = "read, write"
+					}
+					t.AppendRow([]any{g.Account, orDash(g.Prefix), may})
+				}
+				t.Render()
+				return nil
+			})
+		},
+	}
+}

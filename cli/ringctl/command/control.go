@@ -1,0 +1,161 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// edit is a change of the ring document that needs no plan.
+type edit func(doc *ring.Document) (*ring.Document, error)
+
+// editRing runs an edit and tells what came of it.
+func editRing(c *cli.Context, env Env, e edit, done func(doc *ring.Document) string) error {
+	out, err := outputOf(c)
+	if err != nil {
+		return err
+	}
+	conn, err := connectionOf(c, env)
+	if err != nil {
+		return err
+	}
+	return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, conn.timeout)
+		defer cancel()
+		doc, err := op.Edit(ctx, e)
+		switch {
+		case errors.Is(err, ring.ErrNoChange):
+			return fmt.Errorf("%s: %w; see `ringctl progress`", c.Command.Name, err)
+		case errors.Is(err, admin.ErrNoNode), errors.Is(err, admin.ErrNoRing):
+			return unreachable(seesNothing(op, conn, err))
+		case err != nil:
+			return fmt.Errorf("%s: %w", c.Command.Name, err)
+		}
+		if out == formatJSON {
+			answer := map[string]any{"epoch": doc.Epoch}
+			if doc.Change != nil {
+				answer["id"] = doc.Change.ID
+			}
+			return writeJSON(env.Stdout, answer)
+		}
+		_, err = fmt.Fprintf(env.Stdout, "%s; ring epoch %d\n", done(doc), doc.Epoch)
+		return err
+	})
+}
+
+// controlCommand is a command about the running change without arguments.
+func controlCommand(env Env, name, usage, description string, e edit, done string) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, Description: description + connectionHelp,
+		Flags: append(connectionFlags(), outputFlag()),
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c); err != nil {
+				return err
+			}
+			return editRing(c, env, e, func(doc *ring.Document) string { return fmt.Sprintf(done, doc.Change.ID) })
+		},
+	}
+}
+
+func pauseCommand(env Env) *cli.Command {
+	return controlCommand(env, "pause", "let the running change rest", `What is complete stays; what has been begun is taken up again by resume. Pausing what
+rests is no error.
+
+   ringctl pause
+   ringctl resume
+`, func(doc *ring.Document) (*ring.Document, error) {
+		if doc.Change != nil && doc.Change.Paused {
+			return nil, nil
+		}
+		return doc.Pause()
+	}, "change %s is paused")
+}
+
+func resumeCommand(env Env) *cli.Command {
+	return controlCommand(env, "resume", "let a paused change go on", `Resuming what runs is no error.
+
+   ringctl resume
+`, func(doc *ring.Document) (*ring.Document, error) {
+		if doc.Change != nil && !doc.Change.Paused {
+			return nil, nil
+		}
+		return doc.Resume()
+	}, "change %s goes on")
+}
+
+func cancelCommand(env Env) *cli.Command {
+	return controlCommand(env, "cancel", "call the running change off", `Partitions that have moved stay where they are, those on their way go back, and the
+change ends. Nodes that were to join and hold nothing yet are no members; those that
+were to leave stay. What is uneven then is evened out by ringctl rebalance.
+
+   ringctl cancel
+   ringctl progress
+`, func(doc *ring.Document) (*ring.Document, error) {
+		if doc.Change != nil && doc.Change.Canceled {
+			return nil, nil
+		}
+		return doc.Cancel()
+	}, "change %s is being called off")
+}
+
+func throttleCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name:      "throttle",
+		Usage:     "bound the bytes a second that each node sends for the running change",
+		ArgsUsage: "RATE",
+		Description: `RATE is a number of bytes with an optional unit (KiB, MiB, GiB), a second and a
+node; "none" gives each node its own default back.
+
+   ringctl throttle 20MiB
+   ringctl throttle none
+` + connectionHelp,
+		Flags: append(connectionFlags(), outputFlag()),
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, "RATE"); err != nil {
+				return err
+			}
+			var rate int64
+			if s := c.Args().First(); s != "none" {
+				var err error
+				if rate, err = rateOf(s); err != nil {
+					return err
+				}
+			}
+			return editRing(c, env, func(doc *ring.Document) (*ring.Document, error) {
+				if doc.Change != nil && doc.Change.Rate == rate {
+					return nil, nil
+				}
+				return doc.Throttle(rate)
+			}, func(doc *ring.Document) string {
+				if rate == 0 {
+					return fmt.Sprintf("change %s runs at the nodes' own rate", doc.Change.ID)
+				}
+				return fmt.Sprintf("change %s sends at most %s/s from each node", doc.Change.ID, bytesText(uint64(rate)))
+			})
+		},
+	}
+}
+
+// rateOf reads a number of bytes a second: a whole number with KiB, MiB, GiB or
+// without.
+func rateOf(s string) (int64, error) {
+	number, unit := s, int64(1)
+	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if cut, ok := strings.CutSuffix(s, suffix); ok {
+			number, unit = cut, n
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > math.MaxInt64/unit {
+		return 0, usageErrorf("rate %q: write bytes a second as 500KiB, 20MiB or 1GiB", s)
+	}
+	return n * unit, nil
+}

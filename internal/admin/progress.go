@@ -1,0 +1,232 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// Progress is how far the running change has come; its JSON is a contract with
+// scripts.
+type Progress struct {
+	Running    bool     `json:"running"`
+	Epoch      uint64   `json:"epoch"`
+	ID         string   `json:"id,omitempty"`
+	Paused     bool     `json:"paused,omitempty"`
+	Canceled   bool     `json:"canceled,omitempty"`
+	RoundsLeft int      `json:"rounds_left"` // after this one
+	Moves      int      `json:"moves"`       // replicas that the change makes in all
+	Done       int      `json:"done"`        // of these, made
+	Bytes      uint64   `json:"bytes"`       // to copy in all, estimated; 0: not known
+	BytesDone  uint64   `json:"bytes_done"`
+	Rate       float64  `json:"rate"`             // bytes a second
+	LeftS      float64  `json:"left_s,omitempty"` // seconds, at that rate
+	Throttle   int64    `json:"throttle,omitempty"`
+	BegunMS    int64    `json:"begun_ms,omitempty"`
+	Nodes      []Share  `json:"nodes"`
+	Stalls     []string `json:"stalls"` // why it does not go on, or slower
+}
+
+// Share is a node's part in a change.
+type Share struct {
+	Node    string `json:"node"`
+	JID     string `json:"jid"`
+	Member  uint64 `json:"member"`
+	State   string `json:"state"`   // in the ring: active, joining, leaving
+	Online  bool   `json:"online"`  // by presence
+	Holds   int    `json:"holds"`   // partitions, by the table
+	Gets    int    `json:"gets"`    // that it has still to get
+	GivesUp int    `json:"gives"`   // that it has still to give up
+	Behind  uint64 `json:"behind"`  // entries that its replicas lack
+	Catches int    `json:"catches"` // replicas that are catching up
+}
+
+// Stalled says whether nothing moves before somebody does something.
+func (p *Progress) Stalled() bool { return p.Running && len(p.Stalls) > 0 }
+
+// ReplicaBytes is the size of one replica of a partition, on average over the
+// nodes that answer; 0 while none holds anything.
+func (c *Client) ReplicaBytes(ctx context.Context, doc *ring.Document) int64 {
+	var bytes, held uint64
+	for _, m := range doc.Members {
+		if !c.nodes.online(m.JID) {
+			continue
+		}
+		// Who does not answer is left out of an average.
+		if s, err := c.Status(ctx, m.JID); err == nil {
+			bytes += s.StateUsed
+			held += uint64(s.Held)
+		}
+	}
+	if held == 0 {
+		return 0
+	}
+	return int64(bytes / held)
+}
+
+// Progress looks at the running change. replica is the size of a replica as
+// ReplicaBytes tells it. Errors: those of Ring and Leaders.
+func (c *Client) Progress(ctx context.Context, replica int64) (*Progress, error) {
+	doc, err := c.Ring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leaders, err := c.Leaders(ctx, doc)
+	if err != nil {
+		return nil, err
+	}
+	return progressOf(doc, c.Nodes(), leaders, replica, time.Now()), nil
+}
+
+func progressOf(doc *ring.Document, views []NodeView, leaders *Leaders, replica int64, now time.Time) *Progress {
+	p := &Progress{Epoch: doc.Epoch, Nodes: []Share{}, Stalls: []string{}}
+	ch := doc.Change
+	if ch == nil {
+		return p
+	}
+	left := doc.Remaining()
+	todo := 0
+	for _, n := range left {
+		todo += n
+	}
+	p.Running, p.ID, p.Paused, p.Canceled, p.RoundsLeft = true, ch.ID, ch.Paused, ch.Canceled, ch.Rounds
+	p.Moves, p.Done, p.Throttle, p.BegunMS = ch.Moves, max(ch.Moves-todo, 0), ch.Rate, ch.Begun
+	p.Bytes, p.BytesDone = uint64(int64(p.Moves)*replica), uint64(int64(p.Done)*replica)
+	if age := now.Sub(time.UnixMilli(ch.Begun)).Seconds(); age > 0 && ch.Begun > 0 {
+		p.SetRate(float64(p.BytesDone) / age)
+	}
+	p.shares(doc, views, leaders, left)
+	p.stalls(doc, views, leaders)
+	return p
+}
+
+// SetRate notes bytes a second, and works out the time left.
+func (p *Progress) SetRate(rate float64) {
+	p.Rate, p.LeftS = rate, 0
+	if rate > 0 && p.Bytes > p.BytesDone {
+		p.LeftS = float64(p.Bytes-p.BytesDone) / rate
+	}
+}
+
+func (p *Progress) shares(doc *ring.Document, views []NodeView, leaders *Leaders, left map[uint64]int) {
+	holds, gives := make(map[uint64]int), make(map[uint64]int)
+	for q, row := range doc.Table {
+		for _, id := range row {
+			holds[id]++
+			if !slices.Contains(doc.Change.Target[q], id) {
+				gives[id]++
+			}
+		}
+	}
+	catches := make(map[uint64]int)
+	for _, m := range leaders.Moving {
+		for _, id := range m.Learners {
+			catches[id]++
+		}
+	}
+	for _, m := range doc.Members {
+		node, _, _ := strings.Cut(m.JID, "@")
+		p.Nodes = append(p.Nodes, Share{
+			Node: node, JID: m.JID, Member: m.ID, State: string(m.State), Online: viewOf(views, doc, m) != nil,
+			Holds: holds[m.ID], Gets: left[m.ID], GivesUp: gives[m.ID], Catches: catches[m.ID],
+			Behind: leaders.Behind[m.JID].Entries,
+		})
+	}
+}
+
+// viewOf is the presence of a member that is online; nil for others, and for one
+// whose JID is a successor's now.
+func viewOf(views []NodeView, doc *ring.Document, m ring.Member) *NodeView {
+	if holder, _ := doc.ByJID(m.JID); holder.ID != m.ID {
+		return nil
+	}
+	for i := range views {
+		if views[i].JID == m.JID && views[i].Online {
+			return &views[i]
+		}
+	}
+	return nil
+}
+
+// stalls says what a person should look at.
+func (p *Progress) stalls(doc *ring.Document, views []NodeView, leaders *Leaders) {
+	say := func(format string, args ...any) { p.Stalls = append(p.Stalls, fmt.Sprintf(format, args...)) }
+	if doc.Change.Paused {
+		say("paused; `ringctl resume` lets it go on")
+		return
+	}
+	for i, s := range p.Nodes {
+		m := doc.Members[i]
+		v := viewOf(views, doc, m)
+		switch {
+		case v == nil && s.Gets > 0:
+			say("%s is down, and %d replicas are to go there: start it, or `ringctl cancel`", s.Node, s.Gets)
+		case v == nil:
+		case v.Health.State == wire.StateFull && s.Gets > 0:
+			say("%s has no room for the %d replicas that are to go there: free space on its disk", s.Node, s.Gets)
+		case v.Health.State == wire.StateStranger:
+			say("%s is a stranger: %s", s.Node, v.Text)
+		case slices.Contains(leaders.Silent, m.JID):
+			say("%s is online and does not answer", s.Node)
+		}
+	}
+	if n := len(leaders.Leaderless); n > 0 {
+		say("%s without a majority: %s", partitions(n), down(doc, views, leaders.Leaderless))
+	}
+	if len(p.Stalls) == 0 {
+		p.waits(leaders)
+	}
+}
+
+// down names the members of groups without a leader that are not there.
+func down(doc *ring.Document, views []NodeView, groups []uint32) string {
+	names := make(map[string]bool)
+	for _, g := range groups {
+		for _, m := range doc.ReplicasOf(g) {
+			if viewOf(views, doc, m) == nil {
+				node, _, _ := strings.Cut(m.JID, "@")
+				names[node] = true
+			}
+		}
+	}
+	if len(names) == 0 {
+		return "their nodes are there and are electing"
+	}
+	var list []string
+	for n := range names {
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return "start " + strings.Join(list, ", ")
+}
+
+// waits tells of learners that get nowhere, in the engine's words.
+func (p *Progress) waits(leaders *Leaders) {
+	count := make(map[string]int)
+	for _, m := range leaders.Moving {
+		if strings.Contains(m.Waits, "stands still") || strings.Contains(m.Waits, "disk is full") || strings.Contains(m.Waits, "not up") {
+			count[m.Waits]++
+		}
+	}
+	var reasons []string
+	for why := range count {
+		reasons = append(reasons, why)
+	}
+	slices.SortFunc(reasons, func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) })
+	for _, why := range reasons {
+		p.Stalls = append(p.Stalls, partitions(count[why])+": "+why)
+	}
+}
+
+func partitions(n int) string {
+	if n == 1 {
+		return "1 partition"
+	}
+	return fmt.Sprintf("%d partitions", n)
+}

@@ -1,0 +1,52 @@
+package ring
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// AddIndex returns the document with one more index, to which it gives an id:
+// the epoch that defines it, which no other index has or will have. Errors: the
+// name is taken, or what Validate finds.
+func (d *Document) AddIndex(x Index) (*Document, error) {
+	if i := slices.IndexFunc(d.Indexes, func(y Index) bool { return y.Name == x.Name }); i >= 0 {
+		return nil, fmt.Errorf("there is an index %s; drop it first", x.Name)
+	}
+	n := d.Next()
+	if n.Epoch > math.MaxUint32 {
+		return nil, fmt.Errorf("no ids are left for indexes at epoch %d", n.Epoch)
+	}
+	x.ID = uint32(n.Epoch)
+	n.Indexes = append(n.Indexes, x)
+	return n, n.Validate()
+}
+
+// DropIndex returns the document without an index. Errors: there is none of that name.
+func (d *Document) DropIndex(name string) (*Document, error) {
+	n := d.Next()
+	n.Indexes = slices.DeleteFunc(n.Indexes, func(x Index) bool { return x.Name == name })
+	if len(n.Indexes) == len(d.Indexes) {
+		return nil, fmt.Errorf("there is no index %s", name)
+	}
+	return n, nil
+}
+
+// Grant returns the document with a grant, in place of one of the same account
+// and prefix. Errors: what Validate finds.
+func (d *Document) Grant(g Grant) (*Document, error) {
+	n := d.Next()
+	n.Access = slices.DeleteFunc(n.Access, func(x Grant) bool { return x.Account == g.Account && x.Prefix == g.Prefix })
+	n.Access = append(n.Access, g)
+	return n, n.Validate()
+}
+
+// Revoke returns the document without a grant. Errors: there is none like that.
+func (d *Document) Revoke(account, prefix string) (*Document, error) {
+	n := d.Next()
+	n.Access = slices.DeleteFunc(n.Access, func(x Grant) bool { return x.Account == account && x.Prefix == prefix })
+	if len(n.Access) == len(d.Access) {
+		return nil, fmt.Errorf("%s has no grant on %q", account, prefix)
+	}
+	return n, nil
+}
