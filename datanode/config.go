@@ -39,6 +39,9 @@ type Config struct {
 	// plant mistakes set it. nil: as it is.
 	Engine func(*replication.Config)
 
+	// ListenMetrics is the address of /metrics and /healthz, plain HTTP; "": none.
+	ListenMetrics string
+
 	Tick    time.Duration // Raft's unit of time, see replication.Config; 0: its default
 	Version string        // of the program, for people
 	Logger  *slog.Logger  // nil: nothing is logged

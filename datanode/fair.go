@@ -33,6 +33,7 @@ type fair struct {
 	propose func([]replication.Proposal)
 	read    func([]replication.ReadRequest)
 	wake    chan struct{}
+	floods  *atomic.Uint64 // refused because the queue was full
 
 	// Of what was submitted and is not answered, and of that the part that waits.
 	ops, cost             atomic.Int64
@@ -63,7 +64,8 @@ type waiting struct {
 	cost     int64
 }
 
-func (f *fair) init(e engine) {
+func (f *fair) init(e engine, floods *atomic.Uint64) {
+	f.floods = floods
 	f.propose, f.read = e.ProposeBatch, e.Read
 	f.wake = make(chan struct{}, 1)
 	f.accounts = make(map[string]*account)
@@ -124,6 +126,7 @@ func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.
 		}
 	}
 	f.mu.Unlock()
+	f.floods.Add(uint64(len(refusedPs) + len(refusedRs)))
 	for _, p := range refusedPs {
 		p.Done(op.WriteResult{Code: op.Overloaded, Text: textFlood, RetryAfter: retryAfter})
 	}

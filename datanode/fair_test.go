@@ -2,6 +2,7 @@ package datanode
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -43,7 +44,7 @@ type load struct {
 
 func newLoad(fifo bool) *load {
 	l := &load{f: &fair{fifo: fifo}, e: &slowEngine{seen: make(map[string]int)}, refused: make(map[string]int), done: make(map[string]int)}
-	l.f.init(l.e)
+	l.f.init(l.e, new(atomic.Uint64))
 	return l
 }
 

@@ -32,7 +32,8 @@ type handler struct {
 	proposers    []*client // whose each of them is
 	readRequests []replication.ReadRequest
 	readers      []*client
-	clock        int64 // ms since 1970, of this wake-up; 0: not looked at yet
+	clock        int64     // ms since 1970, of this wake-up; 0: not looked at yet
+	at           time.Time // the same
 
 	elements  [][]byte // of the message being handled
 	partsFrom []*peer  // peers whose parts are to be acknowledged
@@ -97,7 +98,8 @@ func (h *handler) Down(error) {
 // now is the time in ms since 1970; one look serves a whole wake-up.
 func (h *handler) now() int64 {
 	if h.clock == 0 {
-		h.clock = time.Now().UnixMilli()
+		h.at = time.Now()
+		h.clock = h.at.UnixMilli()
 	}
 	return h.clock
 }

@@ -116,7 +116,7 @@ func testNode(t testing.TB) (*Node, *fakeEngine, *handler) {
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace}
 	n.answers.init(n)
 	n.announcer.init(n)
-	n.fair.init(e)
+	n.fair.init(e, &n.counts.refused[refusedFlood])
 	if err := n.publish(testRing(t)); err != nil {
 		t.Fatal(err)
 	}

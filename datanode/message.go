@@ -119,6 +119,7 @@ func (h *handler) acknowledgeParts(conn *xmppconn.Conn) {
 // refuse answers a stanza with an error (RFC 6120 section 8.3). A message
 // without id is nobody's question.
 func (h *handler) refuse(conn *xmppconn.Conn, st *stanza.Stanza, condition, text string) {
+	h.n.counts.refused[refusedStanza].Add(1)
 	typ := "modify"
 	switch condition {
 	case "forbidden":

@@ -51,6 +51,7 @@ type Node struct {
 	disk      disk
 	fair      fair
 	clock     logClock
+	counts    counts
 	denials   quiet // log lines
 	oddTimes  quiet
 
@@ -156,7 +157,7 @@ func (n *Node) open() error {
 		return fmt.Errorf("recover data directory %s: %w", n.cfg.Dir, err)
 	}
 	n.engine = recovered
-	n.fair.init(recovered)
+	n.fair.init(recovered, &n.counts.refused[refusedFlood])
 	doc := recovered.Ring()
 	if doc == nil {
 		n.log.Info("new store, waiting for bootstrap", "store", n.store)
@@ -190,7 +191,14 @@ func (n *Node) Serve(ctx context.Context) error {
 	loops, stopLoops := context.WithCancel(stream)
 	defer stopLoops()
 
+	metrics, err := n.listenMetrics()
+	if err != nil {
+		return err
+	}
 	var answering, working sync.WaitGroup
+	if metrics != nil {
+		working.Go(func() { n.serveMetrics(loops, metrics) })
+	}
 	answering.Go(n.answers.run)
 	working.Go(func() { n.pacer.run(loops) })
 	working.Go(func() { n.controlLoop(loops) })
@@ -199,7 +207,6 @@ func (n *Node) Serve(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- xmppconn.Run(stream, n.cfg.XMPP, newHandler(n)) }()
 
-	var err error
 	streaming := true
 	select {
 	case <-ctx.Done():

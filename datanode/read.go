@@ -58,7 +58,9 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 	if ok {
 		answer, ok = h.checkRead(c, r)
 	}
+	k := kindOf(r.Kind)
 	if !ok {
+		h.n.counts.refusal(k, &answer)
 		done(op.ReadResult{Code: answer.Code, Text: answer.Text, RetryAfter: answer.RetryAfter})
 		return
 	}
@@ -66,7 +68,8 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 		h.watch(c, r, done)
 		return
 	}
-	n := h.n
+	h.now()
+	n, begun := h.n, h.at
 	n.inFlight.Add(1)
 	c.inFlight.Add(1)
 	n.fair.entered(opCost)
@@ -75,6 +78,7 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 		n.inFlight.Add(-1)
 		c.inFlight.Add(-1)
 		n.fair.ended(opCost)
+		n.counts.ended(k, res.Code, begun)
 		done(res)
 	}})
 }
@@ -84,14 +88,19 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 func (h *handler) watch(c *client, r *wire.Read, done func(op.ReadResult)) {
 	n := h.n
 	if c.watches.Load() >= maxWatches || n.watches.Load() >= maxNodeWatches {
-		done(op.ReadResult{Code: op.Overloaded, Text: textWatches, RetryAfter: retryAfter})
+		why := refusal{why: refusedWatches, Code: op.Overloaded, Text: textWatches, RetryAfter: retryAfter}
+		n.counts.refusal(kindChanges, &why)
+		done(op.ReadResult{Code: why.Code, Text: why.Text, RetryAfter: why.RetryAfter})
 		return
 	}
+	h.now()
+	begun := h.at
 	n.watches.Add(1)
 	c.watches.Add(1)
 	n.engine.Read([]replication.ReadRequest{{Group: r.Partition, Read: &r.Read, Owner: c.id, Done: func(res op.ReadResult) {
 		n.watches.Add(-1)
 		c.watches.Add(-1)
+		n.counts.ended(kindChanges, res.Code, begun)
 		done(res)
 	}}})
 }
@@ -99,7 +108,7 @@ func (h *handler) watch(c *client, r *wire.Read, done func(op.ReadResult)) {
 // checkRead checks what is particular to a read: the view is there.
 func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 	if err := r.Check(); err != nil {
-		return refusal{Code: op.Invalid, Text: err.Error()}, false
+		return refusal{why: refusedInvalid, Code: op.Invalid, Text: err.Error()}, false
 	}
 	prefix, named := r.Root, r.Root != ""
 	if !named {
@@ -109,13 +118,13 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 	if r.Index != "" {
 		i := slices.IndexFunc(doc.Indexes, func(x ring.Index) bool { return x.Name == r.Index })
 		if i < 0 {
-			return refusal{Code: op.Invalid, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
+			return refusal{why: refusedInvalid, Code: op.Invalid, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
 		}
 		prefix = doc.Indexes[i].Prefix
 	}
 	if !h.rights(c).mayRead(prefix) {
 		h.n.denied(c, "read", prefix)
-		return refusal{Code: op.Denied, Text: fmt.Sprintf("this account may not read all of what begins with %q; see ringctl access", prefix)}, false
+		return refusal{why: refusedAccess, Code: op.Denied, Text: fmt.Sprintf("this account may not read all of what begins with %q; see ringctl access", prefix)}, false
 	}
 	if named {
 		return h.checkPlace(r.Root, r.Partition)

@@ -26,13 +26,16 @@ const sessionsRetry = 60_000
 
 // refusal is the answer to an operation that gets no further.
 type refusal struct {
+	why        reason
 	Code       op.Code
 	Text       string
 	RetryAfter int64
 }
 
-func (r refusal) written(tag uint64, group uint32) written {
-	return written{tag, group, op.WriteResult{Code: r.Code, Text: r.Text, RetryAfter: r.RetryAfter}}
+// turnDown answers an operation with a refusal.
+func (h *handler) turnDown(r *request, k kind, tag uint64, group uint32, why refusal) {
+	h.n.counts.refusal(k, &why)
+	r.write(&h.n.answers, written{tag, group, op.WriteResult{Code: why.Code, Text: why.Text, RetryAfter: why.RetryAfter}})
 }
 
 // requests takes the operations of one message and gathers them for the engine.
@@ -70,10 +73,10 @@ func (h *handler) open(r *request, o *wire.Open) {
 		answer, ok = h.checkOpen(r.c, o)
 	}
 	if !ok {
-		r.write(&h.n.answers, answer.written(o.Tag, o.Partition))
+		h.turnDown(r, kindOpen, o.Tag, o.Partition, answer)
 		return
 	}
-	h.propose(r, o.Tag, o.Partition, state.EncodeOpen(nil, h.stamp(), r.c.bare))
+	h.propose(r, kindOpen, o.Tag, o.Partition, state.EncodeOpen(nil, h.stamp(), r.c.bare))
 }
 
 // checkOpen keeps one account from taking all places in a partition's table.
@@ -81,11 +84,11 @@ func (h *handler) checkOpen(c *client, o *wire.Open) (refusal, bool) {
 	switch {
 	case len(h.rights(c).write) == 0:
 		h.n.denied(c, "open", "")
-		return refusal{Code: op.Denied, Text: "this account may not write; reads need no session"}, false
+		return refusal{why: refusedAccess, Code: op.Denied, Text: "this account may not write; reads need no session"}, false
 	case h.n.disk.full():
-		return refusal{Code: op.Full, Text: h.n.disk.text()}, false
+		return refusal{why: refusedFull, Code: op.Full, Text: h.n.disk.text()}, false
 	case h.n.engine.Sessions(o.Partition, c.bare) >= maxSessions:
-		return refusal{Code: op.Overloaded, Text: textSessions, RetryAfter: sessionsRetry}, false
+		return refusal{why: refusedSessions, Code: op.Overloaded, Text: textSessions, RetryAfter: sessionsRetry}, false
 	}
 	return refusal{}, true
 }
@@ -96,14 +99,14 @@ func (h *handler) write(r *request, w *wire.Write) {
 		answer, ok = h.checkWrite(r.c, w)
 	}
 	if !ok {
-		r.write(&h.n.answers, answer.written(w.Tag, w.Partition))
+		h.turnDown(r, kindWrite, w.Tag, w.Partition, answer)
 		return
 	}
-	h.propose(r, w.Tag, w.Partition, state.EncodeWrite(nil, h.stamp(), r.c.owner, &w.Write))
+	h.propose(r, kindWrite, w.Tag, w.Partition, state.EncodeWrite(nil, h.stamp(), r.c.owner, &w.Write))
 }
 
-func (h *handler) propose(r *request, tag uint64, group uint32, cmd []byte) {
-	n, cost := h.n, proposalCost(cmd)
+func (h *handler) propose(r *request, k kind, tag uint64, group uint32, cmd []byte) {
+	n, cost, begun := h.n, proposalCost(cmd), h.at
 	n.inFlight.Add(1)
 	r.c.inFlight.Add(1)
 	n.fair.entered(cost)
@@ -112,6 +115,7 @@ func (h *handler) propose(r *request, tag uint64, group uint32, cmd []byte) {
 		n.inFlight.Add(-1)
 		r.c.inFlight.Add(-1)
 		n.fair.ended(cost)
+		n.counts.ended(k, res.Code, begun)
 		r.write(&n.answers, written{tag, group, res})
 	}})
 }
@@ -122,18 +126,18 @@ func (h *handler) admit(c *client, partition uint32, bad string) (refusal, bool)
 	v := h.n.view.Load()
 	switch {
 	case bad != "":
-		return refusal{Code: op.Invalid, Text: bad}, false
+		return refusal{why: refusedInvalid, Code: op.Invalid, Text: bad}, false
 	case h.rights(c).none():
 		h.n.denied(c, "any", "")
-		return refusal{Code: op.Denied, Text: textDenied}, false
+		return refusal{why: refusedAccess, Code: op.Denied, Text: textDenied}, false
 	case h.n.stranger.Load() != nil:
-		return refusal{Code: op.Unavailable, Text: textStranger}, false
+		return refusal{why: refusedState, Code: op.Unavailable, Text: textStranger}, false
 	case v == nil:
-		return refusal{Code: op.Unavailable, Text: textJoining}, false
+		return refusal{why: refusedState, Code: op.Unavailable, Text: textJoining}, false
 	case uint64(partition) >= uint64(v.doc.Partitions):
-		return refusal{Code: op.Invalid, Text: fmt.Sprintf("partition %d of %d: they count from 0", partition, v.doc.Partitions)}, false
+		return refusal{why: refusedInvalid, Code: op.Invalid, Text: fmt.Sprintf("partition %d of %d: they count from 0", partition, v.doc.Partitions)}, false
 	case c.inFlight.Load() >= maxInFlight:
-		return refusal{Code: op.Overloaded, Text: textBusy, RetryAfter: retryAfter}, false
+		return refusal{why: refusedOps, Code: op.Overloaded, Text: textBusy, RetryAfter: retryAfter}, false
 	}
 	return refusal{}, true
 }
@@ -142,25 +146,25 @@ func (h *handler) admit(c *client, partition uint32, bad string) (refusal, bool)
 func (h *handler) checkWrite(c *client, w *wire.Write) (refusal, bool) {
 	if tooLarge, err := w.Check(); err != nil {
 		if tooLarge {
-			return refusal{Code: op.TooLarge, Text: err.Error()}, false
+			return refusal{why: refusedSize, Code: op.TooLarge, Text: err.Error()}, false
 		}
-		return refusal{Code: op.Invalid, Text: err.Error()}, false
+		return refusal{why: refusedInvalid, Code: op.Invalid, Text: err.Error()}, false
 	}
 	if w.Session == 0 || w.Seq == 0 {
-		return refusal{Code: op.Invalid, Text: "a write names its session and its sequence number, both from 1"}, false
+		return refusal{why: refusedInvalid, Code: op.Invalid, Text: "a write names its session and its sequence number, both from 1"}, false
 	}
 	if answer, ok := h.checkPlace(w.Root, w.Partition); !ok {
 		return answer, false
 	}
 	if !h.rights(c).mayWrite(w.Root) {
 		h.n.denied(c, "write", w.Root)
-		return refusal{Code: op.Denied, Text: fmt.Sprintf("this account may not write root %q; see ringctl access", w.Root)}, false
+		return refusal{why: refusedAccess, Code: op.Denied, Text: fmt.Sprintf("this account may not write root %q; see ringctl access", w.Root)}, false
 	}
 	if answer, ok := h.checkSession(c, w.Partition, w.Session); !ok {
 		return answer, false
 	}
 	if h.n.disk.full() {
-		return refusal{Code: op.Full, Text: h.n.disk.text()}, false
+		return refusal{why: refusedFull, Code: op.Full, Text: h.n.disk.text()}, false
 	}
 	return refusal{}, true
 }
@@ -178,7 +182,7 @@ func (h *handler) checkSession(c *client, partition uint32, s op.Session) (refus
 	}
 	if owner != c.bare {
 		h.n.denied(c, "session", "")
-		return refusal{Code: op.Denied, Text: textSession}, false
+		return refusal{why: refusedSession, Code: op.Denied, Text: textSession}, false
 	}
 	if len(c.sessions) >= maxKnownSessions {
 		clear(c.sessions)
@@ -191,7 +195,7 @@ func (h *handler) checkSession(c *client, partition uint32, s op.Session) (refus
 // to: written there it could not be found again.
 func (h *handler) checkPlace(root string, partition uint32) (refusal, bool) {
 	if want := h.n.view.Load().doc.Partition(root); want != partition {
-		return refusal{Code: op.Invalid, Text: fmt.Sprintf("root %q is in partition %d, not in %d; see the protocol's section on the ring", root, want, partition)}, false
+		return refusal{why: refusedInvalid, Code: op.Invalid, Text: fmt.Sprintf("root %q is in partition %d, not in %d; see the protocol's section on the ring", root, want, partition)}, false
 	}
 	return refusal{}, true
 }

@@ -9,7 +9,7 @@ import (
 func (h *handler) settle(r *request, s *wire.Settle) {
 	answer, ok := h.admit(r.c, s.Partition, s.Bad)
 	if ok {
-		answer = refusal{Code: op.Invalid, Text: "this data node does not know questions after writes"}
+		answer = refusal{why: refusedInvalid, Code: op.Invalid, Text: "this data node does not know questions after writes"}
 	}
-	r.write(&h.n.answers, answer.written(s.Tag, s.Partition))
+	h.turnDown(r, kindSettle, s.Tag, s.Partition, answer)
 }

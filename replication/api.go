@@ -117,5 +117,8 @@ type Status struct {
 	StateUsed  uint64 // of these, the state file
 	DiskFree   uint64 // bytes free on its file system
 	Pending    int64  // bytes of proposals not yet answered
-	WAL        wal.Stats
+	// SharedReads counts the reads answered with the result of an equal one that
+	// was confirmed with them.
+	SharedReads uint64
+	WAL         wal.Stats
 }

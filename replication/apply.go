@@ -140,22 +140,6 @@ func (n *Node) noticeRing(part *state.Partition) {
 	}
 }
 
-// serveReads answers reads that are confirmed and applied.
-func (n *Node) serveReads() {
-	var buf []ReadRequest
-	for {
-		buf = n.readers.take(buf, 64)
-		if len(buf) == 0 {
-			return
-		}
-		for i := range buf {
-			r := &buf[i]
-			r.Done(n.readPart(r))
-			*r = ReadRequest{}
-		}
-	}
-}
-
 // readPart reads; the replica may have been deleted since the read was confirmed.
 func (n *Node) readPart(r *ReadRequest) op.ReadResult {
 	part := n.part(r.Group)

@@ -54,6 +54,7 @@ type Node struct {
 	parts   atomic.Pointer[map[uint32]*state.Partition]
 	leaders sync.Map // group uint32 -> leader uint64
 	logTime atomic.Int64
+	shared  atomic.Uint64
 	began   time.Time
 	known   atomic.Pointer[ring.Document]
 	full    diskState

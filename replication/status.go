@@ -9,7 +9,7 @@ import (
 
 // Status describes the node.
 func (n *Node) Status() Status {
-	s := Status{Member: n.cfg.Dir.Member(), WAL: n.log.Stats(), DiskUsed: diskUsed(n.cfg.Dir.Path())}
+	s := Status{Member: n.cfg.Dir.Member(), SharedReads: n.shared.Load(), WAL: n.log.Stats(), DiskUsed: diskUsed(n.cfg.Dir.Path())}
 	s.Full = n.full.has(fullWAL | fullState | fullReserve)
 	if doc := n.known.Load(); doc != nil {
 		s.Epoch = doc.Epoch

@@ -35,7 +35,7 @@ type readyReads struct {
 func (c *Core) Read(reads []ReadRequest) {
 	for _, r := range reads {
 		g := c.groups[r.Group]
-		stale := g != nil && r.stale() && g.rn != nil
+		stale := g != nil && r.stale() && g.rn != nil && !g.gone
 		if c.stopping || !stale && (g == nil || g.state != raft.StateLeader) {
 			code, text := c.notHere(g)
 			c.answerRead(r.Done, op.ReadResult{Code: code, Text: text})
