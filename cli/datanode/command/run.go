@@ -39,6 +39,7 @@ func runCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "app", Usage: "`JID` that may read and write, or *@domain; may be repeated"},
 			&cli.StringFlag{Name: "zone", Usage: "failure domain of this machine, as a `NAME`"},
 			&cli.StringFlag{Name: "disk-reserve", Usage: "`SIZE` to keep free, as 512MiB: with less, writes are refused (default: 256MiB or 1% of the file system, whichever is smaller)"},
+			&cli.StringFlag{Name: "listen-metrics", Usage: "`HOST:PORT` for /metrics (Prometheus) and /healthz, in the clear; keep it on loopback or a private network (default: off)"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL`: debug, info, warn or error"},
 		},
 		Action: func(c *cli.Context) error {
@@ -74,11 +75,12 @@ func configOf(c *cli.Context) (cfg datanode.Config, err error) {
 			DirectTLS:         c.Bool("direct-tls"),
 			InsecurePlaintext: c.Bool("insecure-plaintext"),
 		},
-		Zone:      c.String("zone"),
-		Operators: c.StringSlice("operator"),
-		Apps:      c.StringSlice("app"),
-		Version:   version.Version,
-		Logger:    slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
+		ListenMetrics: c.String("listen-metrics"),
+		Zone:          c.String("zone"),
+		Operators:     c.StringSlice("operator"),
+		Apps:          c.StringSlice("app"),
+		Version:       version.Version,
+		Logger:        slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
 	}
 	if cfg.DiskReserve, err = parseSize(c.String("disk-reserve")); err != nil {
 		return cfg, usage("--disk-reserve " + err.Error())
