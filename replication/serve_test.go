@@ -40,7 +40,7 @@ func served(t testing.TB, objects int) (*Node, *state.Partition) {
 }
 
 func putAt(part *state.Partition, index uint64, path string, value []byte) {
-	part.Apply(index, 1, state.EncodeWrite(nil, 1, &op.Write{
+	part.Apply(index, 1, state.EncodeWrite(nil, 1, state.OwnerOf("app@example.org"), &op.Write{
 		Root: "root", Session: 1, Seq: index, Floor: index, Mutations: []op.Mutation{{Kind: op.Put, Path: path, Value: value}},
 	}))
 }
