@@ -13,7 +13,8 @@ type walQueue struct {
 	seq      uint64 // number of the gathering batch
 	batch    *wal.Batch
 	after    []afterAppend
-	urgent   bool // somebody waits for it; commit positions alone wait for company
+	urgent   bool // somebody waits for it; commit positions and patient appends wait for company
+	bytes    int  // of entries in the gathering batch
 	busy     bool // a batch is at the WAL
 	inFlight *wal.Batch
 	inAfter  []afterAppend
@@ -120,6 +121,7 @@ func (c *Core) gather(g *group, m *pb.Message) {
 			Group: g.id, Index: e.GetIndex(), Term: e.GetTerm(), Type: uint8(e.GetType()), Data: e.GetData(),
 		})
 		g.batch.entries = true
+		q.bytes += len(e.GetData())
 	}
 	if m.Term != nil {
 		news = news || m.GetTerm() != g.batch.term || m.GetVote() != g.batch.vote
@@ -139,7 +141,7 @@ func (c *Core) gather(g *group, m *pb.Message) {
 		q.inAfter = append(q.inAfter, a)
 	default:
 		q.after = append(q.after, a)
-		q.urgent = true
+		q.urgent = q.urgent || q.bytes > patientBytes || !g.mayWait(a.msgs)
 	}
 }
 
@@ -172,7 +174,7 @@ func (c *Core) takeWAL() {
 	if q.busy || !q.urgent {
 		return
 	}
-	q.busy, q.urgent = true, false
+	q.busy, q.urgent, q.bytes = true, false, 0
 	c.rounds = -1 // the one that filled this batch does not count
 	q.seq++
 	q.batch, q.inFlight = q.inFlight, q.batch

@@ -16,8 +16,8 @@ import (
 //
 //	version byte (1) | flags byte | incarnation uvarint | records… | CRC-32C of all before, 4 bytes big-endian
 //
-// A record is a kind byte, the group (uvarint) and the body: for recMessage a
-// Raft message (see appendMessage), for recSleep term and commit (uvarints), for
+// A record is a kind byte, the group (uvarint) and the body: for recMessage and
+// recPatient a Raft message (see appendMessage), for recSleep term and commit (uvarints), for
 // recAsk and recGone term, index and the number of the question, for recReport
 // the report's epoch, term, index, a byte that is 1 for a joint configuration,
 // voters and learners (each with their number in front). A batch without records
@@ -26,12 +26,14 @@ const (
 	batchVersion = 1
 
 	flagNoLead = 1 // the sender does not want to lead now (disk full, stopping)
+	flagWaited = 2 // what is patient in it has waited already
 
 	recMessage = 1
 	recSleep   = 2
 	recAsk     = 3 // a replica asks whether it may go
 	recGone    = 4 // it may: it is no member as of index
 	recReport  = 5
+	recPatient = 6 // a recMessage whose answer nobody waits for, see patience.go
 
 	batchTail = crc32.Size
 )
@@ -53,8 +55,8 @@ func sealBatch(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
 }
 
-func appendMessageRecord(dst []byte, group uint32, m *pb.Message) []byte {
-	dst = binary.AppendUvarint(append(dst, recMessage), uint64(group))
+func appendMessageRecord(dst []byte, kind byte, group uint32, m *pb.Message) []byte {
+	dst = binary.AppendUvarint(append(dst, kind), uint64(group))
 	return appendMessage(dst, m)
 }
 
@@ -134,7 +136,7 @@ func (r *batchReader) next() (rec record, ok bool, err error) {
 	}
 	rec.group = uint32(group)
 	switch rec.kind {
-	case recMessage:
+	case recMessage, recPatient:
 		rec.msg, rest, err = decodeMessage(rest, r.from, r.to)
 	case recSleep:
 		if rec.term, rest, err = uvarint(rest); err == nil {

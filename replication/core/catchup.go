@@ -13,9 +13,9 @@ import (
 const catchUpBytes = 16 << 20
 
 // needed is the index behind which a follower that catches up still needs the
-// log: one that takes a snapshot goes on from its position, a learner from what
-// it has. Others that are slow are served from what is kept for all, and for
-// those that the log was cut in front of nothing can be kept.
+// log: one that takes a snapshot goes on from its position, others from what they
+// have, a learner as well as one that is not hurried (patience.go). For those that
+// the log was cut in front of nothing can be kept.
 func (c *Core) needed(g *group) uint64 {
 	index := g.applied
 	if g.state != raft.StateLeader || c.cfg.Faults.TruncatePastLearner {
@@ -29,7 +29,7 @@ func (c *Core) needed(g *group) uint64 {
 		switch {
 		case pr.State == tracker.StateSnapshot:
 			need = pr.PendingSnapshot
-		case typ == raft.ProgressTypeLearner && pr.Match > 0:
+		case pr.Match > 0 && (typ == raft.ProgressTypeLearner || pr.State == tracker.StateReplicate):
 			need = pr.Match
 		}
 		if need >= g.log.offset {

@@ -89,7 +89,7 @@ func TestLocalMessagesDoNotTravel(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	b := appendBatchHead(nil, flagNoLead, 77)
-	b = appendMessageRecord(b, 5, &pb.Message{Type: pb.MsgHeartbeat.Enum(), Term: new(uint64(3))})
+	b = appendMessageRecord(b, recMessage, 5, &pb.Message{Type: pb.MsgHeartbeat.Enum(), Term: new(uint64(3))})
 	b = appendSleepRecord(b, 6, 3, 9)
 	b = sealBatch(b)
 	r, err := openBatch(b, 1, 2)

@@ -186,6 +186,7 @@ func (c *Core) Tick() {
 	for _, p := range c.peers {
 		c.tickPeer(p)
 	}
+	c.wal.urgent = c.wal.urgent || len(c.wal.after) > 0
 	c.tickStale()
 	c.tickMoves()
 	c.tickStrays()

@@ -39,10 +39,11 @@ type group struct {
 	restored  bool
 	batch     walMark
 
-	acked  struct{ index, term uint64 } // last append answered, see urgent
-	asleep bool
-	busyAt uint64 // tick of the last thing that a sleeping group would not do
-	eager  int    // campaigns still to be tried soon after a hint
+	acked   struct{ index, term uint64 } // last append answered, see urgent
+	patient bool                         // the leader does not wait for the answer to its last append
+	asleep  bool
+	busyAt  uint64 // tick of the last thing that a sleeping group would not do
+	eager   int    // campaigns still to be tried soon after a hint
 
 	moving move
 	keep   int64 // bytes of log that may stay for followers; see compact
@@ -75,6 +76,9 @@ func (c *Core) drain(g *group) {
 		won := rd.SoftState != nil && rd.SoftState.RaftState == raft.StateLeader && g.state != raft.StateLeader
 		if rd.SoftState != nil {
 			c.softState(g, rd.SoftState)
+		}
+		if won {
+			g.termStart = 0 // not known yet
 		}
 		for _, m := range rd.Messages {
 			switch m.GetTo() {

@@ -28,6 +28,8 @@ type peer struct {
 	head        int    // length of its head; equal to len(buf): no record yet
 	urgent      bool   // something in it should not wait for company
 	opened      uint64 // tick in which it was begun
+	asks        bool   // it has appends that are waited for
+	owes        uint64 // tick in which the first append was sent whose answer is waited for; 0: none
 }
 
 func (c *Core) peer(id uint64) *peer {
@@ -121,6 +123,12 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 			if g.asleep {
 				c.wake(g)
 			}
+		case pb.MsgAppResp:
+			p.owes = 0
+			c.wake(g)
+		case pb.MsgApp:
+			g.patient = rec.kind == recPatient && r.flags&flagWaited == 0
+			c.wake(g)
 		case pb.MsgReadIndex:
 			if !c.confirms(g) {
 				continue // the follower asks again
@@ -272,23 +280,18 @@ func (c *Core) send(g *group, m *pb.Message) {
 	case pb.MsgReadIndexResp:
 		c.tellCommit(g, p)
 	}
-	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, g.id, m) })
-	p.urgent = p.urgent || g.urgent(m)
-}
-
-// urgent tells whether a message must not wait for company. What only tells of
-// a commit, and the answer to that, may wait a tick: nobody waits for it, and
-// it would double the number of batches where there is little work.
-func (g *group) urgent(m *pb.Message) bool {
-	switch m.GetType() {
-	case pb.MsgApp:
-		return len(m.GetEntries()) > 0
-	case pb.MsgAppResp:
-		news := m.GetReject() || m.GetIndex() != g.acked.index || m.GetTerm() != g.acked.term
-		g.acked.index, g.acked.term = m.GetIndex(), m.GetTerm()
-		return news
+	if c.needless(g, m) {
+		return
 	}
-	return true
+	kind := byte(recMessage)
+	switch {
+	case c.patient(g, m):
+		kind = recPatient
+	case g.urgent(m):
+		p.urgent = true
+		p.asks = p.asks || m.GetType() == pb.MsgApp
+	}
+	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, kind, g.id, m) })
 }
 
 // record adds a record to the peer's batch, and starts a new batch where it does
@@ -324,7 +327,13 @@ func (c *Core) flushPeer(p *peer) {
 	if len(p.buf) == 0 {
 		return
 	}
+	if c.now > p.opened {
+		p.buf[1] |= flagWaited
+	}
 	c.next.Sends = append(c.next.Sends, Send{To: p.id, Batch: sealBatch(p.buf)})
-	p.buf, p.urgent = nil, false
+	if p.asks && p.owes == 0 {
+		p.owes = c.now
+	}
+	p.buf, p.urgent, p.asks = nil, false, false
 	p.sent = c.now
 }

@@ -145,5 +145,5 @@ func (c *Core) tellCommit(g *group, p *peer) {
 	})
 	commit := min(match, g.commit)
 	m := &pb.Message{Type: pb.MsgHeartbeat.Enum(), Term: &g.term, Commit: &commit}
-	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, g.id, m) })
+	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, recMessage, g.id, m) })
 }

@@ -119,6 +119,12 @@ func TestAgeCountsFromTheRoundsBeginning(t *testing.T) {
 	for _, fault := range []bool{false, true} {
 		s := newStaleWorld(t, Faults{StaleFromRoundEnd: fault})
 		s.write("a")
+		for range 3 { // until the follower knows that it is committed
+			for _, n := range s.nodes {
+				n.core.Tick()
+			}
+			s.settle()
+		}
 		follower := s.nodes[2]
 		first := s.ask(300, 0)
 		// The round runs, but the follower does not hear of its end yet.
