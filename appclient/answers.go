@@ -210,10 +210,16 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 	switch {
 	case r.Code == op.Redirect:
 		e.redirect(c, n, r.Leader, current)
+	case r.Code == op.Overloaded && c.read.Kind == op.Changes && c.tries >= watchTries:
+		e.finish(c, &OverloadedError{RetryAfter: c.hint, cause: errors.New(c.why)})
 	case current:
 		e.again(c, n, false)
 	}
 }
+
+// watchTries is after how many tries a watch that the node has no room for ends:
+// it has no deadline of its own.
+const watchTries = 8
 
 // isCurrent says whether tag is the copy whose answer the call waits for; an
 // older copy's refusal starts nothing.

@@ -50,7 +50,7 @@ var (
 type ConflictError struct {
 	Root    string
 	Path    string
-	Version uint64 // the object's version now; 0: there is none
+	Version uint64 // the object's version then; 0: there was none
 	Counter bool   // it was added to, and is no counter or the sum would not fit
 }
 

@@ -116,8 +116,8 @@ type Outcome struct {
 	State State
 	// Result is what the write returned, or would have, if it was Applied.
 	Result *BatchResult
-	// Refusals are the versions now of the objects whose conditions did not hold,
-	// by the mutation's place in the batch; 0: there is no object. For Refused.
+	// Refusals are the versions that the objects whose conditions did not hold had
+	// then, by the mutation's place in the batch; 0: there was none. For Refused.
 	Refusals map[int]uint64
 }
 
@@ -156,7 +156,7 @@ func outcome(r *op.WriteResult) *Outcome {
 	case op.Conflict:
 		out := &Outcome{State: Refused, Refusals: make(map[int]uint64)}
 		for i, it := range r.Items {
-			if it.Code == op.Conflict {
+			if it.Code == op.Conflict || it.Code == op.Invalid {
 				out.Refusals[i] = it.Version
 			}
 		}

@@ -162,9 +162,8 @@ func (r Root) await(ctx context.Context, c *call) (*call, error) {
 func conflict(c *call) error {
 	root := c.write.Root
 	for i, it := range c.wres.Items {
-		if it.Code == op.Conflict {
-			m := &c.write.Mutations[i]
-			return &ConflictError{Root: root, Path: m.Path, Version: it.Version, Counter: m.Kind == op.Add && holds(m.Cond, it.Version)}
+		if it.Code == op.Conflict || it.Code == op.Invalid {
+			return &ConflictError{Root: root, Path: c.write.Mutations[i].Path, Version: it.Version, Counter: it.Code == op.Invalid}
 		}
 	}
 	if c.write.RootCond.Kind != op.Always {

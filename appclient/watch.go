@@ -224,8 +224,8 @@ func (w *Watch) Token() Token {
 
 // Events yields events as they happen. It ends with an error, that of ctx among
 // them, or when the loop is left; called again, it goes on where it was.
-// Errors: ErrCompacted; ErrNotFound (no such index); the read errors; the cause
-// of ctx's end.
+// Errors: ErrCompacted; ErrNotFound (no such index); ErrOverloaded if this client
+// has too many watches; the other read errors; the cause of ctx's end.
 func (w *Watch) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if err := w.Begin(ctx); err != nil {

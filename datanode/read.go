@@ -118,7 +118,7 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 	if r.Index != "" {
 		i := slices.IndexFunc(doc.Indexes, func(x ring.Index) bool { return x.Name == r.Index })
 		if i < 0 {
-			return refusal{why: refusedInvalid, Code: op.Invalid, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
+			return refusal{why: refusedInvalid, Code: op.NotFound, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
 		}
 		prefix = doc.Indexes[i].Prefix
 	}

@@ -26,22 +26,18 @@ func (s *store) apply(p *part, w *op.Write) op.WriteResult {
 			count, isCounter := number(o.Value, there)
 			res.Items[i].Count = count
 			counts[i] = count + m.Delta
-			ok = ok && isCounter && fits(count, m.Delta)
+			if !isCounter || !fits(count, m.Delta) {
+				res.Code, res.Items[i].Code = op.Conflict, op.Invalid
+			}
 		}
 		if !ok {
 			res.Code, res.Items[i].Code = op.Conflict, op.Conflict
 		}
 	}
-	if res.Code == op.Conflict || !holds(w.RootCond, r.revision) {
-		if w.RootCond.Kind == op.VersionIs && w.RootCond.Version != r.revision {
-			res.Code = op.Conflict
-			for i := range res.Items {
-				res.Items[i].Code = op.OK
-			}
-		}
-		return res
+	if w.RootCond.Kind == op.VersionIs && w.RootCond.Version != r.revision {
+		res.Code = op.Conflict
 	}
-	if onlyChecks(w) {
+	if res.Code == op.Conflict || onlyChecks(w) {
 		return res
 	}
 	p.roots[w.Root] = r
