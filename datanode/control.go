@@ -191,6 +191,7 @@ func (n *Node) publish(doc *ring.Document) error {
 	n.view.Store(v)
 	n.log.Info("serving by ring", "epoch", doc.Epoch, "cluster", doc.Cluster, "member", v.self, "members", len(doc.Members))
 	n.announcer.poke()
+	n.tellServed(doc.Epoch)
 	return nil
 }
 

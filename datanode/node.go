@@ -63,6 +63,7 @@ type Node struct {
 	announcer announcer
 	pacer     pacer
 	tasks     chan func(context.Context) // for the control goroutine
+	untold    []untold                   // of the control goroutine
 	wanted    atomic.Uint64              // newest epoch a member announced
 	fetch     func(ctx context.Context, jid string) (*ring.Document, error)
 	sighted   atomic.Pointer[string] // a data node of a cluster, while in none

@@ -2,6 +2,7 @@ package datanode
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
@@ -36,9 +37,35 @@ func (n *Node) propose(text string, tell func(adminxml.Proposed)) {
 				n.proposeFirst(v.doc, doc.Epoch-1, []byte(text), tell)
 				return
 			}
-			tell(n.proposed(res))
+			n.tellWhenServed(res, tell)
 		})
 	}
+}
+
+// tellWhenServed tells of a document that was taken over once this node serves by
+// it, so that whoever proposed it finds it when asking next. It runs on the
+// control goroutine, and so does publish.
+func (n *Node) tellWhenServed(res op.WriteResult, tell func(adminxml.Proposed)) {
+	if res.Code != op.OK || n.epoch() >= res.Revision {
+		tell(n.proposed(res))
+		return
+	}
+	n.untold = append(n.untold, untold{res.Revision, func() { tell(n.proposed(res)) }})
+}
+
+// untold is an answer that waits for a ring document to be served.
+type untold struct {
+	epoch uint64
+	tell  func()
+}
+
+func (n *Node) tellServed(epoch uint64) {
+	n.untold = slices.DeleteFunc(n.untold, func(u untold) bool {
+		if u.epoch <= epoch {
+			u.tell()
+		}
+		return u.epoch <= epoch
+	})
 }
 
 // proposeFirst is for a meta group that was never asked to keep a document: the
@@ -54,7 +81,7 @@ func (n *Node) proposeFirst(first *ring.Document, expect uint64, next []byte, te
 			tell(n.proposed(res))
 			return
 		}
-		n.proposeRing(expect, next, func(res op.WriteResult) { tell(n.proposed(res)) })
+		n.proposeRing(expect, next, func(res op.WriteResult) { n.tellWhenServed(res, tell) })
 	})
 }
 

@@ -97,7 +97,7 @@ func (c *Client) existing(ctx context.Context, ids []*Identity) (*ring.Document,
 		if id.Cluster == "" {
 			continue
 		}
-		d, err := c.ringOf(ctx, id.JID)
+		d, err := c.ringOf(ctx, id.JID, 0)
 		if err != nil {
 			return nil, fmt.Errorf("%s belongs to cluster %s, but its ring cannot be read: %w", id.JID, id.Cluster, err)
 		}

@@ -199,23 +199,18 @@ func (c *Client) Groups(ctx context.Context, jid string) (*NodeStatus, error) {
 	return &s, nil
 }
 
-// Ring fetches the newest ring document that the nodes online know; if it can be,
-// one no older than what this client has seen or proposed before. Errors:
-// ErrNoNode, ErrNoRing, or the last node's.
+// Ring fetches the newest ring document that the nodes online know: a document
+// that was proposed with success, by whomever, is found while the leader of the
+// meta group is online. Errors: ErrNoNode, ErrNoRing, or the last node's.
 func (c *Client) Ring(ctx context.Context) (*ring.Document, error) {
-	var last error
-	var best *ring.Document
+	last := ErrNoNode
 	for _, v := range c.nodes.newestFirst() {
-		doc, err := c.ringOf(ctx, v.JID)
+		doc, err := c.ringOf(ctx, v.JID, 0)
 		switch {
 		case err == nil:
-			if best == nil || doc.Epoch > best.Epoch {
-				best = doc
-			}
-			if c.nodes.saw(doc.Epoch) {
-				c.nodes.members(best)
-				return best, nil
-			}
+			doc = c.newerOf(ctx, doc, v.JID)
+			c.nodes.members(doc)
+			return doc, nil
 		case isCondition(err, "item-not-found"):
 			last = ErrNoRing
 		default:
@@ -225,14 +220,32 @@ func (c *Client) Ring(ctx context.Context) (*ring.Document, error) {
 			break
 		}
 	}
-	if best != nil {
-		c.nodes.members(best)
-		return best, nil
-	}
-	if last == nil {
-		last = ErrNoNode
-	}
 	return nil, last
+}
+
+// newerOf asks the other members of the meta group, which have a document before
+// all others, for a newer one. Who does not answer has none.
+func (c *Client) newerOf(ctx context.Context, doc *ring.Document, asked string) *ring.Document {
+	ctx, cancel := context.WithTimeout(ctx, leadersTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	newest := doc
+	for _, m := range doc.ReplicasOf(ring.MetaPartition) {
+		if m.JID == asked || !c.nodes.online(m.JID) {
+			continue
+		}
+		wg.Go(func() {
+			d, err := c.ringOf(ctx, m.JID, doc.Epoch)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil && d != nil && d.Epoch > newest.Epoch && d.Cluster == doc.Cluster {
+				newest = d
+			}
+		})
+	}
+	wg.Wait()
+	return newest
 }
 
 // Where asks which nodes hold a root, and which of them leads. Leader is the

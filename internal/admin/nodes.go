@@ -34,7 +34,6 @@ type NodeView struct {
 type nodes struct {
 	mu    sync.Mutex
 	byJID map[string]*NodeView
-	epoch uint64 // the highest of a ring seen
 }
 
 func newNodes() *nodes { return &nodes{byJID: make(map[string]*NodeView)} }
@@ -72,14 +71,6 @@ func (n *nodes) online(jid string) bool {
 	defer n.mu.Unlock()
 	v := n.byJID[jid]
 	return v != nil && v.Online
-}
-
-// saw notes the epoch of a ring, and says whether none of a higher one was seen.
-func (n *nodes) saw(epoch uint64) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.epoch = max(n.epoch, epoch)
-	return epoch >= n.epoch
 }
 
 // members notes the members of a ring document.

@@ -53,7 +53,6 @@ func (c *Client) Propose(ctx context.Context, next *ring.Document) error {
 			last, lost = err, lost || maybeDone(err)
 		case p.Outcome == adminxml.OutcomeOK:
 			c.nodes.members(next)
-			c.nodes.saw(next.Epoch)
 			return nil
 		case p.Outcome == adminxml.OutcomeInvalid:
 			return fmt.Errorf("%w: %s", ErrRefused, p.Text)

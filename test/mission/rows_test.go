@@ -25,7 +25,7 @@ func rows() []row {
 		{"S10", "reads and queries scale with nodes; scans in order; secondary index", nil},
 		{"S11", "watch: a resumable, gap-free feed of changes by revision", nil},
 		{"S12", "TTL, create-only, conditional delete, batches over several owners", nil},
-		{"S13", "grow and shrink under load: plan, commit, throttle, resume, progress", nil},
+		{"S13", "grow and shrink under load: plan, commit, throttle, resume, progress", checkElasticity},
 		{"S14", "a lost disk is replaced and refilled; silent flips of bytes are found and mended", nil},
 		{"S15", "a hot object is handled: replica reads, merged increments, hot list", nil},
 		{"S16", "the partitioning is chosen by experiment on one's own keys", nil},
