@@ -14,7 +14,7 @@ type row struct {
 func rows() []row {
 	return []row{
 		{"S1", "data nodes and applications are ordinary XMPP clients with one JID each and no inbound port", checkOrdinaryClients},
-		{"S2", "nodes join and leave at run time; presence announces health", nil},
+		{"S2", "nodes join and leave at run time; presence announces health", checkMembership},
 		{"S3", "a root's tree lives in one partition; operations on several of its objects are atomic", checkAtomicBatches},
 		{"S4", "weak references between roots, resolved lazily; dangling ones reported", checkReferences},
 		{"S5", "a write is one message to the owner, acknowledged by one receipt with the result; retried on time-out", checkReceipts},
@@ -28,7 +28,7 @@ func rows() []row {
 		{"S13", "grow and shrink under load: plan, commit, throttle, resume, progress", checkElasticity},
 		{"S14", "a lost disk is replaced and refilled; silent flips of bytes are found and mended", nil},
 		{"S15", "a hot object is handled: replica reads, merged increments, hot list", nil},
-		{"S16", "the partitioning is chosen by experiment on one's own keys", nil},
+		{"S16", "the partitioning is chosen by experiment on one's own keys", checkSimulation},
 		{"S17", "backup and restore of a consistent snapshot; export and import", nil},
 		{"S18", "runs over an unchanged ejabberd or Prosody as well", nil},
 		{"S19", "a data node on a federated domain works", nil},
