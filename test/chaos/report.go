@@ -18,8 +18,9 @@ type Report struct {
 	Nodes      int
 	Notes      []string // what is missing on this machine
 	Operations int
-	Unknown    int // writes whose outcome was told as unknown
-	Refused    int // operations that surely had no effect, after trying for long
+	Unknown    int            // writes whose outcome was told as unknown
+	Refused    int            // operations that surely had no effect
+	Refusals   map[string]int // by reason
 	Faults     map[string]int
 	Gap        time.Duration // longest between two acknowledgements of one writer
 	GapAt      time.Duration // when it began
@@ -48,6 +49,9 @@ func (r *Report) Print(w io.Writer) {
 	line("operations", "%d", r.Operations)
 	line("unknown outcomes", "%d", r.Unknown)
 	line("refused", "%d", r.Refused)
+	for _, k := range slices.Sorted(maps.Keys(r.Refusals)) {
+		line("", "%d times: %s", r.Refusals[k], k)
+	}
 	var faults []string
 	for _, k := range slices.Sorted(maps.Keys(r.Faults)) {
 		faults = append(faults, fmt.Sprintf("%s %d", k, r.Faults[k]))

@@ -137,7 +137,7 @@ func (r *run) report() *Report {
 	defer m.mu.Unlock()
 	report := &Report{
 		Seed: r.opt.Seed, Duration: r.opt.Duration, Nodes: r.opt.Nodes, Notes: r.opt.notes,
-		Operations: m.operations, Unknown: m.count[unknown], Refused: m.count[refused],
+		Operations: m.operations, Unknown: m.count[unknown], Refused: m.count[refused], Refusals: m.refusals,
 		Faults: r.faults, Gap: m.gap, GapAt: m.gapAt, Strange: m.strange,
 		Dir: r.opt.Dir, Repeat: r.opt.Repeat(),
 	}

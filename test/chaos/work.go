@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,13 +58,14 @@ type meter struct {
 	began      time.Time
 	operations int
 	count      map[outcome]int
-	gap        time.Duration // the longest between two acknowledgements of one writer
-	gapAt      time.Duration // when it began, since the beginning
+	gap        time.Duration  // the longest between two acknowledgements of one writer
+	gapAt      time.Duration  // when it began, since the beginning
+	refusals   map[string]int // by their reason, without what is the case's own
 	strange    map[string]int
 }
 
 func newMeter(pace time.Duration) *meter {
-	return &meter{pace: pace, began: time.Now(), count: make(map[outcome]int), strange: make(map[string]int)}
+	return &meter{pace: pace, began: time.Now(), count: make(map[outcome]int), refusals: make(map[string]int), strange: make(map[string]int)}
 }
 
 // do runs one operation with its own time, and says what came of it.
@@ -86,10 +88,23 @@ func (m *meter) do(ctx context.Context, f func(ctx context.Context) error) outco
 	defer m.mu.Unlock()
 	m.operations++
 	m.count[o]++
+	if o == refused {
+		m.refusals[reason(err)]++
+	}
 	if o == refused && !errors.Is(err, appclient.ErrUnavailable) {
 		m.strange[err.Error()]++
 	}
 	return o
+}
+
+// reason is an error's text behind the names of roots and objects, and shortened.
+func reason(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, `": `); i >= 0 {
+		text = text[i+3:]
+	}
+	const most = 140
+	return text[:min(most, len(text))]
 }
 
 // writer watches one writer's acknowledgements.

@@ -1,0 +1,124 @@
+// Command failover measures how long writers are held up when a data node that
+// leads is killed (SIGKILL): a cluster of processes on loopback, writers on
+// roots of many partitions, and one kill after the other. For each it prints the
+// longest time between two acknowledgements of one writer.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/test/chaos"
+)
+
+type options struct {
+	kills, nodes, partitions, writers int
+	pace, calm                        time.Duration
+	json                              bool
+}
+
+func main() {
+	chaos.Child()
+	var o options
+	flag.IntVar(&o.kills, "kills", 20, "how many")
+	flag.IntVar(&o.nodes, "nodes", 3, "data nodes")
+	flag.IntVar(&o.partitions, "partitions", 64, "of the store")
+	flag.IntVar(&o.writers, "writers", 16, "each with a root of its own")
+	flag.DurationVar(&o.pace, "pace", 2*time.Millisecond, "a writer's pause between two writes")
+	flag.DurationVar(&o.calm, "calm", 2*time.Second, "before each kill, in which the node that is back gets its leaderships again")
+	flag.BoolVar(&o.json, "json", false, "print JSON")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "failover:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp("", "failover-")
+	if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() {
+		if err == nil {
+			err = os.RemoveAll(dir)
+		} else {
+			err = fmt.Errorf("%w\ndata and logs: %s", err, dir)
+		}
+	}()
+	c, err := devcluster.Start(ctx, devcluster.Options{
+		Dir: filepath.Join(dir, "cluster"), Nodes: o.nodes, Partitions: o.partitions, DieWithParent: true, StartTimeout: 2 * time.Minute,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinClose(err, c) }()
+	m, err := newMeasurement(ctx, c, o)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	return m.killAll(ctx)
+}
+
+func joinClose(err error, c *devcluster.Cluster) error {
+	if e := c.Close(); e != nil && err == nil {
+		err = fmt.Errorf("stop the cluster: %w", e)
+	}
+	return err
+}
+
+// result is what one kill has cost.
+type result struct {
+	Node    string        `json:"node"`
+	Held    int           `json:"held"` // writers whose leader it was
+	Longest time.Duration `json:"longest_ns"`
+}
+
+func (m *measurement) killAll(ctx context.Context) error {
+	var results []result
+	for i := range m.opt.kills {
+		if err := m.pause(ctx, m.opt.calm); err != nil {
+			return err
+		}
+		r, err := m.kill(ctx)
+		if err != nil {
+			return fmt.Errorf("kill %d: %w", i+1, err)
+		}
+		results = append(results, r)
+		if !m.opt.json {
+			fmt.Printf("%2d  kill %s, which led %2d of %d writers' partitions: longest gap %4d ms\n", i+1, r.Node, r.Held, m.opt.writers, r.Longest.Milliseconds())
+		}
+	}
+	if m.opt.json {
+		return json.NewEncoder(os.Stdout).Encode(results)
+	}
+	all := make([]time.Duration, 0, len(results))
+	for _, r := range results {
+		all = append(all, r.Longest)
+	}
+	slices.Sort(all)
+	if len(all) > 0 {
+		fmt.Printf("median %d ms, longest %d ms, of %d kills\n", all[len(all)/2].Milliseconds(), all[len(all)-1].Milliseconds(), len(all))
+	}
+	return nil
+}
+
+// idOf is the process of a full JID.
+func idOf(jid string) string {
+	id, _, _ := strings.Cut(jid, "@")
+	return id
+}
