@@ -87,6 +87,10 @@ type Node struct {
 type faults struct {
 	AnyStore bool // takes Raft batches of a wiped disk
 	NoAccess bool // grants everything to everybody
+	// ReceiptOnArrival acknowledges requests when they come, not when they are durable.
+	ReceiptOnArrival bool
+	// TwinIgnored lets a second data node throw out the first.
+	TwinIgnored bool
 }
 
 // Run is the life of a data node: it opens the data directory, serves until ctx

@@ -51,6 +51,12 @@ func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Requ
 		r.finish(&h.n.answers)
 		return
 	}
+	if h.n.faults.ReceiptOnArrival {
+		r.receipt = false
+		c.mu.Lock()
+		c.out.done = append(c.out.done, id)
+		c.mu.Unlock()
+	}
 	for _, q := range reqs {
 		for i := range q.Opens {
 			h.open(r, &q.Opens[i])

@@ -52,7 +52,7 @@ func (w *twinWatch) Up(c *xmppconn.Conn) {
 func (w *twinWatch) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
 	switch {
 	case st.Kind == stanza.Presence && st.AttrString(st.From) == w.n.full:
-		if h := healthOf(st); h == nil || h.Store == w.n.store {
+		if h := healthOf(st); h == nil || h.Store == w.n.store || w.n.faults.TwinIgnored {
 			break
 		} else if string(st.Get(st.Type.Value)) == "" {
 			w.store = h.Store

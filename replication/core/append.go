@@ -154,6 +154,9 @@ func (m *walMark) begin(seq uint64) {
 func (c *Core) gatherState(g *group, hs wal.HardState) {
 	g.batch.begin(c.wal.seq)
 	g.batch.term, g.batch.vote = hs.Term, hs.Vote
+	if c.cfg.Faults.PromiseForgotten {
+		hs.Vote = 0
+	}
 	if g.batch.state > 0 {
 		c.wal.batch.States[g.batch.state-1] = hs
 		return

@@ -56,6 +56,8 @@ type Config struct {
 type Faults struct {
 	// AckBeforeFsync vouches for appends and votes when they are handed to the WAL.
 	AckBeforeFsync bool
+	// PromiseForgotten leaves votes out of the WAL.
+	PromiseForgotten bool
 	// UnconfirmedReads serves reads on the word of a leader that did not confirm
 	// that it still leads.
 	UnconfirmedReads bool
