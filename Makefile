@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop chaos mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop chaos mutants failover mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,12 @@ interop: ## clients of other projects against xmppd, those that are installed (t
 # SEED=, NODES= and FLAGS= (as `go run ./test/chaos/run -help` lists them) say more.
 chaos: ## a cluster of processes suffers for DURATION (5m): faults at random, power cuts among them; lost and doubled must be 0
 	@$(GO) run ./test/chaos/run -duration $(or $(DURATION),5m) -seed $(or $(SEED),0) -nodes $(or $(NODES),3) $(FLAGS)
+
+mutants: ## plants mistakes into the store and shows the test that notices each
+	@$(GO) run ./test/mutants
+
+failover: ## kills leaders under writers, 20 times: longest gap of each
+	@$(GO) run ./test/chaos/failover $(FLAGS)
 
 mission: ## one line a capability: works, or todo
 	@cd test/mission && $(GO) test -count=1 -run TestMission -report

@@ -1,0 +1,61 @@
+package main
+
+// mutant is a mistake that a test plants into the code, and the test that says
+// whether the checks turned red.
+type mutant struct {
+	name string // the mistake
+	pkg  string // of the test, below the module
+	test string // as go test names it; of a test with subtests, one of them
+}
+
+// mutants lists the mistakes. A new safety property comes with a line here.
+func mutants() []mutant {
+	const (
+		app   = "appclient"
+		chaos = "test/chaos"
+		core  = "replication/core"
+		feeds = "replication"
+		log   = "replication/wal"
+		node  = "datanode"
+		rings = "ring"
+		sim   = "test/sim"
+		state = "replication/state"
+	)
+	return []mutant{
+		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
+		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
+		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
+		{"log does not sync", sim, "TestFaults/WAL_does_not_sync"},
+		{"log does not sync, crash at each write", log, "TestSeededFaults/acknowledgement_before_fsync"},
+		{"log believes wrong checksums", sim, "TestFaults/WAL_believes_wrong_checksums"},
+		{"promise (vote) not persisted", core, "TestVoteSurvivesCrash"},
+		{"wiped disk taken for the old member, engine", sim, "TestFaults/wiped_disk_taken_for_the_old_node"},
+		{"wiped disk taken for the old member, messages", node, "TestOnlyMembersVote"},
+		{"two nodes with one identity", node, "TestTwinIsSeen"},
+		{"receipt on arrival", node, "TestReceiptComesWhenDurable"},
+		{"no dedupe", sim, "TestFaults/no_dedupe"},
+		{"no dedupe, over processes", chaos, "TestPlants/no-dedupe"},
+		{"a retry under a new sequence", app, "TestNewSequenceOnRetryIsSeen"},
+		{"retry below the floor executed", sim, "TestFaults/retry_below_the_floor_executed"},
+		{"floor passes operations under way", app, "TestFloorBugIsSeen"},
+		{"floor passes unknown outcomes", app, "TestFloorPassesUnknownIsSeen"},
+		{"failed condition unrecorded", sim, "TestFaults/failed_condition_unrecorded"},
+		{"settled, but not recorded", state, "TestSeededFaults/settled,_but_not_recorded"},
+		{"unknown outcome told as not applied", app, "TestUnknownToldAsUnavailableIsSeen"},
+		{"applied position outside the transaction", sim, "TestFaults/applied_position_outside_the_transaction"},
+		{"snapshot without the dedupe table", sim, "TestFaults/snapshot_without_sessions"},
+		{"snapshot put in place incomplete, or out of order", state, "TestStagingFaults"},
+		{"expiry by the local clock", state, "TestSeededFaults/expiry_by_the_local_clock"},
+		{"read without confirmation", sim, "TestFaults/read_without_confirmation"},
+		{"stale read beyond its bound", sim, "TestFaults/stale_bound_ignored"},
+		{"age of a state counted from its confirmation's end", core, "TestAgeCountsFromTheRoundsBeginning"},
+		{"log of a stop in good order taken for torn", log, "TestDamageAfterStop"},
+		{"changes read looked at before it is registered", feeds, "TestNoEventIsMissedWhileParking"},
+		{"increment told before it is durable", app, "TestMergedTooEarlyIsSeen"},
+		{"transaction without a check of its reads", app, "TestUpdateSeesInterference"},
+		{"watch loses its place", app, "TestWatchResumes"},
+		{"ring change ends without its groups' word", rings, "TestAdvanceTakesOnlyWhatIsReached"},
+		{"session serves everybody", state, "TestSeededFaults/a_session_serves_everybody"},
+		{"grants for everybody", node, "TestAccess"},
+	}
+}
