@@ -38,7 +38,7 @@ func (n *testNode) asked(t *testing.T, candidate, term uint64) (granted bool) {
 	t.Helper()
 	typ, index, logTerm := pb.MsgVote, uint64(FirstIndex), uint64(FirstTerm)
 	ask := &pb.Message{Type: &typ, From: &candidate, To: &n.id, Term: &term, Index: &index, LogTerm: &logTerm, Context: []byte("CampaignTransfer")}
-	batch := sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1), 0, ask))
+	batch := sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1), recMessage, 0, ask))
 	if err := n.core.Receive(candidate, batch); err != nil {
 		t.Fatal(err)
 	}
