@@ -148,7 +148,7 @@ func (c *Core) lostLeadership(g *group) {
 	c.refuseQueue(g)
 	c.refuseReads(g)
 	c.dropSnapshot(g)
-	g.keep = 0
+	g.snap.peers, g.keep = nil, 0
 }
 
 // refuseAll answers everything open of a group whose node stops.

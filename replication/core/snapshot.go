@@ -96,9 +96,6 @@ func (c *Core) snapshotSent(g *group, p *peer, m *pb.Message) {
 // such a follower nothing else: if the snapshot was lost, raft must be told.
 func (c *Core) tickSnapshot(g *group) {
 	s := &g.snap
-	if s.phase != snapReady {
-		return
-	}
 	keep := s.peers[:0]
 	var lost []uint64
 	for _, t := range s.peers {
@@ -120,19 +117,20 @@ func (c *Core) tickSnapshot(g *group) {
 	for _, id := range lost {
 		g.rn.ReportSnapshot(id, raft.SnapshotFailure)
 	}
-	if len(s.peers) == 0 && c.now >= s.until {
+	if len(s.peers) == 0 && s.phase == snapReady && c.now >= s.until {
 		c.dropSnapshot(g)
 	}
 }
 
 // dropSnapshot forgets a snapshot that is ready; one being made ends by itself.
+// Who is taking it is remembered: raft must be told if it gets lost.
 func (c *Core) dropSnapshot(g *group) {
 	if g.snap.phase != snapReady {
 		return
 	}
 	c.snaps.held--
 	c.snaps.bytes -= int64(len(g.snap.snap.GetData()))
-	g.snap = outgoingSnapshot{}
+	g.snap = outgoingSnapshot{peers: g.snap.peers}
 }
 
 // snapshotBudget bounds the memory that snapshots take: their size is known only

@@ -3,6 +3,9 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/rosterdb/rosterdb/replication/core"
 	"github.com/rosterdb/rosterdb/replication/wal"
@@ -11,7 +14,11 @@ import (
 // checker holds what the engine has promised so far, kept outside of it, and
 // compares each step with it:
 //
-//   - what is committed is durable on a majority of the disks;
+//   - what is committed is durable on a majority of the disks, of a joint
+//     configuration on one of each half;
+//   - configurations follow one another by the rules: one replica is replaced at
+//     a time, jointly;
+//   - who leads is a voter by all it knows;
 //   - an index of a group holds the same bytes on all replicas, for ever;
 //   - terms never fall, a vote is never changed within a term;
 //   - a term has one leader;
@@ -24,6 +31,9 @@ type checker struct {
 	entries map[entryKey]entryBytes
 	leaders map[termKey]uint64
 	digests map[entryKey]uint64
+	confs   map[uint32]confs
+	own     map[diskKey]*pb.ConfState // the configuration that a node has of a group
+	seen    map[uint32]uint64         // the highest index that was about to be applied
 }
 
 type diskKey struct {
@@ -52,6 +62,7 @@ type mirror struct {
 	start   uint64 // what is up to here is in the state
 	last    uint64
 	entries map[uint64]entryBytes
+	removed bool // the state is deleted; what the WAL has counts for nothing
 }
 
 func newChecker(w *world) checker {
@@ -61,6 +72,9 @@ func newChecker(w *world) checker {
 		entries: make(map[entryKey]entryBytes),
 		leaders: make(map[termKey]uint64),
 		digests: make(map[entryKey]uint64),
+		confs:   make(map[uint32]confs),
+		own:     make(map[diskKey]*pb.ConfState),
+		seen:    make(map[uint32]uint64),
 	}
 }
 
@@ -68,7 +82,10 @@ func (c *checker) mirror(n *node, group uint32) *mirror {
 	key := diskKey{n.index, group}
 	m := c.disks[key]
 	if m == nil {
-		m = &mirror{start: core.FirstIndex, last: core.FirstIndex, entries: make(map[uint64]entryBytes)}
+		m = &mirror{entries: make(map[uint64]entryBytes)}
+		if slices.Contains(c.w.first.Group(group), n.member) {
+			m.start, m.last = core.FirstIndex, core.FirstIndex
+		}
 		c.disks[key] = m
 	}
 	return m
@@ -88,7 +105,10 @@ func (c *checker) durable(n *node, b *wal.Batch) {
 	for _, s := range b.Snapshots {
 		m := c.mirror(n, s.Group)
 		clear(m.entries)
-		m.start, m.last = max(m.start, s.Index), s.Index
+		m.last = s.Index
+		if !m.removed {
+			m.start = max(m.start, s.Index)
+		}
 	}
 	for _, hs := range b.States {
 		m := c.mirror(n, hs.Group)
@@ -113,12 +133,24 @@ func (m *mirror) put(e wal.Entry) {
 // flushed takes note of how far the state file holds a group.
 func (c *checker) flushed(n *node, group uint32, index uint64) {
 	m := c.mirror(n, group)
-	m.start = max(m.start, index)
+	m.start, m.removed = max(m.start, index), false
+}
+
+// removed takes note of a replica whose state is deleted.
+func (c *checker) removed(n *node, group uint32) {
+	m := c.mirror(n, group)
+	m.start, m.removed = 0, true
+	delete(c.own, diskKey{n.index, group})
 }
 
 // committed checks entries that a node is about to apply.
 func (c *checker) committed(n *node, t *core.Task) {
-	for _, e := range t.Entries {
+	before := c.seen[t.Group]
+	for i, e := range t.Entries {
+		if t.Confs != nil && t.Confs[i] != nil {
+			c.configured(n, t.Group, e.GetIndex(), t.Confs[i])
+		}
+		c.seen[t.Group] = max(c.seen[t.Group], e.GetIndex())
 		key := entryKey{t.Group, e.GetIndex()}
 		known, ok := c.entries[key]
 		if ok {
@@ -129,22 +161,27 @@ func (c *checker) committed(n *node, t *core.Task) {
 			continue
 		}
 		c.entries[key] = entryBytes{e.GetTerm(), e.GetData()}
-		replicas := c.w.doc.Group(t.Group)
-		copies := 0
-		for _, id := range replicas {
-			if c.holds(int(id)-1, key, e.GetTerm()) {
-				copies++
-			}
-		}
-		if copies <= len(replicas)/2 {
-			c.w.fail("group %d, index %d, term %d is committed but durable on %d of %d disks only", t.Group, key.index, e.GetTerm(), copies, len(replicas))
+		c.counted(key, e.GetTerm(), before)
+	}
+}
+
+// counted checks that an entry that is committed for the first time is durable on
+// a majority. The leader counts by the configuration that it has applied, which
+// is one of those in force from what was known as committed before up to the
+// entry; right after an election, the one before.
+func (c *checker) counted(key entryKey, term, before uint64) {
+	list := c.confs[key.group]
+	for i := max(list.at(before)-1, 0); i <= list.at(key.index); i++ {
+		if c.majority(list[i].cs, key, term) {
+			return
 		}
 	}
+	c.w.fail("group %d, index %d, term %d is committed but not durable on a majority of %v", key.group, key.index, term, list[list.at(key.index)].cs)
 }
 
 func (c *checker) holds(node int, key entryKey, term uint64) bool {
 	m := c.disks[diskKey{node, key.group}]
-	if m == nil {
+	if m == nil || m.removed {
 		return false
 	}
 	e, ok := m.entries[key.index]
@@ -162,6 +199,7 @@ func (c *checker) leads(n *node, l core.LeaderChange) {
 	}
 	c.leaders[key] = l.Leader
 	if l.Leader == n.id() {
+		c.leadsWithin(n, l.Group)
 		c.w.logf("node %d leads group %d in term %d", n.id(), l.Group, l.Term)
 	}
 }
@@ -268,7 +306,7 @@ func (m *mirror) matches(g *wal.Group) error {
 			return fmt.Errorf("entry %d, term %d was never durable", e.Index, e.Term)
 		}
 	}
-	if m.last > m.start && last != m.last {
+	if !m.removed && m.last > m.start && last != m.last {
 		return fmt.Errorf("log up to %d was durable; recovered up to %d", m.last, last)
 	}
 	return nil

@@ -142,10 +142,7 @@ func (c *client) haunt(o *operation) {
 	}
 	group, w := o.group, *o.Write
 	c.w.after(c.w.between(0, 2*second), func() {
-		to := int(c.hints[group]) - 1
-		if to < 0 {
-			to = c.w.rng.IntN(len(c.w.nodes))
-		}
+		to := c.w.toward(c.hints[group])
 		c.w.deliver(func() {
 			if n := c.w.nodes[to]; n.up {
 				n.propose(group, &w, func(op.WriteResult) {})
@@ -170,13 +167,13 @@ func (c *client) attempt(o *operation) {
 		c.abandon(o)
 		return
 	}
-	to := int(c.hints[o.group]) - 1
-	if to < 0 || o.attempts > 0 && c.w.chance(0.5) {
-		to = c.w.rng.IntN(len(c.w.nodes))
+	to := c.w.toward(c.hints[o.group])
+	if o.attempts > 0 && c.w.chance(0.5) {
+		to = c.w.toward(0)
 	}
 	c.send(o, to)
 	if o.Write != nil && c.w.chance(0.1) {
-		c.send(o, c.w.rng.IntN(len(c.w.nodes))) // the same, by another way
+		c.send(o, c.w.toward(0)) // the same, by another way
 	}
 	tries := o.attempts
 	c.w.after(c.w.between(patienceLo, patienceHi), func() {
@@ -214,6 +211,14 @@ func (c *client) send(o *operation, to int) {
 			c.w.deliver(func() { c.writeAnswer(o, r, hint) })
 		})
 	})
+}
+
+// toward is the node with that member id, or any.
+func (w *world) toward(id uint64) int {
+	if n := w.byMember(id); n != nil {
+		return n.index
+	}
+	return w.rng.IntN(len(w.nodes))
 }
 
 // again tries another time after a refusal.

@@ -32,17 +32,18 @@ func (w *world) deliver(f func()) {
 }
 
 // send carries a batch between nodes.
-func (w *world) send(from, to int, batch []byte) {
-	if to < 0 || to >= len(w.nodes) {
-		return
-	}
+func (w *world) send(from *node, to uint64, batch []byte) {
+	sender := from.member
 	w.deliver(func() {
-		n := w.nodes[to]
-		if !n.up || w.net.cut[[2]int{from, to}] {
+		n := w.byMember(to)
+		if n == nil || !n.up || w.net.cut[[2]int{from.index, n.index}] {
 			return
 		}
-		if err := n.core.Receive(uint64(from+1), batch); err != nil {
-			w.fail("node %d: %w", to+1, err)
+		if _, member := n.doc.Member(sender); !member {
+			return // as datanode does with what strangers send
+		}
+		if err := n.core.Receive(sender, batch); err != nil {
+			w.fail("node %d: %w", n.id(), err)
 		}
 		n.step()
 	})

@@ -34,12 +34,16 @@ type node struct {
 	wipes int
 	lost  bool // its disk was wiped: it may never come back as the old member
 
+	doc    *ring.Document // in its ring file; nil: none
+	member uint64         // who it is there; 0: nobody
+
 	up           bool
 	life         int // counts starts, so that what an earlier life began is ignored
 	skew         int64
 	tickLength   int64
 	core         *core.Core
 	log          *wal.Log
+	rec          *wal.Recovered
 	state        *state.Store
 	bootstrapped bool
 	batch        *wal.Batch // at the WAL
@@ -51,7 +55,7 @@ type node struct {
 	parts        map[uint32]*state.Partition
 }
 
-func (n *node) id() uint64 { return uint64(n.index + 1) }
+func (n *node) id() uint64 { return n.member }
 
 // later schedules something that a crash prevents.
 func (n *node) later(delay int64, f func()) {
@@ -67,7 +71,7 @@ func (n *node) later(delay int64, f func()) {
 func (n *node) start() {
 	w := n.w
 	n.life++
-	w.logf("node %d starts", n.id())
+	w.logf("node %d starts (%d)", n.id(), n.index)
 	if err := n.open(); err != nil {
 		w.fail("node %d does not start: %w", n.id(), err)
 		return
@@ -78,6 +82,8 @@ func (n *node) start() {
 	n.tickLength = w.between(tick*8/10, tick*12/10)
 	n.later(w.between(0, n.tickLength), n.tick)
 	n.later(w.between(0, 500*ms), n.flush)
+	n.later(w.between(0, 500*ms), n.gossip)
+	n.later(w.between(0, 500*ms), n.drive)
 	n.step()
 }
 
@@ -100,28 +106,35 @@ func (n *node) open() error {
 	if err != nil {
 		return err
 	}
-	n.log = log
-	member, err := core.MemberOf(w.doc, n.store.String())
+	n.log, n.rec = log, rec
+	w.check.recovered(n, rec)
+	forget, err := replication.ForgetRemoved(n.state, rec)
+	if err == nil && forget != nil {
+		w.check.durable(n, forget)
+		err = n.log.Append(forget)
+	}
 	if err != nil {
 		return err
 	}
-	w.check.recovered(n, rec)
 	n.core = core.New(core.Config{
-		Member: member.ID, Incarnation: uint64(w.now) + 1, KeepEntries: 4, KeepBytes: 8 << 10,
+		Member: n.member, Incarnation: uint64(w.now) + 1, KeepEntries: 4, KeepBytes: 8 << 10,
 		MaxBatch: 16 << 10, SleepTicks: w.sleepTicks, Faults: w.opt.Faults.Core,
 	})
-	replicas, err := replication.TakeUp(n.state, rec, w.doc, member.ID, n.bootstrapped, n.core.Holds)
-	if err != nil {
+	n.parts = make(map[uint32]*state.Partition)
+	if n.doc == nil {
+		return nil
+	}
+	n.core.SetRing(n.doc)
+	if err := n.takeUp(); err != nil {
 		return err
 	}
-	n.bootstrapped = true
-	n.parts = make(map[uint32]*state.Partition)
-	for _, r := range replicas {
-		if n.parts[r.Group], err = n.state.Partition(r.Group); err != nil {
-			return err
-		}
-		if err := n.core.Add(r); err != nil {
-			return err
+	for id, p := range n.parts {
+		if index, _ := p.Applied(); index > 0 {
+			cs, err := core.DecodeConf(p.Conf())
+			if err != nil {
+				return err
+			}
+			w.check.restored(n, id, cs)
 		}
 	}
 	return nil
@@ -169,18 +182,10 @@ func (n *node) wipe() {
 		return
 	}
 	n.lost = true
-	fresh := uuid.Must(uuid.FromBytes(uuidBytes(n.w)))
-	if _, err := core.MemberOf(n.w.doc, fresh.String()); !errors.Is(err, core.ErrStranger) {
+	if _, err := core.MemberOf(n.doc, newUUID(n.w).String()); !errors.Is(err, core.ErrStranger) {
 		n.w.fail("a wiped disk is taken for member %d", n.id())
 	}
-}
-
-func uuidBytes(w *world) []byte {
-	b := make([]byte, 16)
-	for i := range b {
-		b[i] = byte(w.rng.Uint32())
-	}
-	return b
+	n.w.check.forget(n)
 }
 
 func (n *node) tick() {
@@ -196,9 +201,18 @@ func (n *node) flush() {
 			return
 		}
 		durable := make(map[uint32]uint64)
+		tombs, err := n.state.Removed()
+		if err != nil {
+			n.w.fail("node %d: %w", n.id(), err)
+		}
+		for id, t := range tombs {
+			durable[id] = t.Index
+		}
 		for id, p := range n.parts {
 			durable[id] = p.Durable()
-			n.w.check.flushed(n, id, p.Durable())
+			if index, _ := p.Applied(); index > 0 {
+				n.w.check.flushed(n, id, p.Durable())
+			}
 		}
 		if err := n.log.Release(durable); err != nil {
 			n.w.fail("node %d: release: %w", n.id(), err)
@@ -222,7 +236,7 @@ func (n *node) step() {
 func (n *node) carryOut(r *core.Round) {
 	w := n.w
 	for _, s := range r.Sends {
-		w.send(n.index, int(s.To)-1, s.Batch)
+		w.send(n, s.To, s.Batch)
 	}
 	if r.WAL != nil {
 		n.batch = r.WAL
@@ -248,11 +262,21 @@ func (n *node) carryOut(r *core.Round) {
 		})
 	}
 	for _, read := range r.Reads {
-		n.later(w.between(0, ms), func() { read.Done(n.parts[read.Group].Read(read.Read)) })
+		n.later(w.between(0, ms), func() {
+			if part := n.parts[read.Group]; part != nil {
+				read.Done(part.Read(read.Read))
+			} else {
+				read.Done(op.ReadResult{Code: op.Redirect})
+			}
+		})
+	}
+	for _, rm := range r.Removals {
+		n.remove(rm)
 	}
 	for _, l := range r.Leaders {
 		w.check.leads(n, l)
 	}
+	w.check.led(n, r)
 	for _, answer := range r.Answers {
 		answer()
 	}
@@ -311,6 +335,7 @@ func (n *node) run(t *core.Task) {
 			return
 		}
 		n.w.check.flushed(n, t.Group, meta.GetIndex())
+		n.w.check.restored(n, t.Group, meta.GetConfState())
 		n.core.Restored(t)
 	} else {
 		for i, e := range t.Entries {
@@ -327,6 +352,9 @@ func (n *node) run(t *core.Task) {
 		n.core.Applied(t)
 	}
 	n.w.check.applied(n, part)
+	if t.Group == ring.MetaPartition {
+		n.noticeRing()
+	}
 }
 
 // propose and read are what arrives from clients.
@@ -357,11 +385,17 @@ func (n *node) leaderOf(group uint32) uint64 {
 	return raft.None
 }
 
+// newNode is a node with an empty disk; a member only when a document names it.
 func (w *world) newNode(i int) *node {
-	n := &node{w: w, index: i, disk: wal.NewMemFS(), dir: filepath.Join(w.opt.Dir, fmt.Sprint(i))}
-	n.store = uuid.Must(uuid.FromBytes(uuidBytes(w)))
-	w.doc.Members = append(w.doc.Members, ring.Member{
-		ID: n.id(), JID: fmt.Sprintf("dn%d@example.org/store", n.id()), Store: n.store.String(), State: ring.Active,
-	})
-	return n
+	return &node{w: w, index: i, disk: wal.NewMemFS(), dir: filepath.Join(w.opt.Dir, fmt.Sprint(i)), store: newUUID(w)}
+}
+
+// byMember finds the node that is a member; nil if it does not know that yet.
+func (w *world) byMember(id uint64) *node {
+	for _, n := range w.nodes {
+		if n.member == id && id != 0 {
+			return n
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -22,6 +23,7 @@ const (
 type Report struct {
 	Operations int
 	Unknown    int
+	Changes    int    // of the ring, completed
 	Stale      int    // reads of a bounded age that were served
 	Trace      uint64 // equal for equal seeds
 }
@@ -40,10 +42,6 @@ func run(opt Options) (Report, error) {
 	w.check = newChecker(w)
 	w.heal()
 	w.setNetwork(0, 0, 200, 2*ms)
-	w.doc = &ring.Document{
-		Version: ring.FormatVersion, Cluster: "00000000-0000-4000-8000-000000000001", Epoch: 1,
-		Partitions: partitions, Replicas: replicas,
-	}
 	count := replicas
 	if w.chance(0.25) {
 		count = 5
@@ -52,14 +50,7 @@ func run(opt Options) (Report, error) {
 	for i := range count {
 		w.nodes = append(w.nodes, w.newNode(i))
 	}
-	for p := range partitions {
-		var row []uint64
-		for r := range replicas {
-			row = append(row, uint64((p+r)%count+1))
-		}
-		w.doc.Table = append(w.doc.Table, row)
-	}
-	w.doc.Meta = []uint64{1, 2, 3}
+	w.bootstrap()
 	for _, n := range w.nodes {
 		w.after(w.between(0, 200*ms), n.start)
 	}
@@ -69,12 +60,14 @@ func run(opt Options) (Report, error) {
 		c.next()
 	}
 	w.after(second, w.storm)
+	w.after(second, w.operator)
 	w.after(second, w.staleReads)
 	w.run(opt.Length, nil)
 	w.end()
 	w.run(w.now+converge, w.settled)
 	if w.err == nil && !w.settled() {
 		w.fail("the cluster did not settle: %s", w.unsettled())
+		w.dump()
 	}
 	w.finalReads()
 	for _, n := range w.nodes {
@@ -84,7 +77,7 @@ func run(opt Options) (Report, error) {
 			}
 		}
 	}
-	rep := Report{Operations: len(w.history), Stale: w.stale, Trace: w.trace}
+	rep := Report{Operations: len(w.history), Stale: w.stale, Changes: w.changes, Trace: w.trace}
 	for i := range w.history {
 		if w.history[i].Unknown {
 			rep.Unknown++
@@ -107,22 +100,92 @@ func (w *world) unsettled() string {
 			return fmt.Sprintf("client %d waits for an answer", c.id)
 		}
 	}
-	for g := range uint32(partitions) {
-		var level uint64
-		for _, n := range w.nodes {
-			if !n.up || n.parts[g] == nil {
-				continue
-			}
-			index, _ := n.parts[g].Applied()
-			if level == 0 {
-				level = index
-			}
-			if index != level {
-				return fmt.Sprintf("group %d: node %d has applied %d, another %d", g, n.id(), index, level)
-			}
+	doc := w.newest
+	if doc.Change != nil {
+		return fmt.Sprintf("the change of epoch %d has not ended", doc.Epoch)
+	}
+	if slices.ContainsFunc(doc.Members, func(m ring.Member) bool { return w.lostMember(m.ID) }) {
+		return "a lost member has not been replaced"
+	}
+	for g := range w.groups() {
+		if why := w.unlevel(doc, g); why != "" {
+			return fmt.Sprintf("group %d: %s", g, why)
 		}
 	}
 	return ""
+}
+
+// unlevel says what is missing until a group is exactly where the document wants
+// it, and level.
+func (w *world) unlevel(doc *ring.Document, g uint32) string {
+	row := doc.Group(g)
+	list := w.check.confs[g]
+	if cs := list[len(list)-1].cs; len(cs.GetVotersOutgoing())+len(cs.GetLearners()) > 0 || less(row, cs.GetVoters())+less(cs.GetVoters(), row) > 0 {
+		return fmt.Sprintf("it has %v and should have %v", cs, row)
+	}
+	var level uint64
+	for _, n := range w.nodes {
+		if _, ok := doc.Member(n.member); !ok {
+			continue // it has left
+		}
+		part := n.parts[g]
+		switch {
+		case !n.up || n.doc.Epoch != doc.Epoch:
+			return fmt.Sprintf("node %d does not know epoch %d", n.id(), doc.Epoch)
+		case !slices.Contains(row, n.member) && part != nil:
+			return fmt.Sprintf("node %d still has a replica", n.id())
+		case !slices.Contains(row, n.member):
+			continue
+		case part == nil:
+			return fmt.Sprintf("node %d has no replica", n.id())
+		}
+		index, _ := part.Applied()
+		if level == 0 {
+			level = index
+		}
+		if index != level {
+			return fmt.Sprintf("node %d has applied %d, another %d", n.id(), index, level)
+		}
+	}
+	return ""
+}
+
+// dump logs how the groups stand.
+func (w *world) dump() {
+	for _, n := range w.nodes {
+		if !n.up {
+			w.logf("node %d is down, lost: %v", n.id(), n.lost)
+			continue
+		}
+		for _, g := range n.core.Groups() {
+			w.logf("node %d: %+v", n.id(), g)
+		}
+	}
+}
+
+// bootstrap gives the first nodes the first document.
+func (w *world) bootstrap() {
+	doc := &ring.Document{
+		Version: ring.FormatVersion, Cluster: "00000000-0000-4000-8000-000000000001", Epoch: 1,
+		Partitions: partitions, Replicas: replicas, Meta: []uint64{1, 2, 3},
+	}
+	for i, n := range w.nodes {
+		n.doc, n.member = doc, uint64(i+1)
+		doc.Members = append(doc.Members, ring.Member{
+			ID: n.member, JID: fmt.Sprintf("dn%d@example.org/store", i+1), Store: n.store.String(), State: ring.Active,
+		})
+	}
+	for p := range partitions {
+		var row []uint64
+		for r := range replicas {
+			row = append(row, uint64((p+r)%len(w.nodes)+1))
+		}
+		doc.Table = append(doc.Table, row)
+	}
+	w.first, w.newest = doc, doc
+	for g := range w.groups() {
+		w.check.firstConf(g, doc.Group(g))
+	}
 }
 
 // finalReads compares the replicas and reads everything once more.

@@ -28,8 +28,10 @@ func TestSim(t *testing.T) {
 		total.Operations += rep.Operations
 		total.Unknown += rep.Unknown
 		total.Stale += rep.Stale
+		total.Changes += rep.Changes
 	}
-	t.Logf("%d seeds, %d operations, %d of unknown outcome, %d reads of a bounded age", *seedsFlag, total.Operations, total.Unknown, total.Stale)
+	t.Logf("%d seeds, %d operations, %d of unknown outcome, %d reads of a bounded age, %d changes of the ring completed",
+		*seedsFlag, total.Operations, total.Unknown, total.Stale, total.Changes)
 }
 
 // TestSameSeedSameRun: without it a printed seed would be worth nothing.

@@ -47,7 +47,7 @@ func (w *world) staleReads() {
 	begun, life := w.now, n.life
 	r := &op.Read{Kind: op.Get, Root: "root-0", Stale: true, MaxAge: age}
 	n.core.Read([]core.ReadRequest{{Group: group, Read: r, Now: w.now * 1000, Done: func(res op.ReadResult) {
-		if res.Code != op.OK && res.Code != op.NotFound || n.life != life {
+		if res.Code != op.OK && res.Code != op.NotFound || n.life != life || n.parts[group] == nil {
 			return
 		}
 		index, _ := n.parts[group].Applied()

@@ -1,5 +1,7 @@
 package sim
 
+import "github.com/rosterdb/rosterdb/ring"
+
 // storm lets something go wrong now and then until the calm.
 func (w *world) storm() {
 	if w.calm {
@@ -45,7 +47,7 @@ func (w *world) mishap() {
 	case 14:
 		w.fill(n)
 	case 15:
-		if w.chance(0.3) && w.lost() == 0 {
+		if w.chance(0.3) && n.member != 0 && !w.anyLost() {
 			n.wipe()
 		}
 	}
@@ -55,8 +57,12 @@ func (w *world) mishap() {
 func (w *world) victim() *node {
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	if n.up && w.chance(0.6) {
-		if id := n.leaderOf(uint32(w.rng.IntN(partitions))); id != 0 {
-			return w.nodes[id-1]
+		group := uint32(w.rng.IntN(partitions + 1))
+		if group == partitions {
+			group = ring.MetaPartition
+		}
+		if leader := w.byMember(n.leaderOf(group)); leader != nil {
+			return leader
 		}
 	}
 	return n
@@ -86,16 +92,6 @@ func (w *world) fill(n *node) {
 	disk := n.disk
 	disk.SetCapacity(disk.Used())
 	w.after(w.between(100*ms, 3*second), func() { disk.SetCapacity(0) })
-}
-
-func (w *world) lost() int {
-	lost := 0
-	for _, n := range w.nodes {
-		if n.lost {
-			lost++
-		}
-	}
-	return lost
 }
 
 // end calms everything.

@@ -48,7 +48,9 @@ type world struct {
 	counter uint64
 	stamps  int64
 
-	doc        *ring.Document
+	first      *ring.Document // of epoch 1
+	newest     *ring.Document // that was published
+	changes    int            // of the ring that came to their end
 	nodes      []*node
 	clients    []*client
 	net        network
