@@ -35,7 +35,8 @@ type faults struct {
 // Rows whose group has the wanted replicas move into the table, many at once.
 // When all have, the next round is computed, or the change ends: joining members
 // are active, leaving ones are members no longer. A canceled change ends when
-// every group reports the replicas of the table.
+// every group has come to rest: the replicas that it has then are its row (see
+// Rest).
 //
 // A report counts when its leader works by a document that has the round's
 // target (Report.Epoch at least Change.Since): such a leader leaves the
@@ -50,10 +51,10 @@ func advance(d *Document, reports map[uint32]Report, f faults) *Document {
 		return nil
 	}
 	if d.Change.Canceled {
-		if !d.settled(reports, f) {
+		next := d.Next()
+		if !next.settle(reports, f) {
 			return nil
 		}
-		next := d.Next()
 		next.endCanceled()
 		return next
 	}
@@ -138,14 +139,39 @@ func (d *Document) reached() bool {
 	return true
 }
 
-// settled says whether every group is reported to have the replicas of the table.
-func (d *Document) settled(reports map[uint32]Report, f faults) bool {
+// settle takes the replicas at which groups came to rest into the table, and says
+// whether all groups have.
+func (d *Document) settle(reports map[uint32]Report, f faults) bool {
+	rest := func(group uint32, row []uint64) []uint64 {
+		if at := Rest(reports[group].Voters, row); d.Change.counts(reports, group, at, f) && d.validateRow(at) == nil {
+			return at
+		}
+		return nil
+	}
 	for p, row := range d.Table {
-		if !d.Change.counts(reports, uint32(p), row, f) {
+		if d.Table[p] = rest(uint32(p), row); d.Table[p] == nil {
 			return false
 		}
 	}
-	return d.Change.counts(reports, MetaPartition, d.Meta, f)
+	d.Meta = rest(MetaPartition, d.Meta)
+	return d.Meta != nil
+}
+
+// Rest is where a group with these voters goes when a change is called off: it
+// stays with them, in the order of its row, as long as their number is that of
+// the row. It must not have to go back: the replica that was there may be lost,
+// which may be why the change was begun or called off.
+func Rest(voters, row []uint64) []uint64 {
+	at := make([]uint64, 0, len(row))
+	for _, ids := range [...][]uint64{keep(row, voters), without(voters, row), without(row, voters)} {
+		at = append(at, ids...)
+	}
+	return at[:len(row)]
+}
+
+// keep returns the ids of a that are in b.
+func keep(a, b []uint64) []uint64 {
+	return without(a, without(a, b))
 }
 
 // turn begins the next round, or ends the change when nothing is left to move.

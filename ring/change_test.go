@@ -33,6 +33,11 @@ func same(a, b []uint64) bool {
 // step does the next thing that brings the group to its goal.
 func (g *group) step() {
 	goal := g.doc.Goal(g.id)
+	if c := g.doc.Change; c != nil && c.Canceled {
+		goal = ring.Rest(g.voters, goal)
+	} else if c != nil && c.Paused && g.old == nil {
+		return
+	}
 	var missing []uint64
 	for _, id := range goal {
 		if !slices.Contains(g.voters, id) {

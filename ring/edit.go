@@ -12,8 +12,9 @@ var ErrNoChange = errors.New("no change is running")
 // NextID is the id that the next new member gets; it was never given before.
 func (d *Document) NextID() uint64 { return d.lastID() + 1 }
 
-// Pause returns the document in which the running change rests: groups keep to
-// the table, and what they had begun is undone. Errors: ErrNoChange.
+// Pause returns the document in which the running change rests: groups stay as
+// they are; only joint configurations are left, and leaderships still move.
+// Errors: ErrNoChange.
 func (d *Document) Pause() (*Document, error) {
 	return d.editChange(func(n *Document) { n.Change.Paused = true })
 }
@@ -36,9 +37,9 @@ func (d *Document) Throttle(rate int64) (*Document, error) {
 	return d.editChange(func(n *Document) { n.Change.Rate = rate })
 }
 
-// Cancel returns the document in which the running change is called off: what
-// has reached its target stays there, what was begun is undone, and then the
-// change ends (see Advance). Errors: ErrNoChange.
+// Cancel returns the document in which the running change is called off: groups
+// stay with the replicas that they have, replicas that are still being filled are
+// dropped, and then the change ends (see Advance). Errors: ErrNoChange.
 func (d *Document) Cancel() (*Document, error) {
 	return d.editChange(func(n *Document) {
 		c := n.Change

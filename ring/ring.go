@@ -62,7 +62,7 @@ type Change struct {
 	Since  uint64     `json:"since"`  // epoch of the document that set Target
 	Rounds int        `json:"rounds"` // rounds that follow this one
 	Paused bool       `json:"paused,omitempty"`
-	// Canceled: Target is the table; what was begun is undone, then the change ends.
+	// Canceled: Target is the table; groups stop where they are, then the change ends.
 	Canceled bool  `json:"canceled,omitempty"`
 	Rate     int64 `json:"rate,omitempty"` // bytes a second that each node may send for it; 0: the node's default
 	Moves    int   `json:"moves"`          // replicas that the whole change adds

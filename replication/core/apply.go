@@ -55,6 +55,7 @@ func (c *Core) confChange(g *group, e *pb.Entry) []byte {
 		cs = g.rn.ApplyConfChange(&pb.ConfChangeV2{})
 	}
 	g.confAt = e.GetIndex()
+	g.knownAt = g.log.last() + 1
 	c.setConf(g, cs)
 	return EncodeConf(cs)
 }

@@ -41,15 +41,28 @@ func (c *Core) aim(g *group) {
 	goal, row := c.doc.Goal(g.id), c.doc.Group(g.id)
 	c.meet(goal)
 	c.meet(row)
-	if !slices.Equal(g.table, goal) {
-		g.table = slices.Clone(goal)
-		c.wake(g)
-	}
 	g.stray = !slices.Contains(goal, c.cfg.Member) && !slices.Contains(row, c.cfg.Member)
 	if g.stray || g.gone {
 		c.strays = append(c.strays, g)
 	}
+	c.retarget(g)
 	c.watch(g)
+}
+
+// retarget works out the replicas that a group should have now. In a change that
+// is called off that depends on those that it has.
+func (c *Core) retarget(g *group) {
+	if c.doc == nil {
+		return
+	}
+	goal := c.doc.Goal(g.id)
+	if c.doc.Change != nil && c.doc.Change.Canceled && len(g.conf.GetVoters()) > 0 {
+		goal = ring.Rest(g.conf.GetVoters(), goal)
+	}
+	if !slices.Equal(g.table, goal) {
+		g.table = slices.Clone(goal)
+		c.wake(g)
+	}
 }
 
 // forgetPeers drops the peers that no group here has to do with any more: they
@@ -107,5 +120,6 @@ func (c *Core) setConf(g *group, cs *pb.ConfState) {
 	for _, ids := range members(cs) {
 		c.meet(ids)
 	}
+	c.retarget(g)
 	c.watch(g)
 }

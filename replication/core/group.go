@@ -17,7 +17,9 @@ type group struct {
 	table  []uint64      // replicas that it should have; the first is preferred
 	conf   *pb.ConfState // in force,
 	confAt uint64        // since this index, if it changed since the start
-	dirty  bool
+	// knownAt: when this index is committed, a majority knows of conf; see known.
+	knownAt uint64
+	dirty   bool
 
 	// As of the last Ready.
 	term, commit uint64
@@ -95,6 +97,7 @@ func (c *Core) drain(g *group) {
 		if won {
 			// The log ends with the entry that opens the term.
 			g.termStart = g.log.last()
+			g.knownAt = g.termStart
 			c.watch(g)
 		}
 		for _, rs := range rd.ReadStates {

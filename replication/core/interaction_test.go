@@ -42,7 +42,8 @@ type world struct {
 	groups  int
 	members int // of the first configuration
 	restart uint64
-	doc     *ring.Document // what a node starts with; nil: the first membership
+	doc     *ring.Document             // what a node starts with; nil: the first membership
+	parted  func(from, to uint64) bool // links that are cut; nil: none
 }
 
 // testNode is a node with a WAL that is a slice and a state that is a list of
@@ -53,6 +54,7 @@ type testNode struct {
 	core  *Core // nil: down
 	cut   bool
 	hold  bool
+	stall bool // its WAL is held as soon as a snapshot is restored
 	wal   map[uint32]*wal.Group
 	batch *wal.Batch
 	state map[uint32]*testState
@@ -301,7 +303,7 @@ func (w *world) settle() {
 func (n *testNode) carryOut(r *Round) bool {
 	for _, s := range r.Sends {
 		to := n.w.nodes[s.To-1]
-		if n.cut || to.cut || to.core == nil {
+		if n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
 			continue
 		}
 		to.inbox = append(to.inbox, func() {
@@ -373,6 +375,7 @@ func (n *testNode) run(t *Task) {
 			st.values = strings.Split(string(t.Restore.GetData()), ",")
 		}
 		n.w.printf("node %d: group %d restored at %d", n.id, t.Group, st.index)
+		n.hold, n.stall = n.hold || n.stall, false
 		n.core.Restored(t)
 		return
 	}

@@ -12,7 +12,7 @@ import (
 // A replica that the ring document names no more is deleted only on the word of
 // the group's leader, never on that of a document, which may be old. It asks
 // again and again (recAsk); a leader that does not have it in its configuration,
-// with no change of that under way, says so (recGone). The answer counts if
+// with no change of that under way and a majority knowing it, says so (recGone). The answer counts if
 //
 //   - the leader's term is not below the replica's: whoever leads in a later
 //     term and made this replica a member again, it has heard nothing of that;
@@ -75,7 +75,7 @@ func (c *Core) ask(g *group) {
 // asks answers a replica that wants to know whether it may go.
 func (c *Core) asks(g *group, from *peer, rec record) {
 	c.drain(g)
-	if g.state != raft.StateLeader || !c.steady(g) || inConf(g.conf, from.id) || slices.Contains(g.table, from.id) {
+	if g.state != raft.StateLeader || !c.known(g) || inConf(g.conf, from.id) || slices.Contains(g.table, from.id) {
 		return
 	}
 	if rec.term > g.term {

@@ -139,6 +139,25 @@ func (c *Core) steady(g *group) bool {
 	return g.termStart != 0 && g.applied >= g.termStart && g.applied >= g.moving.change
 }
 
+// known tells whether the configuration in force is known as committed to a
+// majority, durably: an entry that was appended when it was is committed itself.
+// raft goes by the configuration that a replica has applied. Until that majority
+// has this one, the votes of those who are no members any more may be needed,
+// and neither may they be deleted nor may the change count as done. If nobody
+// writes, known appends such an entry.
+func (c *Core) known(g *group) bool {
+	if !c.steady(g) {
+		return false
+	}
+	if g.commit < g.knownAt && g.log.last() < g.knownAt && g.rn.BasicStatus().LeadTransferee == 0 {
+		// Refused only while too much is uncommitted; the next look tries again.
+		_ = g.rn.Propose(nil)
+		c.wake(g)
+		c.drain(g)
+	}
+	return g.commit >= g.knownAt || c.cfg.Faults.ForgetOldVoters
+}
+
 // behind says what a learner lacks; "" when it may become a voter.
 func (c *Core) behind(g *group, id uint64) (why string) {
 	g.rn.WithProgress(func(other uint64, _ raft.ProgressType, pr tracked) {

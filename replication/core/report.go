@@ -22,7 +22,11 @@ func (c *Core) tickReports() {
 	}
 	for range (len(c.list) + reportTicks - 1) / reportTicks {
 		c.reporting = (c.reporting + 1) % len(c.list)
-		if g := c.list[c.reporting]; g.state == raft.StateLeader && c.concerns(g) && c.steady(g) {
+		g := c.list[c.reporting]
+		if g.state != raft.StateLeader || !c.concerns(g) {
+			continue
+		}
+		if atGoal(g.conf, g.table) && c.known(g) || !atGoal(g.conf, g.table) && c.steady(g) {
 			c.report(g)
 		}
 	}

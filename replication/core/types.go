@@ -76,6 +76,9 @@ type Faults struct {
 	// GoneByDocument deletes a replica that the ring document does not name
 	// without asking the group's leader.
 	GoneByDocument bool
+	// ForgetOldVoters lets replicas be deleted that others still count on in
+	// elections, because they do not know that the configuration has changed.
+	ForgetOldVoters bool
 	// EmptyVotes lets a replica vote that was deleted and begun anew.
 	EmptyVotes bool
 }

@@ -2,11 +2,14 @@
 // network that loses, doubles, delays, reorders and cuts, disks that lose or
 // tear what was not synced when a node crashes, clocks that are wrong, disks
 // that are wiped. Clients write, read, compare and swap, and retry as real ones
-// do. All of it follows from one seed.
+// do. An operator lets nodes join, leave and take the place of lost ones, and
+// pauses, resumes and cancels such changes under way. All of it follows from one
+// seed.
 //
 // While it runs, every step is checked against what the engine promises (see
-// check.go); afterwards the cluster must converge, and the clients' history must
-// be linearizable.
+// check.go and conf.go); afterwards every change of the ring must end, the replicas
+// must be where the ring has them and level, and the clients' history must be
+// linearizable.
 //
 // A failure prints its seed. To run it again, with a log of what happened:
 //

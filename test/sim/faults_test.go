@@ -26,9 +26,7 @@ func TestFaults(t *testing.T) {
 		"wiped disk taken for the old node": {WipedIsOld: true},
 		"joint change skipped":              {Core: core.Faults{SkipJoint: true}},
 		"leadership kept after removal":     {Core: core.Faults{LeadAfterRemoval: true}},
-		"truncation past a learner":         {Core: core.Faults{TruncatePastLearner: true}},
 		"replica deleted by a document":     {Core: core.Faults{GoneByDocument: true}},
-		"an empty replica votes":            {Core: core.Faults{EmptyVotes: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= within; seed++ {

@@ -185,7 +185,6 @@ func (n *node) wipe() {
 	if _, err := core.MemberOf(n.doc, newUUID(n.w).String()); !errors.Is(err, core.ErrStranger) {
 		n.w.fail("a wiped disk is taken for member %d", n.id())
 	}
-	n.w.check.forget(n)
 }
 
 func (n *node) tick() {

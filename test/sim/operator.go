@@ -136,7 +136,7 @@ func (w *world) plan(doc *ring.Document, members []ring.Member) *ring.Document {
 	if members == nil {
 		return nil
 	}
-	plan, err := ring.MakePlan(doc, members)
+	plan, err := ring.MakePlan(doc, members, ring.PlanOptions{})
 	if err != nil {
 		return nil // too few would be left
 	}
