@@ -130,6 +130,8 @@ func (r *Read) checkChanges() error {
 		return fmt.Errorf("a wait of %d ms; 0 to %d are possible", r.Wait, MaxWait)
 	}
 	switch {
+	case r.Skip < 0:
+		return fmt.Errorf("%d events to leave out; count from 0", r.Skip)
 	case r.ByRevision && (r.Root == "" || r.Since != 0):
 		return fmt.Errorf("a revision to begin behind is that of one root, and there is no position then")
 	case r.Index != "" && (r.Root != "" || r.Prefix != ""):

@@ -195,7 +195,10 @@ type Read struct {
 	// SinceRevision begins behind a revision of Root instead; Since is 0 then.
 	SinceRevision uint64
 	ByRevision    bool
-	Wait          int64 // milliseconds to wait for the first event; 0: none
+	// Skip is how many events of the entry behind Since to leave out: those that the
+	// page before had behind its Position, because the entry is larger than a page.
+	Skip int
+	Wait int64 // milliseconds to wait for the first event; 0: none
 }
 
 // ScalarKind is the kind of a Scalar, in the order in which an index sorts them.

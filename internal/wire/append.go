@@ -188,6 +188,7 @@ func appendChanges(dst []byte, r *Read) []byte {
 	} else {
 		dst = appendUint(dst, "since", r.Since)
 	}
+	dst = appendOptInt(dst, "skip", int64(r.Skip))
 	dst = appendOpt(dst, "root", r.Root)
 	dst = appendOpt(dst, "prefix", r.Prefix)
 	dst = appendOpt(dst, "index", r.Index)

@@ -28,6 +28,7 @@ const (
 	nTTL
 	nStale
 	nSince
+	nSkip
 	nWait
 	nPosition
 	nTime
@@ -197,6 +198,8 @@ func numberOf(name []byte) number {
 		return nStale
 	case "since":
 		return nSince
+	case "skip":
+		return nSkip
 	case "wait":
 		return nWait
 	case "position":

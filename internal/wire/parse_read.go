@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -44,6 +45,7 @@ func (r *reader) changes(q *op.Read) {
 	*q = op.Read{
 		Kind: op.Changes, Stale: q.Stale, MaxAge: q.MaxAge, Root: a.str(tRoot), Prefix: a.str(tPrefix), Index: a.str(tIndex),
 		ByRevision: a.has(nRevision), SinceRevision: a.num(nRevision), Since: a.num(nSince), Wait: a.signed(nWait),
+		Skip: int(min(a.num(nSkip), math.MaxInt32)),
 	}
 	if a.has(nSince) == a.has(nRevision) {
 		a.fail("changes begin behind either since or revision; give one of them")

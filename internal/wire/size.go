@@ -12,7 +12,7 @@ import (
 const (
 	writeMarkup    = 192
 	readMarkup     = 144
-	pageMarkup     = 224 // of the reads of pages and changes
+	pageMarkup     = 240 // of the reads of pages and changes
 	mutationMarkup = 72
 	objectMarkup   = 96
 	eventMarkup    = 160

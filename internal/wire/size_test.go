@@ -62,7 +62,7 @@ func TestSizesAreUpperBounds(t *testing.T) {
 			Kind: op.ReadKind(rapid.IntRange(int(op.Get), int(op.Changes)).Draw(t, "kind")), Root: anyKey(t, "root"), Path: anyKey(t, "path"),
 			Offset: n, Version: n, Prefix: anyKey(t, "prefix"), AfterRoot: anyKey(t, "afterroot"), After: anyKey(t, "after"), Limit: math.MaxInt,
 			Stale: true, MaxAge: math.MaxInt64, Values: true, RootsOnly: true, Index: anyKey(t, "index"), From: anyBound(t), To: anyBound(t),
-			Desc: true, Cursor: value(t), Since: n, SinceRevision: n, ByRevision: rapid.Bool().Draw(t, "by"), Wait: math.MaxInt64,
+			Desc: true, Cursor: value(t), Since: n, SinceRevision: n, ByRevision: rapid.Bool().Draw(t, "by"), Wait: math.MaxInt64, Skip: math.MaxInt32,
 		}
 		within(t, "read", requestSize(Request{Reads: []Read{{Tag: n, Partition: p, Read: r}}}), ReadSize(&r))
 

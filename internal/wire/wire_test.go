@@ -105,6 +105,7 @@ func read(t *rapid.T) op.Read {
 		q.Index, q.Desc, q.Cursor, q.From, q.To = key(t, "index"), flag("desc"), value(t), bound(t), bound(t)
 	case op.Changes:
 		q.Root, q.Prefix, q.Index, q.Wait = key(t, "root"), key(t, "prefix"), key(t, "index"), natural(t, "wait")
+		q.Skip = rapid.IntRange(0, 3).Draw(t, "skip")
 		if q.ByRevision = flag("revision"); q.ByRevision {
 			q.SinceRevision = u(t, "revision")
 		} else {

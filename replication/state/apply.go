@@ -55,6 +55,9 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 	}
 	p.pos.logTime = max(p.pos.logTime, c.now)
 	defer p.stored.done()
+	if c.owned {
+		p.history.start(index)
+	}
 	if err := p.expire(index); err != nil {
 		return op.WriteResult{}, err
 	}

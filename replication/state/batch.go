@@ -116,9 +116,10 @@ func (p *Partition) refused(c *command, r result) (result, error) {
 }
 
 // put applies the mutations; items hold the versions so far where known.
-func (p *Partition) put(_ uint64, c *command, r *result) {
+func (p *Partition) put(index uint64, c *command, r *result) {
 	change := p.active.setRevision(c.root, r.revision)
 	p.keybuf = append(append(p.keybuf[:0], c.root...), 0)
+	p.history.begin(c.root, r.revision)
 	for i := range c.muts {
 		m, b, item := &c.muts[i], &p.befores[i], &r.items[i]
 		if m.kind == op.Check {
@@ -148,7 +149,19 @@ func (p *Partition) put(_ uint64, c *command, r *result) {
 			o = object{deleted: true}
 		}
 		item.Version = o.version
-		p.replace(change, p.keybuf, &b.object, o)
+		kind := op.Written
+		if o.deleted {
+			kind = op.Deleted
+		}
+		p.replace(change, p.keybuf, &b.object, o, kind)
+	}
+	p.endRecord(index)
+}
+
+// endRecord ends the record of a change in the history, if there is one yet.
+func (p *Partition) endRecord(index uint64) {
+	if p.history.begun {
+		p.active.bytes += int64(p.history.end(index, &p.store.opt))
 	}
 }
 
@@ -157,7 +170,7 @@ var noRefs = appendRefs(nil, nil)
 
 // replace puts an object in the place of what was there, which is only looked at
 // where something keeps track of it.
-func (p *Partition) replace(root *rootChange, key []byte, old *object, o object) {
+func (p *Partition) replace(root *rootChange, key []byte, old *object, o object, kind op.EventKind) {
 	if old.expires != 0 {
 		p.active.setExpiry(old.expires, key, false)
 	}
@@ -166,6 +179,7 @@ func (p *Partition) replace(root *rootChange, key []byte, old *object, o object)
 		p.expiring = true
 		p.nextExpiry = min(p.nextExpiry, o.expires)
 	}
+	p.history.event(kind, key[len(rootOf(key))+1:], nil)
 	p.active.set(root, key, o)
 }
 

@@ -13,7 +13,7 @@ import (
 type command struct {
 	kind    byte
 	now     int64
-	owned   bool // by is known: not in version 1
+	owned   bool // version 2 or later: by is known
 	by      Owner
 	session op.Session
 	seq     uint64

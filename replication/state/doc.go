@@ -38,6 +38,15 @@
 // A settle goes by the same rules, but for the floor, which it does not name. Where
 // there is no answer yet, it records NotApplied as the answer.
 //
+// # The history
+//
+// Each batch that changes something, and each removal, leaves a record of its
+// events, without values. The records lie in blocks that begin and end at the same
+// entries on all replicas; the oldest block goes when there are Options.HistoryEntries
+// records, or Options.HistoryBytes, without it. Then the floor rises to its last
+// entry. A read of changes is answered by any replica; below the floor it is
+// Compacted. Of the newest blocks the records are in memory.
+//
 // # The file
 //
 //	bucket "meta"         "format" -> version, 4 bytes big endian
@@ -49,6 +58,8 @@
 //	                      references, value; for an object that expires, a 0 and
 //	                      the time stand before the references
 //	  bucket "expiry"     time, 8 bytes big endian, then the object's key -> nothing
+//	  bucket "history"    first entry of a block, 8 bytes big endian -> records
+//	  bucket "machine"    "history" -> floor; entries, records, bytes of each block
 //	  bucket "roots"      root -> revision; stays when all objects are deleted
 //	  bucket "sessions"   id, 8 bytes big endian -> owner, time of use, floor,
 //	                      recorded answers

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
 )
 
 // expirePerEntry is how many objects one entry removes at most, so that an entry
@@ -125,7 +127,7 @@ func (p *Partition) passed(entry []byte) {
 }
 
 // expireOne removes the object if that is still the time at which it expires.
-func (p *Partition) expireOne(_ uint64, at int64, key []byte) (there bool, err error) {
+func (p *Partition) expireOne(index uint64, at int64, key []byte) (there bool, err error) {
 	p.stored.empty = false
 	o, err := p.stored.at(key)
 	if err != nil || o.expires != at {
@@ -137,7 +139,9 @@ func (p *Partition) expireOne(_ uint64, at int64, key []byte) (there bool, err e
 		return false, err
 	}
 	change := p.active.setRevision(root, revision+1)
-	p.replace(change, key, &o, object{deleted: true})
+	p.history.begin(root, revision+1)
+	p.replace(change, key, &o, object{deleted: true}, op.Expired)
+	p.endRecord(index)
 	return true, nil
 }
 

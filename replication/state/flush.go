@@ -67,6 +67,7 @@ func (p *Partition) rotate() bool {
 	old := p.active
 	old.position = p.pos
 	old.sessions = p.sessions.rotate()
+	old.history, old.blocks = p.history.rotate()
 	if p.ringNew {
 		old.ring, p.ringNew = &ringDoc{epoch: p.ring.epoch, doc: p.ring.doc}, false
 	}
@@ -108,6 +109,7 @@ func (p *Partition) flushed() {
 	}
 	p.store.dirty.Add(-p.flushing.bytes)
 	p.flushing = nil
+	p.history.flushed()
 }
 
 // commit writes the generations. Nobody changes them, so it needs no lock.
@@ -169,6 +171,9 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 	if err := w.keys(b, expiryBucket, g.expiry); err != nil {
 		return err
 	}
+	if err := w.history(b, g); err != nil {
+		return err
+	}
 	roots, err := b.CreateBucketIfNotExists(rootsBucket)
 	if err != nil {
 		return err
@@ -194,6 +199,32 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 		}
 	}
 	return nil
+}
+
+// history writes the changed blocks of the history, and the list of all.
+func (w *writer) history(b *bbolt.Bucket, g *overlay) error {
+	if g.blocks == nil {
+		return nil
+	}
+	table, err := b.CreateBucketIfNotExists(historyBucket)
+	if err != nil {
+		return err
+	}
+	for _, first := range slices.Sorted(maps.Keys(g.history)) {
+		if data := g.history[first]; data == nil {
+			err = table.Delete(blockKey(first))
+		} else {
+			err = w.put(table, blockKey(first), append(w.record(len(data)), data...))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	machine, err := b.CreateBucketIfNotExists(machineBucket)
+	if err != nil {
+		return err
+	}
+	return w.put(machine, historyKey, append(w.record(len(g.blocks)), g.blocks...))
 }
 
 // keys writes and deletes records that are nothing but keys.

@@ -23,14 +23,20 @@ var (
 	ErrClosed = errors.New("state is closed")
 )
 
-// Options of a Store. MaxSessions, SessionTTL and SessionGrace decide what the
-// replicated state becomes: they must be equal on all replicas.
+// Options of a Store. MaxSessions, SessionTTL, SessionGrace, HistoryEntries and
+// HistoryBytes decide what the replicated state becomes: they must be equal on all
+// replicas.
 type Options struct {
 	MaxSessions  int           // sessions a partition; 0 is 4096
 	SessionTTL   time.Duration // log time without use until a session expires; 0 is 24 h
 	SessionGrace time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
-	MaxReadBytes int           // most bytes of a value, or of a page, in one Read; 0 is 128 KiB
-	NoSync       bool          // don't fsync: for simulators only
+	// HistoryEntries and HistoryBytes are what the history of a partition has at
+	// least, before older entries are dropped for either; 0 is 8192 and 4 MiB.
+	HistoryEntries int
+	HistoryBytes   int
+
+	MaxReadBytes int  // most bytes of a value, or of a page, in one Read; 0 is 128 KiB
+	NoSync       bool // don't fsync: for simulators only
 	// OnFatal is called at most once, inside Apply or Flush, when this replica
 	// must stop: a stored record that Apply needs is damaged, an entry is
 	// missing, or a flush failed for another reason than room. It must not call
@@ -53,6 +59,8 @@ type Faults struct {
 	OwnerIgnored       bool // a session serves everybody
 	SettleUnrecorded   bool // that an operation was not applied is told, not recorded
 	ExpiryByLocalClock bool // objects expire by the replica's own clock
+	PositionByClock    bool // the position of changes is the time of day
+	SnapshotNoHistory  bool // a snapshot lacks the history
 }
 
 func (o *Options) setDefaults() {
@@ -64,6 +72,12 @@ func (o *Options) setDefaults() {
 	}
 	if o.SessionGrace <= 0 {
 		o.SessionGrace = time.Minute
+	}
+	if o.HistoryEntries <= 0 {
+		o.HistoryEntries = 8192
+	}
+	if o.HistoryBytes <= 0 {
+		o.HistoryBytes = 4 << 20
 	}
 	if o.MaxReadBytes <= 0 {
 		o.MaxReadBytes = 128 << 10

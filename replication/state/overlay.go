@@ -21,6 +21,8 @@ type overlay struct {
 	soonest keyHeap
 	// Filled when the generation is rotated out:
 	sessions map[op.Session][]byte // sealed records; nil: removed
+	history  map[uint64][]byte     // changed blocks by their first entry; nil: dropped
+	blocks   []byte                // the list of the blocks of the history; nil: unchanged
 	position position
 	ring     *ringDoc // nil: unchanged
 
@@ -116,6 +118,13 @@ func (o *overlay) merge(n *overlay) {
 		o.sessions = make(map[op.Session][]byte)
 	}
 	maps.Copy(o.sessions, n.sessions)
+	if n.blocks != nil {
+		if o.history == nil {
+			o.history = make(map[uint64][]byte)
+		}
+		maps.Copy(o.history, n.history)
+		o.blocks = n.blocks
+	}
 	o.position = n.position
 	if n.ring != nil {
 		o.ring = n.ring

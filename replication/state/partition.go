@@ -36,6 +36,8 @@ type Partition struct {
 	befores  []before
 	keybuf   []byte
 
+	history history
+
 	expiring   bool   // there may be objects that expire
 	nextExpiry int64  // at or below the first time of expiry; never
 	expired    []byte // where the entries of the expiry bucket begin that were not passed
@@ -47,6 +49,7 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	p.sessions = sessions{byID: make(map[op.Session]*session)}
 	p.active, p.flushing, p.ringNew = newOverlay(), nil, false
 	p.expiring, p.nextExpiry, p.expired = false, never, nil
+	p.history = history{}
 	if err := p.loadTomb(tx); err != nil {
 		return err
 	}
@@ -55,6 +58,9 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 		return nil
 	}
 	if err := p.loadPosition(b); err != nil {
+		return err
+	}
+	if err := p.loadHistory(b); err != nil {
 		return err
 	}
 	p.nextExpiry = firstExpiry(b.Bucket(expiryBucket))

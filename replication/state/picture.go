@@ -64,6 +64,9 @@ func (p *Partition) picture(size int) (*Picture, error) {
 		if p.store.opt.Faults.SnapshotNoSessions && t.number == tableSessions {
 			part.over = nil
 		}
+		if p.store.opt.Faults.SnapshotNoHistory && (t.number == tableHistory || t.number == tableMachine) {
+			part.over, part.b = nil, nil
+		}
 		v.parts = append(v.parts, part)
 	}
 	return v, nil

@@ -24,6 +24,8 @@ func (p *Partition) Read(r *op.Read) op.ReadResult {
 		res, err = p.get(r)
 	case op.List:
 		res, err = p.list(r)
+	case op.Changes:
+		res, err = p.changesRead(r)
 	default:
 		return op.ReadResult{Code: op.Invalid, Text: fmt.Sprintf("unknown kind of read %d", r.Kind)}
 	}
@@ -175,11 +177,7 @@ func (p *Partition) list(r *op.Read) (op.ReadResult, error) {
 		return op.ReadResult{}, fmt.Errorf("read state: %w", err)
 	}
 	defer tx.Rollback()
-	limit := r.Limit
-	if limit <= 0 || limit > op.MaxListPage {
-		limit = op.MaxListPage
-	}
-	g := page{root: len(root), now: now, limit: limit, room: p.store.opt.MaxReadBytes}
+	g := page{root: len(root), now: now, limit: pageLimit(r), room: p.store.opt.MaxReadBytes}
 	g.res.Code, g.res.Position = op.OK, position
 	b := tx.Bucket(p.key)
 	if b != nil && !known {

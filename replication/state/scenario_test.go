@@ -29,7 +29,8 @@ type scenario struct {
 	opens []op.Session
 	seqs  map[op.Session]uint64
 	a, b  *replica
-	count int // files made
+	count int    // files made
+	start uint64 // where the history begins
 	full  bool
 }
 
@@ -42,13 +43,14 @@ type replica struct {
 const testPartition = ring.MetaPartition
 
 func newScenario(dir string, intn func(int) int, faults Faults) (*scenario, error) {
-	s := &scenario{intn: intn, dir: dir, now: 1, seqs: map[op.Session]uint64{}}
+	s := &scenario{intn: intn, dir: dir, now: 1, start: never, seqs: map[op.Session]uint64{}}
 	s.opt = Options{
-		MaxSessions:  4,
-		SessionTTL:   100 * time.Millisecond,
-		SessionGrace: 10 * time.Millisecond,
-		NoSync:       true,
-		Faults:       faults,
+		MaxSessions:    4,
+		SessionTTL:     100 * time.Millisecond,
+		SessionGrace:   10 * time.Millisecond,
+		HistoryEntries: 30,
+		NoSync:         true,
+		Faults:         faults,
 	}
 	s.model = newModel(s.opt)
 	s.opt.failFlush = func() error {
@@ -123,6 +125,9 @@ func (s *scenario) step() error {
 func (s *scenario) append(e *entry) error {
 	s.log = append(s.log, e)
 	index := uint64(len(s.log))
+	if s.start == never && !e.noop && e.conf == "" {
+		s.start = index - 1
+	}
 	want := s.model.apply(index, e)
 	if e.owner != "" && want.Code == op.OK {
 		s.opens = append(s.opens, want.Session)
@@ -237,7 +242,36 @@ func (s *scenario) write() *op.Write {
 	return w
 }
 
+func (s *scenario) changes() error {
+	r := &op.Read{Kind: op.Changes, Limit: s.intn(6), Values: s.intn(2) == 0}
+	switch s.intn(3) {
+	case 0:
+		r.Root, r.Prefix = fmt.Sprint("root", s.intn(4)), []string{"", "a"}[s.intn(2)]
+		if r.ByRevision = s.intn(2) == 0; r.ByRevision {
+			r.SinceRevision = s.model.roots[r.Root] - min(s.model.roots[r.Root], uint64(s.intn(25)))
+		}
+	case 1:
+		r.Prefix = "root1"
+	}
+	if !r.ByRevision {
+		r.Since = uint64(len(s.log)) - min(uint64(len(s.log)), uint64(s.intn(60))) + uint64(s.intn(2))
+	}
+	for _, rep := range []*replica{s.a, s.b} {
+		h := &rep.part.history
+		if most := s.opt.HistoryEntries; len(h.blocks) > 0 && h.records-h.blocks[0].records >= most || h.records < most && h.floor > s.start {
+			return fmt.Errorf("the history has %d records behind %d", h.records, h.floor)
+		}
+		if err := sameRead(rep.part.Read(r), s.model.changes(r, h.floor)); err != nil {
+			return fmt.Errorf("%+v: %w", r, err)
+		}
+	}
+	return nil
+}
+
 func (s *scenario) read() error {
+	if s.intn(3) == 0 {
+		return s.changes()
+	}
 	r := &op.Read{Kind: op.Get, Root: fmt.Sprint("root", s.intn(4))}
 	paths := []string{"", "a", "a/", "a/b", "a/c", "b", "z"}
 	if s.intn(2) == 0 {
@@ -375,6 +409,8 @@ func TestSeededFaults(t *testing.T) {
 		"a session serves everybody":        {OwnerIgnored: true},
 		"settled, but not recorded":         {SettleUnrecorded: true},
 		"expiry by the local clock":         {ExpiryByLocalClock: true},
+		"watch position from the clock":     {PositionByClock: true},
+		"snapshot without the history":      {SnapshotNoHistory: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(20) {

@@ -18,7 +18,9 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-const storeFormat = 1
+// storeFormat is the version of the file. 1 had no expiry, no history and no
+// indexes; what it had is the same, so that it becomes 2 when it is opened.
+const storeFormat = 2
 
 // Names of buckets and keys: see the package documentation.
 var (
@@ -27,9 +29,12 @@ var (
 	rootsBucket    = []byte("roots")
 	sessionsBucket = []byte("sessions")
 	expiryBucket   = []byte("expiry")
+	historyBucket  = []byte("history")
+	machineBucket  = []byte("machine")
 	formatKey      = []byte("format")
 	positionKey    = []byte("position")
 	ringKey        = []byte("ring")
+	historyKey     = []byte("history")
 )
 
 // Store is the state of all partitions of a node in one bbolt file. Safe for
@@ -117,7 +122,8 @@ func openError(err error) error {
 	return diskError(err)
 }
 
-// checkFormat reads the format version, or writes it into a new file.
+// checkFormat reads the format version, or writes it into a file that is new or
+// of an earlier one.
 func (s *Store) checkFormat() error {
 	var format []byte
 	err := s.db.View(func(tx *bbolt.Tx) error {
@@ -129,7 +135,7 @@ func (s *Store) checkFormat() error {
 	switch {
 	case err != nil:
 		return err
-	case format == nil:
+	case format == nil || string(format) == "\x00\x00\x00\x01":
 		return diskError(s.db.Update(func(tx *bbolt.Tx) error {
 			b, err := tx.CreateBucketIfNotExists(metaBucket)
 			if err != nil {

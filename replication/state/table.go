@@ -29,6 +29,8 @@ const (
 	tableRoots
 	tableObjects
 	tableExpiry
+	tableHistory
+	tableMachine
 )
 
 // tables lists them in the order in which snapshots and digests have them.
@@ -38,6 +40,8 @@ func tables() []table {
 		{tableRoots, rootsBucket, validRoot},
 		{tableObjects, objectsBucket, validObject},
 		{tableExpiry, expiryBucket, validExpiry},
+		{tableHistory, historyBucket, validBlock},
+		{tableMachine, machineBucket, validMachine},
 	}
 }
 
@@ -73,6 +77,15 @@ func validExpiry(key, payload []byte) error {
 	return nil
 }
 
+// validMachine checks a record of what the machine keeps beside the data.
+func validMachine(key, payload []byte) error {
+	if string(key) != string(historyKey) {
+		return fmt.Errorf("unknown record %q", key)
+	}
+	_, err := decodeHistory(payload)
+	return err
+}
+
 // change is a record of a table that bbolt does not have yet.
 type change struct {
 	key     string
@@ -97,6 +110,12 @@ func (p *Partition) unflushedOf(number byte) (list []change, whole bool) {
 		}
 		return list, true
 	}
+	if number == tableMachine {
+		return p.machine(), true
+	}
+	if number == tableHistory {
+		list = p.history.unflushed()
+	}
 	for _, gen := range []*overlay{p.active, p.flushing} {
 		if gen == nil {
 			continue
@@ -105,6 +124,10 @@ func (p *Partition) unflushedOf(number byte) (list []change, whole bool) {
 		case tableRoots:
 			for root, r := range gen.roots {
 				list = append(list, change{key: root, payload: binary.AppendUvarint(nil, r.revision)})
+			}
+		case tableHistory:
+			for first, data := range gen.history {
+				list = append(list, change{key: string(blockKey(first)), payload: data, gone: data == nil})
 			}
 		case tableExpiry:
 			for key, there := range gen.expiry {
@@ -117,4 +140,25 @@ func (p *Partition) unflushedOf(number byte) (list []change, whole bool) {
 		}
 	}
 	return list, false
+}
+
+// machine lists the records of tableMachine.
+func (p *Partition) machine() (list []change) {
+	if p.history.begun {
+		list = append(list, change{key: string(historyKey), payload: p.history.append(nil)})
+	}
+	return list
+}
+
+// unflushed lists the blocks that changed since the last rotation.
+func (h *history) unflushed() (list []change) {
+	for _, b := range h.blocks {
+		if b.dirty {
+			list = append(list, change{key: string(blockKey(b.first)), payload: b.data[:len(b.data):len(b.data)]})
+		}
+	}
+	for _, first := range h.dropped {
+		list = append(list, change{key: string(blockKey(first)), gone: true})
+	}
+	return list
 }
