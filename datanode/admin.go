@@ -115,6 +115,11 @@ func (h *handler) adminIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	}
 	switch command {
 	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus, adminxml.CmdPropose:
+	case adminxml.CmdHot:
+		if n, err := strconv.Atoi(arg); err != nil || n < 1 || n > hotKeys {
+			h.refuse(conn, st, "bad-request", fmt.Sprintf("hot takes how many objects to list, 1 to %d", hotKeys))
+			return
+		}
 	case adminxml.CmdWhere:
 		if err := op.CheckRoot(arg); err != nil {
 			h.refuse(conn, st, "bad-request", err.Error())
@@ -141,6 +146,9 @@ func (n *Node) command(_ context.Context, conn *xmppconn.Conn, st *stanza.Stanza
 		answer = n.identity()
 	case adminxml.CmdStatus:
 		answer = n.status(arg)
+	case adminxml.CmdHot:
+		limit, _ := strconv.Atoi(arg) // checked when it came
+		answer = n.hot.list(limit, time.Now())
 	case adminxml.CmdWhere:
 		w := n.where(arg)
 		if w == nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -114,6 +115,7 @@ func testNode(t testing.TB) (*Node, *fakeEngine, *handler) {
 		log: slog.New(slog.DiscardHandler), engine: e, tasks: make(chan func(context.Context), 64),
 	}
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace}
+	n.hot.init(time.Now())
 	n.answers.init(n)
 	n.announcer.init(n)
 	n.fair.init(e, &n.counts.refused[refusedFlood])

@@ -52,6 +52,7 @@ type Node struct {
 	fair      fair
 	clock     logClock
 	counts    counts
+	hot       hot
 	denials   quiet // log lines
 	oddTimes  quiet
 
@@ -124,6 +125,7 @@ func Open(cfg Config) (*Node, error) {
 	n.log = cfg.Logger.With("jid", n.full)
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace, wanted: cfg.DiskReserve}
 	n.fetch = n.fetchRing
+	n.hot.init(n.started)
 	n.answers.init(n)
 	n.announcer.init(n)
 	n.pacer.init(transport{n}.sendPart, xmppconn.ErrOverflow)
@@ -141,6 +143,7 @@ func (n *Node) open() error {
 		Dir: n.dir, Transport: transport{n}, Logger: n.log, Tick: n.cfg.Tick,
 		// The node's own reserve comes first where it is the larger.
 		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
+		Clock:       func() int64 { return n.clock.stamp(time.Now().UnixMilli()) },
 		OnLeader:    func(uint32, uint64) { n.announcer.poke() },
 		OnRing:      n.onRing,
 		OnFull: func(full bool) {

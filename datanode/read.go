@@ -70,6 +70,9 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 	}
 	h.now()
 	n, begun := h.n, h.at
+	if r.Root != "" {
+		n.hot.note(false, r.Root, r.Path, begun)
+	}
 	n.inFlight.Add(1)
 	c.inFlight.Add(1)
 	n.fair.entered(opCost)

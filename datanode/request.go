@@ -108,6 +108,8 @@ func (h *handler) write(r *request, w *wire.Write) {
 		h.turnDown(r, kindWrite, w.Tag, w.Partition, answer)
 		return
 	}
+	h.now()
+	h.n.hot.note(true, w.Root, w.Mutations[0].Path, h.at)
 	h.propose(r, kindWrite, w.Tag, w.Partition, state.EncodeWrite(nil, h.stamp(), r.c.owner, &w.Write))
 }
 

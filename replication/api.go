@@ -59,6 +59,9 @@ type Config struct {
 	// FlushEvery is the longest time applied changes stay out of the state file;
 	// 0: 500 ms. They are safe in the WAL meanwhile.
 	FlushEvery time.Duration
+	// Clock gives the log time of the commands that the node proposes by itself, in
+	// milliseconds since 1970; nil: the machine's clock.
+	Clock func() int64
 	// DiskReserve is the number of free bytes below which proposals are refused
 	// with op.Full; 0: 64 MiB.
 	DiskReserve uint64

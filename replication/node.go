@@ -171,6 +171,7 @@ func (n *Node) start() {
 	n.wg.Go(n.flush)
 	n.wg.Go(n.followRing)
 	n.wg.Go(func() { n.feeds.run(n.quit) })
+	n.wg.Go(n.runChores)
 	n.wg.Go(n.drive)
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	for range workers {

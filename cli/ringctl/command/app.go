@@ -68,6 +68,7 @@ func newApp(env Env) *cli.App {
 			devCommand(env),
 			statusCommand(env),
 			whereCommand(env),
+			hotCommand(env),
 			bootstrapCommand(env),
 			joinCommand(env),
 			leaveCommand(env),

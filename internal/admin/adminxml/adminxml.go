@@ -22,6 +22,7 @@ const (
 	CmdIdentity  = "identity"  // get: an Identity
 	CmdBootstrap = "bootstrap" // set, with an encoded ring document: an Identity
 	CmdStatus    = "status"    // get, optionally with "groups" or "leaders": a NodeStatus
+	CmdHot       = "hot"       // get, with the number of objects wanted: a Hot
 	CmdWhere     = "where"     // get, with the name of a root: a Where
 	CmdPropose   = "propose"   // set, with an encoded ring document: a Proposed
 )
@@ -113,6 +114,20 @@ type Where struct {
 	Leader    string   `json:"leader,omitempty"` // empty: none known
 	Replicas  []string `json:"replicas"`         // the preferred leader first
 	Epoch     uint64   `json:"epoch"`
+}
+
+// Hot are the objects that were read and written most through a node lately.
+type Hot struct {
+	Reads  []HotKey `json:"reads"`
+	Writes []HotKey `json:"writes"`
+}
+
+// HotKey is a hot object. Its rate is between Least and Rate.
+type HotKey struct {
+	Root  string  `json:"root"`
+	Path  string  `json:"path,omitempty"`
+	Rate  float64 `json:"rate"`  // operations a second
+	Least float64 `json:"least"` // operations a second that were certainly of this object
 }
 
 // Proposed is what became of a ring document that was to follow the one of the

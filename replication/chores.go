@@ -1,0 +1,109 @@
+package replication
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/state"
+)
+
+const (
+	// choresEvery is how often it is looked whether something is due.
+	choresEvery = 200 * time.Millisecond
+	// ticksARow is how many ticks a group gets one after the other.
+	ticksARow = 64
+	// maxTicks bounds the ticks under way, all groups together.
+	maxTicks = 16
+)
+
+// chores are what the leader of a group does by itself: a tick when something is
+// due and nothing else is written, so that objects expire and indexes are built in
+// groups that are idle. Where nothing is due nothing is proposed, and groups sleep.
+type chores struct {
+	clock   func() int64 // log time of commands, milliseconds since 1970
+	due     func(group uint32) int64
+	leads   func(group uint32) bool
+	propose func(Proposal)
+
+	ticking map[uint32]*atomic.Bool // one at a time for each group
+	under   atomic.Int64            // of all
+}
+
+// look proposes a tick in the groups led here that have something due.
+func (c *chores) look(groups []uint32) {
+	now := c.clock()
+	for _, g := range groups {
+		if at := c.due(g); at != 0 && at <= now && c.leads(g) {
+			c.tick(g, now)
+		}
+	}
+}
+
+func (c *chores) tick(group uint32, now int64) {
+	busy := c.ticking[group]
+	if busy == nil {
+		busy = new(atomic.Bool)
+		c.ticking[group] = busy
+	}
+	if c.under.Load() >= maxTicks || !busy.CompareAndSwap(false, true) {
+		return
+	}
+	c.under.Add(1)
+	c.again(group, now, busy, ticksARow)
+}
+
+// again proposes one tick after the other while each leaves something due: an
+// entry does a bounded piece of the work.
+func (c *chores) again(group uint32, now int64, busy *atomic.Bool, left int) {
+	c.propose(Proposal{Group: group, Cmd: state.EncodeTick(nil, now), Done: func(res op.WriteResult) {
+		if at := c.due(group); res.Code == op.OK && at != 0 && at <= now && left > 1 {
+			c.again(group, now, busy, left-1)
+			return
+		}
+		c.under.Add(-1)
+		busy.Store(false)
+	}})
+}
+
+func (n *Node) newChores() *chores {
+	clock := n.cfg.Clock
+	if clock == nil {
+		clock = func() int64 { return time.Now().UnixMilli() }
+	}
+	return &chores{
+		clock:   clock,
+		ticking: make(map[uint32]*atomic.Bool),
+		due: func(group uint32) int64 {
+			if part := n.part(group); part != nil {
+				return part.NextExpiry()
+			}
+			return 0
+		},
+		leads: func(group uint32) bool {
+			leader, ok := n.LeaderOf(group)
+			return ok && leader == n.cfg.Dir.Member()
+		},
+		propose: func(p Proposal) { n.ProposeBatch([]Proposal{p}) },
+	}
+}
+
+// runChores looks after the groups until quit.
+func (n *Node) runChores() {
+	c := n.newChores()
+	every := time.NewTicker(choresEvery)
+	defer every.Stop()
+	var groups []uint32
+	for {
+		select {
+		case <-n.quit:
+			return
+		case <-every.C:
+			groups = groups[:0]
+			for id := range *n.parts.Load() {
+				groups = append(groups, id)
+			}
+			c.look(groups)
+		}
+	}
+}
