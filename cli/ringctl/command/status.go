@@ -197,10 +197,12 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 	}
 	for _, m := range doc.Members {
 		v, known := byJID[m.JID]
-		if !known {
+		// Of two members with one JID it is the successor of a lost disk that is there.
+		if holder, _ := doc.ByJID(m.JID); !known || holder.ID != m.ID {
 			v = admin.NodeView{JID: m.JID}
+		} else {
+			delete(byJID, m.JID)
 		}
-		delete(byJID, m.JID)
 		v.Member = m.ID
 		s.add(v, leaders)
 	}

@@ -1,0 +1,119 @@
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// growing is a ring of three in which a fourth joins, and the presence of all.
+func growing(t *testing.T) (*ring.Document, []NodeView) {
+	t.Helper()
+	var m []ring.Member
+	for i := range 4 {
+		m = append(m, ring.Member{JID: fmt.Sprintf("dn%d@d/store", i+1), Store: fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1)})
+	}
+	d, err := ring.New(m[:3], ring.Options{Cluster: "6f1a2b3c-0000-4000-8000-000000000001", Partitions: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := d.NewMember(slices.Clone(d.Members), m[3])
+	pl, err := ring.MakePlan(d, with, ring.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err = pl.Begin(d, with, "join", 0, 1000); err != nil {
+		t.Fatal(err)
+	}
+	var views []NodeView
+	for _, x := range d.Members {
+		views = append(views, NodeView{JID: x.JID, Online: true, Health: wire.Health{State: wire.StateOK}})
+	}
+	return d, views
+}
+
+func TestProgress(t *testing.T) {
+	d, views := growing(t)
+	if p := progressOf(d, views, &Leaders{}, 1<<20, time.UnixMilli(3000)); p.Moves != 6 || p.Done != 0 || p.Bytes != 6<<20 || p.Nodes[3].Gets != 6 || p.Stalled() {
+		t.Errorf("at the beginning: %+v", p)
+	}
+	moved := 0
+	for q, row := range d.Change.Target {
+		if slices.Contains(row, 4) && moved < 2 {
+			d.Table[q] = row
+			moved++
+		}
+	}
+	p := progressOf(d, views, &Leaders{}, 1<<20, time.UnixMilli(3000))
+	if p.Done != 2 || p.BytesDone != 2<<20 || p.Rate != 1<<20 || p.LeftS != 4 || p.Nodes[3].Holds != 2 || p.Nodes[3].Gets != 4 {
+		t.Errorf("after two of six in two seconds: %+v", p)
+	}
+	d.Change = nil
+	if p := progressOf(d, views, &Leaders{}, 0, time.Now()); p.Running || p.Stalled() || len(p.Nodes) != 0 {
+		t.Errorf("without a change: %+v", p)
+	}
+}
+
+// TestStalls: each reason is told, with what to do about it.
+func TestStalls(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(*ring.Document, []NodeView, *Leaders)
+		want string
+	}{
+		"paused": {func(d *ring.Document, _ []NodeView, _ *Leaders) { d.Change.Paused = true }, "paused; `ringctl resume` lets it go on"},
+		"down":   {func(_ *ring.Document, v []NodeView, _ *Leaders) { v[3].Online = false }, "dn4 is down, and 6 replicas are to go there: start it, or `ringctl cancel`"},
+		"full":   {func(_ *ring.Document, v []NodeView, _ *Leaders) { v[3].Health.State = wire.StateFull }, "dn4 has no room for the 6 replicas that are to go there: free space on its disk"},
+		"stranger": {func(_ *ring.Document, v []NodeView, _ *Leaders) {
+			v[0].Health.State, v[0].Text = wire.StateStranger, "another disk"
+		}, "dn1 is a stranger: another disk"},
+		"silent": {func(_ *ring.Document, _ []NodeView, l *Leaders) { l.Silent = []string{"dn2@d/store"} }, "dn2 is online and does not answer"},
+		"no majority": {func(_ *ring.Document, v []NodeView, l *Leaders) {
+			v[1].Online, v[2].Online, l.Leaderless = false, false, []uint32{0, 5}
+		}, "2 partitions without a majority: start dn2, dn3"},
+		"electing": {func(_ *ring.Document, _ []NodeView, l *Leaders) { l.Leaderless = []uint32{3} }, "1 partition without a majority: their nodes are there and are electing"},
+		"stuck": {func(_ *ring.Document, _ []NodeView, l *Leaders) {
+			l.Moving = []adminxml.Moving{{Group: 1, Waits: "the learner stands still; it is put in anew"}, {Group: 2, Waits: "waits for its turn"}}
+		}, "1 partition: the learner stands still; it is put in anew"},
+		"catching up": {func(_ *ring.Document, _ []NodeView, l *Leaders) {
+			l.Moving = []adminxml.Moving{{Group: 1, Waits: "member 4 is catching up: 3 of 90", Learners: []uint64{4}}}
+		}, ""},
+	} {
+		d, views := growing(t)
+		l := &Leaders{}
+		c.edit(d, views, l)
+		p := progressOf(d, views, l, 0, time.Now())
+		if got := strings.Join(p.Stalls, "\n"); got != c.want || p.Stalled() != (c.want != "") {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	known := []string{"dn1@a/store", "dn2@a/store", "dn2@b/store"}
+	for _, c := range []struct {
+		name, jid, why string
+	}{
+		{"dn1", "dn1@a/store", ""},
+		{"dn7@c", "dn7@c/store", ""},
+		{"dn7@c/other", "dn7@c/other", ""},
+		{"dn2", "", "dn2@a/store or dn2@b/store"},
+		{"dn9", "", "no data node dn9"},
+	} {
+		got, err := resolve(known, []string{c.name})
+		switch {
+		case c.why == "" && (err != nil || got[0] != c.jid):
+			t.Errorf("%s: %v, %v", c.name, got, err)
+		case c.why != "" && (err == nil || !strings.Contains(err.Error(), c.why)):
+			t.Errorf("%s: %v, want %q", c.name, err, c.why)
+		}
+	}
+	if _, err := resolve(known, []string{"dn1", "dn1@a"}); err == nil {
+		t.Error("one node named twice was accepted")
+	}
+}
