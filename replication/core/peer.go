@@ -278,7 +278,11 @@ func (c *Core) send(g *group, m *pb.Message) {
 	case pb.MsgSnap:
 		c.snapshotSent(g, p, m)
 	case pb.MsgReadIndexResp:
-		c.tellCommit(g, p)
+		// It may be of a term that has ended in this very step: a heartbeat in the
+		// new one would pass this node for its leader.
+		if g.state == raft.StateLeader && m.GetTerm() == g.term {
+			c.tellCommit(g, p)
+		}
 	}
 	if c.needless(g, m) {
 		return

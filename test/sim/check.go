@@ -195,7 +195,7 @@ func (c *checker) leads(n *node, l core.LeaderChange) {
 	}
 	key := termKey{l.Group, l.Term}
 	if other, ok := c.leaders[key]; ok && other != l.Leader {
-		c.w.fail("group %d, term %d: nodes %d and %d both lead", l.Group, l.Term, other, l.Leader)
+		c.w.fail("group %d, term %d: nodes %d and, as node %d has it, %d both lead", l.Group, l.Term, other, n.id(), l.Leader)
 	}
 	c.leaders[key] = l.Leader
 	if l.Leader == n.id() {
