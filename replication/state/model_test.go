@@ -337,6 +337,9 @@ func (m *model) read(r *op.Read) op.ReadResult {
 		}
 		return res
 	}
+	if r.Kind == op.Scan {
+		return m.scan(r)
+	}
 	res.Code = op.OK
 	var paths []string
 	for key := range m.objects {
@@ -354,7 +357,43 @@ func (m *model) read(r *op.Read) op.ReadResult {
 	}
 	for _, path := range paths {
 		o := m.objects[r.Root+"\x00"+path]
-		res.Objects = append(res.Objects, op.Object{Path: path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires, Refs: o.refs})
+		res.Objects = append(res.Objects, op.Object{Path: path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires})
+		if at := &res.Objects[len(res.Objects)-1]; r.Values {
+			at.Value, at.Refs = []byte(o.value), o.refs
+		}
+	}
+	return res
+}
+
+func (m *model) scan(r *op.Read) op.ReadResult {
+	res := op.ReadResult{Code: op.OK, Position: m.index, Time: m.logTime}
+	seen := map[string]bool{}
+	var keys []string
+	for key := range m.objects {
+		root, _, _ := strings.Cut(key, "\x00")
+		if m.at(key).version == 0 || !strings.HasPrefix(root, r.Prefix) || seen[root] && r.RootsOnly {
+			continue
+		}
+		after := r.AfterRoot + "\x00" + r.After
+		if r.RootsOnly {
+			seen[root] = true
+			key, after = root+"\x00", r.AfterRoot+"\x00"
+		}
+		if r.FromStart || key > after {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	if r.Limit > 0 && len(keys) > r.Limit {
+		keys, res.More = keys[:r.Limit], true
+	}
+	for _, key := range keys {
+		o := m.at(key)
+		root, path, _ := strings.Cut(key, "\x00")
+		res.Objects = append(res.Objects, op.Object{Root: root, Path: path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires})
+		if at := &res.Objects[len(res.Objects)-1]; r.Values && o.version > 0 {
+			at.Value, at.Refs = []byte(o.value), o.refs
+		}
 	}
 	return res
 }
@@ -371,7 +410,7 @@ func sameWrite(got, want op.WriteResult) error {
 func sameRead(got, want op.ReadResult) error {
 	got.Text, want.Text = "", ""
 	if want.Position == 0 {
-		got.Position = 0
+		got.Position, got.Time = 0, 0
 	}
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		return fmt.Errorf("read %+v, want %+v", got, want)

@@ -3,17 +3,13 @@ package state
 import (
 	"bytes"
 	"fmt"
-	"slices"
-	"strings"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
-// Read answers from everything applied so far: a Get with at most
-// Options.MaxReadBytes of the value from Offset on, a List with at most Limit
-// objects and about that many bytes of paths and references. A damaged record
+// Read answers from everything applied so far, without waiting: a Get with at most
+// Options.MaxReadBytes of the value from Offset on, the others with at most Limit
+// objects or events and about that many bytes of keys, references and values. A damaged record
 // is answered Unavailable, so that the client asks another replica later. What
 // the result holds may be shared and must not be changed.
 func (p *Partition) Read(r *op.Read) op.ReadResult {
@@ -24,6 +20,8 @@ func (p *Partition) Read(r *op.Read) op.ReadResult {
 		res, err = p.get(r)
 	case op.List:
 		res, err = p.list(r)
+	case op.Scan:
+		res, err = p.scan(r)
 	case op.Changes:
 		res, err = p.changesRead(r)
 	default:
@@ -122,142 +120,4 @@ func (p *Partition) answer(res *op.ReadResult, r *op.Read, o *object, now int64,
 		Value:   value,
 		Refs:    decodeRefs(o.refs),
 	}}
-}
-
-// changed is an object of an overlay.
-type changed struct {
-	key string
-	object
-}
-
-// page collects the answer to a List.
-type page struct {
-	root  int // length of the root's name
-	now   int64
-	limit int
-	room  int // bytes left
-	res   op.ReadResult
-}
-
-// add appends an object that has not expired; it is false when the page is full.
-func (g *page) add(key []byte, o *object) bool {
-	if !o.live(g.now) {
-		return true
-	}
-	size := len(key) - g.root + len(o.refs)
-	if len(g.res.Objects) == g.limit || len(g.res.Objects) > 0 && size > g.room {
-		g.res.More = true
-		return false
-	}
-	g.room -= size
-	g.res.Objects = append(g.res.Objects, op.Object{
-		Path:    string(key[g.root+1:]),
-		Version: o.version,
-		Size:    uint64(len(o.value)),
-		Expires: o.expires,
-		Refs:    decodeRefs(o.refs),
-	})
-	return true
-}
-
-func (p *Partition) list(r *op.Read) (op.ReadResult, error) {
-	root := []byte(r.Root)
-	prefix := appendKey(nil, r.Root, r.Prefix)
-	after := "" // no key is empty
-	if !r.FromStart {
-		after = string(appendKey(nil, r.Root, r.After))
-	}
-	p.mu.RLock()
-	over := p.changes(r.Root, string(prefix), after)
-	revision, known := p.overlaidRevision(root)
-	now, position := p.now(), p.pos.index
-	tx, err := p.store.db.Begin(false)
-	p.mu.RUnlock()
-	if err != nil {
-		return op.ReadResult{}, fmt.Errorf("read state: %w", err)
-	}
-	defer tx.Rollback()
-	g := page{root: len(root), now: now, limit: pageLimit(r), room: p.store.opt.MaxReadBytes}
-	g.res.Code, g.res.Position = op.OK, position
-	b := tx.Bucket(p.key)
-	if b != nil && !known {
-		if revision, err = storedRevision(b.Bucket(rootsBucket), root); err != nil {
-			return op.ReadResult{}, err
-		}
-	}
-	g.res.Revision = revision
-	var objects *bbolt.Bucket
-	if b != nil {
-		objects = b.Bucket(objectsBucket)
-	}
-	err = merge(objects, over, prefix, []byte(after), g.add)
-	return g.res, err
-}
-
-// changes lists the root's changed objects in the range, by key. The lock is held.
-func (p *Partition) changes(root, prefix, after string) []changed {
-	var list []changed
-	for _, gen := range []*overlay{p.active, p.flushing} {
-		if gen == nil || gen.roots[root] == nil {
-			continue
-		}
-		for _, key := range gen.roots[root].keys {
-			if strings.HasPrefix(key, prefix) && key > after {
-				list = append(list, changed{key, gen.objects[key]})
-			}
-		}
-	}
-	return newest(list)
-}
-
-// newest sorts by key and keeps the first of equal ones.
-func newest(list []changed) []changed {
-	slices.SortStableFunc(list, func(a, b changed) int { return strings.Compare(a.key, b.key) })
-	return slices.CompactFunc(list, func(a, b changed) bool { return a.key == b.key })
-}
-
-// merge visits the objects whose keys begin with prefix and lie above after, in
-// order: those in bbolt as changed by over. It ends when visit is false.
-func merge(objects *bbolt.Bucket, over []changed, prefix, after []byte, visit func(key []byte, o *object) bool) error {
-	var c *bbolt.Cursor
-	var key, rec []byte
-	if objects != nil {
-		c = objects.Cursor()
-		start := prefix
-		if bytes.Compare(after, prefix) > 0 {
-			start = after
-		}
-		if key, rec = c.Seek(start); bytes.Equal(key, after) && key != nil {
-			key, rec = c.Next()
-		}
-	}
-	for {
-		inRange := key != nil && bytes.HasPrefix(key, prefix)
-		switch {
-		case len(over) > 0 && (!inRange || over[0].key <= string(key)):
-			o := over[0]
-			over = over[1:]
-			if inRange && o.key == string(key) {
-				key, rec = c.Next()
-			}
-			if !o.deleted && !visit([]byte(o.key), &o.object) {
-				return nil
-			}
-		case inRange:
-			payload, err := unseal(key, rec)
-			if err != nil {
-				return err
-			}
-			o, err := decodeObject(payload)
-			if err != nil {
-				return err
-			}
-			if !visit(key, &o) {
-				return nil
-			}
-			key, rec = c.Next()
-		default:
-			return nil
-		}
-	}
 }

@@ -281,7 +281,11 @@ func (s *scenario) read() error {
 			r.Version = uint64(s.intn(5))
 		}
 	} else {
-		r.Kind, r.Prefix, r.Limit = op.List, paths[s.intn(3)], s.intn(4)
+		r.Kind, r.Prefix, r.Limit, r.Values = op.List, paths[s.intn(3)], s.intn(4), s.intn(2) == 0
+		if s.intn(2) == 0 {
+			r.Kind, r.Root, r.Prefix = op.Scan, "", []string{"", "root", "root1", "s"}[s.intn(4)]
+			r.AfterRoot, r.RootsOnly = fmt.Sprint("root", s.intn(3)), s.intn(3) == 0
+		}
 		if r.FromStart = s.intn(2) == 0; !r.FromStart {
 			r.After = paths[s.intn(len(paths))]
 		}
