@@ -84,14 +84,17 @@ func (a *answers) flush() {
 	for _, q := range iqs {
 		a.sendIQ(q)
 	}
+	if conn := a.n.conn.Load(); conn != nil {
+		conn.Push()
+	}
 }
 
-// send gives a stanza to the stream. What a full queue or a stream that is down
+// send gives a stanza to the stream; flush has it written. What a full queue or a stream that is down
 // does not take is lost, and the client asks again: its sequence numbers make
 // that safe.
 func (a *answers) send(stanza []byte) {
 	if conn := a.n.conn.Load(); conn != nil {
-		_ = conn.Send(stanza)
+		_ = conn.Queue(stanza)
 	}
 }
 

@@ -46,8 +46,15 @@ func (t transport) Send(to uint64, batch []byte) {
 	buf := append(t.n.buffers.get(), p.header...)
 	buf = wire.AppendRaft(buf, v.self, t.n.store, batch)
 	buf = append(buf, noStore+`</message>`...)
-	_ = conn.Send(buf) // dropped: see above
+	_ = conn.Queue(buf) // dropped: see above
 	t.n.buffers.put(buf)
+}
+
+// Flush implements replication.Transport.
+func (t transport) Flush() {
+	if conn := t.n.conn.Load(); conn != nil {
+		conn.Push()
+	}
 }
 
 // sendPart sends one part of a batch, or a batch that waited. Errors: xmppconn.ErrOverflow where another

@@ -41,6 +41,9 @@ type Transport interface {
 	// Send hands over a batch for a member. It never blocks and may drop. The
 	// batch belongs to the transport from then on.
 	Send(to uint64, batch []byte)
+	// Flush says that the batches of this moment are all handed over. It never
+	// blocks.
+	Flush()
 	// MaxBatch is the size in bytes that travels well in one piece. A batch is
 	// larger only if a single Raft message is.
 	MaxBatch() int

@@ -30,6 +30,8 @@ type testLink struct {
 	from uint64
 }
 
+func (l testLink) Flush() {}
+
 func (l testLink) MaxBatch() int { return 128 << 10 }
 
 func (l testLink) Send(to uint64, batch []byte) {

@@ -78,6 +78,9 @@ func (n *Node) carryOut(r *core.Round) {
 	for _, s := range r.Sends {
 		n.cfg.Transport.Send(s.To, s.Batch)
 	}
+	if len(r.Sends) > 0 {
+		n.cfg.Transport.Flush()
+	}
 	if r.WAL != nil {
 		n.commits <- r.WAL // has room: one batch at a time
 	}

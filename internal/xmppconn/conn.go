@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/rawio"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
@@ -35,8 +37,9 @@ type Conn struct {
 
 	mu       sync.Mutex
 	buf      []byte // waiting for the writer
-	spare    []byte // the writer's other buffer, empty; nil while it writes
-	inFlight int    // bytes the writer is writing
+	spare    []byte // the other buffer, empty; nil while it is being written
+	writing  bool   // somebody writes: the writer, or Push
+	inFlight int    // bytes being written
 	closing  bool   // say farewell when buf is out
 	err      error  // why the stream ended; Send fails from then on
 
@@ -54,22 +57,71 @@ func (c *Conn) JID() string { return c.full }
 // are copied. Safe for concurrent use. Errors: ErrClosed, ErrOverflow. Nil says
 // only that the bytes are queued.
 func (c *Conn) Send(stanza []byte) error {
-	c.mu.Lock()
-	if c.err != nil || c.closing {
-		c.mu.Unlock()
-		return ErrClosed
-	}
-	if len(c.buf)+c.inFlight+len(stanza) > c.cfg.MaxQueue {
-		c.mu.Unlock()
-		return ErrOverflow
-	}
-	first := len(c.buf) == 0
-	c.buf = append(c.buf, stanza...)
-	c.mu.Unlock()
+	first, err := c.enqueue(stanza)
 	if first {
 		c.Flush()
 	}
-	return nil
+	return err
+}
+
+// Queue is Send without waking the writer: Push or Flush has to follow.
+func (c *Conn) Queue(stanza []byte) error {
+	_, err := c.enqueue(stanza)
+	return err
+}
+
+// enqueue also says whether nothing was queued before.
+func (c *Conn) enqueue(stanza []byte) (first bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || c.closing {
+		return false, ErrClosed
+	}
+	if len(c.buf)+c.inFlight+len(stanza) > c.cfg.MaxQueue {
+		return false, ErrOverflow
+	}
+	first = len(c.buf) == 0
+	c.buf = append(c.buf, stanza...)
+	return first, nil
+}
+
+// Push writes what is queued from the goroutine that calls it, as far as that goes
+// without waiting; the writer does the rest, and all of it where there is TLS. It saves
+// the writer's wake-up, which costs as much as the write.
+func (c *Conn) Push() {
+	raw, ok := c.nc.Conn.(*rawio.Conn)
+	if !ok || c.filler != nil {
+		c.Flush()
+		return
+	}
+	c.mu.Lock()
+	if c.writing || c.closing || c.err != nil || len(c.buf) == 0 {
+		more := len(c.buf) > 0
+		c.mu.Unlock()
+		if more {
+			c.Flush()
+		}
+		return
+	}
+	b, _ := c.takeLocked()
+	c.mu.Unlock()
+	n, err := raw.WriteNow(b)
+	if err != nil {
+		c.fail(fmt.Errorf("write: %w", err))
+	}
+	c.mu.Lock()
+	c.writing, c.inFlight = false, 0
+	if n < len(b) {
+		c.buf = append(slices.Clone(b[n:]), c.buf...)
+	}
+	if cap(b) <= keepBuffer {
+		c.spare = b[:0]
+	}
+	more := len(c.buf) > 0 || c.closing
+	c.mu.Unlock()
+	if more {
+		c.Flush()
+	}
 }
 
 // Flush wakes the writer. Send does so by itself.
@@ -146,7 +198,10 @@ func (c *Conn) writeLoop() {
 // one write goes out in the next. False says that nothing will follow.
 func (c *Conn) writeQueued() (more bool, err error) {
 	for {
-		b, ended := c.takeQueued()
+		b, ended, busy := c.takeQueued()
+		if busy {
+			return true, nil // Push wakes the writer when it is through
+		}
 		if c.filler != nil && !ended {
 			b = c.filler.Fill(c, b)
 		}
@@ -154,7 +209,7 @@ func (c *Conn) writeQueued() (more bool, err error) {
 			_, err = c.nc.Write(b)
 		}
 		c.mu.Lock()
-		c.inFlight = 0
+		c.writing, c.inFlight = false, 0
 		if cap(b) <= keepBuffer {
 			c.spare = b[:0]
 		}
@@ -169,17 +224,25 @@ func (c *Conn) writeQueued() (more bool, err error) {
 
 // takeQueued gives the queue's buffer to the writer and puts the spare one in
 // its place. ended says that these are the last bytes, the farewell included.
-func (c *Conn) takeQueued() (b []byte, ended bool) {
+func (c *Conn) takeQueued() (b []byte, ended, busy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
-		return nil, true
+	if c.writing {
+		return nil, false, true
 	}
+	if c.err != nil {
+		return nil, true, false
+	}
+	b, ended = c.takeLocked()
+	return b, ended, false
+}
+
+func (c *Conn) takeLocked() (b []byte, ended bool) {
 	b, c.buf, c.spare = c.buf, c.spare[:0], nil
 	if c.closing {
 		b = append(b, streamClose...)
 	}
-	c.inFlight = len(b)
+	c.writing, c.inFlight = true, len(b)
 	return b, c.closing
 }
 

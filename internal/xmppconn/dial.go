@@ -17,6 +17,7 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 
+	"github.com/rosterdb/rosterdb/internal/rawio"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
@@ -104,6 +105,7 @@ func negotiate(ctx context.Context, cfg *Config, account stanza.JID, raw net.Con
 	var bound string
 	features := []xmpp.StreamFeature{saslFeature(cfg), bindFeature(cfg.Resource, &bound)}
 	state := xmpp.Secure
+	raw = rawio.Wrap(raw)
 	conn := newByteConn(raw)
 	switch {
 	case cfg.InsecurePlaintext:

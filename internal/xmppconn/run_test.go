@@ -292,18 +292,31 @@ func TestAnswersOwedToAll(t *testing.T) {
 }
 
 func TestManySenders(t *testing.T) {
+	send := func(c *Conn, m []byte) error { return c.Send(m) }
+	queue := func(c *Conn, m []byte) error {
+		defer c.Push()
+		return c.Queue(m)
+	}
+	t.Run("TLS", func(t *testing.T) { manySenders(t, true, send) })
+	t.Run("TLS, Push", func(t *testing.T) { manySenders(t, true, queue) })
+	t.Run("plain", func(t *testing.T) { manySenders(t, false, send) })
+	t.Run("plain, Push", func(t *testing.T) { manySenders(t, false, queue) })
+}
+
+// manySenders send more than the sockets take at once.
+func manySenders(t *testing.T, withTLS bool, send func(*Conn, []byte) error) {
 	const senders, each = 8, 500
-	s := serve(t, xmppconntest.Options{TLS: true, Stanza: echo})
+	s := serve(t, xmppconntest.Options{TLS: withTLS, Stanza: echo})
 	r := newRecorder()
-	stop := start(t, s, Config{TLS: &tls.Config{RootCAs: s.Roots}}, r)
+	stop := start(t, s, Config{TLS: &tls.Config{RootCAs: s.Roots}, InsecurePlaintext: !withTLS}, r)
 	r.until(t, "login", func() bool { return len(r.up) == 1 })
 	c := r.conn()
 	var wg sync.WaitGroup
 	for i := range senders {
 		wg.Go(func() {
 			for n := range each {
-				m := fmt.Sprintf("<message id='%d-%d'><body>%s</body></message>", i, n, strings.Repeat("x", n))
-				if err := c.Send([]byte(m)); err != nil {
+				m := fmt.Sprintf("<message id='%d-%d'><body>%s</body></message>", i, n, strings.Repeat("x", 2*n))
+				if err := send(c, []byte(m)); err != nil {
 					t.Errorf("send: %v", err)
 				}
 			}

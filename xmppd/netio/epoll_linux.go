@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rosterdb/rosterdb/internal/rawio"
 )
 
 const (
@@ -193,7 +195,7 @@ func (l *loop) wake(c *loopConn) {
 
 func (l *loop) interrupt() {
 	one := [8]byte{7: 1} // any number but 0, in either order of bytes
-	_, _ = writeNow(uintptr(l.wakefd), one[:])
+	_, _ = rawio.Write(uintptr(l.wakefd), one[:])
 }
 
 // run waits and serves, until Close or until a Handler leaves: then another goroutine has gone on.
@@ -231,7 +233,7 @@ func (l *loop) collect() {
 		ev := &l.events[i]
 		if ev.Fd < 0 {
 			var drained [8]byte
-			_, _ = readNow(uintptr(l.wakefd), drained[:])
+			_, _ = rawio.Read(uintptr(l.wakefd), drained[:])
 			continue
 		}
 		c := l.slots[ev.Fd]

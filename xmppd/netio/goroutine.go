@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/rosterdb/rosterdb/internal/rawio"
 )
 
 // NewGoroutines returns the Strategy that gives each connection a goroutine.
@@ -196,7 +198,7 @@ func (c *goroutineConn) Close() error { return c.conn.Close() }
 // readFD reads once. A count of 0 comes with an error.
 func readFD(fd uintptr, p []byte) (int, error) {
 	for {
-		n, err := readNow(fd, p)
+		n, err := rawio.Read(fd, p)
 		switch {
 		case n > 0:
 			return n, nil
@@ -213,7 +215,7 @@ func readFD(fd uintptr, p []byte) (int, error) {
 // writeFD writes what the kernel takes; fewer than all bytes come with an error.
 func writeFD(fd uintptr, p []byte) (n int, err error) {
 	for n < len(p) {
-		k, err := writeNow(fd, p[n:])
+		k, err := rawio.Write(fd, p[n:])
 		switch {
 		case k > 0:
 			n += k
