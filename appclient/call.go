@@ -44,11 +44,11 @@ type call struct {
 	settle op.Settle
 	read   op.Read
 
-	done   chan struct{} // capacity 1
-	notify chan<- *call  // if not nil it gets the call instead of done; never full
-	wres   op.WriteResult
-	rres   op.ReadResult
-	err    error // instead of a result
+	done  chan struct{} // capacity 1
+	inbox *inbox        // if not nil it gets the call instead of done
+	wres  op.WriteResult
+	rres  op.ReadResult
+	err   error // instead of a result
 
 	part     *partition
 	ses      *session // of a write

@@ -1,8 +1,10 @@
 package appclient
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -11,13 +13,53 @@ import (
 // is one question a partition; the next is asked when its events were taken.
 type feed struct {
 	w     *Watch
-	ready chan *call // with room for all
+	ready inbox
 	asked map[*call]*cursor
 	err   error
 }
 
+// inbox takes the answers to a watch's questions until their turn comes.
+type inbox struct {
+	calls chan *call   // with room for all
+	held  atomic.Int64 // bytes of the values in them
+}
+
+// maxHeld is how many bytes of values wait in a client for the consumer of one
+// watch or scan. What is beyond is read again when its turn comes.
+const maxHeld = 8 << 20
+
+// put takes in a call that has ended. Its values are copied: they must not keep
+// all those that came in the same answer.
+func (b *inbox) put(c *call) {
+	size := eventBytes(&c.rres)
+	keep := b.held.Add(size) <= maxHeld
+	if !keep {
+		b.held.Add(-size)
+	}
+	for i := range c.rres.Events {
+		ev := &c.rres.Events[i]
+		if keep {
+			ev.Value = bytes.Clone(ev.Value)
+		} else {
+			ev.Value = nil
+		}
+	}
+	b.calls <- c
+}
+
+// took notes that an answer was taken out.
+func (b *inbox) took(res *op.ReadResult) { b.held.Add(-eventBytes(res)) }
+
+func eventBytes(res *op.ReadResult) (n int64) {
+	for i := range res.Events {
+		n += int64(len(res.Events[i].Value))
+	}
+	return n
+}
+
 func newFeed(w *Watch) *feed {
-	f := &feed{w: w, ready: make(chan *call, len(w.cursors)), asked: make(map[*call]*cursor)}
+	f := &feed{w: w, asked: make(map[*call]*cursor)}
+	f.ready.calls = make(chan *call, len(w.cursors))
 	for _, cur := range w.cursors {
 		if f.err = f.ask(cur, false); f.err != nil {
 			break
@@ -31,7 +73,7 @@ func newFeed(w *Watch) *feed {
 func (f *feed) ask(cur *cursor, more bool) error {
 	e := f.w.c.engine
 	q := e.pool.Get().(*call)
-	q.kind, q.read, q.notify = readCall, f.w.ask, f.ready
+	q.kind, q.read, q.inbox = readCall, f.w.ask, &f.ready
 	if cur.byRevision {
 		q.read.ByRevision, q.read.SinceRevision = true, cur.since
 	} else {
@@ -55,8 +97,9 @@ func (f *feed) next(ctx context.Context) (*cursor, *op.ReadResult, error) {
 		return nil, nil, f.err
 	}
 	select {
-	case q := <-f.ready:
+	case q := <-f.ready.calls:
 		cur, res, err := f.asked[q], q.rres, q.err
+		f.ready.took(&res)
 		delete(f.asked, q)
 		f.w.c.engine.recycle(q)
 		if err == nil {
@@ -109,7 +152,7 @@ func (w *Watch) event(ctx context.Context, ev *op.Event) (Event, error) {
 	if w.opt.NoValues || out.Kind != Written || out.Superseded {
 		return out, nil
 	}
-	o := &Object{Path: ev.Path, Version: ev.Revision, Value: own(ev.Value)}
+	o := &Object{Path: ev.Path, Version: ev.Revision, Value: ev.Value}
 	whole, err := w.c.Root(ev.Root).rest(ctx, op.Read{Kind: op.Get, Root: ev.Root, Path: ev.Path}, o, ev.Size)
 	if err != nil {
 		return out, fmt.Errorf("value of %q in root %q: %w", ev.Path, ev.Root, err)

@@ -45,8 +45,8 @@ func (e *engine) finish(c *call, err error) {
 	switch {
 	case c.shares != nil:
 		e.share(c)
-	case c.notify != nil:
-		c.notify <- c
+	case c.inbox != nil:
+		c.inbox.put(c)
 	default:
 		c.done <- struct{}{}
 	}

@@ -1,6 +1,7 @@
 package appclient
 
 import (
+	"cmp"
 	"context"
 	"iter"
 
@@ -56,8 +57,8 @@ func (r Root) list(ctx context.Context, o ListOptions, values bool) iter.Seq2[*o
 	}
 	ask := op.Read{Kind: op.List, Root: r.name, Prefix: o.Prefix, After: o.After, FromStart: o.After == "", Limit: pageSize(o.PageSize), Values: values}
 	o.Read.set(&ask)
-	m := &merge{c: r.c, sources: []*source{{partition: r.c.engine.partitionOf(r.name), ask: ask}}}
-	return m.all(ctx)
+	m := &merge{c: r.c, limit: cmp.Or(ask.Limit, op.MaxListPage), sources: []*source{{partition: r.c.engine.partitionOf(r.name), ask: ask}}}
+	return m.objects(ctx)
 }
 
 func pageSize(n int) int { return min(max(n, 0), op.MaxListPage) }

@@ -19,10 +19,31 @@ type source struct {
 	more      bool
 }
 
-// put takes in a page.
-func (s *source) put(res *op.ReadResult) {
+// objectRoom is about what an object takes in memory besides its value, in bytes.
+const objectRoom = 256
+
+// put takes in a page. Of its values it keeps as many as there is room for; urgent
+// says that its first object's turn has come.
+func (m *merge) put(s *source, res *op.ReadResult, urgent bool) {
 	s.page, s.next, s.more = res.Objects, 0, res.More && len(res.Objects) > 0
 	s.asked = s.ask
+	size := 0
+	for i := range s.page {
+		size += len(s.page[i].Value)
+	}
+	if s.more {
+		// The next pages of all together are to find room.
+		share := maxHeld / (1 + m.all) / (objectRoom + size/len(s.page))
+		s.ask.Limit = min(max(share, 1), m.limit)
+	}
+	m.held += size
+	for i := range s.page {
+		if m.held <= maxHeld || urgent && i == 0 {
+			continue
+		}
+		m.held -= len(s.page[i].Value)
+		s.page[i].Value = nil
+	}
 	if s.more {
 		behind(&s.ask, &s.page[len(s.page)-1])
 	}
@@ -52,6 +73,9 @@ func (s *source) head() *op.Object {
 // have objects left.
 type merge struct {
 	c       *Client
+	all     int // sources at first
+	limit   int // most objects a page
+	held    int // bytes of the values in the pages
 	sources []*source
 	compare func(a, b *op.Object) int
 }
@@ -70,16 +94,16 @@ func (m *merge) Pop() any {
 
 // everywhere asks all partitions.
 func (c *Client) everywhere(ask op.Read, compare func(a, b *op.Object) int) *merge {
-	m := &merge{c: c, compare: compare}
+	m := &merge{c: c, compare: compare, limit: op.MaxListPage}
 	for p := range c.engine.parts {
 		m.sources = append(m.sources, &source{partition: uint32(p), ask: ask})
 	}
 	return m
 }
 
-// all yields the objects of all sources in order. Those that asked for values
+// objects yields the objects of all sources in order. Those that asked for values
 // come with their whole values. An error ends it.
-func (m *merge) all(ctx context.Context) iter.Seq2[*op.Object, error] {
+func (m *merge) objects(ctx context.Context) iter.Seq2[*op.Object, error] {
 	return func(yield func(*op.Object, error) bool) {
 		if err := m.begin(ctx); err != nil {
 			yield(nil, err)
@@ -101,6 +125,7 @@ func (m *merge) all(ctx context.Context) iter.Seq2[*op.Object, error] {
 					continue
 				}
 			}
+			m.held -= len(o.Value)
 			if !yield(o, nil) {
 				return
 			}
@@ -115,6 +140,7 @@ func (m *merge) all(ctx context.Context) iter.Seq2[*op.Object, error] {
 
 // begin fetches the first pages, all at the same time.
 func (m *merge) begin(ctx context.Context) error {
+	m.all = len(m.sources)
 	calls := make([]*call, 0, len(m.sources))
 	var failed error
 	for _, s := range m.sources {
@@ -135,7 +161,7 @@ func (m *merge) begin(ctx context.Context) error {
 			failed = err
 		}
 		if s := m.sources[i]; failed == nil {
-			s.put(&res)
+			m.put(s, &res, false)
 			if s.head() != nil {
 				kept = append(kept, s)
 			}
@@ -171,7 +197,7 @@ func (m *merge) fetch(ctx context.Context, s *source) error {
 		err = pageError(&res)
 	}
 	if err == nil {
-		s.put(&res)
+		m.put(s, &res, true)
 	}
 	return err
 }
@@ -189,9 +215,13 @@ func (m *merge) complete(ctx context.Context, s *source, o *op.Object) (whole bo
 		ask := op.Read{Kind: op.Get, Root: root, Path: o.Path, Stale: s.ask.Stale, MaxAge: s.ask.MaxAge}
 		whole, err = m.c.Root(root).rest(ctx, ask, got, o.Size)
 		if whole || err != nil {
+			m.held += len(got.Value) - len(o.Value)
 			o.Value = got.Value
 			return whole, err
 		}
+	}
+	for i := s.next; i < len(s.page); i++ {
+		m.held -= len(s.page[i].Value)
 	}
 	again := s.asked
 	if s.next > 0 {

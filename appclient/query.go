@@ -98,7 +98,7 @@ func (c *Client) query(ctx context.Context, q *Query) iter.Seq2[*op.Object, erro
 	if q.Desc {
 		order = func(a, b *op.Object) int { return byKey(b, a) }
 	}
-	return c.everywhere(ask, order).all(ctx)
+	return c.everywhere(ask, order).objects(ctx)
 }
 
 func byKey(a, b *op.Object) int {

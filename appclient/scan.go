@@ -14,11 +14,11 @@ type ScanOptions struct {
 	Prefix    string // only roots whose names begin with it
 	AfterRoot string // only what lies behind this object, in the order of Scan;
 	After     string // with AfterRoot "" it begins at the first
-	PageSize  int    // objects fetched at a time from each partition; 0: 64
+	PageSize  int    // most objects fetched at a time from a partition; 0: as many as suit their size
 	Read      ReadOption
 }
 
-// scanPage is the usual size of a page: there is one of each partition at a time.
+// scanPage is the size of the first pages: there is one of each partition at a time.
 const scanPage = 64
 
 // Scan yields the objects of all roots in byte order of the roots' names and,
@@ -67,7 +67,11 @@ func (c *Client) scan(ctx context.Context, o ScanOptions, rootsOnly bool) iter.S
 	if err := ask.Check(); err != nil {
 		return func(yield func(*op.Object, error) bool) { yield(nil, fmt.Errorf("%w: %w", ErrInvalid, err)) }
 	}
-	return c.everywhere(ask, byName).all(ctx)
+	m := c.everywhere(ask, byName)
+	if o.PageSize > 0 {
+		m.limit = ask.Limit
+	}
+	return m.objects(ctx)
 }
 
 func byName(a, b *op.Object) int {

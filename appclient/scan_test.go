@@ -39,15 +39,17 @@ func value(root, path string, size int) []byte {
 }
 
 func TestScan(t *testing.T) {
-	for _, size := range []int{10, 3000, 20000} { // pages with room for all values, for some, for a piece of one
-		c := dial(t, cluster(t, appclienttest.Options{MaxStanza: 16 << 10}), nil)
+	// Pages have room for all values, for some, for a piece of one; the client has
+	// no room for all pages.
+	for size, stanza := range map[int]int{10: 16 << 10, 3000: 16 << 10, 20000: 16 << 10, 120000: 64 << 10} {
+		c := dial(t, cluster(t, appclienttest.Options{MaxStanza: stanza}), nil)
 		ctx := deadline(t)
 		if _, err := c.Root("other").Put(ctx, "", nil); err != nil {
 			t.Fatal(err)
 		}
 		names := fill(t, c, 20, 5, size)
 		var got []string
-		for o, err := range c.Scan(ctx, appclient.ScanOptions{Prefix: "s/", PageSize: 3}) {
+		for o, err := range c.Scan(ctx, appclient.ScanOptions{Prefix: "s/", PageSize: size % 7}) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -314,3 +314,27 @@ func TestWatchLargeValues(t *testing.T) {
 		break
 	}
 }
+
+// TestWatchLate: a consumer that comes late finds all values, though the client
+// has no room for them meanwhile.
+func TestWatchLate(t *testing.T) {
+	c := dial(t, cluster(t, appclienttest.Options{}), nil)
+	ctx := deadline(t)
+	w := c.Watch(appclient.WatchOptions{Prefix: "s/"})
+	if err := w.Begin(ctx); err != nil {
+		t.Fatal(err)
+	}
+	names := fill(t, c, 40, 4, 100_000) // 16 MB
+	seen := 0
+	for ev, err := range w.Events(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(ev.Value) != string(value(ev.Root, ev.Path, 100_000)) {
+			t.Errorf("%s %s: %d bytes", ev.Root, ev.Path, len(ev.Value))
+		}
+		if seen++; seen == len(names) {
+			break
+		}
+	}
+}

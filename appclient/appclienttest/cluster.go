@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Nodes      int // 0: 3
 	Partitions int // 0: 16
-	MaxStanza  int // bytes; 0: 256 KiB. Values larger than half of it are read in pieces.
+	MaxStanza  int // bytes; 0: 256 KiB. The values in an IQ fit half of it, others are read in pieces.
 	// Indexes are the secondary indexes that there are.
 	Indexes []Index
 	// Fault is asked about each stanza with operations; nil: all goes well. It
@@ -79,6 +79,7 @@ type Cluster struct {
 	wg      sync.WaitGroup
 	closed  bool
 	over    chan struct{} // closed by Close
+	parts   int           // answers sent in parts so far
 }
 
 type fakeNode struct {
@@ -114,7 +115,7 @@ func Start(opt Options) (*Cluster, error) {
 		doc.Indexes = append(doc.Indexes, ring.Index{Name: ix.Name, ID: uint32(i + 1), Prefix: ix.Prefix, Path: ix.Path, Field: ix.Field})
 	}
 	c.doc = doc
-	c.state = newStore(opt.Partitions, opt.MaxStanza/2, doc.Indexes)
+	c.state = newStore(opt.Partitions, doc.Indexes)
 	for _, row := range doc.Table {
 		c.leaders = append(c.leaders, int(row[0])-1)
 	}

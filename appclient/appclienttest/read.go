@@ -57,9 +57,7 @@ func (s *store) get(q *op.Read, r *root, res *op.ReadResult) {
 		return
 	}
 	o.Value = o.Value[min(q.Offset, o.Size):]
-	if len(o.Value) > s.maxValue {
-		o.Value = o.Value[:s.maxValue]
-	}
+	o.Value = s.fit(o.Value)
 	res.Objects = []op.Object{o}
 }
 
@@ -69,7 +67,6 @@ func (s *store) page(q *op.Read, res *op.ReadResult, all []op.Object, wanted fun
 	if limit <= 0 {
 		limit = op.MaxListPage
 	}
-	left := s.maxValue
 	for i := range all {
 		if !wanted(&all[i]) {
 			continue
@@ -82,12 +79,16 @@ func (s *store) page(q *op.Read, res *op.ReadResult, all []op.Object, wanted fun
 		if !q.Values {
 			o.Value, o.Refs = nil, nil
 		}
-		if len(o.Value) > left {
-			o.Value = o.Value[:left]
-		}
-		left -= len(o.Value)
+		o.Value = s.fit(o.Value)
 		res.Objects = append(res.Objects, o)
 	}
+}
+
+// fit cuts a value to the room that is left in the answer.
+func (s *store) fit(value []byte) []byte {
+	value = value[:min(len(value), s.room)]
+	s.room -= len(value)
+	return value
 }
 
 // scan gives the objects of all roots, or only the roots.
@@ -181,7 +182,7 @@ func (s *store) show(p *part, q *op.Read, e *event) op.Event {
 		return out
 	}
 	if q.Values {
-		out.Value = o.Value[:min(len(o.Value), s.maxValue/4)]
+		out.Value = s.fit(o.Value)
 	}
 	return out
 }

@@ -109,6 +109,10 @@ func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, 
 		s.Send(c.bounce(st, f.Bounce))
 		return
 	}
+	c.state.room = c.opt.MaxStanza / 2
+	if st.Kind == stanza.Message {
+		c.state.room = maxPage
+	}
 	results := c.handle(n, req, f)
 	c.park(s, n, req, results)
 	answer := c.answer(st, n, results, s.JID, f)
@@ -134,6 +138,9 @@ func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, 
 	})
 }
 
+// maxPage is the room for values in an answer by message, bytes.
+const maxPage = 2 << 20
+
 // answer wraps results as the stanza that the node sends back.
 func (c *Cluster) answer(st *stanza.Stanza, n *fakeNode, r *wire.Response, to string, f Fault) []byte {
 	payload := wire.AppendResponse(nil, r)
@@ -141,6 +148,19 @@ func (c *Cluster) answer(st *stanza.Stanza, n *fakeNode, r *wire.Response, to st
 		return stanza.AppendIQResult(nil, st, payload)
 	}
 	id := st.AttrString(st.ID)
+	if len(payload) > c.opt.MaxStanza {
+		c.parts++
+		var b []byte
+		parts := wire.Split(payload, c.opt.MaxStanza, "a"+strconv.Itoa(c.parts))
+		for i, part := range parts {
+			var last []string
+			if i == len(parts)-1 {
+				last = []string{id}
+			}
+			b = append(b, stamp(wire.AppendAnswer(nil, to, last, part), n.jid)...)
+		}
+		return b
+	}
 	if f.LateReceipt {
 		b := stamp(wire.AppendAnswer(nil, to, nil, payload), n.jid)
 		return append(b, stamp(wire.AppendAnswer(nil, to, []string{id}, nil), n.jid)...)
@@ -266,6 +286,7 @@ func (c *Cluster) wait(s *xmppconntest.Session, n *fakeNode, q *wire.Read) {
 		}
 		res := op.ReadResult{Code: op.Redirect}
 		if c.holds(n, q.Partition) {
+			c.state.room = c.opt.MaxStanza / 2 // so that it needs no parts
 			res = c.state.read(q.Partition, &q.Read)
 		}
 		changed := c.state.parts[q.Partition].changed

@@ -18,7 +18,7 @@ type store struct {
 	sessions map[op.Session]*session
 	lastID   uint64 // of sessions
 	ahead    time.Duration
-	maxValue int // bytes of values that fit into an answer
+	room     int // for values in the answer that is being made, bytes
 	applied  []Applied
 }
 
@@ -55,8 +55,8 @@ type Applied struct {
 	Mutations []op.Mutation
 }
 
-func newStore(partitions, maxValue int, indexes []ring.Index) *store {
-	s := &store{sessions: make(map[op.Session]*session), indexes: indexes, maxValue: maxValue}
+func newStore(partitions int, indexes []ring.Index) *store {
+	s := &store{sessions: make(map[op.Session]*session), indexes: indexes}
 	for range partitions {
 		s.parts = append(s.parts, &part{roots: make(map[string]*root), changed: make(chan struct{})})
 	}
