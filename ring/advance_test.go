@@ -54,14 +54,24 @@ func TestAdvanceTakesOnlyWhatIsReached(t *testing.T) {
 		{"old replicas", map[uint32]Report{p: {Voters: d.Table[p], Epoch: d.Epoch}}, faults{unreported: true}},
 		{"learners left", map[uint32]Report{p: learning}, faults{unreported: true}},
 	} {
-		moved := func(next *Document) bool { return next != nil && slices.Equal(next.Table[p], want) }
-		if moved(advance(d, c.reports, faults{})) {
-			t.Errorf("%s: the row moved", c.name)
-		}
-		if !moved(advance(d, c.reports, c.bug)) {
-			t.Errorf("%s: the planted bug shows nothing", c.name)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			moved := func(next *Document) bool { return next != nil && slices.Equal(next.Table[p], want) }
+			if moved(advance(d, c.reports, faults{})) {
+				t.Error("the row moved")
+			}
+			if !moved(advance(d, c.reports, c.bug)) {
+				t.Error("the planted bug shows nothing")
+			}
+		})
 	}
+}
+
+// TestAdvanceGoesOn: a row moves when its group has what is wanted, and nobody is
+// removed before all have.
+func TestAdvanceGoesOn(t *testing.T) {
+	d, p := grown(t)
+	want := d.Change.Target[p]
+	good := Report{Voters: want, Epoch: d.Epoch}
 	next := Advance(d, map[uint32]Report{p: good})
 	if next == nil || !slices.Equal(next.Table[p], want) || next.Change == nil {
 		t.Fatalf("reached, yet not in the table: %+v", next)

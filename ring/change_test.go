@@ -86,6 +86,9 @@ func (w *world) publish(t rapid.TB, next *ring.Document) {
 	}
 	for _, g := range w.groups {
 		was, now := w.doc.Group(g.id), next.Group(g.id)
+		if lost := replaced(was, now); g.id == ring.MetaPartition && 2*lost >= len(was) && len(now) >= len(was) && lost > 1 {
+			t.Fatalf("the meta group %v became %v at once", was, now)
+		}
 		if g.id != ring.MetaPartition && replaced(was, now) > 1 {
 			t.Fatalf("partition %d: %v became %v at once", g.id, was, now)
 		}

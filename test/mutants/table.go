@@ -54,7 +54,10 @@ func mutants() []mutant {
 		{"increment told before it is durable", app, "TestMergedTooEarlyIsSeen"},
 		{"transaction without a check of its reads", app, "TestUpdateSeesInterference"},
 		{"watch loses its place", app, "TestWatchResumes"},
-		{"ring change ends without its groups' word", rings, "TestAdvanceTakesOnlyWhatIsReached"},
+		{"ring: a row moves without its group's word", rings, "TestAdvanceTakesOnlyWhatIsReached/no_report"},
+		{"ring: a joint configuration taken for reached", rings, "TestAdvanceTakesOnlyWhatIsReached/joint"},
+		{"ring: a word of before the round counts", rings, "TestAdvanceTakesOnlyWhatIsReached/of_before_the_round"},
+		{"ring: who leaves is removed before the end", rings, "TestAdvanceGoesOn"},
 		{"session serves everybody", state, "TestSeededFaults/a_session_serves_everybody"},
 		{"grants for everybody", node, "TestAccess"},
 	}
