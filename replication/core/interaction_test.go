@@ -31,7 +31,7 @@ import (
 //	full node=1 / room node=1
 //	stop node=1                                   asks others to lead
 //	hold node=1 / release node=1                  WAL writes are not finished / are
-//	ring epoch=2 group=0 row=(1,2,3) [goal=(1,2,4)] [leaving=1] [node=1]
+//	ring epoch=2 group=0 row=(1,2,3) [goal=(1,2,4)] [paused] [cancelled] [leaving=1] [node=1]
 //	                                              a ring document, known to all at once or to one node
 //	status                                        a line a group
 type world struct {
@@ -244,6 +244,7 @@ func (w *world) ring(n *testNode, d *datadriven.TestData) {
 	if goal := ids(d, "goal"); goal != nil {
 		doc.Change = &ring.Change{ID: "x", Target: slices.Clone(doc.Table), Since: doc.Epoch}
 		doc.Change.Target[g] = goal
+		doc.Change.Paused, doc.Change.Canceled = d.HasArg("paused"), d.HasArg("cancelled")
 	}
 	if n != nil {
 		n.core.SetRing(doc)

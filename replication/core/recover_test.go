@@ -23,6 +23,7 @@ func TestRecover(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		index, term uint64
+		tomb        Tomb
 		log         *wal.Group
 		lost        bool
 		fix         bool
@@ -81,11 +82,30 @@ func TestRecover(t *testing.T) {
 			name: "committed entries gone", index: 2, term: 1, lost: true,
 			log: &wal.Group{HardState: wal.HardState{Term: 1, Commit: 9}, Entries: entries(2, 1, 1)},
 		},
+		{
+			name: "deleted, WAL does not know", tomb: Tomb{Index: 5, Term: 3, Vote: 1}, fix: true,
+			log:  &wal.Group{HardState: wal.HardState{Term: 2, Vote: 2, Commit: 3}, Entries: entries(2, 1, 1, 2, 2)},
+			hard: wal.HardState{Term: 3, Vote: 1},
+		},
+		{
+			name: "deleted while the node ran", tomb: Tomb{Index: 5, Term: 3, Vote: 1}, fix: true,
+			hard: wal.HardState{Term: 3, Vote: 1},
+		},
+		{
+			name: "deleted, and has heard of a later term", tomb: Tomb{Index: 5, Term: 3, Vote: 1},
+			log:  &wal.Group{HardState: wal.HardState{Term: 6}, Snapshot: wal.Snapshot{Index: 5, Term: 3}},
+			hard: wal.HardState{Term: 6},
+		},
+		{
+			name: "deleted and restored again, WAL does not know", index: 9, term: 3, tomb: Tomb{Index: 5, Term: 3}, fix: true, offset: 9, last: 9,
+			log:  &wal.Group{HardState: wal.HardState{Term: 3}, Snapshot: wal.Snapshot{Index: 5, Term: 3}},
+			hard: wal.HardState{Term: 3, Commit: 9},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var total int64
 			l := &entryLog{total: &total}
-			hs, fix, err := l.recover(Replica{Index: c.index, Term: c.term, Conf: conf, Log: c.log})
+			hs, fix, err := l.recover(Replica{Index: c.index, Term: c.term, Conf: conf, Tomb: c.tomb, Log: c.log})
 			if errors.Is(err, ErrLostState) != c.lost {
 				t.Fatalf("error %v, want lost %v", err, c.lost)
 			}

@@ -26,8 +26,8 @@ func tombKey(p *Partition) []byte { return append([]byte(tombPrefix), p.key...) 
 
 // Remove deletes everything that is stored of the partition and leaves the tomb
 // in its place; the partition is empty afterwards. It is durable when Remove
-// returns, all of it or nothing. Nothing may be applied to the partition
-// meanwhile. Errors: ErrFull, which leaves all as it was; any other leaves the
+// returns, all of it or nothing; the room is given back by Sweep. Nothing may be
+// applied to the partition meanwhile. Errors: ErrFull, which leaves all as it was; any other leaves the
 // store dead.
 func (p *Partition) Remove(t Tomb) error {
 	s := p.store
@@ -40,9 +40,12 @@ func (p *Partition) Remove(t Tomb) error {
 	defer s.endWriting()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		if tx.Bucket(p.key) != nil {
-			if err := tx.DeleteBucket(p.key); err != nil {
+	err := s.update(func(tx *bbolt.Tx) error {
+		for _, name := range [...][]byte{p.key, stagingBucket(p.id)} {
+			if tx.Bucket(name) == nil {
+				continue
+			}
+			if err := discard(tx, name); err != nil {
 				return err
 			}
 		}
@@ -55,7 +58,7 @@ func (p *Partition) Remove(t Tomb) error {
 	})
 	if err == nil {
 		s.dirty.Add(-p.unflushed())
-		err = s.db.View(p.load)
+		err = s.view(p.load)
 	}
 	if err = diskError(err); err != nil && !errors.Is(err, ErrFull) {
 		return s.fail(fmt.Errorf("%w: remove partition %d: %w", ErrFailed, p.id, err))
@@ -86,7 +89,7 @@ func (p *Partition) Tomb() Tomb {
 // Removed tells of the partitions that were deleted and are still empty.
 func (s *Store) Removed() (map[uint32]Tomb, error) {
 	tombs := make(map[uint32]Tomb)
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(metaBucket).Cursor()
 		for k, rec := c.Seek([]byte(tombPrefix)); len(k) == len(tombPrefix)+5 && string(k[:len(tombPrefix)]) == tombPrefix; k, rec = c.Next() {
 			key := k[len(tombPrefix):]
