@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop chaos mutants failover mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop chaos mutants soak failover mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,12 +32,12 @@ smoke: ## the demo without staying; one JSON line at the end
 test: unit race e2e interop ## all tests: unit, race detector, processes, foreign clients; under 10 minutes on 2 cores
 
 # All packages but those whose tests are about processes: e2e (with chaos), interop and mission run them.
-UNIT = $(shell $(GO) list ./... | grep -v -e /test/chaos -e /test/e2e -e /test/interop -e /test/mission)
+UNIT = $(shell $(GO) list ./... | grep -v -e /test/chaos -e /test/soak -e /test/e2e -e /test/interop -e /test/mission)
 # Where goroutines meet. The simulator is single-threaded by design: no race to find.
 RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/... ./test/cluster/...
 
 unit: ## tests within one process
-	@echo '$(GO) test (all packages but test/chaos, test/e2e, test/interop and test/mission)'
+	@echo '$(GO) test (all packages but test/chaos, test/soak, test/e2e, test/interop and test/mission)'
 	@$(GO) test $(UNIT)
 	$(GO) test ./xmppd -io goroutine
 
@@ -49,7 +49,7 @@ race: ## tests of the concurrent packages under the race detector
 	fi
 
 e2e: ## tests over real processes
-	$(GO) test ./test/e2e/... ./test/chaos/...
+	$(GO) test ./test/e2e/... ./test/chaos/... ./test/soak
 
 # -v for the notices of what is skipped, -count=1 since the cache knows nothing of the clients.
 interop: ## clients of other projects against xmppd, those that are installed (test/interop/install.sh)
@@ -61,6 +61,9 @@ chaos: ## a cluster of processes suffers for DURATION (5m): faults at random, po
 
 mutants: ## plants mistakes into the store and shows the test that notices each
 	@$(GO) run ./test/mutants
+
+soak: ## steady work for DURATION (30m): memory, disk, descriptors and goroutines must come to a plateau
+	@$(GO) run ./test/soak -duration $(or $(DURATION),30m) $(FLAGS)
 
 failover: ## kills leaders under writers, 20 times: longest gap of each
 	@$(GO) run ./test/chaos/failover $(FLAGS)
