@@ -42,7 +42,10 @@ func (l *lane) run(ctx context.Context) error {
 		kind := l.kinds[l.rng.IntN(len(l.kinds))]
 		l.counts(kind.name)
 		// What has begun is brought to its end.
-		if err := kind.strike(context.WithoutCancel(ctx), l); err != nil {
+		l.stage.members.RLock()
+		err := kind.strike(context.WithoutCancel(ctx), l)
+		l.stage.members.RUnlock()
+		if err != nil {
 			return fmt.Errorf("%s: %w", kind.name, err)
 		}
 	}
@@ -113,20 +116,20 @@ func crashes() []fault {
 		}},
 		{"cut", withNetwork, func(ctx context.Context, l *lane) error {
 			id := l.victim()
-			if err := l.stage.nodes[id].ns.cut(true); err != nil {
+			if err := l.stage.node(id).ns.cut(true); err != nil {
 				return err
 			}
 			l.wait("cut the link of", id)
-			if err := l.stage.nodes[id].ns.cut(false); err != nil {
+			if err := l.stage.node(id).ns.cut(false); err != nil {
 				return err
 			}
 			return l.stage.waitHealthy(ctx)
 		}},
 		{"full", withDisks, func(ctx context.Context, l *lane) error {
 			id := l.victim()
-			l.stage.nodes[id].disk.SetFull(true)
+			l.stage.node(id).disk.SetFull(true)
 			l.wait("fill the disk of", id)
-			l.stage.nodes[id].disk.SetFull(false)
+			l.stage.node(id).disk.SetFull(false)
 			return l.stage.waitHealthy(ctx)
 		}},
 		{"power", withDisks, func(ctx context.Context, l *lane) error { return l.power(ctx, l.victim()) }},
@@ -185,10 +188,14 @@ func troubles() []fault {
 func (l *lane) link() (*link, string) {
 	ids := l.stage.ids()
 	if i := l.rng.IntN(len(ids) + 1); i < len(ids) {
-		return l.stage.nodes[ids[i]].link, ids[i]
+		return l.stage.node(ids[i]).link, ids[i]
 	}
 	return l.stage.clients, "the clients"
 }
+
+// ringChange is the name for nodes that join and leave. No fault, but just as
+// trying.
+const ringChange = "ring"
 
 // chosen are the faults that work here and are wanted.
 func chosen(o *Options, kinds []fault) []fault {
@@ -202,5 +209,5 @@ func Kinds() (names []string) {
 	for _, f := range append(crashes(), troubles()...) {
 		names = append(names, f.name)
 	}
-	return names
+	return append(names, ringChange)
 }

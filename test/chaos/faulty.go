@@ -34,6 +34,9 @@ func Plants() []Plant { return []Plant{LyingDisk, AckBeforeFsync, NoDedupe} }
 
 func (p Plant) inNode() bool { return p == AckBeforeFsync || p == NoDedupe }
 
+// operatorTool is the subcommand that is ringctl.
+const operatorTool = "ringctl"
+
 // faultyNode is the subcommand of a data node with a mistake.
 const faultyNode = "faulty-datanode"
 
@@ -48,6 +51,8 @@ func Child() {
 	switch os.Args[1] {
 	case "xmppd", "datanode":
 		os.Exit(command.Run(ctx, command.System(), os.Args))
+	case operatorTool:
+		os.Exit(command.Run(ctx, command.System(), os.Args[1:]))
 	case faultyNode:
 		if err := runFaulty(ctx, Plant(os.Args[2]), os.Args[3:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,20 +106,30 @@ func (r *run) strike(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opt.Duration)
 	defer cancel()
 	var lanes sync.WaitGroup
-	var errs [2]error
+	var errs [3]error
+	goOn := func(i int, run func(context.Context) error) {
+		lanes.Go(func() {
+			if errs[i] = run(ctx); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
 	for i, kinds := range [][]fault{chosen(&r.opt, crashes()), chosen(&r.opt, troubles())} {
 		if len(kinds) == 0 {
 			continue
 		}
 		l := &lane{
-			stage: r.stage, rng: rand.New(rand.NewPCG(r.opt.Seed, uint64(i))), calm: r.opt.Calm, longest: r.opt.Hold, lose: r.opt.Lose,
+			stage: r.stage, rng: r.random(i), calm: r.opt.Calm, longest: r.opt.Hold, lose: r.opt.Lose,
 			kinds: kinds, told: r.told, counts: r.counts,
 		}
-		lanes.Go(func() {
-			if errs[i] = l.run(ctx); errs[i] != nil {
-				cancel()
-			}
-		})
+		goOn(i, l.run)
+	}
+	if r.opt.Kinds == nil || slices.Contains(r.opt.Kinds, ringChange) {
+		g := &changer{
+			stage: r.stage, binary: r.opt.Binary, rng: r.random(2), calm: 2 * r.opt.Calm, least: r.opt.Nodes,
+			told: r.told, counts: r.counts, next: r.opt.Nodes + 1,
+		}
+		goOn(2, g.run)
 	}
 	<-ctx.Done()
 	lanes.Wait()
@@ -131,6 +142,10 @@ func (r *run) strike(ctx context.Context) error {
 	return r.stage.waitHealthy(context.WithoutCancel(ctx))
 }
 
+func (r *run) random(lane int) *rand.Rand {
+	return rand.New(rand.NewPCG(r.opt.Seed, uint64(lane)))
+}
+
 func (r *run) report() *Report {
 	m := r.meter
 	m.mu.Lock()
@@ -141,16 +156,6 @@ func (r *run) report() *Report {
 		Faults: r.faults, Gap: m.gap, GapAt: m.gapAt, Strange: m.strange,
 		Dir: r.opt.Dir, Repeat: r.opt.Repeat(),
 	}
-	for _, p := range r.stage.nodes {
-		if p.disk == nil {
-			continue
-		}
-		s := p.disk.Stats()
-		report.Disks.Cuts += s.Cuts
-		report.Disks.Lost += s.Lost
-		report.Disks.Survived += s.Survived
-		report.Disks.Forgotten += s.Forgotten
-		report.Disks.Syncs += s.Syncs
-	}
+	report.Disks = r.stage.disks()
 	return report
 }

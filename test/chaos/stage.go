@@ -30,10 +30,17 @@ type stage struct {
 	plant   Plant
 	dir     string
 	clients *link
-	nodes   map[string]*place // by id
+	opt     *Options
+
+	// members is held for reading by whoever acts on data nodes, and for writing
+	// by who adds and removes them.
+	members sync.RWMutex
 
 	mu     sync.Mutex
-	server string // address of the XMPP server's listener
+	server string            // address of the XMPP server's listener
+	nodes  map[string]*place // by id
+	spaces int               // namespaces made so far
+	done   powerfs.Stats     // of disks that are gone
 }
 
 // place is what surrounds a data node.
@@ -42,14 +49,16 @@ type place struct {
 	link *link
 	ns   *namespace    // nil: on loopback
 	disk *powerfs.Disk // nil: the host's file system
+	path string        // where the disk is mounted
 
 	mounted *powerfs.Mounted // nil: not at present
 }
 
 // newStage starts a cluster in dir. Close ends it.
 func newStage(ctx context.Context, o *Options) (*stage, error) {
-	s := &stage{plant: o.Plant, dir: o.Dir, nodes: make(map[string]*place)}
-	err := s.build(o)
+	s := &stage{plant: o.Plant, dir: o.Dir, opt: o, nodes: make(map[string]*place)}
+	var err error
+	s.clients, err = newLink("127.0.0.1:0", s.target)
 	if err == nil {
 		s.cluster, err = devcluster.Start(ctx, devcluster.Options{
 			Dir: filepath.Join(o.Dir, "cluster"), Binary: o.Binary, Nodes: o.Nodes, Partitions: o.Partitions,
@@ -67,53 +76,93 @@ func newStage(ctx context.Context, o *Options) (*stage, error) {
 	return s, nil
 }
 
-func (s *stage) build(o *Options) error {
-	target := func() string {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.server
+// target is where links lead to.
+func (s *stage) target() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
+// place returns what surrounds a data node, and makes it for a new one.
+func (s *stage) place(id string) (*place, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.nodes[id]; p != nil {
+		return p, nil
 	}
+	p := &place{id: id, path: filepath.Join(s.dir, "mounts", id)}
+	s.nodes[id] = p
 	var err error
-	if s.clients, err = newLink("127.0.0.1:0", target); err != nil {
+	listen := "127.0.0.1"
+	if s.opt.namespaces {
+		if p.ns, err = newNamespace(s.spaces); err != nil {
+			return nil, err
+		}
+		s.spaces++
+		listen = p.ns.ours
+	}
+	if p.link, err = newLink(net.JoinHostPort(listen, "0"), s.target); err != nil {
+		return nil, err
+	}
+	if s.opt.disks {
+		backing := filepath.Join(s.dir, "disks", id)
+		if err := os.MkdirAll(backing, 0o700); err != nil {
+			return nil, fmt.Errorf("make a disk: %w", err)
+		}
+		p.disk = powerfs.New(backing, diskSize)
+		p.disk.SetSyncTime(s.opt.SyncTime)
+	}
+	return p, nil
+}
+
+// node is a data node's place.
+func (s *stage) node(id string) *place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nodes[id]
+}
+
+// add starts one data node more.
+func (s *stage) add(ctx context.Context, id string) error {
+	s.members.Lock()
+	defer s.members.Unlock()
+	_, err := s.cluster.Add(ctx, id)
+	return err
+}
+
+// remove stops a data node for good.
+func (s *stage) remove(ctx context.Context, id string) error {
+	s.members.Lock()
+	defer s.members.Unlock()
+	if err := s.cluster.Remove(ctx, id); err != nil {
 		return err
 	}
-	for i := range o.Nodes {
-		p := &place{id: fmt.Sprintf("dn%d", i+1)}
-		s.nodes[p.id] = p
-		listen := "127.0.0.1"
-		if o.namespaces {
-			if p.ns, err = newNamespace(i); err != nil {
-				return err
-			}
-			listen = p.ns.ours
-		}
-		if p.link, err = newLink(net.JoinHostPort(listen, "0"), target); err != nil {
-			return err
-		}
-		if o.disks {
-			backing := filepath.Join(o.Dir, "disks", p.id)
-			if err := os.MkdirAll(backing, 0o700); err != nil {
-				return fmt.Errorf("make a disk: %w", err)
-			}
-			p.disk = powerfs.New(backing, diskSize)
-			p.disk.SetSyncTime(o.SyncTime)
-		}
-	}
-	return nil
+	s.mu.Lock()
+	p := s.nodes[id]
+	delete(s.nodes, id)
+	s.done = sum(s.done, p)
+	s.mu.Unlock()
+	return p.close()
 }
 
 // launch leads a process through its link, namespace and disk.
 func (s *stage) launch(id string, argv []string) ([]string, error) {
-	p := s.nodes[id]
-	if p == nil { // the XMPP server
+	if !strings.HasPrefix(id, "dn") { // the XMPP server
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.server = argv[slices.Index(argv, "--listen-c2s")+1]
 		return argv, nil
 	}
-	argv[slices.Index(argv, "--addr")+1] = p.link.addr()
-	if err := p.mount(argv[slices.Index(argv, "--dir")+1]); err != nil {
+	p, err := s.place(id)
+	if err != nil {
 		return nil, err
+	}
+	argv[slices.Index(argv, "--addr")+1] = p.link.addr()
+	if p.disk != nil {
+		argv[slices.Index(argv, "--dir")+1] = p.path
+		if err := p.mount(); err != nil {
+			return nil, err
+		}
 	}
 	if s.plant.inNode() {
 		argv = append([]string{argv[0], faultyNode, string(s.plant)}, argv[2:]...)
@@ -124,13 +173,13 @@ func (s *stage) launch(id string, argv []string) ([]string, error) {
 	return argv, nil
 }
 
-func (p *place) mount(path string) error {
-	if p.disk == nil || p.mounted != nil {
+func (p *place) mount() error {
+	if p.mounted != nil {
 		return nil
 	}
-	err := os.MkdirAll(path, 0o700)
+	err := os.MkdirAll(p.path, 0o700)
 	if err == nil {
-		p.mounted, err = powerfs.Mount(p.disk, path)
+		p.mounted, err = powerfs.Mount(p.disk, p.path)
 	}
 	return err
 }
@@ -151,12 +200,12 @@ func (s *stage) powerCut(fate powerfs.Fate, seed uint64, ids ...string) error {
 		if err := s.cluster.Signal(id, syscall.SIGSTOP); err != nil {
 			return err
 		}
-		if d := s.nodes[id].disk; d != nil {
+		if d := s.node(id).disk; d != nil {
 			d.PowerOff()
 		}
 	}
 	for i, id := range ids {
-		p := s.nodes[id]
+		p := s.node(id)
 		if err := s.cluster.Kill(id); err != nil {
 			return err
 		}
@@ -206,16 +255,44 @@ func (s *stage) close() error {
 		s.clients.close()
 	}
 	for _, p := range s.nodes {
-		if p.link != nil {
-			p.link.close()
-		}
-		errs = append(errs, p.unmount())
-		if p.disk != nil {
-			errs = append(errs, p.disk.Close())
-		}
-		if p.ns != nil {
-			errs = append(errs, p.ns.remove())
-		}
+		errs = append(errs, p.close())
 	}
 	return errors.Join(errs...)
+}
+
+// close gives back what a data node had of the system. Its process has ended.
+func (p *place) close() error {
+	if p.link != nil {
+		p.link.close()
+	}
+	err := p.unmount()
+	if p.disk != nil {
+		err = errors.Join(err, p.disk.Close())
+	}
+	if p.ns != nil {
+		err = errors.Join(err, p.ns.remove())
+	}
+	return err
+}
+
+// disks is what has happened to all disks together.
+func (s *stage) disks() powerfs.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.done
+	for _, p := range s.nodes {
+		all = sum(all, p)
+	}
+	return all
+}
+
+func sum(a powerfs.Stats, p *place) powerfs.Stats {
+	if p.disk == nil {
+		return a
+	}
+	b := p.disk.Stats()
+	return powerfs.Stats{
+		Syncs: a.Syncs + b.Syncs, Cuts: a.Cuts + b.Cuts, Lost: a.Lost + b.Lost,
+		Survived: a.Survived + b.Survived, Forgotten: a.Forgotten + b.Forgotten,
+	}
 }

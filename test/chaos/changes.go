@@ -1,0 +1,168 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// changer grows and shrinks the ring while everything else goes on. It acts as
+// an operator does, through ringctl, and again if that fails.
+type changer struct {
+	stage  *stage
+	binary string
+	rng    *rand.Rand
+	calm   time.Duration
+	least  int // members
+	told   func(string)
+	counts func(string)
+	next   int // number of the next data node
+}
+
+// changeWithin is how long a change may take, with faults on the way.
+const changeWithin = 4 * time.Minute
+
+func (g *changer) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(g.calm/4 + time.Duration(g.rng.Int64N(int64(g.calm)))): // in which nothing changes
+		}
+		// What has begun is brought to its end.
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeWithin)
+		err := g.change(one)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (g *changer) change(ctx context.Context) error {
+	doc, err := g.ring(ctx)
+	if err != nil {
+		return err
+	}
+	if len(doc.Members) > g.least && (g.rng.IntN(2) == 0 || len(doc.Members) > g.least+1) {
+		return g.leave(ctx, nodeOf(doc.Members[g.rng.IntN(len(doc.Members))]))
+	}
+	return g.join(ctx)
+}
+
+func nodeOf(m ring.Member) string {
+	name, _, _ := strings.Cut(m.JID, "@")
+	return name
+}
+
+func (g *changer) join(ctx context.Context) error {
+	id := fmt.Sprintf("dn%d", g.next)
+	g.next++
+	g.told("start " + id)
+	if err := g.stage.add(ctx, id); err != nil {
+		return fmt.Errorf("start %s: %w", id, err)
+	}
+	g.counts("join")
+	return g.bring(ctx, "join", id, func(doc *ring.Document) bool { return memberOf(doc, id) })
+}
+
+func (g *changer) leave(ctx context.Context, id string) error {
+	g.counts("leave")
+	if err := g.bring(ctx, "leave", id, func(doc *ring.Document) bool { return !memberOf(doc, id) }); err != nil {
+		return err
+	}
+	g.told("stop " + id)
+	return g.stage.remove(ctx, id)
+}
+
+func memberOf(doc *ring.Document, id string) bool {
+	for _, m := range doc.Members {
+		if nodeOf(m) == id && m.State == ring.Active {
+			return true
+		}
+	}
+	return false
+}
+
+// bring commits a change and waits until it is done. Meanwhile it may pause it.
+func (g *changer) bring(ctx context.Context, verb, id string, done func(*ring.Document) bool) error {
+	g.told("ringctl " + verb + " " + id)
+	began, last := time.Now(), ""
+	for {
+		doc, err := g.ring(ctx)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w; ringctl said last: %s", verb, id, err, last)
+		}
+		switch {
+		case doc.Change == nil && done(doc):
+			g.told(fmt.Sprintf("%s %s took %s", verb, id, time.Since(began).Round(time.Millisecond)))
+			return nil
+		case doc.Change == nil:
+			last = g.ringctl(ctx, verb, "--yes", id)
+		case g.rng.IntN(40) == 0:
+			g.told("pause the change, and resume it")
+			g.ringctl(ctx, "pause")
+			time.Sleep(time.Duration(g.rng.Int64N(int64(g.calm)))) // the operator's pause
+			g.ringctl(ctx, "resume")
+		}
+		if doc.Change != nil && doc.Change.Paused {
+			g.ringctl(ctx, "resume") // a command that failed may have been carried out
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s %s does not end: epoch %d, change %+v; ringctl said last: %s", verb, id, doc.Epoch, doc.Change, last)
+		case <-time.After(200 * time.Millisecond): // the pause of a poll
+		}
+	}
+}
+
+// ringctl runs a command and returns the last line of what it says. That it
+// fails now and then is the weather; what counts is what the ring says.
+func (g *changer) ringctl(ctx context.Context, args ...string) string {
+	cmd := exec.CommandContext(ctx, g.binary, append([]string{operatorTool}, args...)...)
+	cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+g.stage.cluster.File())
+	cmd.Dir = g.stage.dir
+	out, err := cmd.CombinedOutput()
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err != nil {
+		g.told(fmt.Sprintf("ringctl %s: %v: %s", strings.Join(args, " "), err, lines[len(lines)-1]))
+	}
+	return lines[len(lines)-1]
+}
+
+// ring fetches the document, again and again if it must.
+func (g *changer) ring(ctx context.Context) (*ring.Document, error) {
+	var last error
+	for ctx.Err() == nil {
+		doc, err := g.ringOnce(ctx)
+		if err == nil {
+			return doc, nil
+		}
+		last = err
+	}
+	return nil, fmt.Errorf("fetch the ring: %w", errors.Join(last, context.Cause(ctx)))
+}
+
+func (g *changer) ringOnce(ctx context.Context) (*ring.Document, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	info := g.stage.cluster.Info()
+	cfg, err := info.Config("operator")
+	if err != nil {
+		return nil, err
+	}
+	op, err := admin.Connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer op.Close()
+	return op.Ring(ctx)
+}
