@@ -87,7 +87,7 @@ func (c *Core) asks(g *group, from *peer, rec record) {
 		c.campaign(g)
 		return
 	}
-	c.record(from, func(dst []byte) []byte { return appendAskRecord(dst, recGone, g.id, g.term, g.applied, rec.nonce) })
+	c.record(from, func(dst []byte) []byte { return appendAskRecord(dst, recGone, g.id, g.term, g.commit, rec.nonce) })
 	from.urgent = true
 }
 
@@ -182,6 +182,9 @@ func (g *group) deaf(m *pb.Message) bool {
 		return false
 	}
 	switch m.GetType() {
+	case pb.MsgHeartbeat:
+		// Sent to an earlier replica, or on the word of one, that had entries.
+		m.Commit = nil
 	case pb.MsgVote, pb.MsgPreVote:
 		return true
 	case pb.MsgSnap:
