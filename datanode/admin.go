@@ -115,6 +115,7 @@ func (h *handler) adminIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	}
 	switch command {
 	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus, adminxml.CmdPropose:
+	case adminxml.CmdExport:
 	case adminxml.CmdHot:
 		if n, err := strconv.Atoi(arg); err != nil || n < 1 || n > hotKeys {
 			h.refuse(conn, st, "bad-request", fmt.Sprintf("hot takes how many objects to list, 1 to %d", hotKeys))
@@ -129,11 +130,32 @@ func (h *handler) adminIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 		h.refuse(conn, st, "feature-not-implemented", "unknown command "+strconv.Quote(command))
 		return
 	}
+	if command == adminxml.CmdExport {
+		h.exportIQ(conn, st, arg)
+		return
+	}
 	// st is gone when the control goroutine gets to it.
 	question := *st
 	question.Raw = bytes.Clone(st.Raw)
 	h.n.log.Debug("administration", "command", command, "by", c.bare)
 	if !h.n.later(func(ctx context.Context) { h.n.command(ctx, conn, &question, command, arg) }) {
+		h.refuse(conn, st, "resource-constraint", "busy; ask again")
+	}
+}
+
+// exportIQ hands a question about an export to the goroutine that reads them.
+func (h *handler) exportIQ(conn *xmppconn.Conn, st *stanza.Stanza, arg string) {
+	question := *st
+	question.Raw = bytes.Clone(st.Raw)
+	taken := h.n.exports.ask(arg, func(a adminxml.ExportAnswer, err error) {
+		if err != nil {
+			// Lost with the stream, like the answer: asked again.
+			_ = conn.Send(stanza.AppendError(nil, &question, "", "cancel", "conflict", err.Error()))
+			return
+		}
+		h.n.answerAdmin(conn, &question, adminxml.CmdExport, a)
+	})
+	if !taken {
 		h.refuse(conn, st, "resource-constraint", "busy; ask again")
 	}
 }
@@ -219,7 +241,7 @@ func (n *Node) status(detail string) adminxml.NodeStatus {
 		Held:     h.Held, Led: h.Led, Leaderless: s.Leaderless, Awake: s.Awake, Lag: s.Lag,
 		Full: n.disk.full(), DiskUsed: s.DiskUsed, StateUsed: s.StateUsed, DiskFree: n.disk.free.Load(), Reserve: n.disk.reserve.Load(),
 		Clients: int(n.clients.Load()), InFlight: n.inFlight.Load(), Operations: n.operations.Load(),
-		Load: n.announcer.load(), UptimeMS: time.Since(n.started).Milliseconds(),
+		Load: n.announcer.load(), UptimeMS: time.Since(n.started).Milliseconds(), Time: n.logTime(),
 	}
 	switch detail {
 	case adminxml.WithLeaders:

@@ -14,6 +14,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/replication/state"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -27,6 +28,7 @@ type fakeEngine struct {
 	reconcile error
 	owner     string // of every session; "" for unknown
 	sessions  int
+	parts     map[uint32]*state.Partition
 	forgotten []uint64
 	logTime   int64
 	held      []replication.ReadRequest // of changes, unanswered
@@ -72,6 +74,14 @@ func (e *fakeEngine) SessionOwner(uint32, op.Session) (string, bool) {
 func (e *fakeEngine) Sessions(uint32, string) int { return e.sessions }
 func (e *fakeEngine) Forget(owner uint64)         { e.forgotten = append(e.forgotten, owner) }
 func (e *fakeEngine) LogTime() int64              { return e.logTime }
+
+func (e *fakeEngine) CutAt(p uint32, t int64, take func(*state.Picture, error)) error {
+	part := e.parts[p]
+	if part == nil {
+		return replication.ErrNotHeld
+	}
+	return part.CutAt(t, take)
+}
 
 func (e *fakeEngine) PeerDown(m uint64)                 { e.down = append(e.down, m) }
 func (e *fakeEngine) PeerUp(m uint64)                   { e.up = append(e.up, m) }

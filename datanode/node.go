@@ -13,6 +13,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/replication/state"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -27,6 +28,7 @@ type engine interface {
 	Sessions(group uint32, owner string) int
 	Forget(owner uint64)
 	LogTime() int64
+	CutAt(group uint32, t int64, take func(*state.Picture, error)) error
 	PeerDown(member uint64)
 	PeerUp(member uint64)
 	Status() replication.Status
@@ -53,6 +55,7 @@ type Node struct {
 	clock     logClock
 	counts    counts
 	hot       hot
+	exports   exports
 	denials   quiet // log lines
 	oddTimes  quiet
 
@@ -126,6 +129,7 @@ func Open(cfg Config) (*Node, error) {
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace, wanted: cfg.DiskReserve}
 	n.fetch = n.fetchRing
 	n.hot.init(n.started)
+	n.exports.init(n)
 	n.answers.init(n)
 	n.announcer.init(n)
 	n.pacer.init(transport{n}.sendPart, xmppconn.ErrOverflow)
@@ -212,6 +216,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	working.Go(func() { n.controlLoop(loops) })
 	working.Go(func() { n.announcer.run(loops) })
 	working.Go(func() { n.fair.run(loops) })
+	working.Go(func() { n.exports.run(loops) })
 	ended := make(chan error, 1)
 	go func() { ended <- xmppconn.Run(stream, n.cfg.XMPP, newHandler(n)) }()
 

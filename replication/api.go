@@ -31,6 +31,8 @@ var (
 	// ErrContradiction: the log contradicts what this node has promised; most
 	// likely an older copy of the data directory was put back.
 	ErrContradiction = errors.New("the log contradicts what this node has promised")
+	// ErrNotHeld: the node has no replica of the group.
+	ErrNotHeld = errors.New("no replica of the group is here")
 	// ErrClosed: the node is closed or stopped by a fatal error.
 	ErrClosed = errors.New("replication node is closed")
 )

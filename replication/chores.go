@@ -75,10 +75,15 @@ func (n *Node) newChores() *chores {
 		clock:   clock,
 		ticking: make(map[uint32]*atomic.Bool),
 		due: func(group uint32) int64 {
-			if part := n.part(group); part != nil {
-				return part.NextExpiry()
+			part := n.part(group)
+			if part == nil {
+				return 0
 			}
-			return 0
+			expiry, cut := part.NextExpiry(), part.CutDue()
+			if cut != 0 && (expiry == 0 || cut < expiry) {
+				return cut
+			}
+			return expiry
 		},
 		leads: func(group uint32) bool {
 			leader, ok := n.LeaderOf(group)

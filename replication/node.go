@@ -266,6 +266,17 @@ func (n *Node) SessionOwner(group uint32, session op.Session) (owner string, ok 
 	return part.SessionOwner(session)
 }
 
+// CutAt asks for a picture of a group's state as of a log time; see
+// state.Partition. The leader sees to it that it comes. Errors: state.ErrPassed,
+// state.ErrBusy, ErrNotHeld.
+func (n *Node) CutAt(group uint32, t int64, take func(*state.Picture, error)) error {
+	part := n.part(group)
+	if part == nil {
+		return fmt.Errorf("%w: group %d", ErrNotHeld, group)
+	}
+	return part.CutAt(t, take)
+}
+
 // Sessions counts the sessions that a bare JID has in a group held here, as far
 // as applied.
 func (n *Node) Sessions(group uint32, owner string) int {

@@ -53,7 +53,13 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 	if err := c.decode(cmd); err != nil {
 		return invalid(err), nil
 	}
-	p.pos.logTime = max(p.pos.logTime, c.now)
+	now := max(p.pos.logTime, c.now)
+	if late := p.store.opt.Faults.CutTooLate; len(p.cuts) > 0 && !late {
+		p.reachCuts(now)
+	} else if late {
+		defer p.reachCuts(now)
+	}
+	p.pos.logTime = now
 	defer p.stored.done()
 	if c.owned {
 		p.history.start(index)

@@ -61,6 +61,7 @@ type Faults struct {
 	ExpiryByLocalClock bool // objects expire by the replica's own clock
 	PositionByClock    bool // the position of changes is the time of day
 	SnapshotNoHistory  bool // a snapshot lacks the history
+	CutTooLate         bool // a cut has the first entry that is too late for it
 }
 
 func (o *Options) setDefaults() {

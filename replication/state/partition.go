@@ -35,6 +35,7 @@ type Partition struct {
 	cmd      command // decoded into again and again
 	befores  []before
 	keybuf   []byte
+	cuts     []cut
 
 	history history
 

@@ -59,6 +59,7 @@ func (p *Partition) Remove(t Tomb) error {
 	if err == nil {
 		s.dirty.Add(-p.unflushed())
 		err = s.view(p.load)
+		p.failCuts(true)
 	}
 	if err = diskError(err); err != nil && !errors.Is(err, ErrFull) {
 		return s.fail(fmt.Errorf("%w: remove partition %d: %w", ErrFailed, p.id, err))

@@ -35,6 +35,7 @@ func (p *Partition) Restore(name []byte, index, term uint64, conf []byte) error 
 	if err == nil {
 		s.dirty.Add(-p.unflushed())
 		err = s.view(p.load)
+		p.failCuts(false)
 	}
 	if err = diskError(err); err != nil && !errors.Is(err, ErrFull) {
 		return s.fail(fmt.Errorf("%w: restore partition %d: %w", ErrFailed, p.id, err))

@@ -22,6 +22,7 @@ const (
 	CmdIdentity  = "identity"  // get: an Identity
 	CmdBootstrap = "bootstrap" // set, with an encoded ring document: an Identity
 	CmdStatus    = "status"    // get, optionally with "groups" or "leaders": a NodeStatus
+	CmdExport    = "export"    // get, with an ExportRequest: an ExportAnswer
 	CmdHot       = "hot"       // get, with the number of objects wanted: a Hot
 	CmdWhere     = "where"     // get, with the name of a root: a Where
 	CmdPropose   = "propose"   // set, with an encoded ring document: a Proposed
@@ -65,6 +66,7 @@ type NodeStatus struct {
 	Load       float64 `json:"load"`       // operations a second lately
 	Operations uint64  `json:"operations"` // since the start
 	UptimeMS   int64   `json:"uptime_ms"`
+	Time       int64   `json:"time"` // log time, milliseconds since 1970
 	Groups     []Group `json:"groups,omitempty"`
 	// Leaders are {group, member that leads it or 0, term} of the groups held.
 	Leaders [][3]uint64 `json:"leaders,omitempty"`
