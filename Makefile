@@ -56,7 +56,7 @@ interop: ## clients of other projects against xmppd, those that are installed (t
 	$(GO) test -count=1 -v ./test/interop/...
 
 # SEED=, NODES= and FLAGS= (as `go run ./test/chaos/run -help` lists them) say more.
-chaos: ## a cluster of processes suffers for DURATION (5m): faults at random, power cuts among them; lost and doubled must be 0
+chaos: ## a cluster of processes suffers for DURATION (5m): faults and ring changes at random, power cuts among them; lost and doubled must be 0
 	@$(GO) run ./test/chaos/run -duration $(or $(DURATION),5m) -seed $(or $(SEED),0) -nodes $(or $(NODES),3) $(FLAGS)
 
 mutants: ## plants mistakes into the store and shows the test that notices each

@@ -2,17 +2,19 @@
 //
 // A run starts an XMPP server and data nodes, each data node in a network
 // namespace of its own, behind a proxy of its own, and on a disk of its own that
-// forgets at a power cut what was not synced (test/powerfs). A seed decides which
-// faults meet whom and when. Meanwhile clients write, read, compare and swap,
-// batch and count through appclient. In the end it says whether anything that
-// was acknowledged is lost, anything happened twice, or the answers have no
-// order that a single-threaded store would give (test/linearizability).
+// forgets at a power cut what was not synced (test/powerfs). A seed decides
+// which faults meet whom and when, and which data nodes join and leave. Meanwhile
+// clients write, read, compare and swap, batch and count through appclient. In
+// the end it says whether anything that was acknowledged is lost, anything
+// happened twice, or the answers have no order that a single-threaded store
+// would give (test/linearizability).
 //
 // Without root there are no namespaces and no such disks: the processes run on
 // loopback, and of the faults those remain that need neither.
 //
 //	stage     the processes with their links and disks
 //	faults    what happens to them
+//	changes   data nodes that join and leave, by ringctl
 //	work      the clients, each kind with its ledger
 //	report    what came of it
 package chaos
