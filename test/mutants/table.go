@@ -58,6 +58,13 @@ func mutants() []mutant {
 		{"ring: a joint configuration taken for reached", rings, "TestAdvanceTakesOnlyWhatIsReached/joint"},
 		{"ring: a word of before the round counts", rings, "TestAdvanceTakesOnlyWhatIsReached/of_before_the_round"},
 		{"ring: who leaves is removed before the end", rings, "TestAdvanceGoesOn"},
+		{"joint change skipped", core, "TestSeededBugsOfChanges/joint_change_skipped"},
+		{"leadership kept after removal", core, "TestSeededBugsOfChanges/leadership_kept_after_removal"},
+		{"leadership kept after removal, under storms", sim, "TestFaults/leadership_kept_after_removal"},
+		{"truncation past a learner", core, "TestSeededBugsOfChanges/truncation_past_a_learner"},
+		{"replica deleted by a document", core, "TestSeededBugsOfChanges/replica_deleted_by_a_document"},
+		{"an empty replica votes", core, "TestSeededBugsOfChanges/an_empty_replica_votes"},
+		{"old voters forgotten too early", core, "TestSeededBugsOfChanges/old_voters_are_forgotten_too_early"},
 		{"session serves everybody", state, "TestSeededFaults/a_session_serves_everybody"},
 		{"grants for everybody", node, "TestAccess"},
 	}
