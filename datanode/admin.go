@@ -161,7 +161,7 @@ func (h *handler) exportIQ(conn *xmppconn.Conn, st *stanza.Stanza, arg string) {
 }
 
 // command runs on the control goroutine.
-func (n *Node) command(_ context.Context, conn *xmppconn.Conn, st *stanza.Stanza, command, arg string) {
+func (n *Node) command(ctx context.Context, conn *xmppconn.Conn, st *stanza.Stanza, command, arg string) {
 	var answer any
 	switch command {
 	case adminxml.CmdIdentity:
@@ -186,7 +186,7 @@ func (n *Node) command(_ context.Context, conn *xmppconn.Conn, st *stanza.Stanza
 		}
 		answer = n.identity()
 	case adminxml.CmdPropose:
-		n.propose(arg, func(p adminxml.Proposed) { n.answerAdmin(conn, st, command, p) })
+		n.propose(ctx, arg, func(p adminxml.Proposed) { n.answerAdmin(conn, st, command, p) })
 		return
 	}
 	n.answerAdmin(conn, st, command, answer)

@@ -26,7 +26,9 @@ type fakeEngine struct {
 	proposals int
 	calls     int // of ProposeBatch
 	reconcile error
-	owner     string // of every session; "" for unknown
+	ringErr   error
+	expected  []uint64 // epochs of ring documents that were to be replaced
+	owner     string   // of every session; "" for unknown
 	sessions  int
 	parts     map[uint32]*state.Partition
 	forgotten []uint64
@@ -55,6 +57,11 @@ func (e *fakeEngine) ProposeBatch(ps []replication.Proposal) {
 		}
 		p.Done(op.WriteResult{Code: op.OK, Revision: 1, Items: []op.Item{{Code: op.OK, Version: 1}}})
 	}
+}
+
+func (e *fakeEngine) ProposeRing(_ context.Context, expect uint64, _ *ring.Document) error {
+	e.expected = append(e.expected, expect)
+	return e.ringErr
 }
 
 func (e *fakeEngine) Read(rs []replication.ReadRequest) {

@@ -22,6 +22,7 @@ type engine interface {
 	Reconcile(doc *ring.Document) error
 	Receive(from uint64, batch []byte)
 	ProposeBatch(ps []replication.Proposal)
+	ProposeRing(ctx context.Context, expectEpoch uint64, doc *ring.Document) error
 	Read(reads []replication.ReadRequest)
 	LeaderOf(group uint32) (member uint64, ok bool)
 	SessionOwner(group uint32, session op.Session) (owner string, ok bool)
@@ -68,6 +69,7 @@ type Node struct {
 	pacer     pacer
 	tasks     chan func(context.Context) // for the control goroutine
 	untold    []untold                   // of the control goroutine
+	proposing sync.WaitGroup             // operators' documents on their way
 	wanted    atomic.Uint64              // newest epoch a member announced
 	fetch     func(ctx context.Context, jid string) (*ring.Document, error)
 	sighted   atomic.Pointer[string] // a data node of a cluster, while in none
@@ -195,7 +197,7 @@ func (n *Node) checkOwnJID(doc *ring.Document) error {
 // refuses the account (xmppconn.ErrAuth, ErrPolicy, ErrReplaced), another data
 // node has it (ErrTwin), or the disk fails. Call it once. The engine is closed when it returns.
 func (n *Node) Serve(ctx context.Context) error {
-	if err := n.checkTwin(ctx); err != nil || ctx.Err() != nil {
+	if err := n.awaitTwinCheck(ctx); err != nil || ctx.Err() != nil {
 		return errors.Join(err, n.closeEngine())
 	}
 	stream, hangUp := context.WithCancel(context.WithoutCancel(ctx))
@@ -235,6 +237,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	stopLoops()
 	working.Wait()
 	err = errors.Join(err, n.closeEngine())
+	n.proposing.Wait()
 	n.answers.stop()
 	answering.Wait()
 	hangUp()

@@ -2,58 +2,65 @@ package datanode
 
 import (
 	"context"
+	"errors"
 	"slices"
-	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
-	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/replication"
-	"github.com/rosterdb/rosterdb/replication/state"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
-// propose puts an operator's ring document into the meta group's log. tell is
-// called once, from any goroutine.
-func (n *Node) propose(text string, tell func(adminxml.Proposed)) {
+// propose hands an operator's ring document to the group that keeps the ring. It
+// runs on the control goroutine, and so does tell, once.
+func (n *Node) propose(ctx context.Context, text string, tell func(adminxml.Proposed)) {
 	v := n.view.Load()
 	if v == nil {
 		tell(adminxml.Proposed{Outcome: adminxml.OutcomeUnavailable, Text: textJoining})
 		return
 	}
 	doc, err := ring.Decode([]byte(text))
-	if err == nil && doc.Epoch > v.doc.Epoch {
-		err = v.doc.CheckEdit(doc)
-	}
 	switch {
-	case err != nil && doc != nil && doc.Epoch > v.doc.Epoch+1:
-		tell(n.notTaken("this node's ring is of an older epoch; ask again"))
 	case err != nil:
-		tell(adminxml.Proposed{Outcome: adminxml.OutcomeInvalid, Epoch: v.doc.Epoch, Text: err.Error()})
+		tell(n.outcome(adminxml.OutcomeInvalid, err.Error()))
+		return
 	case doc.Epoch <= v.doc.Epoch:
-		tell(adminxml.Proposed{Outcome: adminxml.OutcomeConflict, Epoch: v.doc.Epoch, Text: "the ring has changed; look at it and decide again"})
-	default:
-		n.proposeRing(doc.Epoch-1, []byte(text), func(res op.WriteResult) {
-			if res.Code == op.Conflict && res.Revision == 0 {
-				n.proposeFirst(v.doc, doc.Epoch-1, []byte(text), tell)
-				return
-			}
-			n.tellWhenServed(res, tell)
-		})
-	}
-}
-
-// tellWhenServed tells of a document that was taken over once this node serves by
-// it, so that whoever proposed it finds it when asking next. It runs on the
-// control goroutine, and so does publish.
-func (n *Node) tellWhenServed(res op.WriteResult, tell func(adminxml.Proposed)) {
-	if res.Code != op.OK || n.epoch() >= res.Revision {
-		tell(n.proposed(res))
+		tell(n.outcome(adminxml.OutcomeConflict, "the ring has changed; look at it and decide again"))
+		return
+	case doc.Epoch > v.doc.Epoch+1:
+		tell(n.notTaken("this node's ring is of an older epoch; ask again"))
 		return
 	}
-	n.untold = append(n.untold, untold{res.Revision, func() { tell(n.proposed(res)) }})
+	if err := v.doc.CheckEdit(doc); err != nil {
+		tell(n.outcome(adminxml.OutcomeInvalid, err.Error()))
+		return
+	}
+	n.proposing.Go(func() {
+		err := n.engine.ProposeRing(ctx, doc.Epoch-1, doc)
+		if !n.later(func(context.Context) { n.tellProposed(doc.Epoch, err, tell) }) {
+			n.log.Warn("the outcome of a ring proposal is not told: busy", "epoch", doc.Epoch, "err", err)
+		}
+	})
 }
 
-// untold is an answer that waits for a ring document to be served.
+// tellProposed tells what became of a document. Of one that was taken over it
+// tells once this node serves by it, so that whoever proposed it finds it when
+// asking next.
+func (n *Node) tellProposed(epoch uint64, err error, tell func(adminxml.Proposed)) {
+	switch {
+	case err == nil && n.epoch() < epoch:
+		n.untold = append(n.untold, untold{epoch, func() { tell(n.outcome(adminxml.OutcomeOK, "")) }})
+	case err == nil:
+		tell(n.outcome(adminxml.OutcomeOK, ""))
+	case errors.Is(err, replication.ErrRingChanged):
+		tell(n.outcome(adminxml.OutcomeConflict, err.Error()))
+	case errors.Is(err, replication.ErrRingUnknown):
+		tell(n.outcome(adminxml.OutcomeUnknown, err.Error()))
+	default:
+		tell(n.notTaken(err.Error()))
+	}
+}
+
+// untold is an answer that waits until a ring document is served.
 type untold struct {
 	epoch uint64
 	tell  func()
@@ -68,58 +75,13 @@ func (n *Node) tellServed(epoch uint64) {
 	})
 }
 
-// proposeFirst is for a meta group that was never asked to keep a document: the
-// bootstrap gave the first one to every node by hand. It comes first.
-func (n *Node) proposeFirst(first *ring.Document, expect uint64, next []byte, tell func(adminxml.Proposed)) {
-	b, err := ring.Encode(first)
-	if err != nil || first.Epoch != 1 {
-		tell(n.notTaken("the group that keeps the ring has none"))
-		return
-	}
-	n.proposeRing(0, b, func(res op.WriteResult) {
-		if res.Code != op.OK && res.Code != op.Conflict {
-			tell(n.proposed(res))
-			return
-		}
-		n.proposeRing(expect, next, func(res op.WriteResult) { n.tellWhenServed(res, tell) })
-	})
-}
-
-// proposeRing hands a document to the engine. done may run on one of its
-// goroutines, so what follows there is handed to the control goroutine.
-func (n *Node) proposeRing(expect uint64, doc []byte, done func(op.WriteResult)) {
-	n.engine.ProposeBatch([]replication.Proposal{{
-		Group: ring.MetaPartition,
-		Cmd:   state.EncodeRing(nil, time.Now().UnixMilli(), expect, doc),
-		Done: func(res op.WriteResult) {
-			if !n.later(func(context.Context) { done(res) }) {
-				n.log.Warn("the outcome of a ring proposal is not told: busy", "epoch", expect+1, "code", res.Code)
-			}
-		},
-	}})
-}
-
-// proposed says what an engine's result means for the ring.
-func (n *Node) proposed(res op.WriteResult) adminxml.Proposed {
-	p := adminxml.Proposed{Epoch: max(res.Revision, n.epoch()), Text: res.Text}
-	switch res.Code {
-	case op.OK:
-		p.Outcome = adminxml.OutcomeOK
-	case op.Conflict:
-		p.Outcome = adminxml.OutcomeConflict
-	case op.Invalid:
-		p.Outcome = adminxml.OutcomeInvalid
-	case op.Retry:
-		p.Outcome = adminxml.OutcomeUnknown
-	default:
-		return n.notTaken(res.Text)
-	}
-	return p
+func (n *Node) outcome(outcome, text string) adminxml.Proposed {
+	return adminxml.Proposed{Outcome: outcome, Epoch: n.epoch(), Text: text}
 }
 
 // notTaken says that the leader is to be asked, or that there is none now.
 func (n *Node) notTaken(text string) adminxml.Proposed {
-	p := adminxml.Proposed{Outcome: adminxml.OutcomeUnavailable, Epoch: n.epoch(), Text: text}
+	p := n.outcome(adminxml.OutcomeUnavailable, text)
 	if v := n.view.Load(); v != nil {
 		if id, ok := n.engine.LeaderOf(ring.MetaPartition); ok && id != v.self {
 			m, _ := v.doc.Member(id)

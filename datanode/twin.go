@@ -31,6 +31,22 @@ func (n *Node) checkTwin(ctx context.Context) error {
 	return nil
 }
 
+// awaitTwinCheck is checkTwin, given up when the engine fails meanwhile.
+func (n *Node) awaitTwinCheck(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	checked := make(chan error, 1)
+	go func() { checked <- n.checkTwin(ctx) }()
+	select {
+	case err := <-checked:
+		return err
+	case err := <-n.fatal:
+		cancel()
+		<-checked // that it was given up is no news
+		return fmt.Errorf("data node stopped: %w", err)
+	}
+}
+
 // twinWatch is the handler of the look around. Its fields belong to the read
 // loop until Run has returned.
 type twinWatch struct {
