@@ -145,3 +145,60 @@ func TestProposeRing(t *testing.T) {
 		}
 	}
 }
+
+// move replaces the row of a partition, and waits until it is so everywhere.
+func (c *testCluster) move(what string, p uint32, row ...uint64) {
+	c.t.Helper()
+	var begun uint64
+	eventually(c.t, what+" begins", func() bool {
+		c.gossip()
+		n := c.leader(ring.MetaPartition)
+		next := n.Ring().Next()
+		next.Change = &ring.Change{ID: "move", Target: slices.Clone(next.Table), Meta: next.Meta, Since: next.Epoch}
+		next.Change.Target[p] = row
+		begun = next.Epoch
+		return n.ProposeRing(context.Background(), next.Epoch-1, next) == nil
+	})
+	eventually(c.t, what, func() bool {
+		c.gossip()
+		doc := c.leader(ring.MetaPartition).Ring()
+		if doc.Epoch <= begun || doc.Change != nil {
+			return false
+		}
+		for i := range c.dirs {
+			n := c.node(i)
+			held := slices.ContainsFunc(n.Groups(), func(g GroupStatus) bool { return g.Group == p && g.Applied > 0 })
+			if n.Ring().Epoch != doc.Epoch || held != slices.Contains(row, uint64(i+1)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestReplicaComesBack: a member loses a partition and gets it back, with a
+// restart after each step.
+func TestReplicaComesBack(t *testing.T) {
+	c := newTestCluster(t, 4, 1, nil)
+	s := c.session(0)
+	for seq := uint64(1); seq <= 3; seq++ {
+		if res := c.write(0, put(s, seq, "root", "p", fmt.Sprint("v", seq))); res.Code != op.OK {
+			t.Fatalf("write: %+v", res)
+		}
+		switch seq {
+		case 1:
+			c.move("member 3 loses the partition", 0, 1, 2, 4)
+			c.restart(2)
+		case 2:
+			c.move("member 3 gets it back", 0, 3, 2, 4)
+			c.restart(2)
+		}
+	}
+	c.stop(1) // a majority needs member 3 now
+	if res := c.read(0, get("root", "p")); res.Code != op.OK || string(res.Objects[0].Value) != "v3" {
+		t.Errorf("after all: %+v", res)
+	}
+	if res := c.write(0, put(s, 3, "root", "p", "v3")); res.Code != op.OK {
+		t.Errorf("the retry of a write: %+v", res)
+	}
+}
