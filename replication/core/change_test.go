@@ -264,3 +264,44 @@ func TestSeededBugsOfChanges(t *testing.T) {
 		})
 	}
 }
+
+// TestStepOfAnEarlierTermIsForgotten: a leader proposes a change, loses leadership
+// and the entry, and leads again: it must not wait for that entry.
+func TestStepOfAnEarlierTermIsForgotten(t *testing.T) {
+	bad := runScenario(t, func(w *world) string {
+		w.parted = func(from, to uint64) bool { return (from == 1 || from == 4) != (to == 1 || to == 4) }
+		for i := range 40 {
+			w.nodes[0].core.Propose([]Proposal{{Cmd: fmt.Append(nil, i), Done: func(op.WriteResult) {}}})
+		}
+		w.publish(w.document(2, []uint64{1, 2, 3}, []uint64{1, 2, 4}))
+		for range 8 { // less than it takes the leader to notice that it is alone
+			w.nodes[0].core.Tick()
+			w.nodes[3].core.Tick()
+			w.settle()
+		}
+		g := w.nodes[0].core.groups[0]
+		lost := g.moving.change
+		if lost == 0 {
+			return "the scenario misses its moment: no change is proposed"
+		}
+		if !w.until(100, func() bool { g, _ := w.nodes[1].group(); return g.Leader == 2 || g.Leader == 3 }) {
+			return "nobody else leads"
+		}
+		w.parted = nil
+		w.nodes[3].cut = true // or the group would move meanwhile
+		if !w.until(200, func() bool { g, _ := w.nodes[0].group(); return g.Leader == 1 }) {
+			return "the preferred replica does not lead again"
+		}
+		w.nodes[3].cut = false
+		if last := g.log.last(); last >= lost {
+			return fmt.Sprintf("the scenario misses its moment: the log reaches to %d, the change was at %d", last, lost)
+		}
+		if !w.swapped(w.nodes[0], 1, 2, 4) {
+			return "the group does not move: " + g.moving.why
+		}
+		return ""
+	}, Faults{})
+	if bad != "" {
+		t.Error(bad)
+	}
+}

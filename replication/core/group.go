@@ -98,6 +98,7 @@ func (c *Core) drain(g *group) {
 			// The log ends with the entry that opens the term.
 			g.termStart = g.log.last()
 			g.knownAt = g.termStart
+			g.moving.change = 0 // what it proposed in an earlier term may be no more
 			c.watch(g)
 		}
 		for _, rs := range rd.ReadStates {
