@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// How what is sent in parts (large values, snapshots) is kept from overrunning
+// How what is sent in parts (large values, frames of snapshots) is kept from overrunning
 // its receiver: XMPP has no flow control from end to end, and a server cuts off
 // who does not read as fast as others send to it.
 const (
@@ -16,16 +16,13 @@ const (
 	paceStale   = 2 * time.Second // without a word of them they are taken for lost
 	paceWaiting = 512 << 20       // bytes that may wait before more is dropped; one element may exceed it
 	paceAgain   = 20 * time.Millisecond
-	// bulkSize is the size of an element from which on it is a snapshot, which
-	// nothing has to wait for; in bytes.
-	bulkSize = 8 << 20
 )
 
 // pacer sends elements part by part, as fast as the receiver says that it got
 // them. What goes to one peer stays in order, because Raft takes an overtaken
 // batch for a lost one and sends it again: while something waits for a peer,
-// smaller batches wait behind it. Only snapshots have a lane of their own. Parts
-// of different lanes take turns.
+// smaller batches wait behind it. Only snapshots have a lane of their own, since
+// nothing has to wait for them. Parts of different lanes take turns.
 type pacer struct {
 	send func(p *peer, el []byte) error
 	full error // what send returns when the stream has no room just now
@@ -66,15 +63,11 @@ func (c *pacer) poke() {
 	}
 }
 
-// push takes an element in parts, or drops it when too much waits already. It never blocks.
-func (c *pacer) push(p *peer, parts [][]byte) {
+// push takes an element in parts into a lane of the peer, or drops it when too much waits already. It never blocks.
+func (c *pacer) push(l *lane, p *peer, parts [][]byte) {
 	size := 0
 	for _, part := range parts {
 		size += len(part)
-	}
-	l := &p.inOrder
-	if size >= bulkSize {
-		l = &p.bulk
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -62,6 +62,9 @@ func parts(n, size int) [][]byte {
 	return out
 }
 
+// pushTo pushes in order.
+func pushTo(c *pacer, p *peer, parts [][]byte) { c.push(&p.inOrder, p, parts) }
+
 func noError(int) error { return nil }
 
 // TestPacerKeepsTheWindow: however slow the receiver, there are never more parts
@@ -84,8 +87,8 @@ func TestPacerKeepsTheWindow(t *testing.T) {
 			c.run(ctx)
 		}()
 		two := &peer{id: 2}
-		c.push(two, parts(200, 64<<10)) // a snapshot
-		c.push(two, parts(20, 64<<10))
+		c.push(&two.bulk, two, parts(200, 64<<10))
+		c.push(&two.inOrder, two, parts(20, 64<<10))
 		for range 220 {
 			p := <-arrived
 			time.Sleep(10 * time.Millisecond) // of the bubble: a slow receiver
@@ -105,7 +108,7 @@ func TestPacerKeepsTheWindow(t *testing.T) {
 // TestPacerGoesOnWithoutAWord: when parts or their acknowledgement are lost, the
 // rest goes on after a while.
 func TestPacerGoesOnWithoutAWord(t *testing.T) {
-	got := runPacer(t, noError, func(c *pacer) { c.push(&peer{id: 2}, parts(10, 100)) })
+	got := runPacer(t, noError, func(c *pacer) { pushTo(c, &peer{id: 2}, parts(10, 100)) })
 	if len(got) != 10 {
 		t.Fatalf("%d of 10 parts", len(got))
 	}
@@ -117,10 +120,10 @@ func TestPacerGoesOnWithoutAWord(t *testing.T) {
 func TestPacerTakesTurns(t *testing.T) {
 	two := &peer{id: 12}
 	got := runPacer(t, noError, func(c *pacer) {
-		c.push(two, parts(400, 128<<10))         // a snapshot
-		c.push(two, parts(4, 100<<10))           // does not wait for it
-		c.push(two, parts(1, 7))                 // waits for the one before
-		c.push(&peer{id: 13}, parts(4, 101<<10)) // waits for neither
+		c.push(&two.bulk, two, parts(400, 128<<10))
+		c.push(&two.inOrder, two, parts(4, 100<<10)) // does not wait for it
+		c.push(&two.inOrder, two, parts(1, 7))       // waits for the one before
+		pushTo(c, &peer{id: 13}, parts(4, 101<<10))  // waits for neither
 	})
 	var order []int
 	lastOther := 0
@@ -150,7 +153,7 @@ func TestPacerErrors(t *testing.T) {
 			return errFull
 		}
 		return nil
-	}, func(c *pacer) { c.push(&peer{id: 2}, parts(8, 10)) })
+	}, func(c *pacer) { pushTo(c, &peer{id: 2}, parts(8, 10)) })
 	if len(got) != 8 {
 		t.Errorf("%d of 8 parts", len(got))
 	}
@@ -161,8 +164,8 @@ func TestPacerErrors(t *testing.T) {
 		}
 		return nil
 	}, func(c *pacer) {
-		c.push(&peer{id: 2}, parts(8, 10))
-		c.push(&peer{id: 3}, parts(8, 10))
+		pushTo(c, &peer{id: 2}, parts(8, 10))
+		pushTo(c, &peer{id: 3}, parts(8, 10))
 	})
 	three := slices.DeleteFunc(slices.Clone(got), func(s sentPart) bool { return s.p != 3 })
 	if n := len(got); n >= 16 || (len(three) != 8 && n-len(three) != 8) {
@@ -170,8 +173,8 @@ func TestPacerErrors(t *testing.T) {
 	}
 	// Too much waits: dropped whole. But one that is too large alone goes.
 	got = runPacer(t, noError, func(c *pacer) {
-		c.push(&peer{id: 2}, parts(1, paceWaiting+1))
-		c.push(&peer{id: 3}, parts(1, 1))
+		pushTo(c, &peer{id: 2}, parts(1, paceWaiting+1))
+		pushTo(c, &peer{id: 3}, parts(1, 1))
 	})
 	if len(got) != 1 || got[0].p != 2 {
 		t.Errorf("%v", got)

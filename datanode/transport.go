@@ -36,11 +36,11 @@ func (t transport) Send(to uint64, batch []byte) {
 	if base64.StdEncoding.EncodedLen(len(batch)) > maxElement-256 {
 		el := wire.AppendRaft(nil, v.self, t.n.store, batch)
 		id := "r" + strconv.FormatUint(t.n.fragments.Add(1), 36)
-		t.n.pacer.push(p, wire.Split(el, maxElement, id))
+		t.n.pacer.push(&p.inOrder, p, wire.Split(el, maxElement, id))
 		return
 	}
 	if p.inOrder.busy.Load() > 0 {
-		t.n.pacer.push(p, [][]byte{wire.AppendRaft(nil, v.self, t.n.store, batch)})
+		t.n.pacer.push(&p.inOrder, p, [][]byte{wire.AppendRaft(nil, v.self, t.n.store, batch)})
 		return
 	}
 	buf := append(t.n.buffers.get(), p.header...)
@@ -55,6 +55,25 @@ func (t transport) Flush() {
 	if conn := t.n.conn.Load(); conn != nil {
 		conn.Push()
 	}
+}
+
+// SendBulk implements replication.Transport: through the pacer's lane for
+// snapshots, which takes turns with the parts of what must stay in order.
+func (t transport) SendBulk(to uint64, batch []byte) {
+	v := t.n.view.Load()
+	if v == nil || v.self == 0 {
+		return
+	}
+	p := v.peers[to]
+	if p == nil || !p.reachable(time.Now().UnixNano()) {
+		return
+	}
+	el := wire.AppendRaft(nil, v.self, t.n.store, batch)
+	parts := [][]byte{el}
+	if len(el) > maxElement {
+		parts = wire.Split(el, maxElement, "r"+strconv.FormatUint(t.n.fragments.Add(1), 36))
+	}
+	t.n.pacer.push(&p.bulk, p, parts)
 }
 
 // sendPart sends one part of a batch, or a batch that waited. Errors: xmppconn.ErrOverflow where another

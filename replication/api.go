@@ -43,6 +43,9 @@ type Transport interface {
 	// Send hands over a batch for a member. It never blocks and may drop. The
 	// batch belongs to the transport from then on.
 	Send(to uint64, batch []byte)
+	// SendBulk is Send for a part of a snapshot: what Send takes should not wait
+	// for it. Only a few of them are on their way to a member at a time.
+	SendBulk(to uint64, batch []byte)
 	// Flush says that the batches of this moment are all handed over. It never
 	// blocks.
 	Flush()
@@ -73,6 +76,11 @@ type Config struct {
 	// MaxPending bounds the bytes of proposals not yet answered; above it they
 	// are refused with op.Unavailable; 0: 128 MiB.
 	MaxPending int64
+
+	// SnapshotRate bounds what this node sends of snapshots, to all members
+	// together, in bytes a second; 0: 32 MiB. The rate of a running change of the
+	// ring, if it has one, goes before.
+	SnapshotRate int64
 
 	// WAL and State tune the two stores; zero values mean their defaults.
 	WAL   wal.Options

@@ -100,7 +100,7 @@ func (n *Node) applyTask(part *state.Partition, t *core.Task) {
 func (n *Node) restore(part *state.Partition, t *core.Task) error {
 	meta := t.Restore.GetMetadata()
 	for {
-		err := part.RestoreSnapshot(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData())
+		err := part.Restore(t.Restore.GetData(), meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()))
 		if !errors.Is(err, state.ErrFull) {
 			return err
 		}

@@ -25,8 +25,11 @@ func (n *Node) close() error {
 		q.end()
 	}
 	n.readers.end()
+	n.frames.end()
+	n.stages.end()
 	close(n.quit)
 	n.wg.Wait()
+	n.transfers.CloseAll()
 	var err error
 	if n.fatal.get() == nil {
 		err = n.store.Flush()

@@ -34,6 +34,8 @@ func (l testLink) Flush() {}
 
 func (l testLink) MaxBatch() int { return 128 << 10 }
 
+func (l testLink) SendBulk(to uint64, batch []byte) { l.Send(to, batch) }
+
 func (l testLink) Send(to uint64, batch []byte) {
 	l.net.bytes.Add(int64(len(batch)))
 	l.net.sends.Add(1)

@@ -35,6 +35,11 @@ func (n *Node) flush() {
 			return
 		}
 		n.setFull(fullState, false)
+		if n.sweep() {
+			timer.Reset(sweepEvery)
+		} else {
+			timer.Reset(n.cfg.FlushEvery)
+		}
 		if durable := n.durable(); !maps.Equal(durable, released) {
 			released = durable
 			n.releaseWAL(durable)

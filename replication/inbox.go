@@ -7,8 +7,7 @@ import (
 )
 
 // maxInbound bounds the bytes of peers' batches that wait for the loop. Beyond
-// it they are dropped: Raft repeats what matters. A single batch may be larger,
-// or a snapshot above it could never get in.
+// it they are dropped: Raft repeats what matters.
 const maxInbound = 64 << 20
 
 // inbox collects what happens for the loop, which takes all of it at once: that

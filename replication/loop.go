@@ -76,7 +76,11 @@ func (n *Node) step(ev *events, tick bool) (err error) {
 
 func (n *Node) carryOut(r *core.Round) {
 	for _, s := range r.Sends {
-		n.cfg.Transport.Send(s.To, s.Batch)
+		if s.Bulk {
+			n.cfg.Transport.SendBulk(s.To, s.Batch)
+		} else {
+			n.cfg.Transport.Send(s.To, s.Batch)
+		}
 	}
 	if len(r.Sends) > 0 {
 		n.cfg.Transport.Flush()
@@ -91,9 +95,7 @@ func (n *Node) carryOut(r *core.Round) {
 	if len(r.Reads) > 0 {
 		n.readers.put(r.Reads...)
 	}
-	for _, g := range r.Snapshots {
-		n.wg.Go(func() { n.makeSnapshot(g) })
-	}
+	n.snapshotJobs(r)
 	for _, rm := range r.Removals {
 		n.wg.Go(func() { n.remove(rm) })
 	}
@@ -122,19 +124,6 @@ func (n *Node) abandon(ev *events) {
 	for _, answer := range n.core.Advance().Answers {
 		answer()
 	}
-}
-
-func (n *Node) makeSnapshot(group uint32) {
-	part := n.part(group)
-	if part == nil {
-		return
-	}
-	index, term, conf, data, err := part.Snapshot()
-	n.inbox.call(func() {
-		if err := n.core.SnapshotDone(group, index, term, conf, data, err); err != nil {
-			n.logger.Error("snapshot for a follower failed", "err", err)
-		}
-	})
 }
 
 // inMeta tells whether applied entries may have changed the ring document.

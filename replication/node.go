@@ -30,7 +30,8 @@ const (
 //
 // Goroutines: one steps the core (loop), one writes the WAL (commit), a few
 // apply (each group always on the same one) and read, one flushes, one follows
-// the ring, one drives a running change of it. They talk through the inbox and queues; none waits for the loop.
+// the ring, one drives a running change of it, one makes frames of snapshots for
+// peers, one stages those of peers. They talk through the inbox and queues; none waits for the loop.
 type Node struct {
 	cfg    Config
 	logger *slog.Logger
@@ -44,6 +45,12 @@ type Node struct {
 	appliers []*queue[*core.Task]
 	readers  *queue[ReadRequest]
 	feeds    *feeds
+	// What snapshots to and from peers need; paced is of sendFrames.
+	transfers *Transfers
+	frames    *queue[func()]
+	stages    *queue[core.StageJob]
+	paced     time.Time
+
 	rings    chan *ring.Document
 	flushNow chan struct{}
 	quit     chan struct{} // closed to end commit, flush and ring goroutines
@@ -128,6 +135,9 @@ func withDefaults(cfg Config) Config {
 	if cfg.DiskReserve == 0 {
 		cfg.DiskReserve = defaultDiskReserve
 	}
+	if cfg.SnapshotRate <= 0 {
+		cfg.SnapshotRate = defaultSnapshotRate
+	}
 	return cfg
 }
 
@@ -137,6 +147,8 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		logger:   cfg.Logger,
 		commits:  make(chan *wal.Batch, 1),
 		readers:  newQueue[ReadRequest](),
+		frames:   newQueue[func()](),
+		stages:   newQueue[core.StageJob](),
 		rings:    make(chan *ring.Document, 1),
 		flushNow: make(chan struct{}, 1),
 		quit:     make(chan struct{}),
@@ -144,6 +156,7 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		ring:     known,
 		began:    time.Now(),
 	}
+	n.transfers = NewTransfers(n.part)
 	n.feeds = newFeeds(func(group uint32) changeReader {
 		if part := n.part(group); part != nil {
 			return part
@@ -173,6 +186,8 @@ func (n *Node) start() {
 	n.wg.Go(func() { n.feeds.run(n.quit) })
 	n.wg.Go(n.runChores)
 	n.wg.Go(n.drive)
+	n.wg.Go(n.sendFrames)
+	n.wg.Go(n.stageFrames)
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	for range workers {
 		q := newQueue[*core.Task]()

@@ -20,8 +20,10 @@ import (
 // recPatient a Raft message (see appendMessage), for recSleep term and commit (uvarints), for
 // recAsk and recGone term, index and the number of the question, for recReport
 // the report's epoch, term, index, a byte that is 1 for a joint configuration,
-// voters and learners (each with their number in front). A batch without records
-// is a node heartbeat.
+// voters and learners (each with their number in front), for recPull, recFrame and
+// recLost the name of a picture (with its length), then numbers of the first frame
+// and of that behind the last, or number, flags (a byte) and bytes (with their
+// length) of a frame, or nothing. A batch without records is a node heartbeat.
 const (
 	batchVersion = 1
 
@@ -34,6 +36,12 @@ const (
 	recGone    = 4 // it may: it is no member as of index
 	recReport  = 5
 	recPatient = 6 // a recMessage whose answer nobody waits for, see patience.go
+	recPull    = 7 // a follower pulls frames of a picture
+	recFrame   = 8
+	recLost    = 9 // the picture is not held any more
+
+	frameLast   = 1 // the picture ends with this frame
+	frameComing = 2 // no frame: the sender lives, and will send
 
 	batchTail = crc32.Size
 )
@@ -71,6 +79,20 @@ func appendAskRecord(dst []byte, kind byte, group uint32, term, index, nonce uin
 	return binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(dst, term), index), nonce)
 }
 
+func appendNameRecord(dst []byte, kind byte, group uint32, name []byte) []byte {
+	return appendBytes(binary.AppendUvarint(append(dst, kind), uint64(group)), name)
+}
+
+func appendPullRecord(dst []byte, group uint32, name []byte, from, to uint64) []byte {
+	dst = appendNameRecord(dst, recPull, group, name)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, from), to)
+}
+
+func appendFrameRecord(dst []byte, group uint32, name []byte, n uint64, flags byte, frame []byte) []byte {
+	dst = appendNameRecord(dst, recFrame, group, name)
+	return appendBytes(append(binary.AppendUvarint(dst, n), flags), frame)
+}
+
 func appendReportRecord(dst []byte, group uint32, r *ring.Report) []byte {
 	dst = binary.AppendUvarint(append(dst, recReport), uint64(group))
 	dst = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(dst, r.Epoch), r.Term), r.Index)
@@ -104,6 +126,11 @@ type record struct {
 	term, commit uint64
 	index, nonce uint64
 	report       ring.Report
+
+	name     []byte // of a picture
+	from, to uint64 // frames
+	flags    byte
+	data     []byte // of a frame; aliases the batch
 }
 
 func openBatch(b []byte, from, to uint64) (*batchReader, error) {
@@ -146,6 +173,8 @@ func (r *batchReader) next() (rec record, ok bool, err error) {
 		rest, err = uvarints(rest, &rec.term, &rec.index, &rec.nonce)
 	case recReport:
 		rest, err = decodeReport(rest, &rec.report)
+	case recPull, recFrame, recLost:
+		rest, err = decodePicture(rest, &rec)
 	default:
 		err = fmt.Errorf("batch has a record of unknown kind %d", rec.kind)
 	}
@@ -154,6 +183,27 @@ func (r *batchReader) next() (rec record, ok bool, err error) {
 	}
 	r.rest = rest
 	return rec, true, nil
+}
+
+// decodePicture reads what recPull, recFrame and recLost say.
+func decodePicture(b []byte, rec *record) (rest []byte, err error) {
+	if rec.name, b, err = takeBytes(b); err != nil {
+		return nil, err
+	}
+	switch rec.kind {
+	case recPull:
+		return uvarints(b, &rec.from, &rec.to)
+	case recFrame:
+		if rec.from, b, err = uvarint(b); err != nil {
+			return nil, err
+		}
+		if len(b) == 0 {
+			return nil, errTruncated
+		}
+		rec.flags = b[0]
+		rec.data, b, err = takeBytes(b[1:])
+	}
+	return b, err
 }
 
 // uvarints reads numbers one after the other.

@@ -21,6 +21,11 @@ func (c *Core) needed(g *group) uint64 {
 	if g.state != raft.StateLeader || c.cfg.Faults.TruncatePastLearner {
 		return index
 	}
+	if s := &g.snap; s.phase == snapReady && (len(s.takers) > 0 || c.now < s.until) {
+		if at := s.snap.GetMetadata().GetIndex(); at >= g.log.offset {
+			index = min(index, at) // offered soon, or again
+		}
+	}
 	g.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracked) {
 		if id == c.cfg.Member || !c.isUp(id) {
 			return

@@ -76,7 +76,9 @@ type Core struct {
 	clock     int64         // the latest ReadRequest.Now: at or before the present
 	asking    []*group      // followers here that have Stale reads to confirm
 	logBytes  int64
-	snaps     snapshotBudget
+	pictures  uint64   // number of the last picture
+	pictured  []*group // that have one
+	pulling   []*group // that pull a snapshot
 
 	doc       *ring.Document  // the newest known; nil: none
 	leavers   map[uint64]bool // members that leave
@@ -187,6 +189,8 @@ func (c *Core) Tick() {
 		c.tickPeer(p)
 	}
 	c.wal.urgent = c.wal.urgent || len(c.wal.after) > 0
+	c.tickPictures()
+	c.tickPulls()
 	c.tickStale()
 	c.tickMoves()
 	c.tickStrays()

@@ -11,7 +11,9 @@
 //     one unfinished WAL batch; what comes meanwhile gathers for the next.
 //  3. Run Round.Tasks (apply and restore) for each group in the order given, then
 //     report each by Applied or Restored. Groups are independent of each other.
-//  4. Make each snapshot of Round.Snapshots and report it by SnapshotDone.
+//  4. Take the pictures of Round.Pictures, make the frames of Round.Frames and
+//     stage those of Round.Stages, and report each by PictureDone, FrameDone and
+//     Staged. Close the pictures of Round.Closed.
 //  5. Serve Round.Reads from the state as applied now or later.
 //  6. Give Round.Answers.
 //  7. Delete the state of each replica of Round.Removals, durably, then call Removed.

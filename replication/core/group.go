@@ -33,7 +33,9 @@ type group struct {
 	queue   []Proposal // not yet given to raft
 	pending []pendingProposal
 	reads   readQueue
-	snap    outgoingSnapshot
+	snap    outgoing
+	in      incoming
+	staging int // stage jobs at the caller
 
 	// Appends in the WAL's order; see append.go.
 	held      []*pb.Message
@@ -151,8 +153,7 @@ func (c *Core) lostLeadership(g *group) {
 	g.pending = nil
 	c.refuseQueue(g)
 	c.refuseReads(g)
-	c.dropSnapshot(g)
-	g.snap.peers, g.keep = nil, 0
+	g.keep = 0
 }
 
 // refuseAll answers everything open of a group whose node stops.

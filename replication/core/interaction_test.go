@@ -33,6 +33,7 @@ import (
 //	hold node=1 / release node=1                  WAL writes are not finished / are
 //	ring epoch=2 group=0 row=(1,2,3) [goal=(1,2,4)] [paused] [cancelled] [leaving=1] [node=1]
 //	                                              a ring document, known to all at once or to one node
+//	frames node=1 [each=N] [most=N]               of the frames it sends from now on only each Nth arrives, and only the first
 //	status                                        a line a group
 type world struct {
 	t       *testing.T
@@ -60,6 +61,12 @@ type testNode struct {
 	state map[uint32]*testState
 	inbox []func()
 	tombs map[uint32]Tomb
+
+	pictures map[uint64]testState
+	staged   map[uint32]*testStaging
+	sent     int
+	keep     int // frames are lost, but for each keep-th,
+	most     int // and those behind so many; 0: nothing is lost
 }
 
 type testState struct {
@@ -139,13 +146,15 @@ func (w *world) command(d *datadriven.TestData) {
 			}
 		}
 	case "crash":
-		n.core, n.inbox, n.batch, n.hold = nil, nil, nil, false
+		n.core, n.inbox, n.batch, n.hold, n.pictures = nil, nil, nil, false, nil
 	case "start":
 		n.start()
 	case "full", "room":
 		n.core.SetFull(d.Cmd == "full")
 	case "stop":
 		n.core.Stop()
+	case "frames":
+		n.sent, n.keep, n.most = 0, arg(d, "each", 1), arg(d, "most", 1<<30)
 	case "hold":
 		n.hold = true
 	case "release":
@@ -165,7 +174,7 @@ func (w *world) command(d *datadriven.TestData) {
 func (w *world) cluster(nodes, spare, groups int, cfg Config) {
 	w.nodes, w.cfg, w.groups, w.members, w.doc = nil, cfg, groups, nodes, nil
 	for i := range nodes + spare {
-		n := &testNode{w: w, id: uint64(i + 1), wal: make(map[uint32]*wal.Group), tombs: make(map[uint32]Tomb), state: make(map[uint32]*testState)}
+		n := &testNode{w: w, id: uint64(i + 1), wal: make(map[uint32]*wal.Group), tombs: make(map[uint32]Tomb), staged: make(map[uint32]*testStaging), state: make(map[uint32]*testState)}
 		for g := range groups {
 			n.state[uint32(g)] = &testState{}
 			if i < nodes {
@@ -319,13 +328,7 @@ func (n *testNode) carryOut(r *Round) bool {
 	for i := range r.Tasks {
 		n.run(&r.Tasks[i])
 	}
-	for _, g := range r.Snapshots {
-		st := n.state[g]
-		n.w.printf("node %d: snapshot of group %d at %d", n.id, g, st.index)
-		if err := n.core.SnapshotDone(g, st.index, st.term, st.conf, []byte(strings.Join(st.values, ",")), nil); err != nil {
-			n.w.printf("node %d: %v", n.id, err)
-		}
-	}
+	n.transfer(r)
 	for _, read := range r.Reads {
 		read.Done(op.ReadResult{Code: op.OK, Text: strings.Join(n.state[read.Group].values, ",")})
 	}
@@ -342,7 +345,7 @@ func (n *testNode) carryOut(r *Round) bool {
 		n.state[rm.Group], n.tombs[rm.Group] = &testState{}, rm.Tomb
 		n.core.Removed(rm.Group, func() { n.takeUp(rm.Group) })
 	}
-	return len(r.Sends)+len(r.Tasks)+len(r.Snapshots) > 0 || r.WAL != nil && !n.hold
+	return len(r.Sends)+len(r.Tasks)+len(r.Pictures)+len(r.Frames)+len(r.Stages) > 0 || r.WAL != nil && !n.hold
 }
 
 func (n *testNode) append() {
@@ -372,9 +375,12 @@ func (n *testNode) run(t *Task) {
 	if t.Restore != nil {
 		meta := t.Restore.GetMetadata()
 		*st = testState{index: meta.GetIndex(), term: meta.GetTerm(), conf: EncodeConf(meta.GetConfState())}
-		if len(t.Restore.GetData()) > 0 {
-			st.values = strings.Split(string(t.Restore.GetData()), ",")
+		if s := n.staged[t.Group]; s.name != string(t.Restore.GetData()) || !s.done {
+			n.w.printf("node %d: group %d: what is staged is %q, done %v", n.id, t.Group, s.name, s.done)
+		} else {
+			st.values = s.values
 		}
+		delete(n.staged, t.Group)
 		n.w.printf("node %d: group %d restored at %d", n.id, t.Group, st.index)
 		n.hold, n.stall = n.hold || n.stall, false
 		n.core.Restored(t)

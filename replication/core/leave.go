@@ -112,6 +112,7 @@ func (c *Core) told(g *group, rec record) {
 func (c *Core) bury(g *group) {
 	g.gone = true
 	c.refuseAll(g)
+	c.endPull(g)
 	if g.lead != 0 {
 		c.next.Leaders = append(c.next.Leaders, LeaderChange{Group: g.id, Term: g.tomb.Term})
 	}
@@ -126,7 +127,7 @@ func (c *Core) bury(g *group) {
 // handOutRemoval waits for what the group has under way: the WAL's record of the
 // removal must come behind everything else of it.
 func (c *Core) handOutRemoval(g *group) {
-	if g.removing || g.tasks > 0 || len(g.held) > 0 || g.snap.phase == snapMaking {
+	if g.removing || g.tasks > 0 || len(g.held) > 0 || g.staging > 0 || g.snap.phase == snapMaking {
 		return
 	}
 	if g.batch.seq > c.wal.durable() {

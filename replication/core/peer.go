@@ -109,6 +109,15 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		case recGone:
 			c.told(g, rec)
 			continue
+		case recPull:
+			c.pulled(g, p, rec)
+			continue
+		case recFrame:
+			c.framed(g, p, rec)
+			continue
+		case recLost:
+			c.pictureLost(g, p, rec)
+			continue
 		}
 		g.asked = 0
 		if g.deaf(rec.msg) && !c.cfg.Faults.EmptyVotes {
@@ -129,6 +138,11 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		case pb.MsgApp:
 			g.patient = rec.kind == recPatient && r.flags&flagWaited == 0
 			c.wake(g)
+		case pb.MsgSnap:
+			c.wake(g)
+			if c.offered(g, p, rec.msg) {
+				continue
+			}
 		case pb.MsgReadIndex:
 			if !c.confirms(g) {
 				continue // the follower asks again
@@ -276,7 +290,7 @@ func (c *Core) send(g *group, m *pb.Message) {
 	}
 	switch m.GetType() {
 	case pb.MsgSnap:
-		c.snapshotSent(g, p, m)
+		c.snapshotSent(g, p)
 	case pb.MsgReadIndexResp:
 		// It may be of a term that has ended in this very step: a heartbeat in the
 		// new one would pass this node for its leader.
@@ -317,13 +331,16 @@ func (c *Core) record(p *peer, encode func([]byte) []byte) {
 }
 
 func (c *Core) openBatch(p *peer) {
-	var flags byte
+	p.buf = appendBatchHead(p.buf, c.flags(), c.cfg.Incarnation)
+	p.head = len(p.buf)
+	p.opened = c.now
+}
+
+func (c *Core) flags() (flags byte) {
 	if c.full || c.stopping {
 		flags |= flagNoLead
 	}
-	p.buf = appendBatchHead(p.buf, flags, c.cfg.Incarnation)
-	p.head = len(p.buf)
-	p.opened = c.now
+	return flags
 }
 
 // flushPeer seals the peer's batch, if there is one.

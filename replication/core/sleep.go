@@ -32,9 +32,6 @@ func (c *Core) tickGroup(g *group) {
 	if g.state != raft.StateLeader {
 		return
 	}
-	if g.snap.phase != snapNone || len(g.snap.peers) > 0 {
-		c.tickSnapshot(g)
-	}
 	if c.cfg.SleepTicks > 0 && c.now-g.busyAt >= uint64(c.cfg.SleepTicks) && c.settled(g) {
 		c.putToSleep(g)
 	}
@@ -46,7 +43,7 @@ func (c *Core) settled(g *group) bool {
 	if g.commit != last || g.applied != last || g.dirty && g.rn.HasReady() {
 		return false
 	}
-	if g.snap.phase != snapNone || len(g.snap.peers) > 0 {
+	if g.snap.phase != snapNone {
 		return false // asleep it would keep its place among the few that may have one
 	}
 	if g.moving.listed {

@@ -52,7 +52,7 @@ func (c *Core) Groups() []GroupStatus {
 	for _, g := range c.list {
 		s := GroupStatus{
 			Group: g.id, Leader: g.lead, Term: g.term, Commit: g.commit, Applied: g.applied,
-			Last: g.log.last(), Asleep: g.asleep, Replicas: g.table, Snapshots: len(g.snap.peers),
+			Last: g.log.last(), Asleep: g.asleep, Replicas: g.table, Snapshots: len(g.snap.takers),
 			Joint: len(g.conf.GetVotersOutgoing()) > 0, Waits: g.moving.why, Stray: g.stray,
 		}
 		if g.rn != nil {

@@ -86,29 +86,36 @@ type Faults struct {
 // Round is what the caller has to do after a step. It is valid until the next
 // Advance; batches, jobs and answers may be kept.
 type Round struct {
-	WAL       *wal.Batch // append durably, then WALDone
-	Sends     []Send
-	Tasks     []Task
-	Snapshots []uint32 // groups to make a snapshot of, then SnapshotDone
-	Reads     []ReadRequest
-	Answers   []func()
-	Leaders   []LeaderChange
-	Removals  []Removal // replicas to delete, then Removed
+	WAL      *wal.Batch // append durably, then WALDone
+	Sends    []Send
+	Tasks    []Task
+	Pictures []PictureJob // then PictureDone
+	Frames   []FrameJob   // then FrameDone
+	Stages   []StageJob   // of a group in order, then Staged
+	Closed   []uint64     // numbers of pictures not needed any more
+	Reads    []ReadRequest
+	Answers  []func()
+	Leaders  []LeaderChange
+	Removals []Removal // replicas to delete, then Removed
 }
 
 func (r *Round) reset() {
 	clear(r.Sends)
 	clear(r.Tasks)
+	clear(r.Stages)
 	clear(r.Reads)
 	clear(r.Answers)
 	*r = Round{
-		Sends:     r.Sends[:0],
-		Tasks:     r.Tasks[:0],
-		Snapshots: r.Snapshots[:0],
-		Reads:     r.Reads[:0],
-		Answers:   r.Answers[:0],
-		Leaders:   r.Leaders[:0],
-		Removals:  r.Removals[:0],
+		Sends:    r.Sends[:0],
+		Tasks:    r.Tasks[:0],
+		Pictures: r.Pictures[:0],
+		Frames:   r.Frames[:0],
+		Stages:   r.Stages[:0],
+		Closed:   r.Closed[:0],
+		Reads:    r.Reads[:0],
+		Answers:  r.Answers[:0],
+		Leaders:  r.Leaders[:0],
+		Removals: r.Removals[:0],
 	}
 }
 
@@ -116,6 +123,7 @@ func (r *Round) reset() {
 type Send struct {
 	To    uint64
 	Batch []byte
+	Bulk  bool // part of a snapshot: everything else goes first
 }
 
 // Task is work on a group's state: entries to apply (Entries), or a snapshot to
@@ -129,7 +137,8 @@ type Task struct {
 	// Confs has the configuration that becomes valid with an entry (an encoded
 	// raftpb.ConfState); nil for ordinary entries. It is nil when there are none.
 	Confs [][]byte
-	// Restore is the snapshot to install, durably.
+	// Restore is the snapshot to put in the state's place, durably: its Data is the
+	// name under which it is staged, completely.
 	Restore *pb.Snapshot
 
 	resp  *pb.Message

@@ -49,10 +49,14 @@ func (f *frames) init(size int) {
 }
 
 // Frame makes frame n: 0, or at most one behind the newest made before. last
-// tells that the snapshot ends with it. Errors: ErrCorrupt.
+// tells that the snapshot ends with it; behind that there is none, nil. Errors:
+// ErrCorrupt.
 func (v *Picture) Frame(n int) (frame []byte, last bool, err error) {
 	f := &v.frames
-	if n < 0 || n > len(f.marks) || f.last > 0 && n > f.last {
+	if f.last > 0 && n > f.last {
+		return nil, true, nil
+	}
+	if n < 0 || n > len(f.marks) {
 		return nil, false, fmt.Errorf("snapshot of partition %d: frame %d is not known yet", v.id, n)
 	}
 	defer v.pages.forget()

@@ -383,7 +383,7 @@ func FuzzStage(f *testing.F) {
 			sum = sealFrame(frames[i], sum)
 		}
 		before := src.Digest()
-		if err := src.dropStaging(); err != nil {
+		if err := src.DropStaging(); err != nil {
 			t.Fatal(err)
 		}
 		err := stage(src, "fuzz", frames)

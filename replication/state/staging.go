@@ -53,19 +53,17 @@ type stagedRecord struct {
 // collected of another is thrown away. Errors: ErrFull, ErrCorrupt, ErrClosed.
 func (p *Partition) Stage(name []byte) (*Staging, error) {
 	s := &Staging{p: p, name: slices.Clone(name)}
-	err := p.store.write(func(tx *bbolt.Tx) error {
+	other := false
+	err := p.store.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(stagingBucket(p.id))
-		if b != nil && s.load(b) {
-			return nil
+		if b != nil && !s.load(b) {
+			s.staged, other = staged{}, true
 		}
-		if b != nil {
-			if err := discard(tx, stagingBucket(p.id)); err != nil {
-				return err
-			}
-		}
-		s.staged = staged{}
-		return s.create(tx)
+		return nil
 	})
+	if err == nil && other {
+		err = p.DropStaging()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("stage snapshot of partition %d: %w", p.id, err)
 	}
@@ -73,18 +71,18 @@ func (p *Partition) Stage(name []byte) (*Staging, error) {
 	return s, nil
 }
 
-// create makes the bucket.
-func (s *Staging) create(tx *bbolt.Tx) error {
+// create makes the bucket with its tables.
+func (s *Staging) create(tx *bbolt.Tx) (*bbolt.Bucket, error) {
 	b, err := tx.CreateBucket(stagingBucket(s.p.id))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, t := range tables() {
 		if _, err := b.CreateBucket(t.bucket); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return s.save(b)
+	return b, nil
 }
 
 // save writes how far the snapshot is.
@@ -234,8 +232,14 @@ func (s *Staging) Flush() error {
 	s.buf, s.size = nil, 0
 	err := s.p.store.write(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(stagingBucket(s.p.id))
-		if b == nil {
+		if b == nil && s.written > 0 {
 			return fmt.Errorf("%w: the staging of partition %d has vanished", ErrCorrupt, s.p.id)
+		}
+		if b == nil {
+			var err error
+			if b, err = s.create(tx); err != nil {
+				return err
+			}
 		}
 		for _, r := range buf {
 			t := b.Bucket(r.bucket)
@@ -260,7 +264,7 @@ func (s *Staging) Flush() error {
 func (s *Staging) reload() error {
 	s.staged = staged{}
 	return s.p.store.view(func(tx *bbolt.Tx) error {
-		if b := tx.Bucket(stagingBucket(s.p.id)); b == nil || !s.load(b) {
+		if b := tx.Bucket(stagingBucket(s.p.id)); b != nil && !s.load(b) {
 			return fmt.Errorf("%w: the staging of partition %d cannot be read", ErrCorrupt, s.p.id)
 		}
 		s.written = s.next
@@ -268,10 +272,8 @@ func (s *Staging) reload() error {
 	})
 }
 
-// Drop throws away what was collected.
-func (s *Staging) Drop() error { return s.p.dropStaging() }
-
-func (p *Partition) dropStaging() error {
+// DropStaging throws away what was collected of a snapshot, if anything was.
+func (p *Partition) DropStaging() error {
 	return p.store.write(func(tx *bbolt.Tx) error {
 		if tx.Bucket(stagingBucket(p.id)) == nil {
 			return nil
