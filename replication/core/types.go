@@ -79,6 +79,8 @@ type Faults struct {
 	// ForgetOldVoters lets replicas be deleted that others still count on in
 	// elections, because they do not know that the configuration has changed.
 	ForgetOldVoters bool
+	// FramesAsTheyCome takes frames of a snapshot without regard to their numbers.
+	FramesAsTheyCome bool
 	// EmptyVotes lets a replica vote that was deleted and begun anew.
 	EmptyVotes bool
 }

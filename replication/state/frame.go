@@ -48,46 +48,56 @@ func (f *frames) init(size int) {
 	f.size = size
 }
 
-// Frame makes frame n: 0, or at most one behind the newest made before. last
-// tells that the snapshot ends with it; behind that there is none, nil. Errors:
-// ErrCorrupt.
+// Frame makes frame n, also again; where it begins is known only when those before
+// it have been made. last tells that the snapshot ends with it; behind that there
+// is none, nil. Errors: ErrCorrupt.
 func (v *Picture) Frame(n int) (frame []byte, last bool, err error) {
 	f := &v.frames
-	if f.last > 0 && n > f.last {
-		return nil, true, nil
-	}
-	if n < 0 || n > len(f.marks) {
-		return nil, false, fmt.Errorf("snapshot of partition %d: frame %d is not known yet", v.id, n)
-	}
 	defer v.pages.forget()
-	if n == 0 {
-		head := binary.AppendUvarint([]byte{0, 0, 0, 0, frameHead}, snapshotFormat)
-		head = binary.AppendUvarint(head, uint64(v.id))
-		head = binenc.AppendBytes(head, v.pos.append(nil))
-		head = v.ring.append(head)
-		sum := sealFrame(head, 0)
-		if len(f.marks) == 0 {
-			f.marks = append(f.marks, mark{sum: sum})
-		}
-		return head, false, nil
+	if len(f.marks) == 0 {
+		f.marks = append(f.marks, mark{sum: sealFrame(v.head(), 0)})
 	}
+	if n == 0 {
+		frame = v.head()
+		sealFrame(frame, 0)
+		return frame, false, nil
+	}
+	for at := min(n, len(f.marks)); f.last == 0 || at <= f.last; at++ {
+		if frame, err = v.make(at); err != nil || at == n {
+			return frame, f.last == n, err
+		}
+	}
+	return nil, true, nil
+}
+
+// head is the first frame, without its checksum.
+func (v *Picture) head() []byte {
+	head := binary.AppendUvarint([]byte{0, 0, 0, 0, frameHead}, snapshotFormat)
+	head = binary.AppendUvarint(head, uint64(v.id))
+	head = binenc.AppendBytes(head, v.pos.append(nil))
+	return v.ring.append(head)
+}
+
+// make makes a frame whose mark is known, and the mark of the next.
+func (v *Picture) make(n int) (frame []byte, err error) {
+	f := &v.frames
 	m := f.marks[n-1]
 	if f.w == nil || f.at != n {
 		if f.w, err = v.walkFrom(m.place); err != nil {
-			return nil, false, v.broken(err)
+			return nil, v.broken(err)
 		}
 	}
 	frame, next, err := v.records(m)
 	if err != nil {
-		return nil, false, v.broken(err)
+		return nil, v.broken(err)
 	}
 	f.at = n + 1
-	if last = next.count == m.count; last {
+	if next.count == m.count {
 		f.last = n
 	} else if n == len(f.marks) {
 		f.marks = append(f.marks, next)
 	}
-	return frame, last, nil
+	return frame, nil
 }
 
 func (v *Picture) broken(err error) error {

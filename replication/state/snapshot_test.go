@@ -166,10 +166,17 @@ func TestFramesAgain(t *testing.T) {
 	p := testPart(t, s, 3)
 	fillPartition(t, p)
 	v := picture(t, p)
-	if _, _, err := v.Frame(1); err == nil {
-		t.Error("a frame nobody can know the beginning of was made")
+	third, _, err := v.Frame(3)
+	if err != nil {
+		t.Fatal(err)
 	}
 	first := framesOf(t, v)
+	if !bytes.Equal(third, first[3]) {
+		t.Error("frame 3 is another when it is made first")
+	}
+	if frame, last, err := v.Frame(len(first)); frame != nil || !last || err != nil {
+		t.Errorf("behind the end: %d bytes, %v, %v", len(frame), last, err)
+	}
 	f := &feed{t: t, p: p, index: 301}
 	for i := range uint64(50) {
 		f.put(1, 301+i, 1, fmt.Sprint("new", i), "value")

@@ -23,6 +23,7 @@ func TestFaults(t *testing.T) {
 		"retry below the floor executed":    {State: state.Faults{FloorIgnored: true}},
 		"read without confirmation":         {Core: core.Faults{UnconfirmedReads: true}},
 		"stale bound ignored":               {Core: core.Faults{StaleBoundIgnored: true}},
+		"frames of a snapshot taken as they come": {Core: core.Faults{FramesAsTheyCome: true}},
 		"wiped disk taken for the old node": {WipedIsOld: true},
 		"joint change skipped":              {Core: core.Faults{SkipJoint: true}},
 		"leadership kept after removal":     {Core: core.Faults{LeadAfterRemoval: true}},

@@ -53,6 +53,9 @@ type node struct {
 	full         bool
 	doomed       bool // to crash while its next batch is being written
 	parts        map[uint32]*state.Partition
+	transfers    *replication.Transfers
+	stages       []core.StageJob
+	staging      bool
 }
 
 func (n *node) id() uint64 { return n.member }
@@ -121,6 +124,7 @@ func (n *node) open() error {
 		MaxBatch: 16 << 10, SleepTicks: w.sleepTicks, Faults: w.opt.Faults.Core,
 	})
 	n.parts = make(map[uint32]*state.Partition)
+	n.newTransfers()
 	if n.doc == nil {
 		return nil
 	}
@@ -158,6 +162,7 @@ func (n *node) crash() {
 		_ = n.log.Append(n.batch) // written, not synced: torn by the crash
 	}
 	n.disk.Crash(w.rng.Uint64())
+	n.transfers.CloseAll()
 	if err := n.state.Close(); err != nil {
 		w.fail("close state: %w", err)
 	}
@@ -217,6 +222,7 @@ func (n *node) flush() {
 			n.w.fail("node %d: release: %w", n.id(), err)
 		}
 	}
+	n.sweep()
 	n.later(n.w.between(50*ms, 800*ms), n.flush)
 }
 
@@ -251,15 +257,7 @@ func (n *node) carryOut(r *core.Round) {
 		n.tasks = append(n.tasks, &t)
 	}
 	n.work()
-	for _, g := range r.Snapshots {
-		n.later(w.between(0, 100*ms), func() {
-			index, term, conf, data, err := n.parts[g].Snapshot()
-			if err := n.core.SnapshotDone(g, index, term, conf, data, err); err != nil {
-				w.fail("node %d: %w", n.id(), err)
-			}
-			n.step()
-		})
-	}
+	n.snapshotJobs(r)
 	for _, read := range r.Reads {
 		n.later(w.between(0, ms), func() {
 			if part := n.parts[read.Group]; part != nil {
@@ -329,7 +327,7 @@ func (n *node) run(t *core.Task) {
 	if t.Restore != nil {
 		meta := t.Restore.GetMetadata()
 		n.w.logf("node %d restores group %d at %d", n.id(), t.Group, meta.GetIndex())
-		if err := part.RestoreSnapshot(meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState()), t.Restore.GetData()); err != nil {
+		if err := part.Restore(t.Restore.GetData(), meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState())); err != nil {
 			n.w.fail("node %d: restore: %w", n.id(), err)
 			return
 		}

@@ -72,6 +72,7 @@ func run(opt Options) (Report, error) {
 	w.finalReads()
 	for _, n := range w.nodes {
 		if n.up {
+			n.transfers.CloseAll()
 			if err := n.state.Close(); err != nil {
 				w.fail("close state: %w", err)
 			}
