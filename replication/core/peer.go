@@ -290,7 +290,7 @@ func (c *Core) send(g *group, m *pb.Message) {
 	}
 	switch m.GetType() {
 	case pb.MsgSnap:
-		c.snapshotSent(g, p)
+		c.snapshotSent(g, p, m)
 	case pb.MsgReadIndexResp:
 		// It may be of a term that has ended in this very step: a heartbeat in the
 		// new one would pass this node for its leader.

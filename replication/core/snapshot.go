@@ -85,11 +85,13 @@ func (s *outgoing) taker(peer uint64) *taker {
 func (c *Core) snapshot(g *group) (*pb.Snapshot, error) {
 	s := &g.snap
 	if s.phase == snapReady {
-		if s.snap.GetMetadata().GetIndex() >= g.log.offset {
+		// One from before the last change of the configuration does not name those
+		// who came with it: they would refuse it.
+		if s.snap.GetMetadata().GetIndex() >= max(g.log.offset, g.confAt) {
 			return s.snap, nil
 		}
 		if len(s.takers) == 0 {
-			c.dropPicture(g) // the log has moved past it
+			c.dropPicture(g)
 		}
 	}
 	c.makePicture(g)
@@ -149,8 +151,13 @@ func (c *Core) name(number uint64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, c.cfg.Incarnation), number)
 }
 
-// snapshotSent notes that Raft counts on a follower to take the picture.
-func (c *Core) snapshotSent(g *group, p *peer) {
+// snapshotSent notes that Raft counts on a follower to take the picture, unless
+// that was dropped since Raft had its name.
+func (c *Core) snapshotSent(g *group, p *peer, m *pb.Message) {
+	if g.snap.phase != snapReady || !bytes.Equal(g.snap.snap.GetData(), m.GetSnapshot().GetData()) {
+		c.notTaking(g, p.id)
+		return
+	}
 	t := g.snap.taker(p.id)
 	if t == nil {
 		t = &taker{peer: p.id}
