@@ -99,24 +99,7 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		if g == nil || g.rn == nil || g.gone {
 			continue
 		}
-		switch rec.kind {
-		case recSleep:
-			c.sleepAsked(g, p, rec)
-			continue
-		case recAsk:
-			c.asks(g, p, rec)
-			continue
-		case recGone:
-			c.told(g, rec)
-			continue
-		case recPull:
-			c.pulled(g, p, rec)
-			continue
-		case recFrame:
-			c.framed(g, p, rec)
-			continue
-		case recLost:
-			c.pictureLost(g, p, rec)
+		if !c.ofRaft(g, p, rec) {
 			continue
 		}
 		g.asked = 0
@@ -155,6 +138,27 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		_ = g.rn.Step(rec.msg)
 		c.mark(g)
 	}
+}
+
+// ofRaft passes a record on; true when it is a message for Raft.
+func (c *Core) ofRaft(g *group, p *peer, rec record) bool {
+	switch rec.kind {
+	case recSleep:
+		c.sleepAsked(g, p, rec)
+	case recAsk:
+		c.asks(g, p, rec)
+	case recGone:
+		c.told(g, rec)
+	case recPull:
+		c.pulled(g, p, rec)
+	case recFrame:
+		c.framed(g, p, rec)
+	case recLost:
+		c.pictureLost(g, p, rec)
+	default:
+		return true
+	}
+	return false
 }
 
 // heardOf notes that a peer lives. One that was started anew has forgotten that
