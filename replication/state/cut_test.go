@@ -141,11 +141,7 @@ func TestCutsThatCannotBe(t *testing.T) {
 	for range 3 {
 		other.put(700, "a", "", 0)
 	}
-	index, term, conf, data, err := other.p.Snapshot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.p.RestoreSnapshot(index, term, conf, data); err != nil {
+	if err := copyState(other.p, c.p); err != nil {
 		t.Fatal(err)
 	}
 	if failed != maxCuts || c.p.CutDue() != 0 {
