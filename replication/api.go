@@ -65,7 +65,7 @@ type Config struct {
 	// 10 to 20 ticks without a leader, heartbeats go out each 2.
 	Tick time.Duration
 	// FlushEvery is the longest time applied changes stay out of the state file;
-	// 0: 500 ms. They are safe in the WAL meanwhile.
+	// 0: 2 s. They are safe in the WAL meanwhile.
 	FlushEvery time.Duration
 	// Clock gives the log time of the commands that the node proposes by itself, in
 	// milliseconds since 1970; nil: the machine's clock.

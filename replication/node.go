@@ -21,7 +21,7 @@ import (
 
 const (
 	defaultTick        = 50 * time.Millisecond
-	defaultFlushEvery  = 500 * time.Millisecond
+	defaultFlushEvery  = 2 * time.Second
 	defaultDiskReserve = 64 << 20
 )
 
