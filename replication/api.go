@@ -130,7 +130,7 @@ type Status struct {
 	Full       bool
 	Fatal      string // what stopped the node; "" while it runs
 	DiskUsed   uint64 // bytes in the data directory (WAL and state)
-	StateUsed  uint64 // of these, the state file
+	StateUsed  uint64 // bytes of the state file that hold something
 	DiskFree   uint64 // bytes free on its file system
 	Pending    int64  // bytes of proposals not yet answered
 	// SharedReads counts the reads answered with the result of an equal one that

@@ -1,11 +1,6 @@
 package replication
 
-import (
-	"os"
-	"path/filepath"
-
-	"github.com/rosterdb/rosterdb/replication/core"
-)
+import "github.com/rosterdb/rosterdb/replication/core"
 
 // Status describes the node.
 func (n *Node) Status() Status {
@@ -14,9 +9,7 @@ func (n *Node) Status() Status {
 	if doc := n.known.Load(); doc != nil {
 		s.Epoch = doc.Epoch
 	}
-	if info, err := os.Stat(filepath.Join(n.cfg.Dir.Path(), stateFile)); err == nil {
-		s.StateUsed = uint64(info.Size())
-	}
+	s.StateUsed = uint64(n.store.Used())
 	if err := n.fatal.get(); err != nil {
 		s.Fatal = err.Error()
 	}

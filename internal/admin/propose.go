@@ -35,48 +35,79 @@ func (c *Client) Propose(ctx context.Context, next *ring.Document) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	group := next.ReplicasOf(ring.MetaPartition)
-	var last error
-	lost := false // an answer was lost: the document may be the ring already
-	leader := ""
+	p := proposal{next: next, encoded: b, ringFrom: c.ringFrom, ask: func(ctx context.Context, jid string) (told adminxml.Proposed, err error) {
+		err = c.ask(ctx, jid, "set", adminxml.CmdPropose, string(b), &told)
+		return told, err
+	}}
+	if err := p.run(ctx); err != nil {
+		return err
+	}
+	c.nodes.members(next)
+	return nil
+}
+
+// proposal is a document on its way to the leader of the meta group.
+type proposal struct {
+	next     *ring.Document
+	encoded  []byte
+	ask      func(ctx context.Context, jid string) (adminxml.Proposed, error)
+	ringFrom func(ctx context.Context, epoch uint64) (*ring.Document, error)
+
+	leader string // full JID of whom to ask next; "": the next member
+	lost   bool   // an answer was lost: the document may be the ring already
+	last   error  // why it is not yet
+}
+
+func (p *proposal) run(ctx context.Context) error {
+	group := p.next.ReplicasOf(ring.MetaPartition)
 	for i := 0; ; i++ {
-		jid := leader
-		if leader = ""; jid == "" {
+		jid := p.leader
+		if p.leader = ""; jid == "" {
 			jid = group[i%len(group)].JID
 		}
-		var p adminxml.Proposed
-		err := c.ask(ctx, jid, "set", adminxml.CmdPropose, string(b), &p)
-		switch {
-		case isCondition(err, "forbidden"):
-			return fmt.Errorf("%w: %w", ErrNotOperator, err)
-		case err != nil:
-			last, lost = err, lost || maybeDone(err)
-		case p.Outcome == adminxml.OutcomeOK:
-			c.nodes.members(next)
-			return nil
-		case p.Outcome == adminxml.OutcomeInvalid:
-			return fmt.Errorf("%w: %s", ErrRefused, p.Text)
-		case p.Outcome == adminxml.OutcomeConflict && lost:
-			return c.afterAll(ctx, next, b)
-		case p.Outcome == adminxml.OutcomeConflict:
-			return fmt.Errorf("%w: it has epoch %d now, and this was made from epoch %d", ErrRingChanged, p.Epoch, next.Epoch-1)
-		case p.Outcome == adminxml.OutcomeUnknown:
-			last, lost = errors.New(p.Text), true
-		default:
-			last, leader = fmt.Errorf("%s: %s", jid, p.Text), p.Leader
+		if done, err := p.once(ctx, jid); done {
+			return err
 		}
-		if leader != "" && i < 2*len(group) {
-			continue
+		if p.leader != "" && i < 2*len(group) {
+			continue // at once, but not for ever
 		}
 		select {
 		case <-ctx.Done():
-			if lost {
-				return fmt.Errorf("%w: %w", ErrUnknown, last)
+			if p.lost {
+				return fmt.Errorf("%w: %w", ErrUnknown, p.last)
 			}
-			return fmt.Errorf("no leader of the ring's group took the document: %w; the last answer: %w", context.Cause(ctx), last)
+			return fmt.Errorf("no leader of the ring's group took the document: %w; the last answer: %w", context.Cause(ctx), p.last)
 		case <-time.After(proposePause):
 		}
 	}
+}
+
+// once asks one member; done says that there is nothing more to ask.
+func (p *proposal) once(ctx context.Context, jid string) (done bool, err error) {
+	told, err := p.ask(ctx, jid)
+	switch {
+	case isCondition(err, "forbidden"):
+		return true, fmt.Errorf("%w: %w", ErrNotOperator, err)
+	case err != nil:
+		p.last, p.lost = err, p.lost || maybeDone(err)
+		return false, nil
+	}
+	switch told.Outcome {
+	case adminxml.OutcomeOK:
+		return true, nil
+	case adminxml.OutcomeInvalid:
+		return true, fmt.Errorf("%w: %s", ErrRefused, told.Text)
+	case adminxml.OutcomeConflict:
+		if p.lost {
+			return true, p.afterAll(ctx)
+		}
+		return true, fmt.Errorf("%w: it has epoch %d now, and this was made from epoch %d", ErrRingChanged, told.Epoch, p.next.Epoch-1)
+	case adminxml.OutcomeUnknown:
+		p.last, p.lost = errors.New(told.Text), true
+	default:
+		p.last, p.leader = fmt.Errorf("%s: %s", jid, told.Text), told.Leader
+	}
+	return false, nil
 }
 
 // maybeDone says whether a question without an answer may have had an effect:
@@ -94,15 +125,15 @@ func maybeDone(err error) bool {
 }
 
 // afterAll says whether a document whose answer was lost has become the ring.
-func (c *Client) afterAll(ctx context.Context, next *ring.Document, encoded []byte) error {
-	doc, err := c.ringFrom(ctx, next.Epoch)
+func (p *proposal) afterAll(ctx context.Context) error {
+	doc, err := p.ringFrom(ctx, p.next.Epoch)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
-	case doc.Epoch > next.Epoch:
+	case doc.Epoch > p.next.Epoch:
 		return ErrUnknown
 	}
-	if b, err := ring.Encode(doc); err == nil && bytes.Equal(b, encoded) {
+	if b, err := ring.Encode(doc); err == nil && bytes.Equal(b, p.encoded) {
 		return nil
 	}
 	return fmt.Errorf("%w: somebody else's document has epoch %d", ErrRingChanged, doc.Epoch)

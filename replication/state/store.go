@@ -212,6 +212,21 @@ func (s *Store) Partitions() ([]uint32, error) {
 	return slices.Compact(ids), err
 }
 
+// Used is the number of bytes of the file that hold something: what was allocated
+// beforehand, and free pages, left out. 0 when the store is closed.
+func (s *Store) Used() int64 {
+	var used int64
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		free := s.db.Stats().FreePageN + s.db.Stats().PendingPageN
+		used = max(tx.Size()-int64(free*s.db.Info().PageSize), 0)
+		return nil
+	})
+	if err != nil {
+		return 0 // closed
+	}
+	return used
+}
+
 // Dirty is how many bytes, about, wait for Flush.
 func (s *Store) Dirty() int64 { return s.dirty.Load() }
 

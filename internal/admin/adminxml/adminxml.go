@@ -58,7 +58,7 @@ type NodeStatus struct {
 	Lag        uint64  `json:"lag"`        // entries committed and not yet applied here
 	Full       bool    `json:"full"`       // refuses writes for want of space
 	DiskUsed   uint64  `json:"disk_used"`  // bytes in the data directory
-	StateUsed  uint64  `json:"state_used"` // of these, the objects' file
+	StateUsed  uint64  `json:"state_used"` // bytes that the objects take
 	DiskFree   uint64  `json:"disk_free"`  // bytes free on its file system
 	Reserve    uint64  `json:"reserve"`    // bytes that are kept free
 	Clients    int     `json:"clients"`    // that have written or read lately
