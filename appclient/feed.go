@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -13,6 +14,7 @@ import (
 // is one question a partition; the next is asked when its events were taken.
 type feed struct {
 	w     *Watch
+	began time.Time
 	ready inbox
 	asked map[*call]*cursor
 	err   error
@@ -58,7 +60,7 @@ func eventBytes(res *op.ReadResult) (n int64) {
 }
 
 func newFeed(w *Watch) *feed {
-	f := &feed{w: w, asked: make(map[*call]*cursor)}
+	f := &feed{w: w, began: time.Now(), asked: make(map[*call]*cursor)}
 	f.ready.calls = make(chan *call, len(w.cursors))
 	for _, cur := range w.cursors {
 		if f.err = f.ask(cur, false); f.err != nil {
@@ -77,10 +79,10 @@ func (f *feed) ask(cur *cursor, more bool) error {
 	if cur.byRevision {
 		q.read.ByRevision, q.read.SinceRevision = true, cur.since
 	} else {
-		q.read.Since = cur.since
+		q.read.Since, q.read.Skip = cur.since, int(cur.skip)
 	}
 	if !more {
-		q.read.Wait = watchWait
+		q.read.Wait = min(max(time.Since(f.began), minWatchWait), maxWatchWait).Milliseconds()
 	}
 	if err := e.submit(q, cur.partition); err != nil {
 		q.reset()

@@ -136,8 +136,9 @@ const (
 //
 // It is optimistic: while do runs, its reads may be of different moments, but then it
 // never commits. An error of do ends the transaction and is returned as it is.
-// Errors: those of do; ErrConflict if ctx ended while others were always faster, or
-// a condition of the transaction's own does not hold; else the write errors.
+// Errors: those of do; ErrConflict if ctx ended between two attempts, for others were
+// always faster, or if a condition of the transaction's own does not hold; else
+// the write errors.
 func (r Root) Update(ctx context.Context, do func(tx *Tx) error) error {
 	for pause := firstConflictPause; ; pause = min(2*pause, maxConflictPause) {
 		tx := &Tx{ctx: ctx, root: r, seen: make(map[string]uint64), writes: make(map[string]Mutation)}

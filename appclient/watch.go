@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -93,27 +94,23 @@ type cursor struct {
 	partition  uint32
 	byRevision bool   // since is a revision of the root
 	since      uint64 // all up to this position was told
-	skip       uint64 // and so many events of the next position with any
-	at         uint64 // that position, once an event of it was told
+	skip       uint64 // and so many events of the next position
 }
 
 // told moves the cursor over an event.
 func (cur *cursor) told(position uint64) {
-	if cur.at != position {
-		if cur.at != 0 {
-			cur.byRevision, cur.since = false, cur.at
-		}
-		cur.at, cur.skip = position, 0
+	if cur.byRevision || position != cur.since+1 {
+		*cur = cursor{partition: cur.partition, since: position - 1}
 	}
 	cur.skip++
 }
 
-// complete moves the cursor to where a page ends.
+// complete moves the cursor to where a page ends: behind its last event, or within
+// the events of one position if there are more of them than fit a page.
 func (cur *cursor) complete(position uint64) {
 	if cur.byRevision || position > cur.since {
-		cur.byRevision, cur.since = false, position
+		*cur = cursor{partition: cur.partition, since: position}
 	}
-	cur.skip, cur.at = 0, 0
 }
 
 // Watch watches the root.
@@ -138,10 +135,12 @@ func (c *Client) Watch(o WatchOptions) *Watch {
 }
 
 // The usual page of a watch, and how long a question waits at the node for an
-// event before it is asked anew, in milliseconds.
+// event before it is asked anew. A question that nobody waits for any more stays
+// there for so long; so it is about as long as the watch has lived already.
 const (
-	watchPage = 64
-	watchWait = 25_000
+	watchPage    = 64
+	minWatchWait = time.Second
+	maxWatchWait = 25 * time.Second
 )
 
 func (w *Watch) check(err error, misplaced bool) {
@@ -240,20 +239,19 @@ func (w *Watch) Events(ctx context.Context) iter.Seq2[Event, error] {
 				yield(Event{}, fmt.Errorf("%s: %w", w.what, err))
 				return
 			}
-			known := cur.skip
-			cur.skip, cur.at = 0, 0
 			for i := range res.Events {
 				ev := &res.Events[i]
 				cur.told(ev.Position)
-				if uint64(i) < known {
-					continue
-				}
 				out, err := w.event(ctx, ev)
 				if err != nil {
 					yield(Event{}, fmt.Errorf("%s: %w", w.what, err))
 					return
 				}
-				out.More = i+1 < len(res.Events) && res.Events[i+1].Root == ev.Root && res.Events[i+1].Revision == ev.Revision
+				if i+1 < len(res.Events) {
+					out.More = res.Events[i+1].Root == ev.Root && res.Events[i+1].Revision == ev.Revision
+				} else {
+					out.More = res.Position < ev.Position
+				}
 				if !yield(out, nil) {
 					return
 				}

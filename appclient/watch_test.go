@@ -45,7 +45,13 @@ func same(t *testing.T, what string, got []string, want ...string) {
 }
 
 func TestWatchRoot(t *testing.T) {
-	cl := cluster(t, appclienttest.Options{})
+	for _, cut := range []bool{false, true} {
+		watchRoot(t, cut)
+	}
+}
+
+func watchRoot(t *testing.T, cut bool) {
+	cl := cluster(t, appclienttest.Options{CutBatches: cut})
 	c := dial(t, cl, nil)
 	ctx := deadline(t)
 	r := c.Root("r")

@@ -14,9 +14,11 @@ const smallValue = 4 << 10
 
 const textRefs = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
 
+const textEvents = "the events do not fit into an answer; ask for fewer, or by message instead of IQ"
+
 // shorten makes replies fit into room bytes of XML. A value that does not fit is
 // cut: Size tells its whole length, and the client asks on from there. A page
-// of a list gets fewer objects, and More. A reply for which its neighbours left
+// of a list gets fewer objects, and More; events are given all or none. A reply for which its neighbours left
 // no room is asked for again; only what cannot be cut (references) and would
 // not fit alone either is refused as too large.
 func shorten(replies []wire.ReadReply, room int) {
@@ -42,6 +44,18 @@ func shorten(replies []wire.ReadReply, room int) {
 				}
 				room -= wire.ValueSize(len(obj.Value))
 			}
+			for e := range replies[i].Events {
+				ev := &replies[i].Events[e]
+				if len(ev.Value) == 0 || (len(ev.Value) <= smallValue) != small {
+					continue
+				}
+				if most := max(room, 0) / 4 * 3; len(ev.Value) > most {
+					replies[i].Events = slices.Clone(replies[i].Events)
+					ev = &replies[i].Events[e]
+					ev.Value = ev.Value[:most]
+				}
+				room -= wire.ValueSize(len(ev.Value))
+			}
 		}
 	}
 }
@@ -58,6 +72,9 @@ func cutValue(replies []wire.ReadReply, i, o, most int) {
 // alone is the room that the reply could have without its neighbours.
 func shortenKeys(r *wire.ReadReply, room, alone int) int {
 	room -= stanza.EscapedLen(r.Text) + stanza.EscapedLen(r.Leader)
+	if len(r.Events) > 0 {
+		return shortenEvents(r, room, alone)
+	}
 	for i := range r.Objects {
 		size := wire.ObjectSize(&r.Objects[i])
 		if size <= room {
@@ -74,6 +91,25 @@ func shortenKeys(r *wire.ReadReply, room, alone int) int {
 			room -= len(textRefs)
 		}
 		return room
+	}
+	return room
+}
+
+// shortenEvents is shortenKeys for events. They are not cut: where a page of them
+// ends is the state machine's to say.
+func shortenEvents(r *wire.ReadReply, room, alone int) int {
+	size := 0
+	for i := range r.Events {
+		size += wire.EventSize(&r.Events[i])
+	}
+	switch {
+	case size <= room:
+		return room - size
+	case size <= alone:
+		r.ReadResult = op.ReadResult{Code: op.Retry}
+	default:
+		r.ReadResult = op.ReadResult{Code: op.TooLarge, Text: textEvents}
+		room -= len(textEvents)
 	}
 	return room
 }

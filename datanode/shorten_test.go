@@ -31,10 +31,17 @@ func TestAnswersFit(t *testing.T) {
 				}
 				r.Objects = append(r.Objects, o)
 			}
+			if len(r.Objects) == 0 {
+				for range rapid.SampledFrom([]int{0, 1, 20, 300}).Draw(t, "events") {
+					size := rapid.SampledFrom([]int{0, 10, 4096, 50_000}).Draw(t, "size")
+					r.Events = append(r.Events, op.Event{Kind: op.Written, Root: "r", Path: text("path", 1024), Position: 1 << 60, Revision: 1 << 60, Size: uint64(size), Value: bytes.Repeat([]byte("v"), size)})
+				}
+			}
 			in = append(in, r)
 		}
-		before := make([][]op.Object, len(in))
+		before, events := make([][]op.Object, len(in)), make([][]op.Event, len(in))
 		for i := range in {
+			events[i] = append([]op.Event(nil), in[i].Events...)
 			before[i] = append([]op.Object(nil), in[i].Objects...)
 		}
 		shorten(in, maxReadAnswer)
@@ -47,6 +54,15 @@ func TestAnswersFit(t *testing.T) {
 			}
 			if len(in[i].Objects) < len(before[i]) && !in[i].More {
 				t.Fatalf("reply %d lost objects without saying so", i)
+			}
+			if len(in[i].Events) != len(events[i]) {
+				t.Fatalf("reply %d lost events", i)
+			}
+			for e := range in[i].Events {
+				was := events[i][e]
+				if is := in[i].Events[e]; !bytes.HasPrefix(was.Value, is.Value) || is.Size != was.Size || is.Path != was.Path {
+					t.Fatalf("reply %d, event %d changed", i, e)
+				}
 			}
 			for o := range in[i].Objects {
 				was := before[i][o]

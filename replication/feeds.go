@@ -200,7 +200,10 @@ func (f *feeds) look(p *parked, now time.Time) {
 			if res.Code != op.OK || len(res.Events) > 0 || !res.More && !p.until.After(now) {
 				break
 			}
-			p.read.Since, p.read.SinceRevision, p.read.ByRevision = max(res.Position, p.read.Since), 0, false
+			if on {
+				p.read.Since, p.read.Skip = res.Position, 0 // what was skipped lies behind
+			}
+			p.read.SinceRevision, p.read.ByRevision = 0, false
 			if !res.More || !on {
 				if f.faults.LookFirst {
 					f.mu.Lock()

@@ -23,7 +23,7 @@ func (h *history) Read(r *op.Read) op.ReadResult {
 	h.reads++
 	res := op.ReadResult{Code: op.OK, Position: h.position}
 	for i := r.Since + 1; i <= h.position; i++ {
-		if !h.hidden[i] {
+		if !h.hidden[i] && (i != r.Since+1 || r.Skip == 0) {
 			res.Events = append(res.Events, op.Event{Kind: op.Written, Position: i})
 		}
 	}
@@ -90,6 +90,21 @@ func TestChangesWaitForTheNextEvent(t *testing.T) {
 	}
 	if n := f.some.Load(); n != 0 || len(f.groups) != 0 || len(f.byTime) != 0 {
 		t.Errorf("%d count as parked, %d groups, %d times", n, len(f.groups), len(f.byTime))
+	}
+}
+
+// TestChangesSkipOnce: events that a reader has already are left out where they
+// are, not where the feed goes on while it waits.
+func TestChangesSkipOnce(t *testing.T) {
+	f, h := newFeed(t)
+	h.add(false) // the reader has it
+	c := poll(t, f, 0, op.Read{Skip: 1, Wait: 60_000})
+	h.add(true)
+	f.movedOn(0)
+	h.add(false)
+	f.movedOn(0)
+	if r := answer(t, c); len(r.Events) != 1 || r.Events[0].Position != 3 {
+		t.Fatalf("%+v", r)
 	}
 }
 

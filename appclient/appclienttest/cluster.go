@@ -24,6 +24,8 @@ type Options struct {
 	Nodes      int // 0: 3
 	Partitions int // 0: 16
 	MaxStanza  int // bytes; 0: 256 KiB. The values in an IQ fit half of it, others are read in pieces.
+	// CutBatches ends pages of changes within a batch, as nodes do when it is large.
+	CutBatches bool
 	// Indexes are the secondary indexes that there are.
 	Indexes []Index
 	// Fault is asked about each stanza with operations; nil: all goes well. It
@@ -116,6 +118,7 @@ func Start(opt Options) (*Cluster, error) {
 	}
 	c.doc = doc
 	c.state = newStore(opt.Partitions, doc.Indexes)
+	c.state.cut = opt.CutBatches
 	for _, row := range doc.Table {
 		c.leaders = append(c.leaders, int(row[0])-1)
 	}

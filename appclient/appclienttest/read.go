@@ -119,7 +119,8 @@ func byName(a, b op.Object) int {
 	return cmp.Or(cmp.Compare(a.Root, b.Root), cmp.Compare(a.Path, b.Path))
 }
 
-// changes gives the events behind a position or a revision, whole positions only.
+// changes gives the events behind a position or a revision. A page ends between two
+// positions, unless batches are to be cut.
 func (s *store) changes(p *part, q *op.Read, res *op.ReadResult) {
 	if q.Since < p.floor && !q.ByRevision || q.ByRevision && s.forgotten(p, q) {
 		res.Code = op.Compacted
@@ -133,13 +134,18 @@ func (s *store) changes(p *part, q *op.Read, res *op.ReadResult) {
 	if limit <= 0 {
 		limit = op.MaxListPage
 	}
+	skip := q.Skip
 	for i := range p.events {
 		e := &p.events[i]
 		if !q.ByRevision && e.Position <= q.Since || !watched(q, e) {
 			continue
 		}
-		if n := len(res.Events); n >= limit && res.Events[n-1].Position != e.Position {
-			res.More, res.Position = true, res.Events[n-1].Position
+		if e.Position == q.Since+1 && skip > 0 && !q.ByRevision {
+			skip--
+			continue
+		}
+		if n := len(res.Events); n >= limit && (s.cut || res.Events[n-1].Position != e.Position) {
+			res.More, res.Position = true, e.Position-1
 			return
 		}
 		res.Events = append(res.Events, s.show(p, q, e))

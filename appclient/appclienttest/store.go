@@ -19,6 +19,7 @@ type store struct {
 	lastID   uint64 // of sessions
 	ahead    time.Duration
 	room     int // for values in the answer that is being made, bytes
+	cut      bool
 	applied  []Applied
 }
 

@@ -53,6 +53,7 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 	if err := c.decode(cmd); err != nil {
 		return invalid(err), nil
 	}
+	untouched := p.untouched()
 	now := max(p.pos.logTime, c.now)
 	if late := p.store.opt.Faults.CutTooLate; len(p.cuts) > 0 && !late {
 		p.reachCuts(now)
@@ -60,10 +61,10 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 		defer p.reachCuts(now)
 	}
 	p.pos.logTime = now
-	defer p.stored.done()
 	if c.owned {
-		p.history.start(index)
+		p.history.start(index, untouched)
 	}
+	defer p.stored.done()
 	if err := p.expire(index); err != nil {
 		return op.WriteResult{}, err
 	}

@@ -90,7 +90,7 @@ const textCompacted = "the history does not reach back that far; read the presen
 func (p *Partition) changesRead(r *op.Read) (op.ReadResult, error) {
 	f := feedPage{p: p, r: r, limit: pageLimit(r), room: p.store.opt.MaxReadBytes}
 	p.mu.RLock()
-	h := past{floor: p.history.floor, begun: p.history.begun, position: p.pos.index}
+	h := past{floor: p.history.floor, begun: p.history.begun || p.untouched(), position: p.pos.index}
 	for _, b := range p.history.blocks {
 		if b.last > r.Since {
 			h.blocks = append(h.blocks, *b)

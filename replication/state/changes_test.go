@@ -69,6 +69,30 @@ func TestChangesOfLargeBatches(t *testing.T) {
 	}
 }
 
+// TestHistoryBeginsAtTheBeginning: entries of elections, before the first command
+// and after it, are behind no floor.
+func TestHistoryBeginsAtTheBeginning(t *testing.T) {
+	f := newFeed(t, Options{})
+	f.now = 1_700_000_000_000
+	f.apply(nil)
+	f.apply(nil)
+	read := func(since uint64) op.ReadResult {
+		return f.p.Read(&op.Read{Kind: op.Changes, Since: since})
+	}
+	if res := read(1); res.Code != op.OK || res.Position != 2 {
+		t.Errorf("before anything happened: %+v", res)
+	}
+	s := f.open()
+	if res := f.put(s, 1, 1, "p", "v"); res.Code != op.OK {
+		t.Fatal(res)
+	}
+	for _, since := range []uint64{0, 1, 2, 3} {
+		if res := read(since); res.Code != op.OK || len(res.Events) != 1 {
+			t.Errorf("behind %d: %+v", since, res)
+		}
+	}
+}
+
 // TestCompacted: behind the floor there is an error of its own, not a gap.
 func TestCompacted(t *testing.T) {
 	f := newFeed(t, Options{HistoryEntries: 10})
@@ -102,7 +126,7 @@ func TestCompacted(t *testing.T) {
 // TestFileOfFormat1: it is taken over; what has no history yet says so.
 func TestFileOfFormat1(t *testing.T) {
 	s := testStore(t, Options{})
-	f := &feed{t: t, p: testPart(t, s, 3)}
+	f := &feed{t: t, p: testPart(t, s, 3), now: 1_700_000_000_000}
 	session := f.open()
 	f.put(session, 1, 1, "a", "v")
 	if err := s.Flush(); err != nil {

@@ -55,13 +55,22 @@ type membership struct {
 // bbolt: most readers of changes are close behind.
 const blocksInMemory = 4
 
-// start begins the history in front of an entry. A partition of an earlier format
+// start begins the history in front of an entry, or at the very beginning if nothing
+// happened there. A partition of an earlier format
 // has none until a command of this one comes, at the same entry on all replicas.
-func (h *history) start(entry uint64) {
-	if !h.begun {
-		h.begun, h.floor, h.dirty = true, entry-1, true
+func (h *history) start(entry uint64, untouched bool) {
+	if h.begun {
+		return
+	}
+	h.begun, h.dirty = true, true
+	if !untouched {
+		h.floor = entry - 1
 	}
 }
+
+// untouched tells that no command was ever executed: each has a time. Entries of
+// elections and of configurations there may have been.
+func (p *Partition) untouched() bool { return p.pos.logTime == 0 }
 
 // begin opens the record of a change.
 func (h *history) begin(root []byte, revision uint64) {

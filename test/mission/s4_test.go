@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 
 // checkReferences: an object refers to one that another data node owns; the
 // reference is resolved by asking that node, and one whose target is gone is
-// reported as not found while the object that refers to it stays readable.
+// reported as not found while the object that refers to it stays readable. A report
+// lists all that dangle.
 func checkReferences(t *testing.T) {
 	c := harness.Start(t, devcluster.Options{Binary: binary})
 	writer, reader := harness.Dial(t, c, nil), harness.Dial(t, c, nil)
@@ -52,6 +54,19 @@ func checkReferences(t *testing.T) {
 	}
 	if _, err := reader.Root("order/1").Get(ctx, "ship-to"); err != nil {
 		t.Errorf("the object with a dangling reference: %v", err)
+	}
+	var found []appclient.Ref
+	for d, err := range reader.Dangling(ctx, "order/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.From != (appclient.Ref{Root: "order/1", Path: "ship-to"}) {
+			t.Errorf("a dangling reference of %v", d.From)
+		}
+		found = append(found, d.To)
+	}
+	if !slices.Equal(found, []appclient.Ref{ref, {Root: "nobody", Path: "nowhere"}}) {
+		t.Errorf("the report of dangling references: %v", found)
 	}
 }
 

@@ -73,6 +73,16 @@ func (w *wiretap) close() {
 	w.wg.Wait()
 }
 
+// cut ends the connections that there are; the client may log in again.
+func (w *wiretap) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		c.Close()
+	}
+	w.conns = nil
+}
+
 // copy passes bytes on; whole message stanzas are shown to pass first, which
 // says whether they go on.
 func (w *wiretap) copy(to, from net.Conn, pass func(xml []byte) bool) {
