@@ -81,13 +81,28 @@ func (c *Core) forgetPeers() {
 			note(ids)
 		}
 	}
-	if c.doc.Change != nil {
-		note(c.doc.Meta)
-		note(c.doc.Change.Meta)
-		c.meet(c.doc.Meta)
-		c.meet(c.doc.Change.Meta)
-	}
+	to := c.drivers()
+	note(to)
+	c.meet(to)
 	c.peers = slices.DeleteFunc(c.peers, func(p *peer) bool { return !needed[p.id] })
+}
+
+// drivers are those who may lead the meta group while a change runs. When it was
+// called off the document does not tell any more who was to join that group: then
+// it may be anybody.
+func (c *Core) drivers() (ids []uint64) {
+	switch change := c.doc.Change; {
+	case change == nil:
+	case change.Canceled:
+		for i := range c.doc.Members {
+			ids = append(ids, c.doc.Members[i].ID)
+		}
+	default:
+		ids = slices.Concat(c.doc.Meta, change.Meta)
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
+	}
+	return ids
 }
 
 // members lists everybody who is in a configuration, a few twice.

@@ -42,9 +42,7 @@ func (c *Core) report(g *group) {
 		Voters: slices.Clone(g.conf.GetVoters()), Learners: slices.Concat(g.conf.GetLearners(), g.conf.GetLearnersNext()),
 		Joint: len(g.conf.GetVotersOutgoing()) > 0, Term: g.term, Index: g.applied, Epoch: c.doc.Epoch,
 	}
-	to := slices.Concat(c.doc.Meta, c.doc.Change.Meta)
-	slices.Sort(to)
-	for _, id := range slices.Compact(to) {
+	for _, id := range c.drivers() {
 		if id == c.cfg.Member {
 			c.reported(g.id, r)
 		} else if p := c.peer(id); p != nil {
