@@ -29,7 +29,7 @@ func rows() []row {
 		{"S14", "a lost disk is replaced and refilled; silent flips of bytes are found and mended", nil},
 		{"S15", "a hot object is handled: replica reads, merged increments, hot list", nil},
 		{"S16", "the partitioning is chosen by experiment on one's own keys", checkSimulation},
-		{"S17", "backup and restore of a consistent snapshot; export and import", nil},
+		{"S17", "backup and restore of a consistent snapshot; export and import", checkBackup},
 		{"S18", "runs over an unchanged ejabberd or Prosody as well", nil},
 		{"S19", "a data node on a federated domain works", nil},
 		{"S20", "the protocol is specified; a short Python client stores and reads an object", nil},

@@ -1,0 +1,163 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/rosterdb/rosterdb/appclient"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+func file(t testing.TB, objects []Object) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := NewWriter(&b, Header{Cluster: "c", Time: 5, Partitions: 7, Indexes: []ring.Index{{Name: "i", ID: 1, Field: "f"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range objects {
+		if err := w.Write(&objects[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if end, err := w.Close(); err != nil || end.Objects != int64(len(objects)) {
+		t.Fatalf("%+v, %v", end, err)
+	}
+	return b.Bytes()
+}
+
+func some(n int) []Object {
+	var out []Object
+	for i := range n {
+		o := Object{Root: fmt.Sprint("root ", i/3), Path: fmt.Sprint("p", i), Version: uint64(i), Refs: []Ref{{Root: "<r>"}}}
+		o.SetValue([]byte{byte(i), byte(2 * i)})
+		out = append(out, o)
+	}
+	return out
+}
+
+// TestWhatIsWrittenIsRead whatever bytes a value has.
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		value := rapid.SliceOf(rapid.Byte()).Draw(rt, "value")
+		o := Object{Root: "r", Path: rapid.StringMatching(`[ -~äöü]{0,20}`).Draw(rt, "path"), Expires: 7}
+		o.SetValue(value)
+		r, err := NewReader(bytes.NewReader(file(t, []Object{o})))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		got, err := r.Next()
+		if err != nil || got.Path != o.Path || !bytes.Equal(got.Value(), value) || got.Expires != 7 {
+			rt.Fatalf("%+v, %v", got, err)
+		}
+		if r.Header.Partitions != 7 || len(r.Header.Indexes) != 1 {
+			rt.Fatalf("%+v", r.Header)
+		}
+	})
+}
+
+// TestTornFilesAreRefused: cut anywhere, or with any byte flipped.
+func TestTornFilesAreRefused(t *testing.T) {
+	whole := file(t, some(5))
+	if _, end, err := Verify(bytes.NewReader(whole)); err != nil || end.Objects != 5 {
+		t.Fatalf("whole: %+v, %v", end, err)
+	}
+	for n := range len(whole) - 1 { // without its very last line end it is whole
+		if _, _, err := Verify(bytes.NewReader(whole[:n])); !errors.Is(err, ErrTorn) && !errors.Is(err, ErrFormat) {
+			t.Fatalf("cut at %d of %d: %v", n, len(whole), err)
+		}
+	}
+	for i := range len(whole) - 1 {
+		bad := bytes.Clone(whole)
+		bad[i] ^= 0x10
+		if _, _, err := Verify(bytes.NewReader(bad)); err == nil {
+			t.Fatalf("a flipped bit in byte %d, %q: taken", i, whole[i])
+		}
+	}
+	lines := strings.SplitAfter(string(whole), "\n")
+	lines[1], lines[2] = lines[2], lines[1]
+	if _, _, err := Verify(strings.NewReader(strings.Join(lines, ""))); !errors.Is(err, ErrTorn) {
+		t.Errorf("lines in another order: %v", err)
+	}
+	if _, _, err := Verify(strings.NewReader(string(whole) + "{}\n")); !errors.Is(err, ErrTorn) {
+		t.Errorf("more behind the end: %v", err)
+	}
+	if _, _, err := Verify(strings.NewReader("root,path,value\n")); !errors.Is(err, ErrFormat) {
+		t.Errorf("another file: %v", err)
+	}
+}
+
+// memory is a Store that fails when it is told to.
+type memory struct {
+	mu     sync.Mutex
+	roots  map[string]int // mutations
+	writes int
+	fail   int // this write, counted from 1
+}
+
+func (m *memory) Write(_ context.Context, root string, muts []appclient.Mutation) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.writes++; m.writes == m.fail {
+		return errors.New("on fire")
+	}
+	m.roots[root] += len(muts)
+	return nil
+}
+
+// TestLoadGoesOnWhereItWas: what was noted as written is not written again, and
+// nothing else is left out.
+func TestLoadGoesOnWhereItWas(t *testing.T) {
+	const objects = 3 * windowObjects
+	whole := file(t, some(objects))
+	load := func(m *memory, skip int64) (noted int64, err error) {
+		r, err := NewReader(bytes.NewReader(whole))
+		if err != nil {
+			t.Fatal(err)
+		}
+		noted = skip
+		_, err = Load(t.Context(), r, m, skip, time.Now, func(l Loaded) error {
+			noted = max(noted, l.Objects)
+			return nil
+		})
+		return noted, err
+	}
+	first := &memory{roots: make(map[string]int), fail: windowObjects/3 + 500} // in the second window
+	noted, err := load(first, 0)
+	if err == nil || noted != windowObjects {
+		t.Fatalf("noted %d, %v", noted, err)
+	}
+	second := &memory{roots: make(map[string]int)}
+	if noted, err = load(second, noted); err != nil || noted != objects {
+		t.Fatalf("noted %d, %v", noted, err)
+	}
+	written := 0
+	for _, n := range second.roots {
+		written += n
+	}
+	if written != objects-windowObjects {
+		t.Errorf("%d objects written in the second try, want %d", written, objects-windowObjects)
+	}
+}
+
+func TestExpiredObjectsStayAway(t *testing.T) {
+	now := time.UnixMilli(1000)
+	objects := []Object{{Root: "a", Path: "gone", Expires: 1000}, {Root: "a", Path: "lives", Expires: 1001}, {Root: "a", Path: "twice"}, {Root: "a", Path: "twice"}}
+	r, err := NewReader(bytes.NewReader(file(t, objects)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &memory{roots: make(map[string]int)}
+	l, err := Load(t.Context(), r, m, 0, func() time.Time { return now }, func(Loaded) error { return nil })
+	if err != nil || l.Objects != 4 || l.Expired != 1 || m.roots["a"] != 3 || m.writes != 2 {
+		t.Errorf("%+v, %v, %v in %d writes", l, err, m.roots, m.writes)
+	}
+}

@@ -1,0 +1,242 @@
+// Package backup reads and writes the files of ringctl export and backup, and
+// brings their objects into a cluster.
+//
+// A file is JSON lines in UTF-8: a header, one line an object, a trailer with
+// their count, the bytes of their values and a checksum over all lines before it.
+// A file without its trailer is torn and refused.
+package backup
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// Format is the name of the format, in the header.
+const Format = "rosterdb-objects"
+
+// Version is that of the format which is written here.
+const Version = 1
+
+// maxLine is the longest line, in bytes: an object with a value and references of
+// the largest size, every byte escaped.
+const maxLine = 64 << 20
+
+// Errors of reading.
+var (
+	// ErrTorn: the file ends early, or is damaged.
+	ErrTorn = errors.New("the file is torn or damaged")
+	// ErrFormat: no file of this format, or one of a later version.
+	ErrFormat = errors.New("not a file that ringctl can import")
+)
+
+// Header is the first line.
+type Header struct {
+	Format     string       `json:"format"`
+	Version    int          `json:"version"`
+	Cluster    string       `json:"cluster,omitempty"` // UUID of where it came from
+	Time       int64        `json:"time,omitempty"`    // log time of the cut, milliseconds since 1970
+	Partitions int          `json:"partitions,omitempty"`
+	Indexes    []ring.Index `json:"indexes,omitempty"`
+	Access     []ring.Grant `json:"access,omitempty"`
+}
+
+// Object is the line of an object. Its value is text where that is UTF-8.
+type Object struct {
+	Root    string `json:"root"`
+	Path    string `json:"path"`
+	Text    string `json:"text,omitempty"`
+	Base64  []byte `json:"base64,omitempty"`
+	Refs    []Ref  `json:"refs,omitempty"`
+	Expires int64  `json:"expires,omitempty"` // milliseconds since 1970
+	Version uint64 `json:"version,omitempty"` // in the cluster that it came from; not restored
+}
+
+// Ref is a reference.
+type Ref struct {
+	Root string `json:"root"`
+	Path string `json:"path,omitempty"`
+}
+
+// Value is the object's value.
+func (o *Object) Value() []byte {
+	if len(o.Base64) > 0 {
+		return o.Base64
+	}
+	return []byte(o.Text)
+}
+
+// SetValue puts a value in as text or base64.
+func (o *Object) SetValue(v []byte) {
+	if utf8.Valid(v) {
+		o.Text = string(v)
+	} else {
+		o.Base64 = v
+	}
+}
+
+// Trailer is the last line.
+type Trailer struct {
+	End      bool   `json:"end"` // true
+	Objects  int64  `json:"objects"`
+	Bytes    int64  `json:"bytes"`    // of values
+	Checksum string `json:"checksum"` // XXH64 of all lines before, 16 hexadecimal digits
+}
+
+// Writer writes a file. It is not safe for concurrent use.
+type Writer struct {
+	w   *bufio.Writer
+	sum *xxhash.Digest
+	end Trailer
+	buf bytes.Buffer
+}
+
+// NewWriter begins a file.
+func NewWriter(w io.Writer, h Header) (*Writer, error) {
+	h.Format, h.Version = Format, Version
+	out := &Writer{w: bufio.NewWriterSize(w, 256<<10), sum: xxhash.New()}
+	return out, out.line(h)
+}
+
+func (w *Writer) line(v any) error {
+	w.buf.Reset()
+	enc := json.NewEncoder(&w.buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	_, _ = w.sum.Write(w.buf.Bytes()) // a hash takes everything
+	if _, err := w.w.Write(w.buf.Bytes()); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// Write adds an object.
+func (w *Writer) Write(o *Object) error {
+	w.end.Objects++
+	w.end.Bytes += int64(len(o.Text) + len(o.Base64))
+	return w.line(o)
+}
+
+// Close writes the trailer. The file below stays open.
+func (w *Writer) Close() (Trailer, error) {
+	w.end.End, w.end.Checksum = true, fmt.Sprintf("%016x", w.sum.Sum64())
+	if err := w.line(w.end); err != nil {
+		return w.end, err
+	}
+	if err := w.w.Flush(); err != nil {
+		return w.end, fmt.Errorf("write: %w", err)
+	}
+	return w.end, nil
+}
+
+// Reader reads a file. It is not safe for concurrent use.
+type Reader struct {
+	Header Header
+
+	lines *bufio.Scanner
+	sum   *xxhash.Digest
+	seen  Trailer
+	end   *Trailer
+}
+
+// NewReader reads the header. Errors: ErrFormat, ErrTorn.
+func NewReader(r io.Reader) (*Reader, error) {
+	in := &Reader{lines: bufio.NewScanner(r), sum: xxhash.New()}
+	in.lines.Buffer(make([]byte, 0, 256<<10), maxLine)
+	b, err := in.line()
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &in.Header); err != nil || in.Header.Format != Format {
+		return nil, fmt.Errorf("%w: its first line is not a header of format %q", ErrFormat, Format)
+	}
+	if in.Header.Version > Version {
+		return nil, fmt.Errorf("%w: version %d, this program knows %d: run the newer program", ErrFormat, in.Header.Version, Version)
+	}
+	in.add(b)
+	return in, nil
+}
+
+func (r *Reader) add(line []byte) {
+	_, _ = r.sum.Write(line)
+	_, _ = r.sum.WriteString("\n")
+}
+
+func (r *Reader) line() ([]byte, error) {
+	if r.lines.Scan() {
+		return r.lines.Bytes(), nil
+	}
+	if err := r.lines.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTorn, err)
+	}
+	return nil, fmt.Errorf("%w: it has no last line with the checksum", ErrTorn)
+}
+
+// Next reads the next object; io.EOF after the last, if the trailer is right. Errors:
+// ErrTorn.
+func (r *Reader) Next() (*Object, error) {
+	b, err := r.line()
+	if err != nil {
+		return nil, err
+	}
+	var l struct {
+		Object
+		Trailer
+	}
+	if err := json.Unmarshal(b, &l); err != nil {
+		return nil, fmt.Errorf("%w: object %d: %w", ErrTorn, r.seen.Objects+1, err)
+	}
+	if l.End {
+		return nil, r.finish(&l.Trailer)
+	}
+	r.add(b)
+	if err := errors.Join(op.CheckRoot(l.Root), op.CheckPath(l.Path)); err != nil {
+		return nil, fmt.Errorf("%w: object %d: %w", ErrTorn, r.seen.Objects+1, err)
+	}
+	r.seen.Objects++
+	r.seen.Bytes += int64(len(l.Text) + len(l.Base64))
+	return &l.Object, nil
+}
+
+func (r *Reader) finish(t *Trailer) error {
+	if got := fmt.Sprintf("%016x", r.sum.Sum64()); got != t.Checksum {
+		return fmt.Errorf("%w: its checksum is %s, the last line says %s", ErrTorn, got, t.Checksum)
+	}
+	if t.Objects != r.seen.Objects || t.Bytes != r.seen.Bytes {
+		return fmt.Errorf("%w: %d objects of %d bytes, the last line says %d of %d", ErrTorn, r.seen.Objects, r.seen.Bytes, t.Objects, t.Bytes)
+	}
+	if r.lines.Scan() {
+		return fmt.Errorf("%w: there is more behind its last line", ErrTorn)
+	}
+	r.end = t
+	return io.EOF
+}
+
+// Trailer is that of a file that was read to its end; else nil.
+func (r *Reader) Trailer() *Trailer { return r.end }
+
+// Verify reads a whole file. Errors: ErrFormat, ErrTorn.
+func Verify(r io.Reader) (Header, Trailer, error) {
+	in, err := NewReader(r)
+	if err != nil {
+		return Header{}, Trailer{}, err
+	}
+	for {
+		if _, err := in.Next(); errors.Is(err, io.EOF) {
+			return in.Header, *in.end, nil
+		} else if err != nil {
+			return in.Header, Trailer{}, err
+		}
+	}
+}

@@ -1,0 +1,251 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+const (
+	// cutMargin is how far ahead of the highest log time a cut is put, so that
+	// all nodes hear of it in time; doubled for each further try.
+	cutMargin = 2 * time.Second
+	cutTries  = 4
+	// cutPatience is how long partitions may take to reach the cut, beyond the margin.
+	cutPatience = 30 * time.Second
+	// pagePatience is how long a page is asked for again before the export is given
+	// up: less than the node's patience with us.
+	pagePatience = 45 * time.Second
+)
+
+// errMissed says that the cut was too early for some partition.
+var errMissed = errors.New("partitions had passed the cut")
+
+// Exporter is a cut of all partitions that the nodes hold. Close it.
+type Exporter struct {
+	Time int64          // log time of the cut, milliseconds since 1970
+	Ring *ring.Document // when it was made
+
+	c     *Client
+	id    string
+	parts map[string][]uint32 // partitions by the full JID of the node that holds the picture
+}
+
+// Export has the data nodes keep the state of all partitions as of one log time.
+// It takes a few seconds. Errors: ErrNotOperator; a partition without a leader; a
+// node that has two exports under way.
+func (c *Client) Export(ctx context.Context) (*Exporter, error) {
+	margin := cutMargin
+	for try := 1; ; try++ {
+		x, err := c.cut(ctx, margin)
+		if err == nil || !errors.Is(err, errMissed) || try == cutTries {
+			return x, err
+		}
+		margin *= 2
+	}
+}
+
+func (c *Client) cut(ctx context.Context, margin time.Duration) (*Exporter, error) {
+	doc, err := c.Ring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x := &Exporter{Ring: doc, c: c, id: uuid.NewString()}
+	if x.parts, x.Time, err = c.leaderships(ctx, doc); err != nil {
+		return nil, err
+	}
+	x.Time += margin.Milliseconds()
+	ctx, cancel := context.WithTimeoutCause(ctx, margin+cutPatience, fmt.Errorf("%w: some did not reach it in %v", errMissed, margin+cutPatience))
+	defer cancel()
+	err = x.each(func(jid string, parts []uint32) error { return x.begin(ctx, jid, parts) })
+	if err != nil {
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// leaderships tells which partitions each node leads, and the highest log time.
+func (c *Client) leaderships(ctx context.Context, doc *ring.Document) (map[string][]uint32, int64, error) {
+	leaders, terms := make(map[uint32]string), make(map[uint32]uint64)
+	var now int64
+	var failed error
+	for _, m := range doc.Members {
+		var s NodeStatus
+		err := c.ask(ctx, m.JID, "get", adminxml.CmdStatus, adminxml.WithLeaders, &s)
+		if isCondition(err, "forbidden") {
+			return nil, 0, fmt.Errorf("%w: %w", ErrNotOperator, err)
+		}
+		if err != nil {
+			failed = err // its partitions have other leaders, or are missed below
+			continue
+		}
+		now = max(now, s.Time)
+		for _, l := range s.Leaders {
+			if p := uint32(l[0]); l[1] == m.ID && l[2] >= terms[p] {
+				leaders[p], terms[p] = m.JID, l[2]
+			}
+		}
+	}
+	parts := make(map[string][]uint32)
+	for p := range uint32(doc.Partitions) {
+		jid, ok := leaders[p]
+		if !ok {
+			return nil, 0, fmt.Errorf("%w: partition %d has no leader now (%w)", errMissed, p, errors.Join(failed, errors.New("wait until ringctl status says that all have")))
+		}
+		parts[jid] = append(parts[jid], p)
+	}
+	return parts, now, nil
+}
+
+// each does something with all nodes at once.
+func (x *Exporter) each(do func(jid string, parts []uint32) error) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for jid, parts := range x.parts {
+		wg.Go(func() {
+			if err := do(jid, parts); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (x *Exporter) begin(ctx context.Context, jid string, parts []uint32) error {
+	q := adminxml.ExportRequest{Do: adminxml.ExportBegin, Time: x.Time, Partitions: parts}
+	for {
+		a, err := x.ask(ctx, jid, q)
+		if err != nil {
+			return err
+		}
+		for p, why := range a.Failed {
+			return fmt.Errorf("%w: partition %d at %s: %s", errMissed, p, jid, why)
+		}
+		if a.Waiting == 0 {
+			return nil
+		}
+		q = adminxml.ExportRequest{Do: adminxml.ExportPoll}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// ask asks again when no answer comes: all questions may be asked twice.
+func (x *Exporter) ask(ctx context.Context, jid string, q adminxml.ExportRequest) (a adminxml.ExportAnswer, err error) {
+	q.ID = x.id
+	arg, err := json.Marshal(q)
+	if err != nil {
+		return a, err
+	}
+	patience, cancel := context.WithTimeout(ctx, pagePatience)
+	defer cancel()
+	for {
+		a = adminxml.ExportAnswer{}
+		err = x.c.ask(patience, jid, "get", adminxml.CmdExport, string(arg), &a)
+		var told *xmppconn.StanzaError
+		if err == nil || errors.As(err, &told) && told.Condition != "resource-constraint" {
+			return a, err
+		}
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-patience.Done():
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return a, err
+		}
+	}
+}
+
+// Objects calls visit with all objects of the cut, in order within each partition,
+// one partition of a node after the other and all nodes at once; visit is called
+// by one goroutine at a time. done is called after each partition.
+func (x *Exporter) Objects(ctx context.Context, visit func(*adminxml.Piece) error, done func(partition uint32)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	return x.each(func(jid string, parts []uint32) error {
+		for _, p := range parts {
+			err := x.partition(ctx, jid, p, func(objects []adminxml.Piece) error {
+				mu.Lock()
+				defer mu.Unlock()
+				for i := range objects {
+					if err := visit(&objects[i]); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				cancel(err) // the others need not go on
+				return fmt.Errorf("export partition %d from %s: %w", p, jid, err)
+			}
+			mu.Lock()
+			done(p)
+			mu.Unlock()
+		}
+		return nil
+	})
+}
+
+// partition reads one partition's pages and puts pieces together.
+func (x *Exporter) partition(ctx context.Context, jid string, p uint32, take func([]adminxml.Piece) error) error {
+	q := adminxml.ExportRequest{Do: adminxml.ExportPage, Partition: &p}
+	var open *adminxml.Piece
+	for {
+		a, err := x.ask(ctx, jid, q)
+		if err != nil {
+			return err
+		}
+		whole := a.Objects[:0]
+		for i := range a.Objects {
+			o := a.Objects[i]
+			if open != nil {
+				open.Value, open.Refs, open.Part = append(open.Value, o.Value...), append(open.Refs, o.Refs...), o.Part
+				o = *open
+			}
+			if open = nil; o.Part {
+				open = &o
+				continue
+			}
+			whole = append(whole, o)
+		}
+		if err := take(whole); err != nil {
+			return err
+		}
+		if a.Next == nil {
+			break
+		}
+		q.From = a.Next
+	}
+	_, err := x.ask(ctx, jid, adminxml.ExportRequest{Do: adminxml.ExportEnd, Partition: &p})
+	return err
+}
+
+// Close gives the pictures back.
+func (x *Exporter) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	// A node that does not hear of it gives them up by itself.
+	_ = x.each(func(jid string, _ []uint32) error {
+		_, err := x.ask(ctx, jid, adminxml.ExportRequest{Do: adminxml.ExportEnd})
+		return err
+	})
+}
