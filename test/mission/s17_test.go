@@ -33,8 +33,8 @@ func checkBackup(t *testing.T) {
 	from := harness.Start(t, devcluster.Options{Binary: binary, Partitions: 16})
 	client := harness.Dial(t, from, nil)
 	want := fillForBackup(t, client)
-	ringctl(t, from, "index", "add", "byname", "--field", "name")
-	ringctl(t, from, "access", "grant", "--write", "app@localhost")
+	runRingctl(t, from, "index", "create", "--field", "name", "byname")
+	runRingctl(t, from, "access", "grant", "--write", "app@localhost")
 
 	file := filepath.Join(t.TempDir(), "all.jsonl")
 	ctx, stop := context.WithCancel(t.Context())
@@ -48,7 +48,7 @@ func checkBackup(t *testing.T) {
 		<-first
 	}
 	var saved struct{ Objects, Time int64 }
-	if err := json.Unmarshal(ringctl(t, from, "backup", "-o", "json", file), &saved); err != nil {
+	if err := json.Unmarshal(runRingctl(t, from, "backup", "-o", "json", file), &saved); err != nil {
 		t.Fatal(err)
 	}
 	stop()
@@ -59,7 +59,7 @@ func checkBackup(t *testing.T) {
 
 	to := harness.Start(t, devcluster.Options{Binary: binary, Nodes: 2, Partitions: 7})
 	refusesTorn(t, to, file)
-	ringctl(t, to, "restore", file)
+	runRingctl(t, to, "restore", file)
 	restored := harness.Dial(t, to, nil)
 	for key, w := range want {
 		get, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -70,21 +70,21 @@ func checkBackup(t *testing.T) {
 		}
 	}
 	checkPairs(t, restored)
-	if out := ringctl(t, to, "index", "list"); !strings.Contains(string(out), "byname") {
+	if out := runRingctl(t, to, "index", "list"); !strings.Contains(string(out), "byname") {
 		t.Errorf("index definitions: %s", out)
 	}
-	if out := ringctl(t, to, "access", "list"); !strings.Contains(string(out), "app@localhost") {
+	if out := runRingctl(t, to, "access", "list"); !strings.Contains(string(out), "app@localhost") {
 		t.Errorf("grants: %s", out)
 	}
 	if out, err := tryRingctl(t, to, "restore", file); err == nil || !strings.Contains(string(out), "has objects already") {
 		t.Errorf("restored over objects: %v, %s", err, out)
 	}
 	again := filepath.Join(t.TempDir(), "again.jsonl")
-	ringctl(t, to, "export", again)
+	runRingctl(t, to, "export", again)
 	if a, b := objectLines(t, file), objectLines(t, again); !slices.Equal(a, b) {
 		t.Errorf("%d objects exported again, not the %d that were restored", len(b), len(a))
 	}
-	ringctl(t, to, "import", again)
+	runRingctl(t, to, "import", again)
 }
 
 type objectKey struct{ root, path string }
@@ -214,7 +214,7 @@ func tryRingctl(t *testing.T, c *devcluster.Cluster, args ...string) ([]byte, er
 	return cmd.CombinedOutput()
 }
 
-func ringctl(t *testing.T, c *devcluster.Cluster, args ...string) []byte {
+func runRingctl(t *testing.T, c *devcluster.Cluster, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+c.File())
