@@ -68,7 +68,14 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 	if err := p.expire(index); err != nil {
 		return op.WriteResult{}, err
 	}
+	if p.indexes.working && (c.kind == kindTick || index%stepEvery == 0) {
+		if err := p.step(index); err != nil {
+			return op.WriteResult{}, err
+		}
+	}
 	switch c.kind {
+	case kindIndexes:
+		return p.setIndexes(c), nil
 	case kindOpen:
 		return p.open(index, c), nil
 	case kindRing:

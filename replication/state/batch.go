@@ -26,11 +26,12 @@ func (p *Partition) batch(index uint64, c *command) (result, error) {
 		r.code = op.Conflict
 	}
 	p.befores = p.befores[:0]
+	covering := p.indexes.of(c.root)
 	changes := false
 	for i := range c.muts {
 		m := &c.muts[i]
 		r.items[i].Code = op.OK
-		b := before{known: m.cond != op.Always || m.kind != op.Put || p.keepsTrack()}
+		b := before{known: m.cond != op.Always || m.kind != op.Put || p.expiring || coversAny(covering, m.path)}
 		if b.known {
 			if b.object, err = p.stored.object(c.root, m.path); err != nil {
 				return result{}, err
@@ -153,7 +154,7 @@ func (p *Partition) put(index uint64, c *command, r *result) {
 		if o.deleted {
 			kind = op.Deleted
 		}
-		p.replace(change, p.keybuf, &b.object, o, kind)
+		p.replace(change, p.keybuf, &b.object, &o, kind)
 	}
 	p.endRecord(index)
 }
@@ -169,8 +170,8 @@ func (p *Partition) endRecord(index uint64) {
 var noRefs = appendRefs(nil, nil)
 
 // replace puts an object in the place of what was there, which is only looked at
-// where something keeps track of it.
-func (p *Partition) replace(root *rootChange, key []byte, old *object, o object, kind op.EventKind) {
+// where something keeps track of it. The record of the change is open.
+func (p *Partition) replace(root *rootChange, key []byte, old, o *object, kind op.EventKind) {
 	if old.expires != 0 {
 		p.active.setExpiry(old.expires, key, false)
 	}
@@ -179,9 +180,20 @@ func (p *Partition) replace(root *rootChange, key []byte, old *object, o object,
 		p.expiring = true
 		p.nextExpiry = min(p.nextExpiry, o.expires)
 	}
-	p.history.event(kind, key[len(rootOf(key))+1:], nil)
-	p.active.set(root, key, o)
+	name := rootOf(key)
+	var in []membership
+	if kind != op.Expired || !p.store.opt.Faults.IndexKeepsExpired {
+		in = p.reindex(p.indexes.of(name), key, old, o)
+	}
+	p.history.event(kind, key[len(name)+1:], in)
+	p.active.set(root, key, *o)
 }
 
-// keepsTrack tells whether what an object was before it changes must be known.
-func (p *Partition) keepsTrack() bool { return p.expiring }
+func coversAny(list []*index, path []byte) bool {
+	for _, i := range list {
+		if i.covers(path) {
+			return true
+		}
+	}
+	return false
+}

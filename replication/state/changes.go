@@ -98,9 +98,14 @@ func (p *Partition) changesRead(r *op.Read) (op.ReadResult, error) {
 	}
 	f.res = op.ReadResult{Code: op.OK, Position: max(r.Since, p.pos.index), Time: p.pos.logTime}
 	if r.Index != "" {
-		f.refuse(op.NotFound, textNoIndex)
-		p.mu.RUnlock()
-		return f.res, nil
+		i, code, text := p.readyIndex(r.Index)
+		if code != 0 {
+			f.refuse(code, text)
+			p.mu.RUnlock()
+			return f.res, nil
+		}
+		f.id = i.ID
+		h.floor = max(h.floor, i.since)
 	}
 	tx, err := p.store.db.Begin(false)
 	var revision uint64

@@ -18,6 +18,7 @@ const (
 	kindRing
 	kindSettle
 	kindTick
+	kindIndexes
 )
 
 // withTTL in the kind of a mutation says that a TTL follows.

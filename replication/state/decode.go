@@ -7,6 +7,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/replication/internal/binenc"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 // command is a decoded command; its slices alias the encoding.
@@ -24,6 +25,7 @@ type command struct {
 	muts    []mutation
 	owner   []byte
 	epoch   uint64
+	indexes []ring.Index
 	doc     []byte
 }
 
@@ -60,6 +62,11 @@ func (c *command) decode(b []byte) error {
 		c.decodeOwner(&d)
 		c.session, c.seq = op.Session(d.Uvarint()), d.Uvarint()
 	case c.kind == kindTick && c.owned:
+	case c.kind == kindIndexes && c.owned:
+		c.epoch = d.Uvarint()
+		for range d.Count(5) {
+			c.indexes = append(c.indexes, readIndex(&d))
+		}
 	default:
 		return fmt.Errorf("command kind %d is unknown here; run the same version on all nodes", c.kind)
 	}

@@ -47,6 +47,16 @@
 // entry. A read of changes is answered by any replica; below the floor it is
 // Compacted. Of the newest blocks the records are in memory.
 //
+// # Indexes
+//
+// A command tells a partition the indexes of a ring document; those of an older one
+// change nothing. An index is built from the objects that are there, in the order
+// of their keys, 512 objects or 1 MiB at each tick and at each entry whose number is
+// a multiple of 32; how far it is belongs to the state. Meanwhile changes are entered at
+// once, since entering twice is the same as once. Ready, it answers queries, and
+// events tell from then on whether their object was and is in it. Entries of an
+// index that is no longer defined are removed in steps of the same kind.
+//
 // # The file
 //
 //	bucket "meta"         "format" -> version, 4 bytes big endian
@@ -59,7 +69,9 @@
 //	                      the time stand before the references
 //	  bucket "expiry"     time, 8 bytes big endian, then the object's key -> nothing
 //	  bucket "history"    first entry of a block, 8 bytes big endian -> records
+//	  bucket "index"      number, 4 bytes big endian, value, key of the object -> nothing
 //	  bucket "machine"    "history" -> floor; entries, records, bytes of each block
+//	                      "indexes" -> definitions, how far each is
 //	  bucket "roots"      root -> revision; stays when all objects are deleted
 //	  bucket "sessions"   id, 8 bytes big endian -> owner, time of use, floor,
 //	                      recorded answers

@@ -42,6 +42,9 @@ func (p *Partition) now() int64 {
 func (p *Partition) NextExpiry() int64 {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	if p.indexes.working {
+		return max(1, p.pos.logTime)
+	}
 	if p.nextExpiry == never {
 		return 0
 	}
@@ -140,7 +143,7 @@ func (p *Partition) expireOne(index uint64, at int64, key []byte) (there bool, e
 	}
 	change := p.active.setRevision(root, revision+1)
 	p.history.begin(root, revision+1)
-	p.replace(change, key, &o, object{deleted: true}, op.Expired)
+	p.replace(change, key, &o, &object{deleted: true}, op.Expired)
 	p.endRecord(index)
 	return true, nil
 }

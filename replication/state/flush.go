@@ -68,6 +68,9 @@ func (p *Partition) rotate() bool {
 	old.position = p.pos
 	old.sessions = p.sessions.rotate()
 	old.history, old.blocks = p.history.rotate()
+	if p.indexes.dirty {
+		old.indexes, p.indexes.dirty = p.indexes.append(nil), false
+	}
 	if p.ringNew {
 		old.ring, p.ringNew = &ringDoc{epoch: p.ring.epoch, doc: p.ring.doc}, false
 	}
@@ -171,7 +174,13 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 	if err := w.keys(b, expiryBucket, g.expiry); err != nil {
 		return err
 	}
+	if err := w.keys(b, indexBucket, g.index); err != nil {
+		return err
+	}
 	if err := w.history(b, g); err != nil {
+		return err
+	}
+	if err := w.machine(b, g); err != nil {
 		return err
 	}
 	roots, err := b.CreateBucketIfNotExists(rootsBucket)
@@ -201,9 +210,9 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 	return nil
 }
 
-// history writes the changed blocks of the history, and the list of all.
+// history writes the changed blocks of the history.
 func (w *writer) history(b *bbolt.Bucket, g *overlay) error {
-	if g.blocks == nil {
+	if len(g.history) == 0 {
 		return nil
 	}
 	table, err := b.CreateBucketIfNotExists(historyBucket)
@@ -220,11 +229,22 @@ func (w *writer) history(b *bbolt.Bucket, g *overlay) error {
 			return err
 		}
 	}
-	machine, err := b.CreateBucketIfNotExists(machineBucket)
-	if err != nil {
-		return err
+	return nil
+}
+
+// machine writes the lists of the history's blocks and of the indexes.
+func (w *writer) machine(b *bbolt.Bucket, g *overlay) error {
+	if g.blocks == nil && g.indexes == nil {
+		return nil
 	}
-	return w.put(machine, historyKey, append(w.record(len(g.blocks)), g.blocks...))
+	table, err := b.CreateBucketIfNotExists(machineBucket)
+	if err == nil && g.blocks != nil {
+		err = w.put(table, historyKey, append(w.record(len(g.blocks)), g.blocks...))
+	}
+	if err == nil && g.indexes != nil {
+		err = w.put(table, indexesKey, append(w.record(len(g.indexes)), g.indexes...))
+	}
+	return err
 }
 
 // keys writes and deletes records that are nothing but keys.

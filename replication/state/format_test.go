@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 // TestFormat pins the bytes of format 2 of commands, 1 of records and 2 of snapshots.
@@ -35,6 +36,8 @@ func TestFormat(t *testing.T) {
 		"tick":   {EncodeTick(nil, 1000), "0205e807"},
 		"mutations": {appendMutation(appendMutation(appendMutation(nil, &op.Mutation{Kind: op.Add, Path: "n", Delta: -3}), &op.Mutation{Kind: op.Put, TTL: 300}),
 			&op.Mutation{Kind: op.Check, Path: "c", Cond: op.Condition{Kind: op.Absent}}), "0300016e05" + "810000ac020000" + "04010163"},
+		"indexes":  {EncodeIndexes(nil, 1000, 7, []ring.Index{{Name: "n", ID: 3, Prefix: "p", Path: "*", Field: "a.b"}}), "0206e807070103016e0170012a03612e62"},
+		"entry":    {[]byte((&index{Index: ring.Index{ID: 3}}).key(string(appendScalar(nil, &op.Scalar{Kind: op.Number, Number: -1.5})), key)), "0000000303400" + "7ffffffffffff" + "726f6f740070"},
 		"expiring": {appendObject(nil, &object{version: 300, expires: 5, refs: noRefs, value: []byte("v")}), "ac020005010076"},
 		"count":    {appendItem(nil, op.Item{Code: op.OK, Version: 300, Count: -2}), "81ac0203"},
 		"object":   {seal(key, appendObject(make([]byte, 4), &o)), "bd726324ac0205010161016276"},

@@ -23,6 +23,7 @@ type lookup struct {
 	roots   *bbolt.Bucket // nil: bbolt has nothing of the partition
 	objects *bbolt.Bucket
 	expiry  *bbolt.Bucket
+	index   *bbolt.Bucket
 	// empty: bbolt has never seen the root last asked for, so it has no objects of it.
 	empty bool
 }
@@ -39,7 +40,8 @@ func (l *lookup) begin() error {
 	}
 	l.tx = tx
 	if b := tx.Bucket(l.p.key); b != nil {
-		l.roots, l.objects, l.expiry = b.Bucket(rootsBucket), b.Bucket(objectsBucket), b.Bucket(expiryBucket)
+		l.roots, l.objects = b.Bucket(rootsBucket), b.Bucket(objectsBucket)
+		l.expiry, l.index = b.Bucket(expiryBucket), b.Bucket(indexBucket)
 	}
 	return nil
 }
@@ -57,7 +59,7 @@ func (l *lookup) close() {
 	if l.tx != nil {
 		_ = l.tx.Rollback() // a read transaction: it fails only if closed already
 	}
-	l.tx, l.roots, l.objects, l.expiry = nil, nil, nil, nil
+	l.tx, l.roots, l.objects, l.expiry, l.index = nil, nil, nil, nil, nil
 }
 
 // revision is the root's revision, 0 for one never written.

@@ -44,6 +44,8 @@ type Options struct {
 	OnFatal func(error)
 	Faults  Faults
 
+	stepObjects int // tests: at most, in a step of building an index
+
 	failFlush func() error // tests: called inside the transaction
 }
 
@@ -62,6 +64,7 @@ type Faults struct {
 	PositionByClock    bool // the position of changes is the time of day
 	SnapshotNoHistory  bool // a snapshot lacks the history
 	CutTooLate         bool // a cut has the first entry that is too late for it
+	IndexKeepsExpired  bool // an index is not told that an object has expired
 }
 
 func (o *Options) setDefaults() {
@@ -73,6 +76,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.SessionGrace <= 0 {
 		o.SessionGrace = time.Minute
+	}
+	if o.stepObjects <= 0 {
+		o.stepObjects = stepObjects
 	}
 	if o.HistoryEntries <= 0 {
 		o.HistoryEntries = 8192

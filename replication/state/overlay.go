@@ -19,10 +19,12 @@ type overlay struct {
 	// now. Those that there are lie in soonest, too; some there may be gone again.
 	expiry  map[string]bool
 	soonest keyHeap
+	index   map[string]bool // the changed entries of the indexes, likewise
 	// Filled when the generation is rotated out:
 	sessions map[op.Session][]byte // sealed records; nil: removed
 	history  map[uint64][]byte     // changed blocks by their first entry; nil: dropped
 	blocks   []byte                // the list of the blocks of the history; nil: unchanged
+	indexes  []byte                // the definitions of the indexes, and how far they are; nil: unchanged
 	position position
 	ring     *ringDoc // nil: unchanged
 
@@ -111,6 +113,11 @@ func (o *overlay) merge(n *overlay) {
 	} else {
 		maps.Copy(o.expiry, n.expiry)
 	}
+	if o.index == nil {
+		o.index = n.index
+	} else {
+		maps.Copy(o.index, n.index)
+	}
 	for _, key := range n.soonest {
 		o.soonest.push(key)
 	}
@@ -118,6 +125,9 @@ func (o *overlay) merge(n *overlay) {
 		o.sessions = make(map[op.Session][]byte)
 	}
 	maps.Copy(o.sessions, n.sessions)
+	if n.indexes != nil {
+		o.indexes = n.indexes
+	}
 	if n.blocks != nil {
 		if o.history == nil {
 			o.history = make(map[uint64][]byte)

@@ -38,6 +38,8 @@ type Partition struct {
 	cuts     []cut
 
 	history history
+	indexes indexes
+	members []membership
 
 	expiring   bool   // there may be objects that expire
 	nextExpiry int64  // at or below the first time of expiry; never
@@ -50,7 +52,7 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	p.sessions = sessions{byID: make(map[op.Session]*session)}
 	p.active, p.flushing, p.ringNew = newOverlay(), nil, false
 	p.expiring, p.nextExpiry, p.expired = false, never, nil
-	p.history = history{}
+	p.history, p.indexes = history{}, indexes{}
 	if err := p.loadTomb(tx); err != nil {
 		return err
 	}
@@ -62,6 +64,9 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 		return err
 	}
 	if err := p.loadHistory(b); err != nil {
+		return err
+	}
+	if err := p.loadIndexes(b); err != nil {
 		return err
 	}
 	p.nextExpiry = firstExpiry(b.Bucket(expiryBucket))

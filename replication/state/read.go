@@ -22,6 +22,8 @@ func (p *Partition) Read(r *op.Read) op.ReadResult {
 		res, err = p.list(r)
 	case op.Scan:
 		res, err = p.scan(r)
+	case op.Query:
+		res, err = p.query(r)
 	case op.Changes:
 		res, err = p.changesRead(r)
 	default:

@@ -42,46 +42,53 @@ func (p *Partition) scanObjects(r *op.Read) (res op.ReadResult, behind string, e
 	}
 	p.mu.RLock()
 	g := p.newPage(r)
-	low := lowest{most: max(g.limit+1, atLeast)}
-	for _, gen := range []*overlay{p.active, p.flushing} {
-		if gen == nil {
-			continue
-		}
-		for key := range gen.objects {
-			if key > after && strings.HasPrefix(key, r.Prefix) {
-				low.add(key)
-			}
-		}
-	}
-	over := make([]changed, 0, len(low.take()))
-	for _, key := range low.keys {
-		o, _ := p.overlaid([]byte(key))
-		over = append(over, changed{key, o})
-	}
+	over, behind := p.look(r.Prefix, after, max(g.limit+1, atLeast))
 	tx, err := p.store.db.Begin(false)
 	p.mu.RUnlock()
 	if err != nil {
 		return op.ReadResult{}, "", fmt.Errorf("read state: %w", err)
 	}
 	defer tx.Rollback()
-	if low.cut {
-		behind = low.keys[len(low.keys)-1]
-	}
 	err = merge(sub(tx.Bucket(p.key), objectsBucket), over, []byte(r.Prefix), []byte(after), func(key []byte, o *object) bool {
 		return (behind == "" || string(key) <= behind) && g.add(key, o)
 	})
 	return g.res, behind, err
 }
 
-// lowest keeps the lowest of many keys, each once.
-type lowest struct {
-	most int
-	keys []string
-	cut  bool // there were more
+// look lists the changed objects of roots with a prefix, by key, behind after.
+// There may be too many: then no others are known above behind. The lock is held.
+func (p *Partition) look(prefix, after string, most int) (over []changed, behind string) {
+	low := lowest{most: most}
+	for _, gen := range []*overlay{p.active, p.flushing} {
+		if gen == nil {
+			continue
+		}
+		for key := range gen.objects {
+			if key > after && strings.HasPrefix(key, prefix) {
+				low.add(key)
+			}
+		}
+	}
+	for _, key := range low.take() {
+		o, _ := p.overlaid([]byte(key))
+		over = append(over, changed{key, o})
+	}
+	return over, low.behind()
 }
 
+// lowest keeps the lowest of many keys, each once; or the highest.
+type lowest struct {
+	most    int
+	highest bool
+	keys    []string
+	cut     bool // there were more
+}
+
+// before is the order of the keys.
+func (l *lowest) before(a, b string) bool { return a < b != l.highest && a != b }
+
 func (l *lowest) add(key string) {
-	if l.cut && key > l.keys[l.most-1] {
+	if l.cut && l.before(l.keys[l.most-1], key) {
 		return
 	}
 	if l.keys = append(l.keys, key); len(l.keys) >= 4*l.most {
@@ -93,10 +100,21 @@ func (l *lowest) add(key string) {
 func (l *lowest) take() []string {
 	slices.Sort(l.keys)
 	l.keys = slices.Compact(l.keys)
+	if l.highest {
+		slices.Reverse(l.keys)
+	}
 	if len(l.keys) > l.most {
 		l.keys, l.cut = l.keys[:l.most], true
 	}
 	return l.keys
+}
+
+// behind is the last key if there were more.
+func (l *lowest) behind() string {
+	if !l.cut {
+		return ""
+	}
+	return l.keys[len(l.keys)-1]
 }
 
 // behindRoot is a key behind all objects of a root and before those of any other

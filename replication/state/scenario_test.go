@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -49,6 +50,7 @@ func newScenario(dir string, intn func(int) int, faults Faults) (*scenario, erro
 		SessionTTL:     100 * time.Millisecond,
 		SessionGrace:   10 * time.Millisecond,
 		HistoryEntries: 30,
+		stepObjects:    4,
 		NoSync:         true,
 		Faults:         faults,
 	}
@@ -165,7 +167,14 @@ func (s *scenario) entry() *entry {
 		return s.log[s.intn(len(s.log))] // a late copy; its time is old as well
 	case k == 16:
 		e.tick = true
-		s.now += 20
+		s.now += int64(s.intn(20))
+	case k == 20:
+		e.epoch, e.indexes = s.model.generation+uint64(s.intn(3)), []ring.Index{}
+		for _, x := range []ring.Index{{Name: "n", ID: 1, Field: "n", Path: "*"}, {Name: "t", ID: 2, Prefix: "root1", Field: "t", Path: "a"}, {Name: "n", ID: 3, Field: "n", Prefix: "root", Path: "b"}} {
+			if s.intn(3) > 0 && s.model.fits(&x, e.indexes, e.epoch) {
+				e.indexes = append(e.indexes, x)
+			}
+		}
 	case k < 20:
 		id := s.opens[max(0, len(s.opens)-1-s.intn(4))]
 		e.ask = &op.Settle{Session: id, Seq: s.seqs[id] + uint64(s.intn(2))}
@@ -176,6 +185,78 @@ func (s *scenario) entry() *entry {
 		e.by = s.owner(e.write.Session)
 	}
 	return e
+}
+
+// fits tells whether an index can be part of a document: numbers are never used
+// twice, and names not at the same time.
+func (m *model) fits(x *ring.Index, with []ring.Index, epoch uint64) bool {
+	if epoch <= m.generation {
+		return true // it is not taken over
+	}
+	for i := range with {
+		if with[i].Name == x.Name {
+			return false
+		}
+	}
+	for i := range m.indexes {
+		if m.indexes[i].ID == x.ID {
+			return true
+		}
+	}
+	if m.used == nil {
+		m.used = make(map[uint32]bool)
+	}
+	if m.used[x.ID] {
+		x.ID = uint32(len(m.used) + 10)
+	}
+	m.used[x.ID] = true
+	return true
+}
+
+// jsonValue is a small object, or nearly one.
+func jsonValue(intn func(int) int) string {
+	values := []string{"1", "-2.5", "1e3", `"x"`, `"ä\u00e4"`, "true", "false", "null", `[1,"x",1,{}]`, "[]", "{}"}
+	at := func() string { return values[intn(len(values))] }
+	return fmt.Sprintf(`{"a":%s, "n":%s,"t" : %s}%s`, at(), at(), at(), []string{"", "", "", "x"}[intn(4)])
+}
+
+func (s *scenario) query() error {
+	name := []string{"n", "t"}[s.intn(2)]
+	for _, rep := range []*replica{s.a, s.b} {
+		r := op.Read{Kind: op.Query, Index: name, Desc: s.intn(2) == 0, Limit: 1 + s.intn(4)}
+		if s.intn(3) == 0 {
+			r.From = &op.Scalar{Kind: op.Number, Number: float64(s.intn(3) - 1)}
+		}
+		if s.intn(3) == 0 {
+			r.To = &op.Scalar{Kind: op.String, String: "x"}
+		}
+		first := r
+		res := rep.part.Read(&r)
+		if list, _ := rep.part.Indexes(); s.model.definition(name) == nil {
+			if res.Code != op.NotFound {
+				return fmt.Errorf("an index that is not: %+v", res)
+			}
+			continue
+		} else if i := slices.IndexFunc(list, func(x IndexState) bool { return x.Name == name }); !list[i].Ready {
+			if res.Code != op.Unavailable {
+				return fmt.Errorf("an index in the making: %+v", res)
+			}
+			continue
+		}
+		all := res
+		for all.More {
+			r.Cursor = res.Objects[len(res.Objects)-1].Cursor
+			res = rep.part.Read(&r)
+			all.Objects, all.More = append(all.Objects, res.Objects...), res.More
+		}
+		for i := range all.Objects {
+			all.Objects[i].Cursor = nil
+		}
+		if err := sameRead(all, s.model.query(&first)); err != nil {
+			return fmt.Errorf("%+v: %w", first, err)
+		}
+	}
+	return nil
 }
 
 // owner is who opened the session, or rarely another.
@@ -233,7 +314,10 @@ func (s *scenario) write() *op.Write {
 			for range s.intn(3) {
 				m.Refs = append(m.Refs, op.Ref{Root: "other", Path: fmt.Sprint(s.intn(9))})
 			}
-			if s.intn(3) == 0 {
+			if s.intn(2) == 0 {
+				m.Value = []byte(jsonValue(s.intn))
+			}
+			if s.intn(4) == 0 {
 				m.Value = strconv.AppendInt(nil, int64(s.intn(9)), 10)
 			}
 		}
@@ -269,8 +353,11 @@ func (s *scenario) changes() error {
 }
 
 func (s *scenario) read() error {
-	if s.intn(3) == 0 {
+	switch s.intn(6) {
+	case 0, 1:
 		return s.changes()
+	case 2:
+		return s.query()
 	}
 	r := &op.Read{Kind: op.Get, Root: fmt.Sprint("root", s.intn(4))}
 	paths := []string{"", "a", "a/", "a/b", "a/c", "b", "z"}
@@ -415,6 +502,7 @@ func TestSeededFaults(t *testing.T) {
 		"expiry by the local clock":         {ExpiryByLocalClock: true},
 		"watch position from the clock":     {PositionByClock: true},
 		"snapshot without the history":      {SnapshotNoHistory: true},
+		"index not told of expiry":          {IndexKeepsExpired: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(20) {

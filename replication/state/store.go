@@ -30,10 +30,12 @@ var (
 	sessionsBucket = []byte("sessions")
 	expiryBucket   = []byte("expiry")
 	historyBucket  = []byte("history")
+	indexBucket    = []byte("index")
 	machineBucket  = []byte("machine")
 	formatKey      = []byte("format")
 	positionKey    = []byte("position")
 	ringKey        = []byte("ring")
+	indexesKey     = []byte("indexes")
 	historyKey     = []byte("history")
 )
 

@@ -31,6 +31,7 @@ const (
 	tableExpiry
 	tableHistory
 	tableMachine
+	tableIndex
 )
 
 // tables lists them in the order in which snapshots and digests have them.
@@ -42,6 +43,7 @@ func tables() []table {
 		{tableExpiry, expiryBucket, validExpiry},
 		{tableHistory, historyBucket, validBlock},
 		{tableMachine, machineBucket, validMachine},
+		{tableIndex, indexBucket, validEntry},
 	}
 }
 
@@ -78,12 +80,25 @@ func validExpiry(key, payload []byte) error {
 }
 
 // validMachine checks a record of what the machine keeps beside the data.
-func validMachine(key, payload []byte) error {
-	if string(key) != string(historyKey) {
-		return fmt.Errorf("unknown record %q", key)
+func validMachine(key, payload []byte) (err error) {
+	switch string(key) {
+	case string(historyKey):
+		_, err = decodeHistory(payload)
+	case string(indexesKey):
+		_, err = decodeIndexes(payload)
+	default:
+		err = fmt.Errorf("unknown record %q", key)
 	}
-	_, err := decodeHistory(payload)
 	return err
+}
+
+func validEntry(key, payload []byte) error {
+	if len(key) > indexIDLen && len(payload) == 0 {
+		if _, object, ok := cutScalar(key[indexIDLen:]); ok && len(object) > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("entry of an index with %d and %d bytes makes no sense", len(key), len(payload))
 }
 
 // change is a record of a table that bbolt does not have yet.
@@ -129,6 +144,10 @@ func (p *Partition) unflushedOf(number byte) (list []change, whole bool) {
 			for first, data := range gen.history {
 				list = append(list, change{key: string(blockKey(first)), payload: data, gone: data == nil})
 			}
+		case tableIndex:
+			for key, there := range gen.index {
+				list = append(list, change{key: key, gone: !there})
+			}
 		case tableExpiry:
 			for key, there := range gen.expiry {
 				list = append(list, change{key: key, gone: !there})
@@ -146,6 +165,9 @@ func (p *Partition) unflushedOf(number byte) (list []change, whole bool) {
 func (p *Partition) machine() (list []change) {
 	if p.history.begun {
 		list = append(list, change{key: string(historyKey), payload: p.history.append(nil)})
+	}
+	if p.indexes.generation > 0 {
+		list = append(list, change{key: string(indexesKey), payload: p.indexes.append(nil)})
 	}
 	return list
 }
