@@ -1,12 +1,9 @@
 package state
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"reflect"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -377,91 +374,6 @@ func (m *model) read(r *op.Read) op.ReadResult {
 		if at := &res.Objects[len(res.Objects)-1]; r.Values {
 			at.Value, at.Refs = []byte(o.value), o.refs
 		}
-	}
-	return res
-}
-
-// entry is an entry of an index in the model.
-type modelEntry struct {
-	value op.Scalar
-	key   string
-}
-
-func compareScalars(a, b op.Scalar) int {
-	flag := func(b bool) int {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(flag(a.Bool), flag(b.Bool)), cmp.Compare(a.Number, b.Number), cmp.Compare(a.String, b.String))
-}
-
-func (m *model) definition(name string) *ring.Index {
-	for i := range m.indexes {
-		if m.indexes[i].Name == name {
-			return &m.indexes[i]
-		}
-	}
-	return nil
-}
-
-// in tells what values an index has of an object.
-func (x *modelIndex) in(key, value string) (list []op.Scalar) {
-	root, path, _ := strings.Cut(key, "\x00")
-	var v map[string]any
-	if !strings.HasPrefix(root, x.Prefix) || x.Path != "*" && x.Path != path || json.Unmarshal([]byte(value), &v) != nil {
-		return nil
-	}
-	at, ok := v[x.Field]
-	if !ok {
-		return nil
-	}
-	each, isArray := at.([]any)
-	if !isArray {
-		each = []any{at}
-	}
-	for _, e := range each {
-		switch e := e.(type) {
-		case nil:
-			list = append(list, op.Scalar{Kind: op.Null})
-		case bool:
-			list = append(list, op.Scalar{Kind: op.Bool, Bool: e})
-		case float64:
-			list = append(list, op.Scalar{Kind: op.Number, Number: e})
-		case string:
-			list = append(list, op.Scalar{Kind: op.String, String: e})
-		}
-	}
-	slices.SortFunc(list, compareScalars)
-	return slices.Compact(list)
-}
-
-type modelIndex struct{ ring.Index }
-
-// query answers a query of an index that is ready, without limit of bytes.
-func (m *model) query(r *op.Read) op.ReadResult {
-	res := op.ReadResult{Code: op.OK, Position: m.index, Time: m.logTime}
-	x := modelIndex{*m.definition(r.Index)}
-	var list []modelEntry
-	for key := range m.objects {
-		for _, v := range x.in(key, m.at(key).value) {
-			if (r.From == nil || compareScalars(v, *r.From) >= 0) && (r.To == nil || compareScalars(v, *r.To) <= 0) {
-				list = append(list, modelEntry{v, key})
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b modelEntry) int {
-		n := cmp.Or(compareScalars(a.value, b.value), strings.Compare(a.key, b.key))
-		if r.Desc {
-			return -n
-		}
-		return n
-	})
-	for _, e := range list {
-		o := m.at(e.key)
-		root, path, _ := strings.Cut(e.key, "\x00")
-		res.Objects = append(res.Objects, op.Object{Root: root, Path: path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires, Key: e.value})
 	}
 	return res
 }

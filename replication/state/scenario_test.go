@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -187,76 +186,11 @@ func (s *scenario) entry() *entry {
 	return e
 }
 
-// fits tells whether an index can be part of a document: numbers are never used
-// twice, and names not at the same time.
-func (m *model) fits(x *ring.Index, with []ring.Index, epoch uint64) bool {
-	if epoch <= m.generation {
-		return true // it is not taken over
-	}
-	for i := range with {
-		if with[i].Name == x.Name {
-			return false
-		}
-	}
-	for i := range m.indexes {
-		if m.indexes[i].ID == x.ID {
-			return true
-		}
-	}
-	if m.used == nil {
-		m.used = make(map[uint32]bool)
-	}
-	if m.used[x.ID] {
-		x.ID = uint32(len(m.used) + 10)
-	}
-	m.used[x.ID] = true
-	return true
-}
-
 // jsonValue is a small object, or nearly one.
 func jsonValue(intn func(int) int) string {
 	values := []string{"1", "-2.5", "1e3", `"x"`, `"ä\u00e4"`, "true", "false", "null", `[1,"x",1,{}]`, "[]", "{}"}
 	at := func() string { return values[intn(len(values))] }
 	return fmt.Sprintf(`{"a":%s, "n":%s,"t" : %s}%s`, at(), at(), at(), []string{"", "", "", "x"}[intn(4)])
-}
-
-func (s *scenario) query() error {
-	name := []string{"n", "t"}[s.intn(2)]
-	for _, rep := range []*replica{s.a, s.b} {
-		r := op.Read{Kind: op.Query, Index: name, Desc: s.intn(2) == 0, Limit: 1 + s.intn(4)}
-		if s.intn(3) == 0 {
-			r.From = &op.Scalar{Kind: op.Number, Number: float64(s.intn(3) - 1)}
-		}
-		if s.intn(3) == 0 {
-			r.To = &op.Scalar{Kind: op.String, String: "x"}
-		}
-		first := r
-		res := rep.part.Read(&r)
-		if list, _ := rep.part.Indexes(); s.model.definition(name) == nil {
-			if res.Code != op.NotFound {
-				return fmt.Errorf("an index that is not: %+v", res)
-			}
-			continue
-		} else if i := slices.IndexFunc(list, func(x IndexState) bool { return x.Name == name }); !list[i].Ready {
-			if res.Code != op.Unavailable {
-				return fmt.Errorf("an index in the making: %+v", res)
-			}
-			continue
-		}
-		all := res
-		for all.More {
-			r.Cursor = res.Objects[len(res.Objects)-1].Cursor
-			res = rep.part.Read(&r)
-			all.Objects, all.More = append(all.Objects, res.Objects...), res.More
-		}
-		for i := range all.Objects {
-			all.Objects[i].Cursor = nil
-		}
-		if err := sameRead(all, s.model.query(&first)); err != nil {
-			return fmt.Errorf("%+v: %w", first, err)
-		}
-	}
-	return nil
 }
 
 // owner is who opened the session, or rarely another.
