@@ -261,8 +261,15 @@ func TestGrowShrink(t *testing.T) {
 			m.State = ring.Joining
 		}
 	})
+	pl, err := ring.MakePlan(d, m, ring.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	d = follow(t, begin(t, d, m))
 	checkEven(t, d.Table, d.Members, 3)
+	if last := pl.Rounds[len(pl.Rounds)-1].Target; !slices.EqualFunc(d.Table, last, slices.Equal) {
+		t.Error("the change came to another table than its plan")
+	}
 	m = slices.Clone(d.Members)
 	m[1].State = ring.Leaving
 	d = follow(t, begin(t, d, m))
