@@ -161,7 +161,7 @@ func TestMergedTooEarlyIsSeen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		_, err = c.Root("r").Increment(ctx, "n", 1)
 		cancel()
 		c.Close() //nolint:errcheck // never fails

@@ -16,7 +16,7 @@ import (
 // unknownPut writes with the fault, for so long that its outcome is unknown.
 func unknownPut(t *testing.T, c *appclient.Client, path string, opts ...appclient.MutationOption) appclient.OpID {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := c.Root("r").Put(ctx, path, []byte("v"), opts...)
 	id, ok := appclient.OpOf(err)
@@ -236,7 +236,7 @@ func TestOverloaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	set(appclienttest.Fault{Refuse: op.Overloaded, RetryAfter: time.Minute})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	before := c.Stats().Retries
 	_, err := c.Root("r").Put(ctx, "p", nil)
