@@ -17,7 +17,8 @@ const (
 	maxTicks = 16
 )
 
-// chores are what the leader of a group does by itself: a tick when something is
+// chores are what the leader of a group does by itself: it tells the group the
+// indexes of the ring document, and proposes a tick when something is
 // due and nothing else is written, so that objects expire and indexes are built in
 // groups that are idle. Where nothing is due nothing is proposed, and groups sleep.
 type chores struct {
@@ -25,6 +26,8 @@ type chores struct {
 	due     func(group uint32) int64
 	leads   func(group uint32) bool
 	propose func(Proposal)
+	// define is the command that tells a group its indexes; nil: it has them.
+	define func(group uint32) []byte
 
 	ticking map[uint32]*atomic.Bool // one at a time for each group
 	under   atomic.Int64            // of all
@@ -37,20 +40,38 @@ func (c *chores) look(groups []uint32) {
 		if at := c.due(g); at != 0 && at <= now && c.leads(g) {
 			c.tick(g, now)
 		}
+		if c.define == nil || !c.leads(g) {
+			continue
+		}
+		if cmd := c.define(g); cmd != nil {
+			c.start(g, func(busy *atomic.Bool) {
+				c.propose(Proposal{Group: g, Cmd: cmd, Done: func(op.WriteResult) { c.ended(busy) }})
+			})
+		}
 	}
 }
 
-func (c *chores) tick(group uint32, now int64) {
-	busy := c.ticking[group]
+func (c *chores) tick(g uint32, now int64) {
+	c.start(g, func(busy *atomic.Bool) { c.again(g, now, busy, ticksARow) })
+}
+
+// start calls propose unless a proposal of the group is under way, or too many are.
+func (c *chores) start(g uint32, propose func(busy *atomic.Bool)) {
+	busy := c.ticking[g]
 	if busy == nil {
 		busy = new(atomic.Bool)
-		c.ticking[group] = busy
+		c.ticking[g] = busy
 	}
 	if c.under.Load() >= maxTicks || !busy.CompareAndSwap(false, true) {
 		return
 	}
 	c.under.Add(1)
-	c.again(group, now, busy, ticksARow)
+	propose(busy)
+}
+
+func (c *chores) ended(busy *atomic.Bool) {
+	c.under.Add(-1)
+	busy.Store(false)
 }
 
 // again proposes one tick after the other while each leaves something due: an
@@ -61,8 +82,7 @@ func (c *chores) again(group uint32, now int64, busy *atomic.Bool, left int) {
 			c.again(group, now, busy, left-1)
 			return
 		}
-		c.under.Add(-1)
-		busy.Store(false)
+		c.ended(busy)
 	}})
 }
 
@@ -90,6 +110,7 @@ func (n *Node) newChores() *chores {
 			return ok && leader == n.cfg.Dir.Member()
 		},
 		propose: func(p Proposal) { n.ProposeBatch([]Proposal{p}) },
+		define:  n.definer(clock),
 	}
 }
 
