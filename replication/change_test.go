@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -200,5 +202,34 @@ func TestReplicaComesBack(t *testing.T) {
 	}
 	if res := c.write(0, put(s, 3, "root", "p", "v3")); res.Code != op.OK {
 		t.Errorf("the retry of a write: %+v", res)
+	}
+}
+
+// TestLostFilesOfALateMember: a member that joined a running cluster may not come
+// back without what it has promised, either.
+func TestLostFilesOfALateMember(t *testing.T) {
+	c := newTestCluster(t, 3, 1, nil)
+	c.dirs = append(c.dirs, nil)
+	c.start(3)
+	members := c.doc.NewMember(slices.Clone(c.doc.Members), ring.Member{JID: "dn4@example.org/store", Store: c.dirs[3].Store()})
+	members[2].State = ring.Leaving
+	c.change("member 3 is replaced by 4", members)
+	c.stop(3)
+	path := filepath.Join(c.root, "4")
+	for _, f := range []string{stateFile, walDir} {
+		if err := os.RemoveAll(filepath.Join(path, f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if n, err := Open(Config{Dir: d, Transport: testLink{net: c.net, from: 4}}); !errors.Is(err, ErrLostState) {
+		t.Errorf("Open: %v; want ErrLostState", err)
+		if err == nil {
+			n.Close()
+		}
 	}
 }

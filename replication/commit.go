@@ -24,6 +24,13 @@ func (n *Node) commit() {
 				n.fail(fmt.Errorf("write-ahead log: %w", err))
 				return
 			}
+			if len(b.Entries)+len(b.Snapshots) > 0 {
+				// From here on an empty directory has lost something.
+				if err := n.cfg.Dir.markStarted(); err != nil {
+					n.fail(err)
+					return
+				}
+			}
 			n.inbox.walDone()
 		}
 	}

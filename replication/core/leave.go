@@ -174,12 +174,12 @@ func (t Tomb) Resume(hs wal.HardState) wal.HardState {
 	return hs
 }
 
-// deaf tells whether a replica must not react to a message. An empty one does
-// not know what an earlier replica of the same member knew: it votes for nobody,
-// and takes no snapshot of before it was removed. A leader makes it a voter only
-// when it has caught up, so that nobody needs its vote before.
+// deaf tells whether a replica must not react to a message. One that follows an
+// earlier replica of the same member and is still empty does not know what that
+// knew: it votes for nobody, and takes no snapshot of before the removal. A leader
+// makes it a voter only when it has caught up, so that nobody needs its vote before.
 func (g *group) deaf(m *pb.Message) bool {
-	if g.log.last() > 0 {
+	if g.log.last() > 0 || g.tomb.Index == 0 {
 		return false
 	}
 	switch m.GetType() {
