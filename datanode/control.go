@@ -194,38 +194,3 @@ func (n *Node) publish(doc *ring.Document) error {
 	n.tellServed(doc.Epoch)
 	return nil
 }
-
-// look asks a data node of a running cluster whether its ring has this node,
-// which is in none, and takes the document over if it does. The first document of
-// all comes from an operator. A node is looked at again until it says more.
-func (n *Node) look(jid string) {
-	n.sighted.Store(&jid)
-	n.later(n.lookAgain)
-}
-
-func (n *Node) lookAgain(ctx context.Context) {
-	jid := n.sighted.Load()
-	if jid == nil || n.view.Load() != nil {
-		return
-	}
-	doc, err := n.fetch(ctx, *jid)
-	if err != nil || doc == nil {
-		n.log.Debug("ring of a running cluster not readable", "from", *jid, "err", err)
-		return
-	}
-	n.sighted.Store(nil)
-	m, named := doc.ByJID(n.full)
-	_, member := doc.ByJID(*jid)
-	switch {
-	case !named || !member:
-	case m.Store != n.store:
-		n.estrange(n.strangerIn(doc))
-	case doc.Epoch == 1:
-		n.log.Warn("the ring has this node, but its bootstrap was interrupted: run bootstrap again", "cluster", doc.Cluster)
-	default:
-		n.log.Info("this node joins a cluster", "cluster", doc.Cluster, "member", m.ID, "from", *jid)
-		if err := n.adopt(doc); err != nil {
-			n.log.Error("ring of the cluster to join not taken over", "from", *jid, "err", err)
-		}
-	}
-}

@@ -99,23 +99,3 @@ func TestBootstrapOnlyBegins(t *testing.T) {
 		t.Errorf("the first: %v, %s", err, n.state())
 	}
 }
-
-// TestLook: a fresh node asks what the ring of a running cluster says of it, and
-// takes nothing from it.
-func TestLook(t *testing.T) {
-	n, _, _ := testNode(t)
-	n.view.Store(nil)
-	doc := testRing(t)
-	n.fetch = func(context.Context, string) (*ring.Document, error) { return doc, nil }
-	n.look("dn2@localhost/store")
-	(<-n.tasks)(t.Context())
-	if n.view.Load() != nil || n.state() != wire.StateJoining {
-		t.Fatalf("took a ring that no operator gave: %s", n.state())
-	}
-	doc.Members[0].Store = "99999999-0000-4000-8000-000000000001"
-	n.look("dn2@localhost/store")
-	(<-n.tasks)(t.Context())
-	if n.state() != wire.StateStranger {
-		t.Fatalf("state %s", n.state())
-	}
-}

@@ -72,6 +72,7 @@ type Node struct {
 	proposing sync.WaitGroup             // operators' documents on their way
 	wanted    atomic.Uint64              // newest epoch a member announced
 	fetch     func(ctx context.Context, jid string) (*ring.Document, error)
+	contacts  func(ctx context.Context) ([]string, error)
 	sighted   atomic.Pointer[string] // a data node of a cluster, while in none
 	fatal     chan error             // the engine's end
 
@@ -129,7 +130,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	n.log = cfg.Logger.With("jid", n.full)
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace, wanted: cfg.DiskReserve}
-	n.fetch = n.fetchRing
+	n.fetch, n.contacts = n.fetchRing, n.fetchContacts
 	n.hot.init(n.started)
 	n.exports.init(n)
 	n.answers.init(n)
