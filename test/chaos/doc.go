@@ -4,8 +4,8 @@
 // namespace of its own, behind a proxy of its own, and on a disk of its own that
 // forgets at a power cut what was not synced (test/powerfs). A seed decides
 // which faults meet whom and when, and which data nodes join and leave. Meanwhile
-// clients write, read, compare and swap, batch and count through appclient. In
-// the end it says whether anything that was acknowledged is lost, anything
+// clients write, read, compare and swap, batch, count and watch through appclient.
+// In the end it says whether anything that was acknowledged is lost, anything
 // happened twice, or the answers have no order that a single-threaded store
 // would give (test/linearizability).
 //

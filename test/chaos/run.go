@@ -65,7 +65,7 @@ func (r *run) counts(kind string) {
 }
 
 func (r *run) suffer(ctx context.Context) (*Report, error) {
-	r.tasks = []task{&ledger{meter: r.meter}, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, newHistory(r.meter, r.opt.Dir)}
+	r.tasks = []task{&ledger{meter: r.meter}, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir)}
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	var work sync.WaitGroup

@@ -1,6 +1,6 @@
 // Command soak lets a cluster of processes work steadily for a long time and
 // says whether memory, disk, descriptors and goroutines stay bounded: `make
-// soak`. The work writes, counts, expires and reads a set of objects
+// soak`. The work writes, counts, expires, reads and watches a set of objects
 // that does not grow; so what a process uses must come to a plateau. The first
 // third of the time is for getting there; the means of the other two thirds are
 // compared.
@@ -98,7 +98,7 @@ func judge(samples []sample, w *work) error {
 	if err := w.stop(); err != nil {
 		return err
 	}
-	fmt.Printf("%d operations, %d logins, %d samples\n", w.operations.Load(), w.logins.Load(), len(samples))
+	fmt.Printf("%d operations, %d events seen by a watcher, %d logins, %d samples\n", w.operations.Load(), w.events.Load(), w.logins.Load(), len(samples))
 	grown := compare(samples)
 	printTable(grown)
 	if slices.ContainsFunc(grown, func(g growth) bool { return g.tooMuch() }) {

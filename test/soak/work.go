@@ -28,7 +28,7 @@ type work struct {
 	end    context.CancelFunc
 	wg     sync.WaitGroup
 
-	operations, logins atomic.Int64
+	operations, events, logins atomic.Int64
 
 	mu  sync.Mutex
 	err error // the first that must not be
@@ -47,6 +47,7 @@ func startWork(ctx context.Context, c *devcluster.Cluster, o options) (*work, er
 	for id := range o.clients {
 		w.wg.Go(func() { w.operate(ctx, uint64(id)) })
 	}
+	w.wg.Go(func() { w.watch(ctx) })
 	w.wg.Go(func() { w.comeAndGo(ctx) })
 	return w, nil
 }
@@ -111,6 +112,19 @@ func (w *work) one(ctx context.Context, root appclient.Root, path string, rng *r
 	}
 	_, err = root.Put(ctx, path, value)
 	return "put", err
+}
+
+// watch follows all roots.
+func (w *work) watch(ctx context.Context) {
+	for _, err := range w.client.Watch(appclient.WatchOptions{Prefix: "soak/"}).Events(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				w.failed("watch", err)
+			}
+			return
+		}
+		w.events.Add(1)
+	}
 }
 
 // comeAndGo is one client after the other.
