@@ -138,3 +138,28 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("%d lines, %d held back; want 10 and 81", lines, held)
 	}
 }
+
+// TestIndexThatAPartitionDoesNotKnowYet is asked for again; one that the ring does
+// not have is not.
+func TestIndexThatAPartitionDoesNotKnowYet(t *testing.T) {
+	doc := testRing(t)
+	doc.Epoch, doc.LastID = 2, 3
+	doc.Indexes = []ring.Index{{Name: "new", ID: 2, Field: "n"}}
+	n, e, h := testNode(t)
+	if err := n.publish(doc); err != nil {
+		t.Fatal(err)
+	}
+	e.read = op.ReadResult{Code: op.NotFound}
+	r := &wire.Request{Epoch: 2, Reads: []wire.Read{
+		{Tag: 1, Read: op.Read{Kind: op.Query, Index: "new"}},
+		{Tag: 2, Read: op.Read{Kind: op.Query, Index: "none"}},
+	}}
+	feed(t, h, from("app@localhost/x", wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r))))
+	got := make(map[uint64]op.ReadResult)
+	for _, d := range n.answers.clients[0].out.reads {
+		got[d.tag] = d.res
+	}
+	if got[1].Code != op.Unavailable || got[1].RetryAfter == 0 || got[2].Code != op.NotFound {
+		t.Errorf("%+v", got)
+	}
+}

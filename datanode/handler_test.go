@@ -30,6 +30,7 @@ type fakeEngine struct {
 	expected  []uint64 // epochs of ring documents that were to be replaced
 	owner     string   // of every session; "" for unknown
 	sessions  int
+	read      op.ReadResult // of every read; without code: an object
 	parts     map[uint32]*state.Partition
 	forgotten []uint64
 	logTime   int64
@@ -68,6 +69,10 @@ func (e *fakeEngine) Read(rs []replication.ReadRequest) {
 	for _, r := range rs {
 		if r.Read.Kind == op.Changes {
 			e.held = append(e.held, r)
+			continue
+		}
+		if e.read.Code != 0 {
+			r.Done(e.read)
 			continue
 		}
 		r.Done(op.ReadResult{Code: op.OK, Objects: []op.Object{{Path: r.Read.Path, Version: 1, Size: 3, Value: []byte("abc")}}})

@@ -64,6 +64,9 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 		done(op.ReadResult{Code: answer.Code, Text: answer.Text, RetryAfter: answer.RetryAfter})
 		return
 	}
+	if r.Index != "" {
+		done = defined(done)
+	}
 	if r.Kind == op.Changes {
 		h.watch(c, r, done)
 		return
@@ -84,6 +87,17 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 		n.counts.ended(k, res.Code, begun)
 		done(res)
 	}})
+}
+
+// defined passes on the result of a read of an index that the ring has: a partition
+// that does not know it yet is about to be told.
+func defined(done func(op.ReadResult)) func(op.ReadResult) {
+	return func(res op.ReadResult) {
+		if res.Code == op.NotFound {
+			res = op.ReadResult{Code: op.Unavailable, Text: "the index is new and not known to the partition yet; ask again", RetryAfter: retryAfter}
+		}
+		done(res)
+	}
 }
 
 // watch takes a read of changes, which may wait for long: it takes no place among
@@ -120,6 +134,9 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 	doc := h.n.view.Load().doc
 	if r.Index != "" {
 		i := slices.IndexFunc(doc.Indexes, func(x ring.Index) bool { return x.Name == r.Index })
+		if i < 0 && h.n.wanted.Load() > doc.Epoch {
+			return refusal{why: refusedState, Code: op.Unavailable, Text: "this data node is about to learn of a newer ring; ask again", RetryAfter: retryAfter}, false
+		}
 		if i < 0 {
 			return refusal{why: refusedInvalid, Code: op.NotFound, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
 		}

@@ -22,7 +22,7 @@ func rows() []row {
 		{"S7", "an unknown outcome is told apart, and can be asked after", checkUnknownOutcomes},
 		{"S8", "linearizable reads, writes and compare-and-swap; bounded-stale reads from any replica on request", checkConsistency},
 		{"S9", "writes are durable on a majority of three replicas before the acknowledgement; anybody can compute where they are", checkReplication},
-		{"S10", "reads and queries scale with nodes; scans in order; secondary index", nil},
+		{"S10", "reads and queries scale with nodes; scans in order; secondary index", checkScansAndQueries},
 		{"S11", "watch: a resumable, gap-free feed of changes by revision", checkWatches},
 		{"S12", "TTL, create-only, conditional delete, batches over several owners", checkWrites},
 		{"S13", "grow and shrink under load: plan, commit, throttle, resume, progress", checkElasticity},
