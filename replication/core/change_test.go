@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
 )
@@ -298,6 +300,44 @@ func TestStepOfAnEarlierTermIsForgotten(t *testing.T) {
 		}
 		if !w.swapped(w.nodes[0], 1, 2, 4) {
 			return "the group does not move: " + g.moving.why
+		}
+		return ""
+	}, Faults{})
+	if bad != "" {
+		t.Error(bad)
+	}
+}
+
+// TestPhantomAck: the leader believes that a new learner has what an earlier
+// replica of the same member had. It must not become a voter for that, and must
+// catch up in the end.
+func TestPhantomAck(t *testing.T) {
+	bad := runScenario(t, func(w *world) string {
+		leader, learner := w.nodes[0], w.nodes[3]
+		learner.tombs[0] = Tomb{Index: 1, Term: 2}
+		learner.start()
+		w.publish(w.document(2, []uint64{1, 2, 3, 4}, []uint64{1, 2, 3}))
+		w.ticks(10) // they know one another
+		w.parted = func(from, to uint64) bool { return from == 4 || to == 4 }
+		w.publish(w.document(3, []uint64{1, 2, 3}, []uint64{1, 2, 4}))
+		if !w.until(20, func() bool { g, _ := leader.group(); return slices.Contains(g.Learners, 4) }) {
+			return "member 4 does not become a learner"
+		}
+		g := leader.core.groups[0]
+		ack := &pb.Message{Type: pb.MsgAppResp.Enum(), Term: new(g.term), Index: new(g.confAt - 1)}
+		if err := leader.core.Receive(4, batchOf(ack)); err != nil {
+			return err.Error()
+		}
+		w.settle()
+		w.parted = nil
+		for range 2 * stuckTicks {
+			w.ticks(1)
+			if g, _ := leader.group(); slices.Contains(g.Voters, 4) && learner.state[0].index == 0 {
+				return "an empty replica is made a voter"
+			}
+		}
+		if !w.swapped(leader, 1, 2, 4) {
+			return "the learner never catches up: " + g.moving.why
 		}
 		return ""
 	}, Faults{})

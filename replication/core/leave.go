@@ -174,6 +174,21 @@ func (t Tomb) Resume(hs wal.HardState) wal.HardState {
 	return hs
 }
 
+// outdated tells of a rejection of what the follower is known to have: it is late.
+// If it is not, because an earlier replica of the member had it, raft would send
+// the same append again at once, and so on without end; the leader's look at
+// learners that stand still mends that.
+func (c *Core) outdated(g *group, m *pb.Message) bool {
+	if m.GetType() != pb.MsgAppResp || !m.GetReject() || g.state != raft.StateLeader || m.GetTerm() != g.term {
+		return false
+	}
+	late := false
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracked) {
+		late = late || id == m.GetFrom() && m.GetIndex() <= pr.Match
+	})
+	return late
+}
+
 // deaf tells whether a replica must not react to a message. One that follows an
 // earlier replica of the same member and is still empty does not know what that
 // knew: it votes for nobody, and takes no snapshot of before the removal. A leader

@@ -158,7 +158,9 @@ func (c *Core) known(g *group) bool {
 	return g.commit >= g.knownAt || c.cfg.Faults.ForgetOldVoters
 }
 
-// behind says what a learner lacks; "" when it may become a voter.
+// behind says what a learner lacks; "" when it may become a voter. It must have
+// the entry that made it a learner: what an earlier replica of the same member has
+// acknowledged, and the network delivers now, lies before that.
 func (c *Core) behind(g *group, id uint64) (why string) {
 	g.rn.WithProgress(func(other uint64, _ raft.ProgressType, pr tracked) {
 		if other != id {
@@ -171,7 +173,7 @@ func (c *Core) behind(g *group, id uint64) (why string) {
 		switch {
 		case pr.State == tracker.StateSnapshot:
 			why = fmt.Sprintf("member %d takes a snapshot", id)
-		case pr.Match == 0 || pr.State != tracker.StateReplicate || pr.Match+catchUpLag < g.log.last():
+		case pr.Match < max(g.confAt, 1) || pr.State != tracker.StateReplicate || pr.Match+catchUpLag < g.log.last():
 			why = fmt.Sprintf("member %d is catching up: %d of %d", id, pr.Match, g.log.last())
 		}
 	})

@@ -103,7 +103,7 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 			continue
 		}
 		g.asked = 0
-		if g.deaf(rec.msg) && !c.cfg.Faults.EmptyVotes {
+		if g.deaf(rec.msg) && !c.cfg.Faults.EmptyVotes || c.outdated(g, rec.msg) {
 			continue
 		}
 		switch rec.msg.GetType() {
