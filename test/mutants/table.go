@@ -58,8 +58,6 @@ func mutants() []mutant {
 		{"increment told before it is durable", app, "TestMergedTooEarlyIsSeen"},
 		{"transaction without a check of its reads", app, "TestUpdateSeesInterference"},
 		{"watch revision from the wall clock", state, "TestSeededFaults/watch_position_from_the_clock"},
-		{"snapshot without the history", state, "TestSeededFaults/snapshot_without_the_history"},
-		{"index not told of expiry", state, "TestSeededFaults/index_not_told_of_expiry"},
 		{"watch loses its place", app, "TestWatchResumes"},
 		{"ring: a row moves without its group's word", rings, "TestAdvanceTakesOnlyWhatIsReached/no_report"},
 		{"ring: a joint configuration taken for reached", rings, "TestAdvanceTakesOnlyWhatIsReached/joint"},
@@ -74,5 +72,8 @@ func mutants() []mutant {
 		{"old voters forgotten too early", core, "TestSeededBugsOfChanges/old_voters_are_forgotten_too_early"},
 		{"session serves everybody", state, "TestSeededFaults/a_session_serves_everybody"},
 		{"grants for everybody", node, "TestAccess"},
+		{"one queue for all accounts", node, "TestAFloodWaitsForItself"},
+		{"log time not causal", node, "TestLogTimeIsCausal"},
+		{"a cut with an entry that is too late", state, "TestCutHasWhatWasBefore"},
 	}
 }
