@@ -82,6 +82,12 @@ type Config struct {
 	// ring, if it has one, goes before.
 	SnapshotRate int64
 
+	// ScrubEvery is the time in which the state of each group led here is compared
+	// once with that of its replicas; 0: 24 h; negative: only when Scrub is called.
+	ScrubEvery time.Duration
+	// ScrubRate bounds what a scrub reads, in bytes a second; 0: 16 MiB.
+	ScrubRate int64
+
 	// WAL and State tune the two stores; zero values mean their defaults.
 	WAL   wal.Options
 	State state.Options
@@ -137,4 +143,5 @@ type Status struct {
 	// was confirmed with them.
 	SharedReads uint64
 	WAL         wal.Stats
+	Scrub       ScrubStats
 }

@@ -37,6 +37,9 @@ func (n *Node) apply(q *queue[*core.Task]) {
 				giveUp(t) // out of order now: never apply behind a gap
 				continue
 			}
+			if n.undone(t) {
+				continue
+			}
 			done = append(done, t)
 		}
 		n.inbox.tasksDone(done)
@@ -71,6 +74,9 @@ func (n *Node) run(t *core.Task) error {
 		if err := n.restore(part, t); err != nil {
 			return fmt.Errorf("restore snapshot of group %d: %w", t.Group, err)
 		}
+		if t.Repair {
+			n.repaired(t)
+		}
 	} else {
 		n.applyTask(part, t)
 	}
@@ -92,7 +98,11 @@ func (n *Node) applyTask(part *state.Partition, t *core.Task) {
 		if t.Dones != nil && t.Dones[i] != nil {
 			n.sawLogTime(part) // who is answered may be told that time
 			t.Dones[i](res)
+			t.Dones[i] = nil // a task of a damaged state comes again
 		}
+	}
+	if v := part.TakeScrub(); v != nil {
+		n.scrubs.take(scrubbed{t.Group, v})
 	}
 }
 

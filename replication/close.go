@@ -30,6 +30,7 @@ func (n *Node) close() error {
 	close(n.quit)
 	n.wg.Wait()
 	n.transfers.CloseAll()
+	n.scrubs.close()
 	var err error
 	if n.fatal.get() == nil {
 		err = n.store.Flush()

@@ -96,6 +96,7 @@ func (n *Node) carryOut(r *core.Round) {
 		n.readers.put(r.Reads...)
 	}
 	n.snapshotJobs(r)
+	n.scrubResults(r)
 	for _, rm := range r.Removals {
 		n.wg.Go(func() { n.remove(rm) })
 	}

@@ -50,6 +50,7 @@ type Node struct {
 	frames    *queue[func()]
 	stages    *queue[core.StageJob]
 	paced     time.Time
+	scrubs    scrubs
 
 	rings    chan *ring.Document
 	flushNow chan struct{}
@@ -88,7 +89,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	n := newNode(cfg, known)
 	stateOpt := cfg.State
-	stateOpt.OnFatal = n.fail
+	stateOpt.OnFatal, stateOpt.OnDamaged = n.fail, n.onDamaged
 	if n.store, err = state.OpenStore(filepath.Join(cfg.Dir.Path(), stateFile), stateOpt); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
@@ -138,6 +139,12 @@ func withDefaults(cfg Config) Config {
 	if cfg.SnapshotRate <= 0 {
 		cfg.SnapshotRate = defaultSnapshotRate
 	}
+	if cfg.ScrubRate <= 0 {
+		cfg.ScrubRate = defaultScrubRate
+	}
+	if cfg.ScrubEvery == 0 {
+		cfg.ScrubEvery = defaultScrubEvery
+	}
 	return cfg
 }
 
@@ -157,6 +164,7 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		began:    time.Now(),
 	}
 	n.transfers = NewTransfers(n.part)
+	n.scrubs.pictures = make(chan scrubbed, maxScrubs)
 	n.feeds = newFeeds(func(group uint32) changeReader {
 		if part := n.part(group); part != nil {
 			return part
@@ -188,6 +196,10 @@ func (n *Node) start() {
 	n.wg.Go(n.drive)
 	n.wg.Go(n.sendFrames)
 	n.wg.Go(n.stageFrames)
+	n.wg.Go(n.digestScrubs)
+	if n.cfg.ScrubEvery > 0 {
+		n.wg.Go(n.scrubInTurn)
+	}
 	workers := min(runtime.GOMAXPROCS(0), 8)
 	for range workers {
 		q := newQueue[*core.Task]()

@@ -91,6 +91,9 @@ func (n *Node) add(doc *ring.Document, member uint64, replicas []core.Replica) e
 				return
 			}
 		}
+		for _, r := range replicas {
+			n.checkDamage(r.Group) // found when it was loaded
+		}
 		n.core.WhenDurable(func() { done <- nil })
 	})
 	if !ok {

@@ -40,6 +40,9 @@ func (n *Node) makeFrame(job core.FrameJob) {
 	if errors.Is(err, errPictureGone) {
 		return
 	}
+	if part := n.part(job.Group); errors.Is(err, state.ErrCorrupt) && part != nil {
+		part.MarkDamaged(err)
+	}
 	if err == nil && !n.pace(len(frame)) {
 		return
 	}

@@ -4,7 +4,7 @@ import "github.com/rosterdb/rosterdb/replication/core"
 
 // Status describes the node.
 func (n *Node) Status() Status {
-	s := Status{Member: n.cfg.Dir.Member(), SharedReads: n.shared.Load(), WAL: n.log.Stats(), DiskUsed: diskUsed(n.cfg.Dir.Path())}
+	s := Status{Member: n.cfg.Dir.Member(), SharedReads: n.shared.Load(), WAL: n.log.Stats(), Scrub: n.scrubs.get(), DiskUsed: diskUsed(n.cfg.Dir.Path())}
 	s.Full = n.full.has(fullWAL | fullState | fullReserve)
 	if doc := n.known.Load(); doc != nil {
 		s.Epoch = doc.Epoch

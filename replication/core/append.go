@@ -102,6 +102,10 @@ func (c *Core) pump(g *group) {
 func (c *Core) Restored(t *Task) {
 	g := c.groups[t.Group]
 	g.tasks--
+	defer c.healthy(g)
+	if t.Repair {
+		return // Raft knows nothing of it
+	}
 	g.applied = t.Restore.GetMetadata().GetIndex()
 	g.restoring, g.restored = false, true
 	c.pump(g)

@@ -23,7 +23,8 @@ import (
 // voters and learners (each with their number in front), for recPull, recFrame and
 // recLost the name of a picture (with its length), then numbers of the first frame
 // and of that behind the last, or number, flags (a byte) and bytes (with their
-// length) of a frame, or nothing. A batch without records is a node heartbeat.
+// length) of a frame, or nothing; recWant, recDigest and recWrong are like recAsk,
+// recOffer has a snapshot's metadata and name. A batch without records is a node heartbeat.
 const (
 	batchVersion = 1
 
@@ -38,7 +39,11 @@ const (
 	recPatient = 6 // a recMessage whose answer nobody waits for, see patience.go
 	recPull    = 7 // a follower pulls frames of a picture
 	recFrame   = 8
-	recLost    = 9 // the picture is not held any more
+	recLost    = 9  // the picture is not held any more
+	recWant    = 10 // a damaged replica asks for a state at index or later
+	recOffer   = 11 // the picture of one
+	recDigest  = 12 // the digest (in the place of a question's number) of the state at index
+	recWrong   = 13 // the receiver's state at index is not that of the majority
 
 	frameLast   = 1 // the picture ends with this frame
 	frameComing = 2 // no frame: the sender lives, and will send
@@ -93,6 +98,10 @@ func appendFrameRecord(dst []byte, group uint32, name []byte, n uint64, flags by
 	return appendBytes(append(binary.AppendUvarint(dst, n), flags), frame)
 }
 
+func appendOfferRecord(dst []byte, group uint32, s *pb.Snapshot) []byte {
+	return appendSnapshot(binary.AppendUvarint(append(dst, recOffer), uint64(group)), s)
+}
+
 func appendReportRecord(dst []byte, group uint32, r *ring.Report) []byte {
 	dst = binary.AppendUvarint(append(dst, recReport), uint64(group))
 	dst = binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(dst, r.Epoch), r.Term), r.Index)
@@ -131,6 +140,7 @@ type record struct {
 	from, to uint64 // frames
 	flags    byte
 	data     []byte // of a frame; aliases the batch
+	snap     *pb.Snapshot
 }
 
 func openBatch(b []byte, from, to uint64) (*batchReader, error) {
@@ -169,12 +179,14 @@ func (r *batchReader) next() (rec record, ok bool, err error) {
 		if rec.term, rest, err = uvarint(rest); err == nil {
 			rec.commit, rest, err = uvarint(rest)
 		}
-	case recAsk, recGone:
+	case recAsk, recGone, recWant, recDigest, recWrong:
 		rest, err = uvarints(rest, &rec.term, &rec.index, &rec.nonce)
 	case recReport:
 		rest, err = decodeReport(rest, &rec.report)
 	case recPull, recFrame, recLost:
 		rest, err = decodePicture(rest, &rec)
+	case recOffer:
+		rec.snap, rest, err = decodeSnapshot(rest)
 	default:
 		err = fmt.Errorf("batch has a record of unknown kind %d", rec.kind)
 	}

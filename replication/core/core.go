@@ -79,6 +79,7 @@ type Core struct {
 	pictures  uint64   // number of the last picture
 	pictured  []*group // that have one
 	pulling   []*group // that pull a snapshot
+	repairing []*group
 
 	doc       *ring.Document  // the newest known; nil: none
 	leavers   map[uint64]bool // members that leave
@@ -191,6 +192,7 @@ func (c *Core) Tick() {
 	c.wal.urgent = c.wal.urgent || len(c.wal.after) > 0
 	c.tickPictures()
 	c.tickPulls()
+	c.tickRepairs()
 	c.tickStale()
 	c.tickMoves()
 	c.tickStrays()

@@ -36,6 +36,8 @@ type group struct {
 	snap    outgoing
 	in      incoming
 	staging int // stage jobs at the caller
+	repair  repair
+	digests map[uint64]digest // on a leader, by member
 
 	// Appends in the WAL's order; see append.go.
 	held      []*pb.Message
@@ -153,7 +155,7 @@ func (c *Core) lostLeadership(g *group) {
 	g.pending = nil
 	c.refuseQueue(g)
 	c.refuseReads(g)
-	g.keep = 0
+	g.keep, g.digests = 0, nil
 }
 
 // refuseAll answers everything open of a group whose node stops.
@@ -173,6 +175,8 @@ func (c *Core) notHere(g *group) (op.Code, string) {
 		return op.Unavailable, "this data node is stopping; try another replica"
 	case g == nil:
 		return op.Redirect, "this data node has no replica of the partition; read the ring document anew"
+	case g.repair.on && g.lead == c.cfg.Member:
+		return op.Unavailable, "this replica is damaged and being repaired; try again"
 	case g.lead == 0 || g.lead == c.cfg.Member:
 		return op.Unavailable, "the partition has no leader at the moment; try again"
 	}

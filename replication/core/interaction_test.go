@@ -64,6 +64,9 @@ type testNode struct {
 
 	pictures map[uint64]testState
 	staged   map[uint32]*testStaging
+	broken   bool // the state is damaged: nothing can be applied
+	scrubs   []Scrub
+	damages  []uint32
 	sent     int
 	keep     int // frames are lost, but for each keep-th,
 	most     int // and those behind so many; 0: nothing is lost
@@ -383,10 +386,18 @@ func (n *testNode) run(t *Task) {
 		delete(n.staged, t.Group)
 		n.w.printf("node %d: group %d restored at %d", n.id, t.Group, st.index)
 		n.hold, n.stall = n.hold || n.stall, false
+		n.broken = false
 		n.core.Restored(t)
 		return
 	}
+	if n.broken {
+		_ = n.core.Damaged(t.Group, t, st.index)
+		return
+	}
 	for i, e := range t.Entries {
+		if e.GetIndex() <= st.index {
+			continue // in the state that took the place of a damaged one
+		}
 		st.index, st.term = e.GetIndex(), e.GetTerm()
 		if t.Confs != nil && t.Confs[i] != nil {
 			st.conf = t.Confs[i]

@@ -121,6 +121,11 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		case pb.MsgApp:
 			g.patient = rec.kind == recPatient && r.flags&flagWaited == 0
 			c.wake(g)
+		case pb.MsgTimeoutNow:
+			if g.repair.on {
+				continue // a leader that does not know gives it leadership
+			}
+			c.wake(g)
 		case pb.MsgSnap:
 			c.wake(g)
 			if c.offered(g, p, rec.msg) {
@@ -155,6 +160,14 @@ func (c *Core) ofRaft(g *group, p *peer, rec record) bool {
 		c.framed(g, p, rec)
 	case recLost:
 		c.pictureLost(g, p, rec)
+	case recWant:
+		c.wanted(g, p, rec)
+	case recOffer:
+		c.stateOffered(g, p, rec)
+	case recDigest:
+		c.digested(g, p.id, digest{rec.index, rec.nonce})
+	case recWrong:
+		c.wrong(g, p, rec)
 	default:
 		return true
 	}
@@ -268,6 +281,9 @@ func (c *Core) willing(id uint64) bool {
 }
 
 func (c *Core) campaign(g *group) {
+	if g.repair.on {
+		return // it could not serve; where nobody else can lead, raft's time-out decides
+	}
 	// Refused where it makes no sense (a learner, a leader).
 	_ = g.rn.Campaign()
 	c.mark(g)
@@ -341,7 +357,7 @@ func (c *Core) openBatch(p *peer) {
 }
 
 func (c *Core) flags() (flags byte) {
-	if c.full || c.stopping {
+	if c.full || c.stopping || len(c.repairing) > 0 {
 		flags |= flagNoLead
 	}
 	return flags

@@ -43,6 +43,9 @@ func (c *Core) place() {
 
 // placed is the replica to give the leadership of a group to; 0: nobody.
 func (c *Core) placed(g *group) uint64 {
+	if g.repair.on {
+		return c.relief(g)
+	}
 	if c.mustLeave(g) {
 		return c.successor(g)
 	}

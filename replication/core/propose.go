@@ -19,7 +19,7 @@ const roundsAnFsync = 1
 func (c *Core) Propose(ps []Proposal) {
 	for _, p := range ps {
 		g := c.groups[p.Group]
-		if g == nil || g.state != raft.StateLeader || c.stopping {
+		if g == nil || !g.serves() || c.stopping {
 			code, text := c.notHere(g)
 			c.answerWrite(p.Done, op.WriteResult{Code: code, Text: text})
 			continue

@@ -32,7 +32,7 @@ type StageJob struct {
 type incoming struct {
 	name   []byte      // nil: none
 	from   uint64      // who holds the picture
-	offer  *pb.Message // of Raft's leader
+	offer  *pb.Message // of Raft's leader; nil: for a repair
 	opened bool        // it is known what is there
 	done   bool        // all of it is durable
 	next   int         // frame that comes next
@@ -55,7 +55,7 @@ func (c *Core) offered(g *group, p *peer, m *pb.Message) bool {
 	}
 	in := &g.in
 	switch {
-	case len(g.held) > 0 || g.restoring:
+	case len(g.held) > 0 || g.restoring || g.repair.swap:
 		return true // one is just being put in place
 	case in.name != nil && bytes.Equal(in.name, m.GetSnapshot().GetData()):
 		in.offer = m
@@ -204,6 +204,10 @@ func (c *Core) tickPulls() {
 func (c *Core) complete(g *group) {
 	in := &g.in
 	c.drain(g)
+	if in.offer == nil {
+		c.repaired(g)
+		return
+	}
 	if g.lead == 0 || len(g.held) > 0 || g.restoring {
 		return // later
 	}

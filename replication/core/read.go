@@ -36,7 +36,7 @@ func (c *Core) Read(reads []ReadRequest) {
 	for _, r := range reads {
 		g := c.groups[r.Group]
 		stale := g != nil && r.stale() && g.rn != nil && !g.gone
-		if c.stopping || !stale && (g == nil || g.state != raft.StateLeader) {
+		if c.stopping || !stale && (g == nil || !g.serves()) {
 			code, text := c.notHere(g)
 			c.answerRead(r.Done, op.ReadResult{Code: code, Text: text})
 			continue

@@ -60,6 +60,7 @@ type outgoing struct {
 	born   uint64       // tick
 	until  uint64       // tick after which it is dropped if nobody takes it
 	takers []*taker
+	wants  []uint64 // damaged replicas that asked for it while it was being taken
 }
 
 // taker is a follower that pulls the picture.
@@ -100,7 +101,7 @@ func (c *Core) snapshot(g *group) (*pb.Snapshot, error) {
 
 // makePicture asks for a picture if there is none and room for one.
 func (c *Core) makePicture(g *group) {
-	if g.snap.phase != snapNone || len(c.pictured) >= maxPictures && !c.dropIdlePicture() {
+	if g.snap.phase != snapNone || g.repair.on || len(c.pictured) >= maxPictures && !c.dropIdlePicture() {
 		return
 	}
 	c.pictures++
@@ -142,6 +143,11 @@ func (c *Core) PictureDone(job PictureJob, index, term uint64, conf []byte, err 
 	}
 	g.snap.snap = newSnapshot(index, term, cs, c.name(job.Number))
 	g.snap.born, g.snap.until = c.now, c.now+pictureFresh
+	for _, id := range g.snap.wants {
+		if p := c.peer(id); p != nil {
+			c.offerState(g, p)
+		}
+	}
 	return nil
 }
 

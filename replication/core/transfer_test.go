@@ -50,6 +50,8 @@ func (n *testNode) transfer(r *Round) {
 	for _, job := range r.Stages {
 		n.stage(job)
 	}
+	n.scrubs = append(n.scrubs, r.Scrubs...)
+	n.damages = append(n.damages, r.Damages...)
 }
 
 // lost makes a frame whose batch gets lost.

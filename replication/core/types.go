@@ -81,6 +81,8 @@ type Faults struct {
 	ForgetOldVoters bool
 	// FramesAsTheyCome takes frames of a snapshot without regard to their numbers.
 	FramesAsTheyCome bool
+	// DigestOfAnyIndex compares digests of states at different indexes.
+	DigestOfAnyIndex bool
 	// EmptyVotes lets a replica vote that was deleted and begun anew.
 	EmptyVotes bool
 }
@@ -95,6 +97,8 @@ type Round struct {
 	Frames   []FrameJob   // then FrameDone
 	Stages   []StageJob   // of a group in order, then Staged
 	Closed   []uint64     // numbers of pictures not needed any more
+	Damages  []uint32     // groups whose state here is wrong: apply nothing to it, then Damaged
+	Scrubs   []Scrub      // what digests have told
 	Reads    []ReadRequest
 	Answers  []func()
 	Leaders  []LeaderChange
@@ -114,6 +118,8 @@ func (r *Round) reset() {
 		Frames:   r.Frames[:0],
 		Stages:   r.Stages[:0],
 		Closed:   r.Closed[:0],
+		Damages:  r.Damages[:0],
+		Scrubs:   r.Scrubs[:0],
 		Reads:    r.Reads[:0],
 		Answers:  r.Answers[:0],
 		Leaders:  r.Leaders[:0],
@@ -142,6 +148,8 @@ type Task struct {
 	// Restore is the snapshot to put in the state's place, durably: its Data is the
 	// name under which it is staged, completely.
 	Restore *pb.Snapshot
+	// Repair: it replaces a damaged state, of which Raft knows nothing.
+	Repair bool
 
 	resp  *pb.Message
 	bytes int64

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -12,7 +13,9 @@ import (
 // replica. cmd is kept until it is flushed and must not be changed; an empty
 // cmd is Raft's no-op entry. An entry at or below the applied position changes
 // nothing and is answered Unknown. Entries must come without gaps; those that
-// carry a configuration go to SetConf. When the store is dead (see
+// carry a configuration go to SetConf. Where a stored record that it needs is
+// damaged the answer is Retry, the position stands still and Damaged says why.
+// When the store is dead (see
 // Options.OnFatal) the answer is Unavailable and the position stands still.
 func (p *Partition) Apply(index, term uint64, cmd []byte) op.WriteResult {
 	p.mu.Lock()
@@ -26,11 +29,22 @@ func (p *Partition) Apply(index, term uint64, cmd []byte) op.WriteResult {
 	if err := p.store.Err(); err != nil {
 		return p.dead(err)
 	}
+	if p.damaged != nil {
+		return p.broken()
+	}
 	var res op.WriteResult
 	if len(cmd) > 0 {
 		before := p.active.bytes
 		var err error
-		if res, err = p.execute(index, cmd); err != nil {
+		err = p.store.guard(func() error {
+			res, err = p.execute(index, cmd)
+			return err
+		})
+		if errors.Is(err, ErrCorrupt) && p.store.Err() == nil {
+			p.damage(fmt.Errorf("apply entry %d: %w", index, err))
+			return p.broken()
+		}
+		if err != nil {
 			return p.dead(fmt.Errorf("partition %d: apply entry %d: %w", p.id, index, err))
 		}
 		p.store.dirty.Add(p.active.bytes - before)
@@ -38,6 +52,10 @@ func (p *Partition) Apply(index, term uint64, cmd []byte) op.WriteResult {
 		res.Code = op.OK
 	}
 	p.pos.index, p.pos.term = index, term
+	if len(cmd) > 0 && p.cmd.kind == kindScrub {
+		p.scrubAt()
+		res.Revision = index
+	}
 	return res
 }
 
@@ -82,7 +100,7 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 		return p.setRing(c), nil
 	case kindSettle:
 		return p.settle(c), nil
-	case kindTick:
+	case kindTick, kindScrub:
 		return op.WriteResult{Code: op.OK}, nil
 	}
 	return p.write(index, c)

@@ -19,6 +19,7 @@ const (
 	kindSettle
 	kindTick
 	kindIndexes
+	kindScrub
 )
 
 // withTTL in the kind of a mutation says that a TTL follows.

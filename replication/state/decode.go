@@ -61,7 +61,7 @@ func (c *command) decode(b []byte) error {
 	case c.kind == kindSettle && c.owned:
 		c.decodeOwner(&d)
 		c.session, c.seq = op.Session(d.Uvarint()), d.Uvarint()
-	case c.kind == kindTick && c.owned:
+	case (c.kind == kindTick || c.kind == kindScrub) && c.owned:
 	case c.kind == kindIndexes && c.owned:
 		c.epoch = d.Uvarint()
 		for range d.Count(5) {

@@ -38,11 +38,13 @@ type Options struct {
 	MaxReadBytes int  // most bytes of a value, or of a page, in one Read; 0 is 128 KiB
 	NoSync       bool // don't fsync: for simulators only
 	// OnFatal is called at most once, inside Apply or Flush, when this replica
-	// must stop: a stored record that Apply needs is damaged, an entry is
-	// missing, or a flush failed for another reason than room. It must not call
+	// must stop: pages of the file make no sense, an entry is missing, or a flush failed for another reason than room. It must not call
 	// the store. Err tells the same afterwards.
 	OnFatal func(error)
-	Faults  Faults
+	// OnDamaged is called when a partition becomes Damaged, with the partition
+	// locked: it must not call the store.
+	OnDamaged func(partition uint32, err error)
+	Faults    Faults
 
 	stepObjects int // tests: at most, in a step of building an index
 

@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -31,8 +32,10 @@ type Partition struct {
 	flushing *overlay // nil: nothing is being flushed
 	ringNew  bool     // the ring changed since the last rotation
 	durable  uint64
-	stored   lookup  // of Apply
-	cmd      command // decoded into again and again
+	stored   lookup   // of Apply
+	damaged  error    // what is stored is not what it should be
+	scrub    *Picture // of the last scrub applied
+	cmd      command  // decoded into again and again
 	befores  []before
 	keybuf   []byte
 	cuts     []cut
@@ -48,7 +51,7 @@ type Partition struct {
 
 // load reads positions and sessions from bbolt.
 func (p *Partition) load(tx *bbolt.Tx) error {
-	p.pos, p.ring, p.durable = position{}, ringDoc{}, 0
+	p.pos, p.ring, p.durable, p.damaged = position{}, ringDoc{}, 0, nil
 	p.sessions = sessions{byID: make(map[op.Session]*session)}
 	p.active, p.flushing, p.ringNew = newOverlay(), nil, false
 	p.expiring, p.nextExpiry, p.expired = false, never, nil
@@ -63,7 +66,10 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	if err := p.loadPosition(b); err != nil {
 		return err
 	}
-	if err := p.loadHistory(b); err != nil {
+	if err := p.loadHistory(b); errors.Is(err, ErrCorrupt) {
+		p.damaged = err // the position is sound: another replica has the rest
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if err := p.loadIndexes(b); err != nil {
@@ -75,7 +81,7 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	if table == nil {
 		return nil
 	}
-	return table.ForEach(func(key, rec []byte) error {
+	err := table.ForEach(func(key, rec []byte) error {
 		if len(key) != 8 {
 			return fmt.Errorf("%w: session key %q", ErrCorrupt, key)
 		}
@@ -90,6 +96,11 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 		p.sessions.byID[s.id] = s
 		return nil
 	})
+	if errors.Is(err, ErrCorrupt) {
+		p.damaged = err
+		return nil
+	}
+	return err
 }
 
 func (p *Partition) loadPosition(b *bbolt.Bucket) error {
@@ -166,7 +177,7 @@ func (p *Partition) Conf() []byte {
 func (p *Partition) SetConf(index, term uint64, conf []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if index > p.pos.index {
+	if index > p.pos.index && p.damaged == nil {
 		p.pos.index, p.pos.term, p.pos.conf = index, term, conf
 	}
 }

@@ -10,11 +10,25 @@ import (
 // Read answers from everything applied so far, without waiting: a Get with at most
 // Options.MaxReadBytes of the value from Offset on, the others with at most Limit
 // objects or events and about that many bytes of keys, references and values. A damaged record
-// is answered Unavailable, so that the client asks another replica later. What
+// is answered Unavailable, so that the client asks another replica later, and
+// noticed: see Damaged. What
 // the result holds may be shared and must not be changed.
-func (p *Partition) Read(r *op.Read) op.ReadResult {
-	var res op.ReadResult
-	var err error
+func (p *Partition) Read(r *op.Read) (res op.ReadResult) {
+	if err := p.Damaged(); err != nil {
+		return op.ReadResult{Code: op.Unavailable, Text: "this replica is damaged and being repaired: " + err.Error()}
+	}
+	err := p.store.guard(func() (err error) {
+		res, err = p.answerTo(r)
+		return err
+	})
+	if err != nil {
+		p.noticed(err)
+		return op.ReadResult{Code: op.Unavailable, Text: err.Error()}
+	}
+	return res
+}
+
+func (p *Partition) answerTo(r *op.Read) (res op.ReadResult, err error) {
 	switch r.Kind {
 	case op.Get:
 		res, err = p.get(r)
@@ -27,12 +41,9 @@ func (p *Partition) Read(r *op.Read) op.ReadResult {
 	case op.Changes:
 		res, err = p.changesRead(r)
 	default:
-		return op.ReadResult{Code: op.Invalid, Text: fmt.Sprintf("unknown kind of read %d", r.Kind)}
+		return op.ReadResult{Code: op.Invalid, Text: fmt.Sprintf("unknown kind of read %d", r.Kind)}, nil
 	}
-	if err != nil {
-		return op.ReadResult{Code: op.Unavailable, Text: err.Error()}
-	}
-	return res
+	return res, err
 }
 
 func (p *Partition) get(r *op.Read) (op.ReadResult, error) {

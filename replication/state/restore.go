@@ -33,6 +33,7 @@ func (p *Partition) Restore(name []byte, index, term uint64, conf []byte) error 
 		return fmt.Errorf("restore partition %d: %w", p.id, err)
 	}
 	if err == nil {
+		p.dropScrub()
 		s.dirty.Add(-p.unflushed())
 		err = s.view(p.load)
 		p.failCuts(false)

@@ -296,7 +296,11 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	s.beginWriting() // and never ends: bbolt waits for all transactions
+	for _, p := range s.beginWriting() { // it never ends: bbolt waits for all transactions
+		p.mu.Lock()
+		p.dropScrub()
+		p.mu.Unlock()
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close %s: %w", s.path, err)
 	}

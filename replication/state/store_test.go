@@ -101,14 +101,24 @@ func TestDamagedObject(t *testing.T) {
 	}
 	// A replica that can't evaluate a condition must not guess.
 	f := &feed{t: t, p: p, index: 2}
-	if r := f.create(1, 2, "path"); r.Code != op.Unavailable {
+	if r := f.create(1, 2, "path"); r.Code != op.Retry {
 		t.Errorf("condition on the damaged object: %+v", r)
 	}
-	if index, _ := p.Applied(); index != 2 || !errors.Is(fatal, ErrCorrupt) || !errors.Is(s.Err(), ErrCorrupt) {
-		t.Errorf("applied %d, fatal %v, store %v", index, fatal, s.Err())
+	if index, _ := p.Applied(); index != 2 || !errors.Is(p.Damaged(), ErrCorrupt) || fatal != nil {
+		t.Errorf("applied %d, damaged %v, fatal %v", index, p.Damaged(), fatal)
 	}
-	if err := s.Flush(); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("flush of the dead store: %v", err)
+	// Another replica's state takes its place.
+	other := testPart(t, testStore(t, Options{}), 3)
+	g := &feed{t: t, p: other}
+	for seq := range uint64(4) {
+		if seq == 0 {
+			g.open()
+		} else {
+			g.put(1, seq, 1, "path", "value")
+		}
+	}
+	if err := copyState(other, p); err != nil || p.Damaged() != nil || p.Digest() != other.Digest() {
+		t.Errorf("repair: %v, damaged %v", err, p.Damaged())
 	}
 }
 

@@ -1,0 +1,100 @@
+package core
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// scrubWorld has three nodes, of which the first leads.
+func scrubWorld(t *testing.T, faults Faults) *world {
+	w := &world{t: t}
+	w.cluster(3, 0, 1, Config{SleepTicks: -1, Faults: faults})
+	w.ticks(2)
+	return w
+}
+
+// digest tells a digest of a node, and what the leader makes of it.
+func (w *world) digest(node int, index, sum uint64) {
+	w.nodes[node].core.Digest(0, index, sum)
+	w.ticks(2)
+}
+
+func TestDigests(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		told  [3]digest
+		want  Scrub
+		heard bool
+	}{
+		{"all agree", [3]digest{{9, 1}, {9, 1}, {9, 1}}, Scrub{Index: 9, Agree: 3}, true},
+		{"a follower differs", [3]digest{{9, 1}, {9, 1}, {9, 2}}, Scrub{Index: 9, Agree: 2, Wrong: []uint64{3}}, true},
+		{"the leader differs", [3]digest{{9, 3}, {9, 1}, {9, 1}}, Scrub{Index: 9, Agree: 2, Wrong: []uint64{1}}, true},
+		{"none is a majority", [3]digest{{9, 1}, {9, 2}, {9, 3}}, Scrub{Index: 9, Undecided: true}, true},
+		{"other indexes prove nothing", [3]digest{{9, 1}, {9, 1}, {8, 2}}, Scrub{}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := scrubWorld(t, Faults{})
+			for i, d := range tc.told {
+				w.digest(i, d.index, d.sum)
+			}
+			got := w.nodes[0].scrubs
+			if !tc.heard {
+				if len(got) > 0 {
+					t.Errorf("%+v", got)
+				}
+				return
+			}
+			if len(got) != 1 || got[0].Index != tc.want.Index || got[0].Agree != tc.want.Agree || !slices.Equal(got[0].Wrong, tc.want.Wrong) || got[0].Undecided != tc.want.Undecided {
+				t.Errorf("got %+v, want %+v", got, tc.want)
+			}
+			for i, n := range w.nodes {
+				if told := slices.Contains(tc.want.Wrong, uint64(i+1)); told != (len(n.damages) > 0) {
+					t.Errorf("node %d is told to repair its state: %v", i+1, n.damages)
+				}
+			}
+		})
+	}
+	w := scrubWorld(t, Faults{DigestOfAnyIndex: true})
+	w.digest(0, 9, 1)
+	w.digest(1, 9, 1)
+	w.digest(2, 8, 2)
+	if len(w.nodes[2].damages) == 0 {
+		t.Error("with the seeded fault a healthy replica is not told to repair its state")
+	}
+}
+
+// TestRepair: a damaged replica gives leadership away, gets the state of another,
+// and then applies what came meanwhile.
+func TestRepair(t *testing.T) {
+	w := scrubWorld(t, Faults{})
+	propose := func(node int, v string) {
+		w.nodes[node].core.Propose([]Proposal{{Group: 0, Cmd: []byte(v), Done: func(r op.WriteResult) { w.printf("%s: %d", v, r.Code) }}})
+		w.ticks(3)
+	}
+	propose(0, "a")
+	n := w.nodes[0]
+	n.broken = true
+	for _, other := range w.nodes[1:] {
+		other.sent, other.keep, other.most = 0, 1000, 1 // no frame arrives
+	}
+	if err := n.core.Damaged(0, nil, n.state[0].index); err != nil {
+		t.Fatal(err)
+	}
+	w.ticks(10)
+	if lead := w.nodes[1].core.groups[0].lead; lead == 1 || lead == 0 {
+		t.Fatalf("member %d leads while the first is damaged", lead)
+	}
+	for _, other := range w.nodes[1:] {
+		other.most = 0
+	}
+	propose(int(w.nodes[1].core.groups[0].lead)-1, "b")
+	w.ticks(100)
+	if n.broken || !slices.Equal(n.state[0].values, []string{"a", "b"}) {
+		t.Errorf("broken %v, values %v\n%s", n.broken, n.state[0].values, w.out.String())
+	}
+	if len(n.core.repairing)+len(n.core.pulling) > 0 {
+		t.Error("the repair has no end")
+	}
+}

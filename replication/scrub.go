@@ -1,0 +1,228 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/core"
+	"github.com/rosterdb/rosterdb/replication/state"
+)
+
+const (
+	defaultScrubEvery = 24 * time.Hour
+	defaultScrubRate  = 16 << 20
+	// maxScrubs is how many pictures may wait to be read; the replica of a scrub
+	// beyond that does not answer it.
+	maxScrubs = 4
+	// scrubPause is the least time between scrubs that come in turn.
+	scrubPause = time.Second
+)
+
+// errDiffers marks a state that is not that of the majority.
+var errDiffers = errors.New("the digest of the state differs from that of the majority")
+
+// ScrubStats tells of the scrubs of a node's groups. Counts are since its start.
+type ScrubStats struct {
+	Last       time.Time // when digests of a group led here were last compared; zero: never
+	Compared   uint64    // groups led here whose replicas were compared
+	Mismatches uint64    // replicas found, on groups led here, that differ from the majority
+	Undecided  uint64    // comparisons without a majority: an operator has to look
+	Damaged    uint64    // states here that were found damaged
+	Repaired   uint64    // of these, replaced by that of another replica
+}
+
+// scrubs are the pictures to be read, and what came of earlier ones.
+type scrubs struct {
+	pictures chan scrubbed
+
+	mu    sync.Mutex
+	stats ScrubStats
+}
+
+type scrubbed struct {
+	group uint32
+	*state.Picture
+}
+
+func (s *scrubs) take(v scrubbed) {
+	select {
+	case s.pictures <- v:
+	default:
+		v.Close()
+	}
+}
+
+// close closes what is left when nobody takes pictures any more.
+func (s *scrubs) close() {
+	for {
+		select {
+		case v := <-s.pictures:
+			v.Close()
+		default:
+			return
+		}
+	}
+}
+
+func (s *scrubs) get() ScrubStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+func (s *scrubs) count(f func(*ScrubStats)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.stats)
+}
+
+// Scrub compares, in the background, the states of the replicas of groups led
+// here: the named ones, or all. Each replica reads all of its state at one log
+// position, checks every checksum and tells a digest; those that differ from the
+// majority get its state. It returns how many scrubs have begun.
+func (n *Node) Scrub(groups ...uint32) int {
+	if len(groups) == 0 {
+		groups = slices.Sorted(maps.Keys(*n.parts.Load()))
+	}
+	var ps []Proposal
+	now := time.Now().UnixMilli()
+	for _, g := range groups {
+		if leader, ok := n.LeaderOf(g); ok && leader == n.cfg.Dir.Member() {
+			// What came of it is told by Status; the entry's own result says nothing.
+			ps = append(ps, Proposal{Group: g, Cmd: state.EncodeScrub(nil, now), Done: func(op.WriteResult) {}})
+		}
+	}
+	if len(ps) > 0 {
+		n.ProposeBatch(ps)
+	}
+	return len(ps)
+}
+
+// scrubInTurn scrubs one group after the other, all within ScrubEvery.
+func (n *Node) scrubInTurn() {
+	next := uint32(0)
+	for {
+		groups := slices.Sorted(maps.Keys(*n.parts.Load()))
+		t := time.NewTimer(max(n.cfg.ScrubEvery/time.Duration(len(groups)+1), scrubPause))
+		select {
+		case <-n.quit:
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		if len(groups) == 0 {
+			continue
+		}
+		i, _ := slices.BinarySearch(groups, next)
+		g := groups[i%len(groups)]
+		next = g + 1
+		n.Scrub(g)
+	}
+}
+
+// digestScrubs reads pictures, slowly, and tells their digests.
+func (n *Node) digestScrubs() {
+	for {
+		select {
+		case <-n.quit:
+			return
+		case v := <-n.scrubs.pictures:
+			n.digest(v)
+		}
+	}
+}
+
+func (n *Node) digest(v scrubbed) {
+	defer v.Close()
+	sum, err := v.Digest(func(bytes int) error {
+		t := time.NewTimer(time.Duration(float64(bytes) / float64(n.cfg.ScrubRate) * float64(time.Second)))
+		defer t.Stop()
+		select {
+		case <-n.quit:
+			return ErrClosed
+		case <-t.C:
+			return nil
+		}
+	})
+	part := n.part(v.group)
+	switch {
+	case part == nil || errors.Is(err, ErrClosed):
+	case errors.Is(err, state.ErrCorrupt):
+		part.MarkDamaged(err)
+	case err != nil:
+		n.logger.Error("scrub failed", "group", v.group, "err", err)
+	default:
+		index, _, _ := v.Position()
+		n.inbox.call(func() { n.core.Digest(v.group, index, sum) })
+	}
+}
+
+// scrubResults takes note of what digests have told.
+func (n *Node) scrubResults(r *core.Round) {
+	for _, s := range r.Scrubs {
+		n.scrubs.count(func(st *ScrubStats) {
+			st.Last = time.Now()
+			st.Compared++
+			st.Mismatches += uint64(len(s.Wrong))
+			if s.Undecided {
+				st.Undecided++
+			}
+		})
+		switch {
+		case s.Undecided:
+			n.logger.Error("replicas hold different states and none is that of a majority", "group", s.Group, "index", s.Index)
+		case len(s.Wrong) > 0:
+			n.logger.Error("replicas differ from the majority and are repaired from it", "group", s.Group, "index", s.Index, "members", s.Wrong)
+		}
+	}
+	for _, g := range r.Damages {
+		if part := n.part(g); part != nil {
+			part.MarkDamaged(errDiffers)
+		}
+	}
+}
+
+// onDamaged hears of a damaged partition while that is locked.
+func (n *Node) onDamaged(group uint32, err error) {
+	n.scrubs.count(func(st *ScrubStats) { st.Damaged++ })
+	n.logger.Error("the state of a replica here is damaged; it is fetched from another", "group", group, "err", err)
+	n.inbox.call(func() { n.checkDamage(group) })
+}
+
+// checkDamage tells the core of a damaged partition. In the loop.
+func (n *Node) checkDamage(group uint32) {
+	part := n.part(group)
+	if part == nil || part.Damaged() == nil {
+		return
+	}
+	applied, _ := part.Applied()
+	n.damaged(group, nil, applied)
+}
+
+func (n *Node) damaged(group uint32, t *core.Task, applied uint64) {
+	if err := n.core.Damaged(group, t, applied); err != nil {
+		n.fail(fmt.Errorf("%w: %w: restore the data directory", state.ErrCorrupt, err))
+	}
+}
+
+// undone tells whether a task could not be done because the state is damaged.
+// It comes again after the repair.
+func (n *Node) undone(t *core.Task) bool {
+	part := n.part(t.Group)
+	if t.Restore != nil || part == nil || part.Damaged() == nil {
+		return false
+	}
+	applied, _ := part.Applied()
+	n.inbox.call(func() { n.damaged(t.Group, t, applied) })
+	return true
+}
+
+func (n *Node) repaired(t *core.Task) {
+	n.scrubs.count(func(st *ScrubStats) { st.Repaired++ })
+	n.logger.Info("a damaged replica has the state of another", "group", t.Group, "index", t.Restore.GetMetadata().GetIndex())
+}

@@ -1,0 +1,173 @@
+package replication
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+)
+
+// editObject changes an object's record in the state file of a stopped node.
+func editObject(t *testing.T, c *testCluster, node int, group uint32, key string, edit func(rec []byte)) {
+	t.Helper()
+	db, err := bbolt.Open(filepath.Join(c.root, fmt.Sprint(node+1), stateFile), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(binary.BigEndian.AppendUint32([]byte{'p'}, group)).Bucket([]byte("objects"))
+		rec := append([]byte(nil), b.Get([]byte(key))...)
+		if len(rec) == 0 {
+			return fmt.Errorf("no object %q", key)
+		}
+		edit(rec)
+		return b.Put([]byte(key), rec)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reseal makes the checksum of a record right.
+func reseal(key string, rec []byte) {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	binary.LittleEndian.PutUint32(rec, crc32.Update(crc32.Checksum([]byte(key), table), table, rec[4:]))
+}
+
+// scrubCluster has 50 objects in group 0, which node 1 leads.
+func scrubCluster(t *testing.T, cfg func(*Config)) (*testCluster, op.Session) {
+	c := newTestCluster(t, 3, 1, func(conf *Config) {
+		conf.ScrubEvery = -1
+		if cfg != nil {
+			cfg(conf)
+		}
+	})
+	s := c.session(0)
+	for i := range uint64(50) {
+		if r := c.write(0, put(s, i+1, "root", fmt.Sprint("path", i), strings.Repeat("v", 100))); r.Code != op.OK {
+			t.Fatalf("%+v", r)
+		}
+	}
+	return c, s
+}
+
+// level waits until all replicas of group 0 have the same state.
+func (c *testCluster) level() {
+	c.t.Helper()
+	eventually(c.t, "the replicas are level", func() bool {
+		want := c.node(0).part(0).Digest()
+		at, _ := c.node(0).part(0).Applied()
+		for i := range c.dirs {
+			if index, _ := c.node(i).part(0).Applied(); index != at || c.node(i).part(0).Digest() != want {
+				return false
+			}
+		}
+		return want != 0
+	})
+}
+
+// scrubUntil scrubs group 0 until ok.
+func (c *testCluster) scrubUntil(what string, ok func() bool) {
+	c.t.Helper()
+	next, polls := uint64(0), 0
+	eventually(c.t, what, func() bool {
+		polls++
+		if n := c.compared(); n >= next || polls%200 == 0 { // one may get lost
+			next = n + 1
+			c.leader(0).Scrub(0)
+		}
+		return ok()
+	})
+}
+
+func (c *testCluster) compared() (n uint64) {
+	for i := range c.dirs {
+		n += c.node(i).Status().Scrub.Compared
+	}
+	return n
+}
+
+func (c *testCluster) repaired() (n uint64) {
+	for i := range c.dirs {
+		n += c.node(i).Status().Scrub.Repaired
+	}
+	return n
+}
+
+// TestScrubMends: a flipped byte, and a wrong value under a right checksum, are
+// found and replaced by what the majority has, on a follower and on the leader.
+func TestScrubMends(t *testing.T) {
+	const key = "root\x00path7"
+	for name, tc := range map[string]struct {
+		node int
+		edit func(rec []byte)
+	}{
+		"flipped byte on a follower": {2, func(rec []byte) { rec[len(rec)-3] ^= 1 }},
+		"wrong value on a follower":  {1, func(rec []byte) { rec[len(rec)-3] ^= 1; reseal(key, rec) }},
+		"wrong value on the leader":  {0, func(rec []byte) { rec[len(rec)-3] ^= 1; reseal(key, rec) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, s := scrubCluster(t, nil)
+			c.level()
+			c.stop(tc.node)
+			editObject(t, c, tc.node, 0, key, tc.edit)
+			c.start(tc.node)
+			eventually(t, "the first replica leads again", func() bool { l, _ := c.node(0).LeaderOf(0); return l == 1 })
+			c.scrubUntil("the state is repaired", func() bool { return c.repaired() == 1 })
+			if r := c.write(0, put(s, 51, "root", "more", "v")); r.Code != op.OK {
+				t.Errorf("write after the repair: %+v", r)
+			}
+			c.level()
+			st := c.node(tc.node).Status().Scrub
+			if st.Damaged != 1 || st.Repaired != 1 {
+				t.Errorf("%+v", st)
+			}
+			for i := range c.dirs {
+				if err := c.node(i).part(0).Damaged(); err != nil {
+					t.Errorf("node %d: %v", i+1, err)
+				}
+			}
+		})
+	}
+}
+
+// TestDamageFoundByRead: what a read stumbles over is repaired without a scrub.
+func TestDamageFoundByRead(t *testing.T) {
+	c, _ := scrubCluster(t, nil)
+	c.level()
+	c.stop(0)
+	editObject(t, c, 0, 0, "root\x00path7", func(rec []byte) { rec[len(rec)-3] ^= 1 })
+	c.start(0)
+	eventually(t, "the first replica leads again", func() bool { l, _ := c.node(0).LeaderOf(0); return l == 1 })
+	if r := c.read(0, get("root", "path7")); r.Code != op.OK || string(r.Objects[0].Value) != strings.Repeat("v", 100) {
+		t.Errorf("%+v", r)
+	}
+	eventually(t, "the state is repaired", func() bool { return c.repaired() == 1 })
+	c.level()
+}
+
+// TestScrubOfHealthyReplicas: states that go on changing while they are read are
+// compared at one position, and nothing is found.
+func TestScrubOfHealthyReplicas(t *testing.T) {
+	c, s := scrubCluster(t, nil)
+	seq := uint64(51)
+	c.scrubUntil("ten scrubs", func() bool {
+		if r := c.write(0, put(s, seq, "root", "path", fmt.Sprint(seq))); r.Code != op.OK {
+			t.Fatalf("%+v", r)
+		}
+		seq++
+		return c.compared() >= 10
+	})
+	for i := range c.dirs {
+		if st := c.node(i).Status().Scrub; st.Mismatches+st.Undecided+st.Damaged > 0 {
+			t.Errorf("node %d: %+v", i+1, st)
+		}
+	}
+}
