@@ -378,8 +378,8 @@ func (n *testNode) run(t *Task) {
 	if t.Restore != nil {
 		meta := t.Restore.GetMetadata()
 		*st = testState{index: meta.GetIndex(), term: meta.GetTerm(), conf: EncodeConf(meta.GetConfState())}
-		if s := n.staged[t.Group]; s.name != string(t.Restore.GetData()) || !s.done {
-			n.w.printf("node %d: group %d: what is staged is %q, done %v", n.id, t.Group, s.name, s.done)
+		if s := n.staged[t.Group]; s == nil || s.name != string(t.Restore.GetData()) || !s.done {
+			n.w.printf("node %d: group %d: not all of the snapshot is staged", n.id, t.Group)
 		} else {
 			st.values = s.values
 		}

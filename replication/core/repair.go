@@ -22,8 +22,8 @@ const (
 // repair is where a damaged replica stands.
 type repair struct {
 	on    bool
-	min   uint64  // index that the state has
-	tasks []*Task // that could not be done, in order
+	min   uint64 // index that the state has
+	tasks []Task // that could not be done, in order
 	tries int
 	offer *pb.Snapshot // that is being pulled
 	swap  bool         // handed out
@@ -40,7 +40,7 @@ func (c *Core) Damaged(id uint32, t *Task, applied uint64) error {
 	}
 	r := &g.repair
 	if t != nil {
-		r.tasks = append(r.tasks, t)
+		r.tasks = append(r.tasks, *t)
 	}
 	r.min = max(r.min, applied)
 	if r.on {
@@ -153,9 +153,7 @@ func (c *Core) healthy(g *group) {
 	if !r.on {
 		return
 	}
-	for _, t := range r.tasks {
-		c.next.Tasks = append(c.next.Tasks, *t)
-	}
+	c.next.Tasks = append(c.next.Tasks, r.tasks...)
 	g.repair = repair{}
 	c.repairing = slices.DeleteFunc(c.repairing, func(o *group) bool { return o == g })
 	c.mark(g)
