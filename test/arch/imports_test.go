@@ -65,6 +65,7 @@ func rules() []rule {
 		{"internal/stanza", nil},
 		{"internal/wire", []string{"internal/op", "internal/stanza"}},
 		{"internal/certs", nil},
+		{"internal/procs", nil},
 		{"internal/rawio", nil},
 		{"internal/trim", nil},
 		{"internal/version", nil},

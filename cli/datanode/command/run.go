@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/rosterdb/rosterdb/datanode"
+	"github.com/rosterdb/rosterdb/internal/procs"
 	"github.com/rosterdb/rosterdb/internal/trim"
 	"github.com/rosterdb/rosterdb/internal/version"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
@@ -59,9 +60,10 @@ func runCommand() *cli.Command {
 	}
 }
 
-// How a data node uses memory, unless the environment says otherwise (GOGC): it is
-// let grow to three times what is alive before garbage is collected, which saves a
-// tenth of the CPU time of writes, and what a burst has used is given back.
+// How a data node uses memory and processors, unless the environment says otherwise
+// (GOGC, GOMAXPROCS): as few threads as it needs (package procs); memory grows to
+// three times what is alive before garbage is collected, which saves a tenth of the
+// CPU time of writes, and what a burst has used is given back.
 const (
 	collectAt = 200 // percent of what is alive
 	trimEvery = 2 * time.Second
@@ -71,12 +73,15 @@ func serve(ctx context.Context, cfg datanode.Config) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	trimCtx, stop := context.WithCancel(ctx)
-	var trimming sync.WaitGroup
-	trimming.Go(func() { trim.Run(trimCtx, trimEvery) })
+	careCtx, stop := context.WithCancel(ctx)
+	var care sync.WaitGroup
+	care.Go(func() { trim.Run(careCtx, trimEvery) })
+	if os.Getenv("GOMAXPROCS") == "" {
+		care.Go(func() { procs.Run(careCtx) })
+	}
 	err := datanode.Run(ctx, cfg)
 	stop()
-	trimming.Wait()
+	care.Wait()
 	return err
 }
 
