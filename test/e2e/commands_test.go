@@ -49,7 +49,31 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("not within 20 s: %s: %v", strings.Join(args, " "), err)
+			ts.Fatalf("not within a minute: %s: %v", strings.Join(args, " "), err)
+		}
+		time.Sleep(50 * time.Millisecond) // the pause of a poll
+	}
+}
+
+// comesTo runs a program until it ends with a code: for what follows from a kill, which is over before
+// the killed process is gone, and before anybody has noticed.
+//
+//	comesto 4 ringctl status
+func comesTo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: comesto CODE PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	deadline := time.Now().Add(time.Minute)
+	for {
+		var exit *exec.ExitError
+		err := ts.Exec(args[1], args[2:]...)
+		if errors.As(err, &exit) && exit.ExitCode() == want || err == nil && want == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within a minute: %s: %v, want code %d", strings.Join(args[1:], " "), err, want)
 		}
 		time.Sleep(50 * time.Millisecond) // the pause of a poll
 	}
