@@ -19,6 +19,10 @@
 //     documents, fetching newer ones, administration.
 //   - One pacing goroutine (pacer.go) sends what was too large for one stanza, in
 //     parts: a few at a time to each peer, so that a snapshot delays nothing else.
+//   - Under load operations wait for their account's turn (fair.go); one goroutine
+//     passes them on as answers make room.
+//   - One goroutine reads partitions for backups (export.go); one serves metrics, if
+//     it is told to (metrics.go).
 //   - One presence goroutine (presence.go) watches disk and engine and announces
 //     health.
 //

@@ -112,10 +112,8 @@ func TestChangesSkipOnce(t *testing.T) {
 // be looked through again.
 func TestChangesEndWithANewPosition(t *testing.T) {
 	f, h := newFeed(t)
-	c := poll(t, f, 0, op.Read{Wait: 50})
 	h.add(true)
-	f.movedOn(0)
-	r := answer(t, c)
+	r := answer(t, poll(t, f, 0, op.Read{Wait: 50}))
 	if r.Code != op.OK || len(r.Events) != 0 || r.Position != 1 {
 		t.Fatalf("%+v", r)
 	}

@@ -31,7 +31,9 @@ const (
 // Goroutines: one steps the core (loop), one writes the WAL (commit), a few
 // apply (each group always on the same one) and read, one flushes, one follows
 // the ring, one drives a running change of it, one makes frames of snapshots for
-// peers, one stages those of peers. They talk through the inbox and queues; none waits for the loop.
+// peers, one stages those of peers, one answers reads of changes, one looks after
+// what leaders do by themselves. They talk through the inbox and queues; none waits
+// for the loop.
 type Node struct {
 	cfg    Config
 	logger *slog.Logger

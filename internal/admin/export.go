@@ -50,6 +50,11 @@ func (c *Client) Export(ctx context.Context) (*Exporter, error) {
 		if err == nil || !errors.Is(err, errMissed) || try == cutTries {
 			return x, err
 		}
+		select { // leaders may be about to be elected
+		case <-time.After(margin / 2):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 		margin *= 2
 	}
 }
