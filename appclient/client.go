@@ -21,6 +21,7 @@ type Client struct {
 	roster roster
 	out    outgoing        // the writer goroutine's
 	parts  *wire.Assembler // the reading goroutine's
+	room   int             // maxHeld, but in tests
 
 	iqs    xmppconn.IQs
 	conn   atomic.Pointer[xmppconn.Conn] // nil while there is no stream
@@ -47,7 +48,7 @@ func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
 		return nil, fmt.Errorf("dial %q: %w", cfg.JID, err)
 	}
 	cfg = cfg.withDefaults()
-	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(2*op.MaxBatch, 64)}
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(2*op.MaxBatch, 64), room: maxHeld}
 	busy := make(chan struct{}, 1)
 	c.engine = newEngine(&cfg, c.wake, notifier(busy), notifier(c.stale))
 	c.engine.faults = f

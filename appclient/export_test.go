@@ -16,3 +16,6 @@ func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
 		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchSkips, f.UpdateUnchecked,
 	})
 }
+
+// SetRoom sets how many bytes of values wait for the consumer of a watch or scan.
+func (c *Client) SetRoom(bytes int) { c.room = bytes }

@@ -23,6 +23,7 @@ type feed struct {
 // inbox takes the answers to a watch's questions until their turn comes.
 type inbox struct {
 	calls chan *call   // with room for all
+	room  int64        // for values, bytes
 	held  atomic.Int64 // bytes of the values in them
 }
 
@@ -34,7 +35,7 @@ const maxHeld = 8 << 20
 // all those that came in the same answer.
 func (b *inbox) put(c *call) {
 	size := eventBytes(&c.rres)
-	keep := b.held.Add(size) <= maxHeld
+	keep := b.held.Add(size) <= b.room
 	if !keep {
 		b.held.Add(-size)
 	}
@@ -61,7 +62,7 @@ func eventBytes(res *op.ReadResult) (n int64) {
 
 func newFeed(w *Watch) *feed {
 	f := &feed{w: w, began: time.Now(), asked: make(map[*call]*cursor)}
-	f.ready.calls = make(chan *call, len(w.cursors))
+	f.ready.calls, f.ready.room = make(chan *call, len(w.cursors)), int64(w.c.room)
 	for _, cur := range w.cursors {
 		if f.err = f.ask(cur, false); f.err != nil {
 			break

@@ -12,7 +12,7 @@ const big = 1 << 20 // a value, in bytes
 // values, and no more; what finds no room loses its value, not its event.
 func TestInboxIsBounded(t *testing.T) {
 	const answers = 20
-	b := inbox{calls: make(chan *call, answers)}
+	b := inbox{calls: make(chan *call, answers), room: maxHeld}
 	for range answers {
 		b.put(&call{rres: op.ReadResult{Events: []op.Event{{Kind: op.Written, Size: big, Value: make([]byte, big)}}}})
 		if b.held.Load() > maxHeld {
@@ -39,7 +39,7 @@ func TestInboxIsBounded(t *testing.T) {
 // TestPagesAreBounded: so are the pages of a scan, but for the first object of
 // the page whose turn it is; and the next pages are smaller.
 func TestPagesAreBounded(t *testing.T) {
-	m := &merge{all: 20, limit: op.MaxListPage}
+	m := &merge{c: &Client{room: maxHeld}, all: 20, limit: op.MaxListPage}
 	page := func() *op.ReadResult {
 		return &op.ReadResult{More: true, Objects: []op.Object{{Path: "a", Size: big, Value: make([]byte, big)}, {Path: "b", Size: big, Value: make([]byte, big)}}}
 	}

@@ -33,12 +33,12 @@ func (m *merge) put(s *source, res *op.ReadResult, urgent bool) {
 	}
 	if s.more {
 		// The next pages of all together are to find room.
-		share := maxHeld / (1 + m.all) / (objectRoom + size/len(s.page))
+		share := m.c.room / (1 + m.all) / (objectRoom + size/len(s.page))
 		s.ask.Limit = min(max(share, 1), m.limit)
 	}
 	m.held += size
 	for i := range s.page {
-		if m.held <= maxHeld || urgent && i == 0 {
+		if m.held <= m.c.room || urgent && i == 0 {
 			continue
 		}
 		m.held -= len(s.page[i].Value)

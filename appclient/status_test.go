@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,38 +14,71 @@ import (
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
-// unknownPut writes with the fault, for so long that its outcome is unknown.
-func unknownPut(t *testing.T, c *appclient.Client, path string, opts ...appclient.MutationOption) appclient.OpID {
+// rig is a cluster whose fault for writes can be changed, and a client of it.
+type rig struct {
+	*appclienttest.Cluster
+	*appclient.Client
+
+	mu    sync.Mutex
+	fault appclienttest.Fault
+	dealt int // requests with writes that were dealt with
+}
+
+func faulty(t *testing.T, f appclient.Faults) *rig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	r := &rig{}
+	r.Cluster = cluster(t, appclienttest.Options{Partitions: 4, Fault: r.next})
+	var err error
+	if r.Client, err = appclient.DialWith(deadline(t), r.Config(), f); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Client.Close() }) //nolint:errcheck // never fails
+	return r
+}
+
+func (r *rig) next(st appclienttest.Stanza) appclienttest.Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if st.Writes == 0 {
+		return appclienttest.Fault{}
+	}
+	r.dealt++
+	return r.fault
+}
+
+func (r *rig) set(f appclienttest.Fault) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fault = f
+}
+
+// requests counts those with writes that have been dealt with.
+func (r *rig) requests() int {
+	r.Applied() // waits for the one that is being dealt with
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dealt
+}
+
+// unknownPut writes under the fault, and gives up when the request was dealt with.
+func (r *rig) unknownPut(t *testing.T, path string, opts ...appclient.MutationOption) appclient.OpID {
+	t.Helper()
+	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
-	_, err := c.Root("r").Put(ctx, path, []byte("v"), opts...)
+	before := r.requests()
+	result := make(chan error, 1)
+	go func() {
+		_, err := r.Root("r").Put(ctx, path, []byte("v"), opts...)
+		result <- err
+	}()
+	until(t, "the request", func() bool { return r.requests() > before })
+	cancel()
+	err := <-result
 	id, ok := appclient.OpOf(err)
 	if !errors.Is(err, appclient.ErrUnknownOutcome) || !ok {
 		t.Fatalf("Put: %v", err)
 	}
 	return id
-}
-
-// faulty makes a cluster whose fault for writes can be changed.
-func faulty(t *testing.T, f appclient.Faults) (*appclienttest.Cluster, *appclient.Client, func(appclienttest.Fault)) {
-	t.Helper()
-	s := make(chan appclienttest.Fault, 1)
-	s <- appclienttest.Fault{}
-	cl := cluster(t, appclienttest.Options{Partitions: 4, Fault: func(st appclienttest.Stanza) appclienttest.Fault {
-		f := <-s
-		s <- f
-		if st.Writes == 0 {
-			return appclienttest.Fault{}
-		}
-		return f
-	}})
-	c, err := appclient.DialWith(deadline(t), cl.Config(), f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() }) //nolint:errcheck // never fails
-	return cl, c, func(f appclienttest.Fault) { <-s; s <- f }
 }
 
 func status(t *testing.T, c *appclient.Client, id appclient.OpID) *appclient.Outcome {
@@ -57,12 +91,13 @@ func status(t *testing.T, c *appclient.Client, id appclient.OpID) *appclient.Out
 }
 
 func TestStatus(t *testing.T) {
-	cl, c, set := faulty(t, appclient.Faults{})
+	rig := faulty(t, appclient.Faults{})
+	cl, c, set := rig.Cluster, rig.Client, rig.set
 	set(appclienttest.Fault{DropAnswer: true})
-	applied := unknownPut(t, c, "a")
-	refused := unknownPut(t, c, "a", appclient.IfAbsent())
+	applied := rig.unknownPut(t, "a")
+	refused := rig.unknownPut(t, "a", appclient.IfAbsent())
 	set(appclienttest.Fault{DropRequest: true})
-	lost := unknownPut(t, c, "b")
+	lost := rig.unknownPut(t, "b")
 	set(appclienttest.Fault{})
 	for range 3 { // the floor of the session must not rise over them
 		if _, err := c.Root("r").Put(deadline(t), "c", nil); err != nil {
@@ -103,9 +138,10 @@ func TestStatus(t *testing.T) {
 
 // TestFloorPassesUnknownIsSeen: without the hold, Status cannot tell.
 func TestFloorPassesUnknownIsSeen(t *testing.T) {
-	_, c, set := faulty(t, appclient.Faults{FloorPassesUnknown: true})
+	rig := faulty(t, appclient.Faults{FloorPassesUnknown: true})
+	c, set := rig.Client, rig.set
 	set(appclienttest.Fault{DropAnswer: true})
-	id := unknownPut(t, c, "a")
+	id := rig.unknownPut(t, "a")
 	set(appclienttest.Fault{})
 	if _, err := c.Root("r").Put(deadline(t), "c", nil); err != nil {
 		t.Fatal(err)
@@ -118,9 +154,10 @@ func TestFloorPassesUnknownIsSeen(t *testing.T) {
 // TestStatusAfterManyWrites: however many writes follow, and however busy the
 // session is, what was unknown can be told.
 func TestStatusAfterManyWrites(t *testing.T) {
-	_, c, set := faulty(t, appclient.Faults{})
+	rig := faulty(t, appclient.Faults{})
+	c, set := rig.Client, rig.set
 	set(appclienttest.Fault{DropAnswer: true})
-	id := unknownPut(t, c, "a")
+	id := rig.unknownPut(t, "a")
 	set(appclienttest.Fault{})
 	var batches []appclient.RootBatch
 	for i := range 2000 {
@@ -137,7 +174,8 @@ func TestStatusAfterManyWrites(t *testing.T) {
 }
 
 func TestWithOp(t *testing.T) {
-	cl, c, set := faulty(t, appclient.Faults{})
+	rig := faulty(t, appclient.Faults{})
+	cl, c, set := rig.Cluster, rig.Client, rig.set
 	ctx := deadline(t)
 	r := c.Root("r")
 	id, err := r.NewOp(ctx)
@@ -231,15 +269,20 @@ func TestOpIDs(t *testing.T) {
 }
 
 func TestOverloaded(t *testing.T) {
-	cl, c, set := faulty(t, appclient.Faults{})
+	rig := faulty(t, appclient.Faults{})
+	cl, c, set := rig.Cluster, rig.Client, rig.set
 	if _, err := c.Root("r").Put(deadline(t), "a", nil); err != nil {
 		t.Fatal(err)
 	}
 	set(appclienttest.Fault{Refuse: op.Overloaded, RetryAfter: time.Minute})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
 	before := c.Stats().Retries
-	_, err := c.Root("r").Put(ctx, "p", nil)
+	done := make(chan error, 1)
+	go func() { _, err := c.Root("r").Put(ctx, "p", nil); done <- err }()
+	until(t, "the refusal", func() bool { return c.Stats().Retries > before })
+	cancel()
+	err := <-done
 	var over *appclient.OverloadedError
 	if !errors.As(err, &over) || !errors.Is(err, appclient.ErrOverloaded) || errors.Is(err, appclient.ErrUnavailable) || over.RetryAfter <= time.Second {
 		t.Errorf("Put: %v, %+v", err, over)
@@ -248,7 +291,6 @@ func TestOverloaded(t *testing.T) {
 		t.Errorf("%d retries in the time for which the node asked", n)
 	}
 	set(appclienttest.Fault{Refuse: op.Overloaded, RetryAfter: time.Millisecond})
-	done := make(chan error, 1)
 	go func() { _, err := c.Root("r").Put(deadline(t), "p", nil); done <- err }()
 	until(t, "retries", func() bool { return c.Stats().Retries > before+3 })
 	set(appclienttest.Fault{})

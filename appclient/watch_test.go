@@ -325,18 +325,20 @@ func TestWatchLargeValues(t *testing.T) {
 // has no room for them meanwhile.
 func TestWatchLate(t *testing.T) {
 	c := dial(t, cluster(t, appclienttest.Options{}), nil)
+	c.SetRoom(64 << 10)
 	ctx := deadline(t)
 	w := c.Watch(appclient.WatchOptions{Prefix: "s/"})
 	if err := w.Begin(ctx); err != nil {
 		t.Fatal(err)
 	}
-	names := fill(t, c, 40, 4, 100_000) // 16 MB
+	const size = 3000
+	names := fill(t, c, 40, 4, size)
 	seen := 0
 	for ev, err := range w.Events(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(ev.Value) != string(value(ev.Root, ev.Path, 100_000)) {
+		if string(ev.Value) != string(value(ev.Root, ev.Path, size)) {
 			t.Errorf("%s %s: %d bytes", ev.Root, ev.Path, len(ev.Value))
 		}
 		if seen++; seen == len(names) {
