@@ -29,6 +29,9 @@ type Config struct {
 	// DiskReserve is the number of bytes to keep free: with less the node
 	// refuses writes. 0: 256 MiB or 1% of the file system, whichever is smaller.
 	DiskReserve uint64
+	// ScrubEvery is the time in which each partition is compared once with its
+	// replicas; 0: 24 h; negative: never.
+	ScrubEvery time.Duration
 	// DiskSpace tells the bytes free and in total on the file system that holds
 	// a directory; nil asks the operating system.
 	DiskSpace func(dir string) (free, total uint64, err error)

@@ -150,6 +150,7 @@ func (n *Node) open() error {
 		Dir: n.dir, Transport: transport{n}, Logger: n.log, Tick: n.cfg.Tick,
 		// The node's own reserve comes first where it is the larger.
 		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
+		ScrubEvery:  n.cfg.ScrubEvery,
 		Clock:       func() int64 { return n.clock.stamp(time.Now().UnixMilli()) },
 		OnLeader:    func(uint32, uint64) { n.announcer.poke() },
 		OnRing:      n.onRing,

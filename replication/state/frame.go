@@ -129,6 +129,7 @@ func (v *Picture) records(m mark) (frame []byte, next mark, err error) {
 		}
 		frame = binenc.AppendBytes(binenc.AppendBytes(frame, w.key), w.payload)
 		next.count++
+		v.pages.add(w.payload) // read again since it was checked
 		if err := w.next(); err != nil {
 			return nil, next, err
 		}

@@ -181,6 +181,7 @@ func (v *Picture) Digest(pause func(bytes int) error) (uint64, error) {
 		_, _ = h.Write([]byte{v.parts[w.part].number})
 		add(w.key)
 		add(w.payload)
+		v.pages.add(w.payload)
 		if read < defaultFrame {
 			continue
 		}

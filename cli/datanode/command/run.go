@@ -45,6 +45,7 @@ func runCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "app", Usage: "`JID` that may read and write, or *@domain; may be repeated"},
 			&cli.StringFlag{Name: "zone", Usage: "failure domain of this machine, as a `NAME`"},
 			&cli.StringFlag{Name: "disk-reserve", Usage: "`SIZE` to keep free, as 512MiB: with less, writes are refused (default: 256MiB or 1% of the file system, whichever is smaller)"},
+			&cli.DurationFlag{Name: "scrub-every", Value: 24 * time.Hour, Usage: "`TIME` in which each partition is compared once with its replicas; 0: never"},
 			&cli.StringFlag{Name: "listen-metrics", Usage: "`HOST:PORT` for /metrics (Prometheus) and /healthz, in the clear; keep it on loopback or a private network (default: off)"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL`: debug, info, warn or error"},
 		},
@@ -112,6 +113,9 @@ func configOf(c *cli.Context) (cfg datanode.Config, err error) {
 		Apps:          c.StringSlice("app"),
 		Version:       version.Version,
 		Logger:        slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})),
+	}
+	if cfg.ScrubEvery = c.Duration("scrub-every"); cfg.ScrubEvery <= 0 {
+		cfg.ScrubEvery = -1
 	}
 	if cfg.DiskReserve, err = parseSize(c.String("disk-reserve")); err != nil {
 		return cfg, usage("--disk-reserve " + err.Error())
