@@ -109,12 +109,12 @@ func (h *handler) adminIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 		return
 	}
 	set := st.IsType("set")
-	if set != (command == adminxml.CmdBootstrap || command == adminxml.CmdPropose) {
+	if command != adminxml.CmdScrub && set != (command == adminxml.CmdBootstrap || command == adminxml.CmdPropose) {
 		h.refuse(conn, st, "bad-request", "bootstrap and propose are IQs of type set, everything else a get")
 		return
 	}
 	switch command {
-	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus, adminxml.CmdPropose:
+	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus, adminxml.CmdPropose, adminxml.CmdScrub:
 	case adminxml.CmdExport:
 	case adminxml.CmdHot:
 		if n, err := strconv.Atoi(arg); err != nil || n < 1 || n > hotKeys {
@@ -168,6 +168,8 @@ func (n *Node) command(ctx context.Context, conn *xmppconn.Conn, st *stanza.Stan
 		answer = n.identity()
 	case adminxml.CmdStatus:
 		answer = n.status(arg)
+	case adminxml.CmdScrub:
+		answer = n.scrub(st.IsType("set"))
 	case adminxml.CmdHot:
 		limit, _ := strconv.Atoi(arg) // checked when it came
 		answer = n.hot.list(limit, time.Now())

@@ -97,6 +97,7 @@ func (e *fakeEngine) CutAt(p uint32, t int64, take func(*state.Picture, error)) 
 
 func (e *fakeEngine) PeerDown(m uint64)                 { e.down = append(e.down, m) }
 func (e *fakeEngine) PeerUp(m uint64)                   { e.up = append(e.up, m) }
+func (e *fakeEngine) Scrub(...uint32) int               { return 0 }
 func (e *fakeEngine) Status() replication.Status        { return replication.Status{} }
 func (e *fakeEngine) Groups() []replication.GroupStatus { return nil }
 func (e *fakeEngine) Close() error                      { return nil }

@@ -33,6 +33,7 @@ type engine interface {
 	PeerDown(member uint64)
 	PeerUp(member uint64)
 	Status() replication.Status
+	Scrub(groups ...uint32) int
 	Groups() []replication.GroupStatus
 	Close() error
 }

@@ -25,6 +25,7 @@ const (
 	CmdExport    = "export"    // get, with an ExportRequest: an ExportAnswer
 	CmdHot       = "hot"       // get, with the number of objects wanted: a Hot
 	CmdWhere     = "where"     // get, with the name of a root: a Where
+	CmdScrub     = "scrub"     // set: compare the groups led there now; get: only tell; a Scrub
 	CmdPropose   = "propose"   // set, with an encoded ring document: a Proposed
 )
 
@@ -75,6 +76,17 @@ type NodeStatus struct {
 	// Moving are, with Leaders, groups led here that do not have the replicas yet
 	// that the ring wants; MaxMoving of them at most.
 	Moving []Moving `json:"moving,omitempty"`
+}
+
+// Scrub tells of the comparisons of replicas on a data node; counts are since its start.
+type Scrub struct {
+	Begun      int    `json:"begun,omitempty"`   // comparisons that this request began
+	LastMS     int64  `json:"last_ms,omitempty"` // when replicas were last compared, milliseconds since 1970
+	Compared   uint64 `json:"compared"`          // groups led here whose replicas were compared
+	Mismatches uint64 `json:"mismatches"`        // replicas that differed from the majority
+	Undecided  uint64 `json:"undecided"`         // comparisons without a majority
+	Damaged    uint64 `json:"damaged"`           // states here that were found damaged
+	Repaired   uint64 `json:"repaired"`          // of these, replaced by that of another replica
 }
 
 // MaxMoving bounds NodeStatus.Moving: an answer has to fit into a stanza.
