@@ -93,7 +93,7 @@ func (f *feed) follow(ctx context.Context, root appclient.Root, count int, upTo 
 // ended notes why a watch ended. That the store is not there for a while is no
 // fault of the watch, which then goes on where it was.
 func (f *feed) ended(ctx context.Context, err error) {
-	if ctx.Err() != nil || errors.Is(err, appclient.ErrUnavailable) {
+	if ctx.Err() != nil || errors.Is(err, appclient.ErrUnavailable) || errors.Is(err, appclient.ErrOverloaded) {
 		return
 	}
 	f.broken++

@@ -91,7 +91,7 @@ func (m *meter) do(ctx context.Context, f func(ctx context.Context) error) outco
 	if o == refused {
 		m.refusals[reason(err)]++
 	}
-	if o == refused && !errors.Is(err, appclient.ErrUnavailable) {
+	if o == refused && !errors.Is(err, appclient.ErrUnavailable) && !errors.Is(err, appclient.ErrOverloaded) {
 		m.strange[err.Error()]++
 	}
 	return o
