@@ -142,6 +142,9 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		// raft refuses what is outdated or from strangers; it repeats what matters.
 		_ = g.rn.Step(rec.msg)
 		c.mark(g)
+		if c.outdoes(g, rec.msg) {
+			c.campaign(g)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 )
 
@@ -57,6 +58,21 @@ func (c *Core) placed(g *group) uint64 {
 		return 0
 	}
 	return to
+}
+
+// outdoes tells whether a candidate asks here in vain, since this replica's log is
+// newer, in a group whose leader is known to be gone: then this replica campaigns
+// itself rather than let the group wait for a time-out.
+func (c *Core) outdoes(g *group, m *pb.Message) bool {
+	if m.GetType() != pb.MsgPreVote || !c.willing(c.cfg.Member) {
+		return false
+	}
+	if s := g.rn.BasicStatus(); s.Lead != 0 || s.RaftState != raft.StateFollower {
+		return false
+	}
+	last := g.log.last()
+	term, err := g.log.Term(last)
+	return err == nil && (term > m.GetLogTerm() || term == m.GetLogTerm() && last > m.GetIndex())
 }
 
 // mustLeave tells whether the leader here is to be no replica soon, or is none
