@@ -23,7 +23,7 @@ func (d *Document) Pause() (*Document, error) {
 // ErrNoChange.
 func (d *Document) Resume() (*Document, error) {
 	return d.editChange(func(n *Document) {
-		// Reports of before the pause are of what was undone in it.
+		// What was reported before the pause may not be so any more.
 		n.Change.Paused, n.Change.Since = false, n.Epoch
 	})
 }

@@ -92,8 +92,8 @@ func resumeCommand(env Env) *cli.Command {
 }
 
 func cancelCommand(env Env) *cli.Command {
-	return controlCommand(env, "cancel", "call the running change off", `Partitions that have moved stay where they are, those on their way go back, and the
-change ends. Nodes that were to join and hold nothing yet are no members; those that
+	return controlCommand(env, "cancel", "call the running change off", `Every partition stays with the replicas that it has, copies that are not complete are
+dropped, and the change ends. Nodes that were to join and hold nothing yet are no members; those that
 were to leave stay. What is uneven then is evened out by ringctl rebalance.
 
    ringctl cancel
