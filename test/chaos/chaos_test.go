@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// required: this machine is one that can do everything; what it leaves out is an error.
+func required() bool { return os.Getenv("CHAOS_REQUIRED") == "1" }
+
 // TestChaos is the short form of `make chaos`.
 func TestChaos(t *testing.T) {
 	report, err := Run(t.Context(), Options{Seed: 7, Duration: 12 * time.Second, Calm: time.Second, Hold: time.Second, Dir: t.TempDir(), Log: testLog{t}})
@@ -21,6 +25,9 @@ func TestChaos(t *testing.T) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(report.Notes) > 0 && required() {
+		t.Errorf("CHAOS_REQUIRED=1 asks for all faults: %q", report.Notes)
 	}
 	if report.Operations < 100 {
 		t.Errorf("only %d operations", report.Operations)
@@ -45,6 +52,9 @@ func TestPlants(t *testing.T) {
 	} {
 		t.Run(string(c.plant), func(t *testing.T) {
 			if c.disks && !probe.disks {
+				if required() {
+					t.Fatalf("CHAOS_REQUIRED=1 asks for all faults: %q", probe.notes)
+				}
 				t.Skip(probe.notes)
 			}
 			// Each of the faults finds something that was acknowledged a moment ago, nearly always.

@@ -15,6 +15,10 @@ type namespace struct {
 	ours, theirs string // addresses
 }
 
+// tried is the number of the namespace that is only made to see whether it can be:
+// the last that there are addresses for.
+const tried = 62
+
 // namespaces says why there are none here; nil: they work.
 func namespaces() error {
 	if os.Geteuid() != 0 {
@@ -25,11 +29,15 @@ func namespaces() error {
 			return fmt.Errorf("network namespaces need %s: %w", tool, err)
 		}
 	}
-	name := fmt.Sprintf("chaos%d-try", os.Getpid())
-	if err := ip("netns", "add", name); err != nil {
+	n, err := newNamespace(tried)
+	if err != nil {
 		return err
 	}
-	return ip("netns", "del", name)
+	inside := n.wrap([]string{"true"})
+	if out, failed := exec.Command(inside[0], inside[1:]...).CombinedOutput(); failed != nil {
+		err = fmt.Errorf("run a program in a network namespace: %w: %s", failed, strings.TrimSpace(string(out)))
+	}
+	return errors.Join(err, n.remove())
 }
 
 // newNamespace makes the i-th namespace of this process, in the network for
@@ -73,8 +81,11 @@ func (n *namespace) cut(cut bool) error {
 	return ip("link", "set", n.device, state)
 }
 
-// remove removes the namespace and with it both ends of the link.
-func (n *namespace) remove() error { return ip("netns", "del", n.name) }
+// remove removes the namespace and both ends of the link.
+func (n *namespace) remove() error {
+	// The system would do so, too, but only some time after the namespace is gone.
+	return errors.Join(ip("link", "del", n.device), ip("netns", "del", n.name))
+}
 
 func ip(args ...string) error {
 	out, err := exec.Command("ip", args...).CombinedOutput()

@@ -44,7 +44,7 @@ func run(ctx context.Context, only string) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"mistake", "test", "turned red", "s"})
-	missed, all := 0, 0
+	missed, left, all := 0, 0, 0
 	for _, m := range mutants() {
 		if !filter.MatchString(m.name) && !filter.MatchString(m.pkg+" "+m.test) {
 			continue
@@ -55,7 +55,11 @@ func run(ctx context.Context, only string) error {
 		if err != nil {
 			return err
 		}
-		if verdict != noticed && verdict != skipped {
+		switch verdict {
+		case noticed:
+		case skipped:
+			left++
+		default:
 			missed++
 		}
 		t.AppendRow(table.Row{m.name, m.pkg + " " + m.test, verdict, fmt.Sprintf("%.1f", time.Since(began).Seconds())})
@@ -64,7 +68,11 @@ func run(ctx context.Context, only string) error {
 	if missed > 0 {
 		return fmt.Errorf("%d of %d mistakes were not noticed", missed, all)
 	}
-	fmt.Printf("%d mistakes planted\n", all)
+	fmt.Printf("%d mistakes planted, all of them noticed", all-left)
+	if left > 0 {
+		fmt.Printf("; %d left out, this machine cannot plant them: go test -v says why", left)
+	}
+	fmt.Println()
 	return nil
 }
 
