@@ -191,6 +191,8 @@ func (e *engine) failed(c *call, n *node, code op.Code, leader, text string, ret
 
 // readDone takes a node's answer to one copy of a read.
 func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
+	current := e.isCurrent(c, tag)
+	e.answeredTry(c, tag)
 	switch r.Code {
 	case op.OK, op.NotFound, op.Conflict, op.Compacted:
 		if !c.anywhere() {
@@ -204,8 +206,6 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 		e.finish(c, refusal(r.Code, r.Text))
 		return
 	}
-	current := e.isCurrent(c, tag)
-	e.answeredTry(c, tag)
 	e.failed(c, n, r.Code, r.Leader, r.Text, r.RetryAfter)
 	switch {
 	case r.Code == op.Redirect:

@@ -19,6 +19,7 @@ type faults struct {
 	mergedTooEarly       bool // an increment is told before the store has it
 	watchSkips           bool // a watch takes up all partitions but one where a token says
 	updateUnchecked      bool // a transaction commits without its reads being checked
+	watchesAbandoned     bool // nodes are not told that a watch has ended
 }
 
 // engine decides where each operation is sent and when it is sent again. It

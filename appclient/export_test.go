@@ -6,14 +6,14 @@ import "context"
 type Faults struct {
 	NewSeqOnRetry, UnknownAsUnavailable, FloorPassesLive bool
 	FloorPassesUnknown, MergedTooEarly, WatchSkips       bool
-	UpdateUnchecked                                      bool
+	UpdateUnchecked, WatchesAbandoned                    bool
 }
 
 // DialWith is Dial of a client with mistakes.
 func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
 	return dial(ctx, cfg, faults{
 		f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive,
-		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchSkips, f.UpdateUnchecked,
+		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchSkips, f.UpdateUnchecked, f.WatchesAbandoned,
 	})
 }
 

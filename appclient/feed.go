@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -14,7 +13,6 @@ import (
 // is one question a partition; the next is asked when its events were taken.
 type feed struct {
 	w     *Watch
-	began time.Time
 	ready inbox
 	asked map[*call]*cursor
 	err   error
@@ -61,7 +59,7 @@ func eventBytes(res *op.ReadResult) (n int64) {
 }
 
 func newFeed(w *Watch) *feed {
-	f := &feed{w: w, began: time.Now(), asked: make(map[*call]*cursor)}
+	f := &feed{w: w, asked: make(map[*call]*cursor)}
 	f.ready.calls, f.ready.room = make(chan *call, len(w.cursors)), int64(w.c.room)
 	for _, cur := range w.cursors {
 		if f.err = f.ask(cur, false); f.err != nil {
@@ -83,7 +81,7 @@ func (f *feed) ask(cur *cursor, more bool) error {
 		q.read.Since, q.read.Skip = cur.since, int(cur.skip)
 	}
 	if !more {
-		q.read.Wait = min(max(time.Since(f.began), minWatchWait), maxWatchWait).Milliseconds()
+		q.read.Wait = watchWait.Milliseconds()
 	}
 	if err := e.submit(q, cur.partition); err != nil {
 		q.reset()
@@ -135,7 +133,11 @@ func (f *feed) end() {
 			e.finish(q, errNotNeeded)
 		}
 	}
+	work := len(e.dirty) > 0
 	e.mu.Unlock()
+	if work {
+		e.wake()
+	}
 }
 
 // event makes an event for the caller, with its whole value.

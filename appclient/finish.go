@@ -26,6 +26,7 @@ func (e *engine) finish(c *call, err error) {
 	e.unqueue(c)
 	for _, t := range c.open {
 		delete(e.tags, t.tag)
+		e.callOff(c, t)
 	}
 	l := e.list(c)
 	last := len(*l) - 1

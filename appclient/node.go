@@ -18,6 +18,7 @@ type node struct {
 	dirty   bool          // in engine.dirty
 	owed    int           // bytes of XML of the requests it has not answered
 	lanes   [lanes]lane
+	cancels []uint64 // tags of reads that wait there and that nobody waits for here
 }
 
 // The lanes of a node.
@@ -50,6 +51,16 @@ func (l *lane) remove(c *call) {
 			return
 		}
 	}
+}
+
+// callOff has a node end the wait for events of a copy whose call has ended.
+func (e *engine) callOff(c *call, t try) {
+	n := t.req.node
+	if c.kind != readCall || c.lane() != watches || e.faults.watchesAbandoned || !e.up || !n.online {
+		return // a node forgets the reads of who is gone
+	}
+	n.cancels = append(n.cancels, t.tag)
+	e.mark(n)
 }
 
 // request is one stanza with operations on its way.

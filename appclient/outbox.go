@@ -55,6 +55,10 @@ func (e *engine) collect(o *outgoing) bool {
 	}
 	for len(e.dirty) > 0 {
 		n := e.dirty[len(e.dirty)-1]
+		if len(n.cancels) > 0 {
+			e.takeCancels(o, n)
+			return true
+		}
 		for lane := range n.lanes {
 			if l := &n.lanes[lane]; len(l.queue) > 0 && l.slots < maxSlots(lane) {
 				e.take(o, n, lane)
@@ -65,6 +69,18 @@ func (e *engine) collect(o *outgoing) bool {
 		e.dirty = e.dirty[:len(e.dirty)-1]
 	}
 	return false
+}
+
+// takeCancels makes a request of what is not waited for any more. It has no answer.
+func (e *engine) takeCancels(o *outgoing, n *node) {
+	e.lastID++
+	used := min(len(n.cancels), (e.maxStanza-stanzaMargin)/wire.CancelSize)
+	o.req, o.calls = &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: watches}, o.calls[:0]
+	o.ops = wire.Request{Epoch: e.doc.Epoch, Time: e.logTime, Cancels: append([]uint64(nil), n.cancels[:used]...)}
+	if n.cancels = n.cancels[used:]; len(n.cancels) == 0 {
+		n.cancels = nil
+	}
+	e.stats.Stanzas++
 }
 
 func (e *engine) take(o *outgoing, n *node, lane int) {
@@ -142,7 +158,7 @@ func (o *outgoing) append(b []byte, maxStanza int) []byte {
 		if last {
 			partID = id
 		}
-		b = wire.AppendMessage(b, to, partID, last, p)
+		b = wire.AppendMessage(b, to, partID, last && len(o.req.tags) > 0, p)
 	}
 	return b
 }

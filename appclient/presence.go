@@ -30,7 +30,7 @@ func (e *engine) disconnected() {
 		e.forget(r)
 	}
 	for _, n := range e.nodes {
-		n.online, n.trouble = false, 0
+		n.online, n.trouble, n.cancels = false, 0, nil
 		for i := range n.lanes {
 			l := &n.lanes[i]
 			for _, c := range l.queue {

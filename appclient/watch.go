@@ -135,12 +135,10 @@ func (c *Client) Watch(o WatchOptions) *Watch {
 }
 
 // The usual page of a watch, and how long a question waits at the node for an
-// event before it is asked anew. A question that nobody waits for any more stays
-// there for so long; so it is about as long as the watch has lived already.
+// event before it is asked anew. One that nobody waits for any more is called off.
 const (
-	watchPage    = 64
-	minWatchWait = time.Second
-	maxWatchWait = 25 * time.Second
+	watchPage = 64
+	watchWait = 25 * time.Second
 )
 
 func (w *Watch) check(err error, misplaced bool) {

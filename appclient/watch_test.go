@@ -280,6 +280,59 @@ func TestWatchErrors(t *testing.T) {
 	}
 }
 
+// TestWatchCallsOff: when a watch ends, the nodes are told that its questions need
+// no answer any more. The seeded fault keeps silent.
+func TestWatchCallsOff(t *testing.T) {
+	for _, fault := range []bool{false, true} {
+		var mu sync.Mutex
+		asked, off := 0, 0
+		count := func() (int, int) {
+			mu.Lock()
+			defer mu.Unlock()
+			return asked, off
+		}
+		cl := cluster(t, appclienttest.Options{Nodes: 1, Partitions: 16, Fault: func(s appclienttest.Stanza) (f appclienttest.Fault) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked, off = asked+s.Changes, off+s.Cancels
+			return f
+		}})
+		c, err := appclient.DialWith(deadline(t), cl.Config(), appclient.Faults{WatchesAbandoned: fault})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := c.Watch(appclient.WatchOptions{})
+		if err := w.Begin(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan []string)
+		go func() { done <- take(t, w, 1) }()
+		ctx := deadline(t)
+		for n := 0; n < 16; n, _ = count() {
+			if ctx.Err() != nil {
+				t.Fatalf("%d questions", n)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if _, err := c.Root("r").Put(deadline(t), "", nil); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		// What is asked now comes after what was said when the watch ended.
+		if _, err := c.Root("r").Get(deadline(t), ""); err != nil {
+			t.Fatal(err)
+		}
+		want := 15 // one was answered
+		if fault {
+			want = 0
+		}
+		if _, n := count(); n != want {
+			t.Errorf("fault %v: %d of 16 questions were called off, want %d", fault, n, want)
+		}
+		_ = c.Close() // never fails
+	}
+}
+
 func ptr(v uint64) *uint64 { return &v }
 
 func TestWatchIndex(t *testing.T) {

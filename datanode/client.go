@@ -15,8 +15,11 @@ const (
 	maxInFlight      = 16384 // operations of one client not answered yet
 	maxKnownSessions = 65536 // sessions of one client known to be its own
 	maxSessions      = 1024  // sessions of one account in a partition
-	maxWatches       = 1024  // reads of changes of one client that wait
-	maxNodeWatches   = 65536 // of all clients
+	// Reads of changes that wait, of one client and of all. One takes 610 bytes
+	// (BenchmarkWatches, replication's BenchmarkParked): these are 10 and 80 MB. A
+	// watch of a prefix needs one a partition.
+	maxWatches     = 16384
+	maxNodeWatches = 131072
 )
 
 // client is a full JID that sends to this node. Its fields up to inFlight

@@ -2,6 +2,7 @@ package datanode
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -189,15 +190,20 @@ func TestFloodIsRefusedThroughTheHandler(t *testing.T) {
 
 func TestTooManyWatchesOfAClient(t *testing.T) {
 	n, e, h := testNode(t)
+	tag := uint64(0)
 	changes := func(jid string, count int) []byte {
 		doc := &ring.Document{Partitions: 8}
 		r := &wire.Request{Epoch: 1}
-		for i := range count {
-			r.Reads = append(r.Reads, wire.Read{Tag: uint64(i + 1), Partition: doc.Partition("root"), Read: op.Read{Kind: op.Changes, Root: "root", Wait: 1000}})
+		for range count {
+			tag++
+			r.Reads = append(r.Reads, wire.Read{Tag: tag, Partition: doc.Partition("root"), Read: op.Read{Kind: op.Changes, Root: "root", Wait: 1000}})
 		}
 		return from(jid, wire.AppendMessage(nil, "dn1@localhost/store", "m1", false, wire.AppendRequest(nil, r)))
 	}
-	feed(t, h, changes("app@localhost/x", maxWatches+5))
+	for range maxWatches / 1024 {
+		feed(t, h, changes("app@localhost/x", 1024))
+	}
+	feed(t, h, changes("app@localhost/x", 5))
 	out := n.answers.clients[0].out.reads
 	if len(e.held) != maxWatches || len(out) != 5 || out[0].res.Code != op.Overloaded || out[0].res.RetryAfter == 0 {
 		t.Fatalf("%d wait, %d answers", len(e.held), len(out))
@@ -206,16 +212,53 @@ func TestTooManyWatchesOfAClient(t *testing.T) {
 	if len(e.held) != maxWatches+1 {
 		t.Error("another client is refused")
 	}
-	e.held[0].Done(op.ReadResult{Code: op.OK})
+	e.Cancel(e.held[0].Owner, []uint64{e.held[0].Tag})
 	feed(t, h, changes("app@localhost/x", 1))
-	if len(e.held) != maxWatches+2 {
+	if len(e.held) != maxWatches+1 {
 		t.Error("room is not given back")
+	}
+	off := &wire.Request{Epoch: 1, Cancels: []uint64{2, 3, 1 << 40}}
+	feed(t, h, from("app@localhost/z", wire.AppendMessage(nil, "dn1@localhost/store", "m2", false, wire.AppendRequest(nil, off))))
+	if len(e.held) != maxWatches+1 {
+		t.Error("a client calls off another's reads")
+	}
+	feed(t, h, from("app@localhost/x", wire.AppendMessage(nil, "dn1@localhost/store", "m2", false, wire.AppendRequest(nil, off))))
+	feed(t, h, changes("app@localhost/x", 2))
+	if c := h.clients["app@localhost/x"]; len(e.held) != maxWatches+1 || c.watches.Load() != maxWatches {
+		t.Errorf("after two were called off and two asked: %d wait, %d of the client", len(e.held), c.watches.Load())
 	}
 	id := h.clients["app@localhost/x"].id
 	feed(t, h, from("app@localhost/x", []byte(`<presence type='unavailable'/>`)))
 	if len(e.forgotten) != 1 || e.forgotten[0] != id || h.clients["app@localhost/x"] != nil {
 		t.Errorf("a client that has gone: forgot %v, want %d", e.forgotten, id)
 	}
+}
+
+// BenchmarkWatches measures what reads of changes that wait take of a node's memory
+// outside of the engine.
+func BenchmarkWatches(b *testing.B) {
+	n, e, h := testNode(b)
+	const each = 256
+	before := allocated()
+	for i := range b.N {
+		r := &wire.Request{Epoch: 1}
+		for k := range each {
+			r.Reads = append(r.Reads, wire.Read{Tag: uint64(i*each + k + 1), Partition: uint32(k % 8), Read: op.Read{Kind: op.Changes, Prefix: "users/", Wait: 60_000, Limit: 64, Values: true}})
+		}
+		feed(b, h, from(fmt.Sprintf("app@localhost/%d", i), wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r))))
+		for k := range e.held[i*each:] {
+			e.held[i*each+k].Read = nil // the engine has its own
+		}
+	}
+	b.ReportMetric(float64(allocated()-before)/float64(each*b.N), "B/watch")
+	runtime.KeepAlive(n)
+}
+
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func TestTooManySessionsOfAnAccount(t *testing.T) {

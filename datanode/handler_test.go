@@ -85,7 +85,18 @@ func (e *fakeEngine) SessionOwner(uint32, op.Session) (string, bool) {
 }
 func (e *fakeEngine) Sessions(uint32, string) int { return e.sessions }
 func (e *fakeEngine) Forget(owner uint64)         { e.forgotten = append(e.forgotten, owner) }
-func (e *fakeEngine) LogTime() int64              { return e.logTime }
+func (e *fakeEngine) Cancel(owner uint64, tags []uint64) {
+	for _, tag := range tags {
+		for i, r := range e.held {
+			if r.Owner == owner && r.Tag == tag {
+				e.held = append(e.held[:i:i], e.held[i+1:]...)
+				r.Done(op.ReadResult{Code: op.OK})
+				break
+			}
+		}
+	}
+}
+func (e *fakeEngine) LogTime() int64 { return e.logTime }
 
 func (e *fakeEngine) CutAt(p uint32, t int64, take func(*state.Picture, error)) error {
 	part := e.parts[p]

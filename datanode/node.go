@@ -28,6 +28,7 @@ type engine interface {
 	SessionOwner(group uint32, session op.Session) (owner string, ok bool)
 	Sessions(group uint32, owner string) int
 	Forget(owner uint64)
+	Cancel(owner uint64, tags []uint64)
 	LogTime() int64
 	CutAt(group uint32, t int64, take func(*state.Picture, error)) error
 	PeerDown(member uint64)

@@ -24,6 +24,7 @@ type iqRead struct {
 func (h *handler) reads(c *client, id string, req *wire.Request) {
 	h.n.announced(req.Epoch)
 	h.observe(c, req.Time)
+	h.callOff(c, req)
 	q := &iqRead{c: c, id: id, done: make([]readDone, len(req.Reads))}
 	q.left.Store(int32(len(req.Reads)))
 	if len(req.Reads) == 0 {
@@ -114,12 +115,20 @@ func (h *handler) watch(c *client, r *wire.Read, done func(op.ReadResult)) {
 	begun := h.at
 	n.watches.Add(1)
 	c.watches.Add(1)
-	n.engine.Read([]replication.ReadRequest{{Group: r.Partition, Read: &r.Read, Owner: c.id, Done: func(res op.ReadResult) {
+	n.engine.Read([]replication.ReadRequest{{Group: r.Partition, Read: &r.Read, Owner: c.id, Tag: r.Tag, Done: func(res op.ReadResult) {
 		n.watches.Add(-1)
 		c.watches.Add(-1)
 		n.counts.ended(kindChanges, res.Code, begun)
 		done(res)
 	}}})
+}
+
+// callOff ends the wait of reads of changes that the client does not want any more,
+// before those that come with it look for room.
+func (h *handler) callOff(c *client, req *wire.Request) {
+	if len(req.Cancels) > 0 && c.watches.Load() > 0 {
+		h.n.engine.Cancel(c.id, req.Cancels)
+	}
 }
 
 // checkRead checks what is particular to a read: the view is there.

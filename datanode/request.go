@@ -45,6 +45,7 @@ func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Requ
 		r.left += len(q.Opens) + len(q.Writes) + len(q.Settles) + len(q.Reads)
 		h.n.announced(q.Epoch)
 		h.observe(c, q.Time)
+		h.callOff(c, q)
 	}
 	if r.left == 0 {
 		c.mu.Lock()

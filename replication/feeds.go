@@ -22,8 +22,10 @@ type feeds struct {
 	mu     sync.Mutex
 	ended  bool
 	groups map[uint32]map[*parked]struct{}
-	moved  map[uint32]struct{} // groups with parked reads that went on
-	due    []*parked           // to be looked at
+	owned  map[uint64]map[uint64]*parked // by owner, then by its tag
+	moved  map[uint32]struct{}           // groups with parked reads that went on
+	due    []*parked                     // to be looked at
+	off    []*parked                     // to be answered whatever there is
 	byTime parkedHeap
 
 	faults feedFaults
@@ -51,7 +53,7 @@ type parked struct {
 func newFeeds(part func(uint32) changeReader) *feeds {
 	return &feeds{
 		part: part, wake: make(chan struct{}, 1),
-		groups: make(map[uint32]map[*parked]struct{}), moved: make(map[uint32]struct{}),
+		groups: make(map[uint32]map[*parked]struct{}), owned: make(map[uint64]map[uint64]*parked), moved: make(map[uint32]struct{}),
 	}
 }
 
@@ -65,6 +67,7 @@ func (f *feeds) take(reads []ReadRequest) bool {
 	}
 	for _, r := range reads {
 		p := &parked{ReadRequest: r, read: *r.Read, until: now.Add(time.Duration(r.Read.Wait) * time.Millisecond)}
+		p.Read = nil // it may keep all those that came with it
 		// Registered before it is looked at: what is applied in between wakes it.
 		if !f.faults.LookFirst {
 			f.register(p)
@@ -82,6 +85,17 @@ func (f *feeds) register(p *parked) {
 		f.groups[p.Group] = make(map[*parked]struct{})
 	}
 	f.groups[p.Group][p] = struct{}{}
+	if p.Owner != 0 {
+		tags := f.owned[p.Owner]
+		if tags == nil {
+			tags = make(map[uint64]*parked)
+			f.owned[p.Owner] = tags
+		}
+		if old := tags[p.Tag]; old != nil {
+			f.off = append(f.off, old)
+		}
+		tags[p.Tag] = p
+	}
 	heap.Push(&f.byTime, p)
 	f.some.Add(1)
 }
@@ -109,12 +123,8 @@ func (f *feeds) forget(owner uint64) {
 	}
 	var gone []*parked
 	f.mu.Lock()
-	for _, set := range f.groups {
-		for p := range set {
-			if p.Owner == owner {
-				gone = append(gone, p)
-			}
-		}
+	for _, p := range f.owned[owner] {
+		gone = append(gone, p)
 	}
 	for _, p := range gone {
 		f.remove(p)
@@ -123,6 +133,18 @@ func (f *feeds) forget(owner uint64) {
 	for _, p := range gone {
 		p.Done(op.ReadResult{Code: op.Unavailable, Text: "who asked has gone"})
 	}
+}
+
+// cancel ends the wait of an owner's reads. Tags of none are passed over.
+func (f *feeds) cancel(owner uint64, tags []uint64) {
+	f.mu.Lock()
+	for _, tag := range tags {
+		if p := f.owned[owner][tag]; p != nil {
+			f.off = append(f.off, p)
+		}
+	}
+	f.mu.Unlock()
+	f.signal()
 }
 
 func (f *feeds) signal() {
@@ -144,6 +166,11 @@ func (f *feeds) remove(p *parked) bool {
 	}
 	if p.place >= 0 {
 		heap.Remove(&f.byTime, p.place)
+	}
+	if tags := f.owned[p.Owner]; tags[p.Tag] == p {
+		if delete(tags, p.Tag); len(tags) == 0 {
+			delete(f.owned, p.Owner)
+		}
 	}
 	f.some.Add(-1)
 	return true
@@ -175,6 +202,13 @@ func (f *feeds) todo(now time.Time) (todo []*parked, next time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	todo, f.due = f.due, nil
+	for _, p := range f.off {
+		if p.until = now; p.place >= 0 {
+			heap.Remove(&f.byTime, p.place)
+		}
+		todo = append(todo, p)
+	}
+	f.off = nil
 	for g := range f.moved {
 		for p := range f.groups[g] {
 			todo = append(todo, p)

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -136,6 +137,40 @@ func TestChangesOfTheGoneAreDropped(t *testing.T) {
 	}
 }
 
+// TestChangesCalledOff: a read that is called off is answered at once, with how far
+// it came; only its owner's, and only that of the tag.
+func TestChangesCalledOff(t *testing.T) {
+	f, h := newFeed(t)
+	h.add(true)
+	ask := func(owner, tag uint64) chan op.ReadResult {
+		out := make(chan op.ReadResult, 2)
+		f.take([]ReadRequest{{Read: &op.Read{Kind: op.Changes, Wait: 60_000}, Owner: owner, Tag: tag, Done: func(r op.ReadResult) { out <- r }}})
+		return out
+	}
+	off, stays, others := ask(7, 1), ask(7, 2), ask(8, 1)
+	f.cancel(7, []uint64{1, 5})
+	f.cancel(9, []uint64{2})
+	if r := answer(t, off); r.Code != op.OK || len(r.Events) != 0 || r.Position != 1 {
+		t.Fatalf("called off: %+v", r)
+	}
+	again := ask(8, 1)
+	if r := answer(t, others); r.Code != op.OK || len(r.Events) != 0 {
+		t.Fatalf("its tag was given away: %+v", r)
+	}
+	h.add(false)
+	f.movedOn(0)
+	for _, c := range []chan op.ReadResult{stays, again} {
+		if r := answer(t, c); len(r.Events) != 1 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(off)+len(others) != 0 || len(f.owned) != 0 || len(f.byTime) != 0 {
+		t.Errorf("%d answered twice, %d owners, %d times", len(off)+len(others), len(f.owned), len(f.byTime))
+	}
+}
+
 func TestChangesWithoutAReplica(t *testing.T) {
 	f, _ := newFeed(t)
 	out := make(chan op.ReadResult, 1)
@@ -183,6 +218,25 @@ func TestClosedFeedsAnswerEverybody(t *testing.T) {
 	if f.take(nil) {
 		t.Error("takes reads after its end")
 	}
+}
+
+// BenchmarkParked measures what a read that waits takes of the engine's memory.
+func BenchmarkParked(b *testing.B) {
+	f := newFeeds(func(uint32) changeReader { return nil })
+	allocated := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := allocated()
+	for i := range b.N {
+		r := &op.Read{Kind: op.Changes, Prefix: string([]byte("users/")), Wait: 60_000}
+		f.take([]ReadRequest{{Group: uint32(i % 271), Read: r, Owner: uint64(1 + i%100), Tag: uint64(i), Done: func(op.ReadResult) {}}})
+	}
+	f.due = nil // looked at
+	b.ReportMetric(float64(allocated()-before)/float64(b.N), "B/read")
+	runtime.KeepAlive(f)
 }
 
 // busy is a history in which something happens just after each look.

@@ -263,6 +263,10 @@ func refuseReads(reads []ReadRequest) {
 // Forget answers the Changes reads of an owner that still wait: it has gone.
 func (n *Node) Forget(owner uint64) { n.feeds.forget(owner) }
 
+// Cancel ends the wait of those Changes reads of an owner that have the tags: they
+// are answered as if their time were over.
+func (n *Node) Cancel(owner uint64, tags []uint64) { n.feeds.cancel(owner, tags) }
+
 // LogTime is the highest log time that any replica here has applied, in
 // milliseconds since 1970.
 func (n *Node) LogTime() int64 { return n.logTime.Load() }

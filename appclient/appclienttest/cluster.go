@@ -49,6 +49,7 @@ type Stanza struct {
 	Settles       int
 	Reads         int // Changes not among them
 	Changes       int // reads of a watch
+	Cancels       int // of these, waited for no longer
 }
 
 // Fault is what goes wrong with a request.
@@ -78,10 +79,18 @@ type Cluster struct {
 	nodes   []*fakeNode
 	leaders []int // of each partition: index in nodes
 	clients map[*xmppconntest.Session]*wire.Assembler
+	waiting map[waiting]chan struct{} // reads of watches; closed when they are called off
 	wg      sync.WaitGroup
 	closed  bool
 	over    chan struct{} // closed by Close
 	parts   int           // answers sent in parts so far
+}
+
+// waiting is a read that waits at a node.
+type waiting struct {
+	s   *xmppconntest.Session
+	n   *fakeNode
+	tag uint64
 }
 
 type fakeNode struct {
@@ -101,7 +110,7 @@ func Start(opt Options) (*Cluster, error) {
 	if opt.MaxStanza == 0 {
 		opt.MaxStanza = 256 << 10
 	}
-	c := &Cluster{opt: opt, over: make(chan struct{}), clients: make(map[*xmppconntest.Session]*wire.Assembler)}
+	c := &Cluster{opt: opt, over: make(chan struct{}), clients: make(map[*xmppconntest.Session]*wire.Assembler), waiting: make(map[waiting]chan struct{})}
 	var members []ring.Member
 	for i := range opt.Nodes {
 		jid := fmt.Sprintf("dn%d@localhost/store", i+1)

@@ -92,7 +92,7 @@ func (c *Cluster) request(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNod
 	}
 	var f Fault
 	if c.opt.Fault != nil {
-		f = c.opt.Fault(Stanza{Node: n.jid, Opens: len(req.Opens), Writes: len(req.Writes), Settles: len(req.Settles), Reads: reads(req), Changes: len(req.Reads) - reads(req)})
+		f = c.opt.Fault(Stanza{Node: n.jid, Opens: len(req.Opens), Writes: len(req.Writes), Settles: len(req.Settles), Reads: reads(req), Changes: len(req.Reads) - reads(req), Cancels: len(req.Cancels)})
 	}
 	c.deal(s, st, n, req, f)
 	if f.Then != nil {
@@ -107,6 +107,16 @@ func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, 
 		return
 	case f.Bounce != "":
 		s.Send(c.bounce(st, f.Bounce))
+		return
+	}
+	for _, tag := range req.Cancels {
+		at := waiting{s, n, tag}
+		if off := c.waiting[at]; off != nil {
+			close(off)
+			delete(c.waiting, at)
+		}
+	}
+	if len(req.Opens)+len(req.Writes)+len(req.Settles)+len(req.Reads) == 0 {
 		return
 	}
 	c.state.room = c.opt.MaxStanza / 2
@@ -268,14 +278,24 @@ func (c *Cluster) park(s *xmppconntest.Session, n *fakeNode, req *wire.Request, 
 			kept = append(kept, reply)
 			continue
 		}
-		c.wg.Go(func() { c.wait(s, n, q) })
+		at, off := waiting{s, n, q.Tag}, make(chan struct{})
+		c.waiting[at] = off
+		c.wg.Go(func() { c.wait(at, q, off) })
 	}
 	r.Reads = kept
 }
 
 // wait answers a read for changes when there is something, or its time is over.
 // A node that has gone answers nobody, and one that lost the partition says so.
-func (c *Cluster) wait(s *xmppconntest.Session, n *fakeNode, q *wire.Read) {
+func (c *Cluster) wait(at waiting, q *wire.Read, off chan struct{}) {
+	s, n := at.s, at.n
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.waiting[at] == off {
+			delete(c.waiting, at)
+		}
+	}()
 	over := time.NewTimer(time.Duration(q.Wait) * time.Millisecond)
 	defer over.Stop()
 	for late := false; ; {
@@ -307,6 +327,8 @@ func (c *Cluster) wait(s *xmppconntest.Session, n *fakeNode, q *wire.Read) {
 		case <-next.C:
 		case <-over.C:
 			late = true
+		case <-off:
+			late, off = true, nil
 		case <-c.over:
 			next.Stop()
 			return

@@ -70,6 +70,9 @@ func AppendRequest(dst []byte, r *Request) []byte {
 	for i := range r.Reads {
 		dst = appendRead(dst, &r.Reads[i])
 	}
+	for _, tag := range r.Cancels {
+		dst = append(appendUint(append(dst, "<cancel"...), "tag", tag), "/>"...)
+	}
 	return append(dst, "</ops>"...)
 }
 

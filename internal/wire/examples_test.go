@@ -63,6 +63,7 @@ func storeExamples() map[string][]string {
 			{Kind: op.Written, Root: "net/http", Path: "hits", Position: 5118, Revision: 8, Size: 2, Value: []byte("46")},
 			{Kind: op.Expired, Root: "net/http", Path: "lock", Position: 5120, Revision: 9},
 		}}),
+		"cancel":            {request("q22", &Request{Epoch: 7, Time: now, Cancels: []uint64{18, 20}})},
 		"overloaded-answer": {answer(reply(21, op.WriteResult{Code: op.Overloaded, RetryAfter: 250, Text: "too many operations of this account wait"}), "q21")},
 	}
 }

@@ -56,6 +56,7 @@ func allKinds() *Request {
 			{Tag: 6, Read: op.Read{Kind: op.Changes, Since: 9, Prefix: "p", Wait: 1000}},
 			{Tag: 7, Read: op.Read{Kind: op.Changes, Root: "r", ByRevision: true, SinceRevision: 9}},
 		},
+		Cancels: []uint64{1, 1<<64 - 1},
 	}
 }
 

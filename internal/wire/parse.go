@@ -96,7 +96,13 @@ func ParseRequest(el []byte) (*Request, error) {
 
 func (r *reader) operation(q *Request) {
 	a := &r.a
-	tag, partition := a.need(nTag, "tag"), a.need(nPartition, "partition")
+	tag := a.need(nTag, "tag")
+	if string(r.p.Name()) == "cancel" && a.bad == "" {
+		q.Cancels = append(q.Cancels, tag)
+		r.p.Skip()
+		return
+	}
+	partition := a.need(nPartition, "partition")
 	if partition > math.MaxUint32 {
 		a.fail("attribute partition is above 2^32-1")
 	}

@@ -48,9 +48,11 @@ func TestOneMalformedOperationLeavesItsNeighbours(t *testing.T) {
 		"<query tag='1' partition='1' index='i'><to null='1'/><to null='1'/></query>":                                    "two bounds",
 		"<query tag='1' partition='1' index='i'><over null='1'/></query>":                                                "unknown element",
 		"<scan tag='1' partition='1'><from null='1'/></scan>":                                                            "unknown element",
-		"<changes tag='1' partition='1'/>":                                                                               "since or revision",
-		"<changes tag='1' partition='1' since='1' revision='1' root='r'/>":                                               "since or revision",
-		"<changes tag='1' partition='1' since='1' wait='-5'/>":                                                           "wait=",
+		"<cancel/>":                        "tag is missing",
+		"<cancel tag='-1'/>":               "tag=",
+		"<changes tag='1' partition='1'/>": "since or revision",
+		"<changes tag='1' partition='1' since='1' revision='1' root='r'/>": "since or revision",
+		"<changes tag='1' partition='1' since='1' wait='-5'/>":             "wait=",
 	} {
 		r, err := ParseRequest([]byte("<ops xmlns='" + NS + "'>" + good + in + "<note xmlns='urn:other' tag='5'/>" + good + "</ops>"))
 		if err != nil {

@@ -26,6 +26,8 @@ const (
 	OpenSize = 64
 	// SettleSize is at least the bytes that a Settle takes in a request.
 	SettleSize = 128
+	// CancelSize is at least the bytes that a tag of Cancels takes in a request.
+	CancelSize = 40
 )
 
 // ReplySize is at least the bytes that a ReadReply takes in a response, but for its

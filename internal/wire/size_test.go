@@ -58,6 +58,8 @@ func TestSizesAreUpperBounds(t *testing.T) {
 		s := Settle{Tag: n, Partition: p, Settle: op.Settle{Session: op.Session(n), Seq: n}}
 		within(t, "settle", requestSize(Request{Settles: []Settle{s}}), SettleSize)
 
+		within(t, "cancel", requestSize(Request{Cancels: []uint64{n}}), CancelSize)
+
 		r := op.Read{
 			Kind: op.ReadKind(rapid.IntRange(int(op.Get), int(op.Changes)).Draw(t, "kind")), Root: anyKey(t, "root"), Path: anyKey(t, "path"),
 			Offset: n, Version: n, Prefix: anyKey(t, "prefix"), AfterRoot: anyKey(t, "afterroot"), After: anyKey(t, "after"), Limit: math.MaxInt,

@@ -41,6 +41,7 @@ type Request struct {
 	Writes  []Write
 	Settles []Settle
 	Reads   []Read
+	Cancels []uint64 // tags of reads of changes, asked before, that are to wait no longer
 }
 
 // WriteReply answers an Open, a Write or a Settle.

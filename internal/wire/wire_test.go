@@ -138,6 +138,9 @@ func TestRequestRoundTrip(t *testing.T) {
 		for range rapid.IntRange(0, 2).Draw(t, "reads") {
 			r.Reads = append(r.Reads, Read{Tag: u(t, "tag"), Partition: partition(t), Read: read(t)})
 		}
+		for range rapid.IntRange(0, 2).Draw(t, "cancels") {
+			r.Cancels = append(r.Cancels, u(t, "tag"))
+		}
 		el := AppendRequest(nil, r)
 		accepted(t, el)
 		got, err := ParseRequest(el)

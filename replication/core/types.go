@@ -28,6 +28,8 @@ type ReadRequest struct {
 	Now int64
 	// Owner is who asks, for replication.Node's Forget; 0: nobody in particular.
 	Owner uint64
+	// Tag is the Owner's name for it, for replication.Node's Cancel.
+	Tag uint64
 
 	since uint64 // tick in which a follower took it
 }

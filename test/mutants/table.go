@@ -59,6 +59,7 @@ func mutants() []mutant {
 		{"transaction without a check of its reads", app, "TestUpdateSeesInterference"},
 		{"watch revision from the wall clock", state, "TestSeededFaults/watch_position_from_the_clock"},
 		{"watch loses its place", app, "TestWatchResumes"},
+		{"questions of an ended watch left waiting", app, "TestWatchCallsOff"},
 		{"ring: a row moves without its group's word", rings, "TestAdvanceTakesOnlyWhatIsReached/no_report"},
 		{"ring: a joint configuration taken for reached", rings, "TestAdvanceTakesOnlyWhatIsReached/joint"},
 		{"ring: a word of before the round counts", rings, "TestAdvanceTakesOnlyWhatIsReached/of_before_the_round"},
