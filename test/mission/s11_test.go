@@ -17,13 +17,14 @@ import (
 // checkWatches follows a prefix and a root while data nodes are killed and come
 // back, the watchers' connections break, and watchers end and are taken up by
 // others at their tokens: each change is seen once, in the order of each root.
+// Then the same of an index (watchIndex).
 func checkWatches(t *testing.T) {
 	c := harness.Start(t, devcluster.Options{Binary: binary, InsecurePlaintext: true})
 	w := tap(t, c.Info().Servers[0].C2S)
 	defer w.close()
 	follower := harness.Dial(t, c, func(cfg *appclient.Config) { cfg.Addrs = []string{w.addr()} })
 	writer := harness.Dial(t, c, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 
 	// Not to be seen: it was before, and elsewhere.
@@ -77,11 +78,12 @@ func checkWatches(t *testing.T) {
 	}
 	t.Logf("%d events, taken up %d times at a token", f.events.Load(), f.resumed)
 	resumeByRevision(ctx, t, follower, written[1])
+	watchIndex(ctx, t, c, follower)
 }
 
 const (
 	watchedRoots = 12
-	watchResumed = 10 // times; each leaves questions at the nodes for a while
+	watchResumed = 100 // times
 )
 
 func watchedRoot(i int) string { return fmt.Sprint("watched/", i) }
