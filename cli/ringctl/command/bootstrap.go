@@ -48,14 +48,8 @@ was made. The number of partitions cannot be changed later.
 				}
 				o.jids = append(o.jids, jid)
 			}
-			var err error
-			if o.output, err = outputOf(c); err != nil {
-				return err
-			}
-			if o.conn, err = connectionOf(c, env); err != nil {
-				return err
-			}
-			return withOperator(c.Context, o.conn, func(ctx context.Context, op *admin.Client) error {
+			return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
+				o.conn, o.output = conn, out
 				return bootstrap(ctx, env, op, o)
 			})
 		},

@@ -52,10 +52,6 @@ one data node. Committing a plan again that is running is no error.
 			if err := wantArgs(c, "PLAN"); err != nil {
 				return err
 			}
-			out, err := outputOf(c)
-			if err != nil {
-				return err
-			}
 			o, err := commitOptionsOf(c)
 			if err != nil {
 				return err
@@ -64,11 +60,7 @@ one data node. Committing a plan again that is running is no error.
 			if err != nil {
 				return err
 			}
-			conn, err := connectionOf(c, env)
-			if err != nil {
-				return err
-			}
-			return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error {
+			return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
 				return commitPlan(ctx, env, op, p, conn, out, o)
 			})
 		},

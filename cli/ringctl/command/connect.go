@@ -117,6 +117,19 @@ func notReached(conn connection, err error) error {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
+// asOperator runs do logged in as the flags say.
+func asOperator(c *cli.Context, env Env, do func(ctx context.Context, op *admin.Client, conn connection, out format) error) error {
+	out, err := outputOf(c)
+	if err != nil {
+		return err
+	}
+	conn, err := connectionOf(c, env)
+	if err != nil {
+		return err
+	}
+	return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error { return do(ctx, op, conn, out) })
+}
+
 // withOperator logs in, runs do, and logs out.
 func withOperator(ctx context.Context, conn connection, do func(context.Context, *admin.Client) error) error {
 	login, cancel := context.WithTimeoutCause(ctx, conn.timeout, fmt.Errorf("no login within %v", conn.timeout))

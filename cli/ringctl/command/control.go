@@ -19,15 +19,7 @@ type edit func(doc *ring.Document) (*ring.Document, error)
 
 // editRing runs an edit and tells what came of it.
 func editRing(c *cli.Context, env Env, e edit, done func(doc *ring.Document) string) error {
-	out, err := outputOf(c)
-	if err != nil {
-		return err
-	}
-	conn, err := connectionOf(c, env)
-	if err != nil {
-		return err
-	}
-	return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error {
+	return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
 		ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 		defer cancel()
 		doc, err := op.Edit(ctx, e)

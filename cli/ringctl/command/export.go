@@ -83,15 +83,7 @@ type saved struct {
 }
 
 func save(c *cli.Context, env Env, file string, whole bool) error {
-	out, err := outputOf(c)
-	if err != nil {
-		return err
-	}
-	conn, err := connectionOf(c, env)
-	if err != nil {
-		return err
-	}
-	return withOperator(c.Context, conn, func(ctx context.Context, operator *admin.Client) error {
+	return asOperator(c, env, func(ctx context.Context, operator *admin.Client, conn connection, out format) error {
 		begun := time.Now()
 		var s saved
 		err := toFile(env, file, func(w io.Writer) (err error) {

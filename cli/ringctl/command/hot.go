@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/urfave/cli/v2"
+
+	"github.com/rosterdb/rosterdb/internal/admin"
 )
 
 // maxHot is how many objects a data node lists at most.
@@ -36,15 +37,7 @@ counters that many change are merged by the client.
 			if limit < 1 || limit > maxHot {
 				return usageErrorf("--limit %d: list 1 to %d objects", limit, maxHot)
 			}
-			out, err := outputOf(c)
-			if err != nil {
-				return err
-			}
-			conn, err := connectionOf(c, env)
-			if err != nil {
-				return err
-			}
-			return withOperator(c.Context, conn, func(ctx context.Context, operator *admin.Client) error {
+			return asOperator(c, env, func(ctx context.Context, operator *admin.Client, conn connection, out format) error {
 				ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 				defer cancel()
 				return showHot(ctx, env, operator, limit, out)

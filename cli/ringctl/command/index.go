@@ -109,15 +109,7 @@ func showRing(c *cli.Context, env Env, show func(*ring.Document, format) error) 
 	if err := wantArgs(c); err != nil {
 		return err
 	}
-	out, err := outputOf(c)
-	if err != nil {
-		return err
-	}
-	conn, err := connectionOf(c, env)
-	if err != nil {
-		return err
-	}
-	return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error {
+	return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
 		ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 		defer cancel()
 		doc, err := op.Ring(ctx)

@@ -36,15 +36,7 @@ second and ends when the change does.
 			if err := wantArgs(c); err != nil {
 				return err
 			}
-			out, err := outputOf(c)
-			if err != nil {
-				return err
-			}
-			conn, err := connectionOf(c, env)
-			if err != nil {
-				return err
-			}
-			return withOperator(c.Context, conn, func(ctx context.Context, op *admin.Client) error {
+			return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
 				if c.Bool("watch") {
 					return watchProgress(ctx, env, op, conn, out)
 				}

@@ -50,14 +50,8 @@ partition has a leader; 4: not so.
 				return err
 			}
 			o := statusOptions{watch: c.Bool("watch")}
-			var err error
-			if o.output, err = outputOf(c); err != nil {
-				return err
-			}
-			if o.conn, err = connectionOf(c, env); err != nil {
-				return err
-			}
-			return withOperator(c.Context, o.conn, func(ctx context.Context, op *admin.Client) error {
+			return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
+				o.conn, o.output = conn, out
 				return status(ctx, env, op, o)
 			})
 		},

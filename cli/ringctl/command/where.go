@@ -29,15 +29,7 @@ who leads it now. The root does not have to exist. Flags come before ROOT.
 			if err := op.CheckRoot(c.Args().First()); err != nil {
 				return usageErrorf("%w", err)
 			}
-			out, err := outputOf(c)
-			if err != nil {
-				return err
-			}
-			conn, err := connectionOf(c, env)
-			if err != nil {
-				return err
-			}
-			return withOperator(c.Context, conn, func(ctx context.Context, operator *admin.Client) error {
+			return asOperator(c, env, func(ctx context.Context, operator *admin.Client, conn connection, out format) error {
 				ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 				defer cancel()
 				if err := where(ctx, env, operator, c.Args().First(), out); err != nil {
