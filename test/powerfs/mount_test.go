@@ -1,8 +1,11 @@
 package powerfs
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -49,32 +52,60 @@ func TestMounted(t *testing.T) {
 	}
 }
 
-// transact counts the transactions that are there, and commits another.
-func transact(t *testing.T, file string, life int) (found int) {
-	db, err := bbolt.Open(file, 0o600, nil)
+// transact counts the transactions that are there, and commits another. It does so
+// in a process of its own: bbolt reads its file as memory, and while a thread of
+// ours waited for a page the runtime could not stop it, to collect garbage for
+// instance, and those who were to send the page would wait for the runtime.
+func transact(t *testing.T, file string, life int) int {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], child, file, strconv.Itoa(life))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("commit transaction %d: %v", life, err)
+	}
+	found, err := strconv.Atoi(string(out))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return found
+}
+
+// child is the first argument of the process that transact starts.
+const child = "transact"
+
+// runChild is that process.
+func runChild(file, life string) error {
+	n, err := strconv.Atoi(life)
+	if err != nil {
+		return err
+	}
+	db, err := bbolt.Open(file, 0o600, nil)
+	if err != nil {
+		return err
+	}
 	defer db.Close() //nolint:errcheck // what counts is committed
+	found := 0
 	err = db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists([]byte("b"))
 		if err != nil {
 			return err
 		}
 		found = b.Stats().KeyN
-		return b.Put([]byte{byte(life)}, make([]byte, 100))
+		return b.Put([]byte{byte(n)}, make([]byte, 100))
 	})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	// bbolt leaves the directory to its user.
 	dir, err := os.Open(filepath.Dir(file))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer dir.Close()
+	defer dir.Close() //nolint:errcheck // nothing was written
 	if err := dir.Sync(); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	return found
+	_, err = fmt.Print(found)
+	return err
 }
