@@ -169,7 +169,7 @@ func (tx *Tx) commit() (final bool, err error) {
 	for _, path := range tx.order {
 		m := tx.writes[path]
 		if version, read := tx.seen[path]; read {
-			if !holds(m.m.Cond, version) {
+			if !m.m.Cond.Holds(version) {
 				return true, tx.root.wrap("write", &ConflictError{Root: tx.root.name, Path: path, Version: version})
 			}
 			m.m.Cond = was(version)
@@ -232,18 +232,6 @@ func (tx *Tx) ownCondition(err error) bool {
 	}
 	_, read := tx.seen[c.Path]
 	return !read && tx.writes[c.Path].m.Cond.Kind != op.Always
-}
-
-func holds(c op.Condition, version uint64) bool {
-	switch c.Kind {
-	case op.Absent:
-		return version == 0
-	case op.Present:
-		return version != 0
-	case op.VersionIs:
-		return version == c.Version
-	}
-	return true
 }
 
 func was(version uint64) op.Condition {

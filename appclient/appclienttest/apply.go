@@ -20,7 +20,7 @@ func (s *store) apply(p *part, w *op.Write) op.WriteResult {
 	for i := range w.Mutations {
 		m := &w.Mutations[i]
 		o, there := r.objects[m.Path]
-		ok := holds(m.Cond, o.Version)
+		ok := m.Cond.Holds(o.Version)
 		res.Items[i] = op.Item{Code: op.OK, Version: o.Version}
 		if m.Kind == op.Add {
 			count, isCounter := number(o.Value, there)
@@ -106,17 +106,4 @@ func fits(a, b int64) bool {
 
 func onlyChecks(w *op.Write) bool {
 	return !slices.ContainsFunc(w.Mutations, func(m op.Mutation) bool { return m.Kind != op.Check })
-}
-
-// holds says whether a condition is true; version 0 is nothing there.
-func holds(c op.Condition, version uint64) bool {
-	switch c.Kind {
-	case op.Absent:
-		return version == 0
-	case op.Present:
-		return version != 0
-	case op.VersionIs:
-		return version == c.Version
-	}
-	return true
 }

@@ -68,6 +68,20 @@ type Condition struct {
 	Version uint64 // for VersionIs
 }
 
+// Holds tells whether the condition is true of an object with this version; 0 is
+// that of an object that is not there.
+func (c Condition) Holds(version uint64) bool {
+	switch c.Kind {
+	case Absent:
+		return version == 0
+	case Present:
+		return version != 0
+	case VersionIs:
+		return version == c.Version
+	}
+	return true
+}
+
 // Ref is a weak reference to an object, usually of another root. Nothing keeps
 // its target alive; it is resolved lazily.
 type Ref struct {

@@ -60,7 +60,7 @@ func (p *Partition) evaluate(m *mutation, b *before, item *op.Item) {
 	if live {
 		item.Version = b.version
 	}
-	if !m.holds(item.Version) {
+	if cond := (op.Condition{Kind: m.cond, Version: m.version}); !cond.Holds(item.Version) {
 		item.Code = op.Conflict
 	}
 	if m.kind != op.Add {
@@ -84,19 +84,6 @@ func counter(value []byte) (n int64, ok bool) {
 	}
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	return n, err == nil
-}
-
-// holds evaluates the condition; version is 0 where there is no object.
-func (m *mutation) holds(version uint64) bool {
-	switch m.cond {
-	case op.Absent:
-		return version == 0
-	case op.Present:
-		return version != 0
-	case op.VersionIs:
-		return version == m.version
-	}
-	return true
 }
 
 // refused completes the items of a refused batch with the versions that are.
