@@ -185,6 +185,10 @@ func (n *Node) scrubResults(r *core.Round) {
 			part.MarkDamaged(errDiffers)
 		}
 	}
+	for _, g := range r.Repaired {
+		// What was found after the swap and before its end was not listened to.
+		n.inbox.call(func() { n.checkDamage(g) })
+	}
 }
 
 // onDamaged hears of a damaged partition while that is locked.

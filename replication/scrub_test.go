@@ -171,3 +171,31 @@ func TestScrubOfHealthyReplicas(t *testing.T) {
 		}
 	}
 }
+
+// TestRepairUnderWrites: a replica is repaired while others go on writing, and
+// applies nothing out of order meanwhile.
+func TestRepairUnderWrites(t *testing.T) {
+	c, s := scrubCluster(t, nil)
+	c.level()
+	seq := uint64(51)
+	for round := range uint64(3) {
+		c.node(2).part(0).MarkDamaged(errDiffers)
+		eventually(t, "the state is repaired", func() bool {
+			const most = 50
+			done := make(chan op.WriteResult, most)
+			for range most {
+				c.node(0).ProposeBatch([]Proposal{{Group: 0, Cmd: put(s, seq, "root", "path", fmt.Sprint(seq)), Done: func(r op.WriteResult) { done <- r }}})
+				seq++
+			}
+			for range most {
+				<-done
+			}
+			st := c.node(2).Status()
+			if st.Fatal != "" {
+				t.Fatal(st.Fatal)
+			}
+			return st.Scrub.Repaired > round
+		})
+	}
+	c.level()
+}

@@ -35,6 +35,10 @@ func (c *Core) applyEntries(g *group, m *pb.Message) {
 		g.pending = g.pending[1:]
 	}
 	g.tasks++
+	if g.repair.on && !c.cfg.Faults.RepairOvertaken {
+		c.withhold(g, t)
+		return
+	}
 	c.next.Tasks = append(c.next.Tasks, t)
 }
 
@@ -78,5 +82,6 @@ func (c *Core) Applied(t *Task) {
 	_ = g.rn.Step(t.resp)
 	c.releaseReads(g)
 	c.compact(g)
+	c.resume(g)
 	c.mark(g)
 }

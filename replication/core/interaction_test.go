@@ -65,6 +65,8 @@ type testNode struct {
 	pictures map[uint64]testState
 	staged   map[uint32]*testStaging
 	broken   bool // the state is damaged: nothing can be applied
+	slow     bool // tasks gather in late instead of being run
+	late     []Task
 	scrubs   []Scrub
 	damages  []uint32
 	sent     int
@@ -328,8 +330,12 @@ func (n *testNode) carryOut(r *Round) bool {
 	if r.WAL != nil {
 		n.batch = r.WAL
 	}
-	for i := range r.Tasks {
-		n.run(&r.Tasks[i])
+	if n.slow {
+		n.late = append(n.late, r.Tasks...)
+	} else {
+		for i := range r.Tasks {
+			n.run(&r.Tasks[i])
+		}
 	}
 	n.transfer(r)
 	for _, read := range r.Reads {

@@ -2,11 +2,14 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/rosterdb/rosterdb/internal/op"
 )
 
 // A replica whose state is damaged gets another from a healthy one, by the same
@@ -23,10 +26,11 @@ const (
 type repair struct {
 	on    bool
 	min   uint64 // index that the state has
-	tasks []Task // that could not be done, in order
+	tasks []Task // that could not be done, and those that came since
 	tries int
 	offer *pb.Snapshot // that is being pulled
 	swap  bool         // handed out
+	over  bool         // another state is in place
 }
 
 // Damaged reports that a group's state here is damaged; applied is its position.
@@ -44,6 +48,7 @@ func (c *Core) Damaged(id uint32, t *Task, applied uint64) error {
 	}
 	r.min = max(r.min, applied)
 	if r.on {
+		c.resume(g)
 		return nil
 	}
 	if len(g.conf.GetVoters()) < 2 {
@@ -64,6 +69,9 @@ func (c *Core) tickRepairs() {
 	for _, g := range slices.Clone(c.repairing) {
 		if g.gone { // nobody needs it any more
 			g.tasks -= len(g.repair.tasks)
+			for i := range g.repair.tasks {
+				c.pending -= g.repair.tasks[i].bytes
+			}
 			g.repair = repair{}
 			c.repairing = slices.DeleteFunc(c.repairing, func(o *group) bool { return o == g })
 			continue
@@ -77,7 +85,7 @@ func (c *Core) tickRepairs() {
 // askState asks one of the others for its state: the leader first.
 func (c *Core) askState(g *group) {
 	r := &g.repair
-	if len(g.held) > 0 || g.restoring || r.swap {
+	if len(g.held) > 0 || g.restoring || r.swap || r.over {
 		return
 	}
 	var from []uint64
@@ -122,7 +130,7 @@ func (c *Core) offerState(g *group, p *peer) {
 func (c *Core) stateOffered(g *group, p *peer, rec record) {
 	r := &g.repair
 	meta := rec.snap.GetMetadata()
-	if !r.on || r.swap || meta.GetIndex() < r.min || len(g.held) > 0 || g.restoring {
+	if !r.on || r.swap || r.over || meta.GetIndex() < r.min || len(g.held) > 0 || g.restoring {
 		return
 	}
 	if g.in.name != nil && (g.in.offer != nil || bytes.Equal(g.in.name, rec.snap.GetData())) {
@@ -137,7 +145,7 @@ func (c *Core) repaired(g *group) {
 	r := &g.repair
 	snap := r.offer
 	c.endPull(g)
-	if !r.on || r.swap || snap == nil || len(g.held) > 0 || g.restoring {
+	if !r.on || r.swap || r.over || snap == nil || len(g.held) > 0 || g.restoring {
 		c.dropStaged(g)
 		return
 	}
@@ -146,14 +154,36 @@ func (c *Core) repaired(g *group) {
 	c.next.Tasks = append(c.next.Tasks, Task{Group: g.id, Restore: snap, Repair: true})
 }
 
-// healthy ends a repair: another state is in place, and what could not be applied
-// comes again. Entries that the new state has already change nothing.
+// withhold keeps a task from the damaged state until that is repaired. Who waits
+// for its proposals asks again: they are committed, so their answers will be there.
+func (c *Core) withhold(g *group, t Task) {
+	for _, done := range t.Dones {
+		if done != nil {
+			c.answerWrite(done, op.WriteResult{Code: op.Retry, Text: "this replica is damaged and being repaired; ask another under the same sequence"})
+		}
+	}
+	t.Dones = nil
+	g.repair.tasks = append(g.repair.tasks, t)
+}
+
+// healthy notes that another state is in place of a damaged one.
 func (c *Core) healthy(g *group) {
+	g.repair.over = g.repair.on
+	c.resume(g)
+}
+
+// resume ends a repair when another state is in place and all tasks that were
+// handed out have come back, done or not: then those that could not be done are
+// handed out again, in the order of their entries. Entries that the new state has
+// already change nothing.
+func (c *Core) resume(g *group) {
 	r := &g.repair
-	if !r.on {
+	if !r.over || g.tasks > len(r.tasks) && !c.cfg.Faults.RepairOvertaken {
 		return
 	}
+	slices.SortFunc(r.tasks, func(a, b Task) int { return cmp.Compare(a.Entries[0].GetIndex(), b.Entries[0].GetIndex()) })
 	c.next.Tasks = append(c.next.Tasks, r.tasks...)
+	c.next.Repaired = append(c.next.Repaired, g.id)
 	g.repair = repair{}
 	c.repairing = slices.DeleteFunc(c.repairing, func(o *group) bool { return o == g })
 	c.mark(g)

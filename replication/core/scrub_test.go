@@ -98,3 +98,60 @@ func TestRepair(t *testing.T) {
 		t.Error("the repair has no end")
 	}
 }
+
+// TestRepairUnderWrites: what is committed during a repair is applied after it, in
+// order, also where the caller is late to say what could not be done.
+func TestRepairUnderWrites(t *testing.T) {
+	want := []string{"a", "b", "c", "d"}
+	if got := repairUnderWrites(t, Faults{}); !slices.Equal(got, want) {
+		t.Errorf("values %v, want %v", got, want)
+	}
+	if got := repairUnderWrites(t, Faults{RepairOvertaken: true}); slices.Equal(got, want) {
+		t.Error("with the seeded fault nothing overtakes what waits for the repair")
+	}
+}
+
+func repairUnderWrites(t *testing.T, faults Faults) []string {
+	w := scrubWorld(t, faults)
+	propose := func(v string) {
+		w.nodes[0].core.Propose([]Proposal{{Cmd: []byte(v), Done: func(op.WriteResult) {}}})
+		w.ticks(3)
+	}
+	propose("a")
+	n := w.nodes[2]
+	n.slow = true
+	propose("b") // handed out before the damage is known
+	n.broken = true
+	for _, other := range w.nodes[:2] {
+		other.sent, other.keep, other.most = 0, 1000, 1 // no frame arrives
+	}
+	if err := n.core.Damaged(0, nil, n.state[0].index); err != nil {
+		t.Fatal(err)
+	}
+	w.ticks(repairTicks + 2)
+	propose("c") // not in the picture that was offered
+	for _, other := range w.nodes[:2] {
+		other.most = 0
+	}
+	if !w.until(100, func() bool { return n.core.groups[0].repair.swap }) {
+		t.Fatal("the state does not arrive")
+	}
+	propose("d")
+	var undone []Task
+	for _, task := range n.late {
+		if n.broken && task.Restore == nil {
+			undone = append(undone, task)
+			continue
+		}
+		n.run(&task)
+	}
+	n.slow, n.late = false, nil
+	for i := range undone {
+		_ = n.core.Damaged(0, &undone[i], n.state[0].index)
+	}
+	w.ticks(5)
+	if faults == (Faults{}) && (n.core.groups[0].tasks > 0 || len(n.core.repairing) > 0) {
+		t.Error("the repair has no end")
+	}
+	return n.state[0].values
+}

@@ -87,6 +87,8 @@ type Faults struct {
 	DigestOfAnyIndex bool
 	// EmptyVotes lets a replica vote that was deleted and begun anew.
 	EmptyVotes bool
+	// RepairOvertaken hands out entries while those before them wait for a repair.
+	RepairOvertaken bool
 }
 
 // Round is what the caller has to do after a step. It is valid until the next
@@ -100,6 +102,7 @@ type Round struct {
 	Stages   []StageJob   // of a group in order, then Staged
 	Closed   []uint64     // numbers of pictures not needed any more
 	Damages  []uint32     // groups whose state here is wrong: apply nothing to it, then Damaged
+	Repaired []uint32     // groups whose repair is over: Damaged again if the state is
 	Scrubs   []Scrub      // what digests have told
 	Reads    []ReadRequest
 	Answers  []func()
@@ -121,6 +124,7 @@ func (r *Round) reset() {
 		Stages:   r.Stages[:0],
 		Closed:   r.Closed[:0],
 		Damages:  r.Damages[:0],
+		Repaired: r.Repaired[:0],
 		Scrubs:   r.Scrubs[:0],
 		Reads:    r.Reads[:0],
 		Answers:  r.Answers[:0],
