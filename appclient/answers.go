@@ -68,9 +68,16 @@ func (e *engine) release(r *request) {
 }
 
 // hold gives a request a slot of its lane, which it keeps until half of it is
-// answered. What waits at the node for events holds nothing back.
-func (l *lane) hold(r *request) {
-	if r.lane != watches {
+// answered. What waits at the node for events holds nothing back, nor does one that is
+// followed: what the answer to a single IQ has no room for leaves in several at
+// once, and the last of them holds the slot.
+func (l *lane) hold(r *request, followed bool) {
+	switch {
+	case r.lane == watches:
+	case followed && l.burst < maxBurst:
+		l.burst++
+	default:
+		l.burst = 0
 		r.holding = true
 		l.slots++
 	}
@@ -199,6 +206,9 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 			c.part.leader = n
 		}
 		e.logTime = max(e.logTime, r.Time)
+		if c.read.Kind == op.Get {
+			e.answers.learn(r, c.read.Offset)
+		}
 		c.rres = *r
 		e.finish(c, nil)
 		return

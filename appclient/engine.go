@@ -44,6 +44,7 @@ type engine struct {
 	parked   []*call // those that wait for events
 	parkedAt time.Duration
 	merging  map[counter]*call
+	answers  answerSize
 	tags     map[uint64]*call
 	lastTag  uint64
 	requests map[string]*request

@@ -41,6 +41,7 @@ func (n *node) usable(now time.Duration) bool {
 type lane struct {
 	queue []*call
 	slots int // requests under way that hold new ones back
+	burst int // requests since the last that holds a slot
 }
 
 // remove takes a call out of the queue.

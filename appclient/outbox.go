@@ -90,7 +90,11 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 	o.req, o.calls = r, o.calls[:0]
 	o.ops = wire.Request{Epoch: e.doc.Epoch, Time: e.logTime, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Settles: o.ops.Settles[:0], Reads: o.ops.Reads[:0]}
 	l := &n.lanes[lane]
-	used, size := l.bundle(e.maxStanza - stanzaMargin)
+	most := maxOps
+	if lane == reads {
+		most = min(most, e.answers.fit())
+	}
+	used, size := l.bundle(e.maxStanza-stanzaMargin, most)
 	if lane != watches {
 		r.bytes = size
 		n.owed += size
@@ -106,7 +110,7 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 	rest := copy(l.queue, l.queue[used:])
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
-	l.hold(r)
+	l.hold(r, used == most && most < maxOps && rest > 0)
 	r.left = used
 	e.requests[r.id] = r
 	e.stats.Stanzas++
@@ -191,12 +195,12 @@ func (c *call) size() int {
 	return wire.WriteSize(&c.write)
 }
 
-// bundle is how many calls at the head of the queue share the next request, and
-// the bytes of XML that they need at most.
-func (l *lane) bundle(maxBytes int) (used, size int) {
+// bundle is how many calls at the head of the queue, up to most, share the next
+// request, and the bytes of XML that they need at most.
+func (l *lane) bundle(maxBytes, most int) (used, size int) {
 	for _, c := range l.queue {
 		s := c.size()
-		if used > 0 && (size+s > maxBytes || used == maxOps) {
+		if used > 0 && (size+s > maxBytes || used == most) {
 			break
 		}
 		size += s
