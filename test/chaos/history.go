@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -56,11 +57,15 @@ func (h *history) run(ctx context.Context, c *appclient.Client, id int) {
 	rng := rand.New(rand.NewPCG(3, uint64(id)))
 	seen := make(map[string]uint64) // versions, to compare with
 	for n := 0; ctx.Err() == nil; n++ {
-		name := h.root(rng.IntN(historyRoots))
+		i := rng.IntN(historyRoots)
+		name := h.root(i)
 		o := linearizability.Operation{Client: id, Call: h.now()}
 		var version uint64
 		text := fmt.Appendf(nil, "%d.%d", id, n)
-		kind := rng.IntN(3)
+		if i%3 == 0 { // a counter, from time to time set to something else
+			text = strconv.AppendInt(nil, int64(id*1000+n), 10)
+		}
+		kind := rng.IntN(4)
 		got := h.meter.do(ctx, func(ctx context.Context) (err error) {
 			version, err = h.one(ctx, c.Root(name), &o, kind, seen[name], text)
 			return err
@@ -81,6 +86,11 @@ func (h *history) one(ctx context.Context, root appclient.Root, o *linearizabili
 			o.ReadResult = op.ReadResult{Code: op.OK, Revision: version, Objects: []op.Object{{Version: version, Value: obj.Value}}}
 		}
 		return version, err
+	}
+	if kind == 3 {
+		delta := int64(len(text)) - 4 // of either sign
+		res, err := root.Batch(ctx, appclient.Add("", delta))
+		return o.Added(root.Name(), delta, res, err), err
 	}
 	var cond op.Condition
 	switch {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -123,15 +124,8 @@ func (s *rootState) write(w *op.Write) (*rootState, []op.Item) {
 	items := make([]op.Item, len(w.Mutations))
 	refused := false
 	for i, m := range w.Mutations {
-		var version uint64
-		if j, found := s.find(m.Path); found {
-			version = s.objects[j].version
-		}
-		items[i] = op.Item{Code: op.OK, Version: version}
-		if !holds(m.Cond, version) {
-			items[i].Code = op.Conflict
-			refused = true
-		}
+		items[i] = s.before(&m)
+		refused = refused || items[i].Code != op.OK
 	}
 	if refused {
 		return s, items
@@ -146,6 +140,12 @@ func (s *rootState) write(w *op.Write) (*rootState, []op.Item) {
 		case m.Kind == op.Put:
 			next.objects = slices.Insert(next.objects, j, object{path: m.Path, version: next.revision, value: m.Value})
 			items[i].Version = next.revision
+		case m.Kind == op.Add:
+			if !found {
+				next.objects = slices.Insert(next.objects, j, object{path: m.Path})
+			}
+			items[i].Version, items[i].Count = next.revision, items[i].Count+m.Delta
+			next.objects[j].version, next.objects[j].value = next.revision, strconv.AppendInt(nil, items[i].Count, 10)
 		case found:
 			next.objects = slices.Delete(next.objects, j, j+1)
 			items[i].Version = 0
@@ -154,6 +154,31 @@ func (s *rootState) write(w *op.Write) (*rootState, []op.Item) {
 		}
 	}
 	return next, items
+}
+
+// before is what a batch finds for a mutation: whether its condition holds, and for
+// an Add the counter, which must be one and have room for the sum.
+func (s *rootState) before(m *op.Mutation) op.Item {
+	item := op.Item{Code: op.OK}
+	j, found := s.find(m.Path)
+	if found {
+		item.Version = s.objects[j].version
+	}
+	if !holds(m.Cond, item.Version) {
+		item.Code = op.Conflict
+	}
+	if m.Kind != op.Add || !found {
+		return item
+	}
+	var err error
+	item.Count, err = strconv.ParseInt(string(s.objects[j].value), 10, 64)
+	if sum := item.Count + m.Delta; err != nil || m.Delta > 0 && sum < item.Count || m.Delta < 0 && sum > item.Count {
+		item.Code = op.Invalid
+	}
+	if err != nil {
+		item.Count = 0
+	}
+	return item
 }
 
 func holds(c op.Condition, version uint64) bool {
@@ -204,7 +229,7 @@ func (o *Operation) String() string {
 	}
 	fmt.Fprintf(&b, "write (%d, %d)", o.Write.Session, o.Write.Seq)
 	for _, m := range o.Write.Mutations {
-		fmt.Fprintf(&b, " kind %d %s=%.20q if %d/%d", m.Kind, m.Path, m.Value, m.Cond.Kind, m.Cond.Version)
+		fmt.Fprintf(&b, " kind %d %s=%.20q%+d if %d/%d", m.Kind, m.Path, m.Value, m.Delta, m.Cond.Kind, m.Cond.Version)
 	}
 	if o.Unknown {
 		b.WriteString(" -> unknown")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +17,9 @@ import (
 
 // Recorder lets clients of a cluster do random operations, and gathers the history.
 // Every root has one object, its root object, and nothing is deleted: then the
-// root's revision is the object's version.
+// root's revision is the object's version. In every third root the values are
+// decimal numbers, so that it can be added to; in the others what is no counter is
+// added to, too.
 type Recorder struct {
 	roots    int
 	began    time.Time
@@ -64,6 +68,12 @@ func (h *Recorder) Check(t testing.TB) {
 	if err := Check(append(h.history, h.stale()), 30*time.Second); err == nil {
 		t.Error("a planted stale read was not noticed")
 	}
+	planted := slices.Clone(h.history)
+	if !miscount(planted) {
+		t.Error("nothing was ever added to a counter")
+	} else if err := Check(planted, 30*time.Second); err == nil {
+		t.Error("a planted wrong sum was not noticed")
+	}
 }
 
 // Run does random operations as one client until ctx ends.
@@ -71,13 +81,18 @@ func (h *Recorder) Run(ctx context.Context, id int, client *appclient.Client) {
 	rng := rand.New(rand.NewPCG(1, uint64(id)))
 	seen := make(map[string]uint64) // versions, to compare with
 	for n := 0; ctx.Err() == nil; n++ {
-		name := fmt.Sprintf("history/%d", rng.IntN(h.roots))
+		i := rng.IntN(h.roots)
+		name := fmt.Sprintf("history/%d", i)
 		root := client.Root(name)
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		o := Operation{Client: id, Call: h.now()}
 		var err error
 		var version uint64
-		switch value := fmt.Appendf(nil, "%d.%d", id, n); rng.IntN(3) {
+		value := fmt.Appendf(nil, "%d.%d", id, n)
+		if i%3 == 0 {
+			value = strconv.AppendInt(nil, int64(id*1000+n), 10)
+		}
+		switch rng.IntN(4) {
 		case 0:
 			var obj *appclient.Object
 			obj, err = root.Get(try, "")
@@ -85,6 +100,11 @@ func (h *Recorder) Run(ctx context.Context, id int, client *appclient.Client) {
 		case 1:
 			version, err = root.Put(try, "", value)
 			h.wrote(&o, name, value, op.Condition{}, version, err)
+		case 2:
+			delta := rng.Int64N(9) - 4
+			var res *appclient.BatchResult
+			res, err = root.Batch(try, appclient.Add("", delta))
+			version = o.Added(name, delta, res, err)
 		default:
 			cond := op.Condition{Kind: op.VersionIs, Version: seen[name]}
 			if seen[name] == 0 {
@@ -122,6 +142,25 @@ func (h *Recorder) wrote(o *Operation, name string, value []byte, cond op.Condit
 	return version
 }
 
+// Added fills in a batch of a single Add to the root object, and what was answered;
+// the version is the object's now, as far as known. Sums stay within 64 bits.
+func (o *Operation) Added(root string, delta int64, res *appclient.BatchResult, err error) (version uint64) {
+	o.Write = &op.Write{Root: root, Mutations: []op.Mutation{{Kind: op.Add, Delta: delta}}}
+	var conflict *appclient.ConflictError
+	switch {
+	case err == nil:
+		version = res.Revision
+		o.WriteResult = op.WriteResult{Code: op.OK, Revision: version, Items: []op.Item{{Code: op.OK, Version: version}}}
+		if len(res.Counts) == 1 { // absent where all are 0
+			o.WriteResult.Items[0].Count = res.Counts[0]
+		}
+	case errors.As(err, &conflict):
+		version = conflict.Version
+		o.WriteResult = op.WriteResult{Code: op.Conflict, Revision: version, Items: []op.Item{{Code: op.Invalid, Version: version}}}
+	}
+	return version
+}
+
 // record keeps the operation unless it surely had no effect.
 func (h *Recorder) record(o Operation, err error) {
 	o.Return = h.now()
@@ -141,6 +180,19 @@ func (h *Recorder) record(o Operation, err error) {
 	case h.progress <- struct{}{}:
 	default:
 	}
+}
+
+// miscount changes the answer to an Add so that no order of the others explains it.
+func miscount(history []Operation) bool {
+	for i := range history {
+		o := &history[i]
+		if o.Write != nil && !o.Unknown && o.Write.Mutations[0].Kind == op.Add && o.WriteResult.Code == op.OK {
+			o.WriteResult.Items = slices.Clone(o.WriteResult.Items)
+			o.WriteResult.Items[0].Count += 1 << 40
+			return true
+		}
+	}
+	return false
 }
 
 // stale is a read that came last and answers what a root held at first.
