@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/appclient"
 )
@@ -15,7 +14,7 @@ import (
 // version is the number of times that it was raised, and its value, too.
 type counters struct {
 	meter *meter
-	each  [counterCount]struct{ applied, unknown atomic.Int64 }
+	each  [counterCount]tally
 }
 
 const (
@@ -39,15 +38,10 @@ func (k *counters) run(ctx context.Context, c *appclient.Client, id int) {
 		}) != applied {
 			continue
 		}
-		switch k.meter.do(ctx, func(ctx context.Context) error {
+		k.each[i].note(k.meter.do(ctx, func(ctx context.Context) error {
 			_, err := root.CompareAndSwap(ctx, "", version, strconv.AppendUint(nil, have+1, 10))
 			return err
-		}) {
-		case applied:
-			k.each[i].applied.Add(1)
-		case unknown:
-			k.each[i].unknown.Add(1)
-		}
+		}), 1)
 	}
 }
 
@@ -70,14 +64,8 @@ func (k *counters) judge(ctx context.Context, c *appclient.Client, v *Verdict) e
 		if err != nil {
 			return fmt.Errorf("read counter %d: %w", i, err)
 		}
-		least := k.each[i].applied.Load()
-		most := least + k.each[i].unknown.Load()
-		switch n := int64(have); {
-		case n < least:
-			v.complain(&v.Lost, int(least-n), "counter %d was raised %d times and is %d", i, least, n)
-		case n > most:
-			v.complain(&v.Doubled, int(n-most), "counter %d was raised %d times at most and is %d", i, most, n)
-		case have != version:
+		k.each[i].judge(v, counterRoot(i), int64(have))
+		if have != version {
 			v.complain(&v.Wrong, 1, "counter %d is %d with version %d", i, have, version)
 		}
 	}

@@ -17,4 +17,5 @@
 //	changes   data nodes that join and leave, by ringctl
 //	work      the clients, each kind with its ledger
 //	report    what came of it
+//	calm      a cluster that is left alone, for soak and failover
 package chaos

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -52,44 +51,38 @@ func main() {
 // errGrows tells that something came to no plateau.
 var errGrows = errors.New("something grows without bound")
 
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options) error {
 	if o.every == 0 {
 		o.every = max(o.duration/120, 200*time.Millisecond)
 	}
-	dir, err := os.MkdirTemp("", "soak-")
-	if err != nil {
-		return fmt.Errorf("make a directory: %w", err)
-	}
-	defer func() {
-		if err == nil {
-			err = os.RemoveAll(dir)
-		} else {
-			err = fmt.Errorf("%w\ndata and logs: %s", err, dir)
-		}
-	}()
 	metrics := newMetrics()
-	c, err := devcluster.Start(ctx, devcluster.Options{
-		Dir: filepath.Join(dir, "cluster"), Nodes: o.nodes, Partitions: o.partitions,
-		DieWithParent: true, StartTimeout: 2 * time.Minute, Launch: metrics.launch,
+	cluster := devcluster.Options{Nodes: o.nodes, Partitions: o.partitions, Launch: metrics.launch}
+	return chaos.WithCluster(ctx, cluster, func(ctx context.Context, c *devcluster.Cluster) error {
+		w, err := startWork(ctx, c, o)
+		if err != nil {
+			return err
+		}
+		samples, err := observe(ctx, o, func() sample { return takeSample(ctx, c, metrics) })
+		if err != nil {
+			return errors.Join(err, w.stop())
+		}
+		return judge(samples, w)
 	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	w, err := startWork(ctx, c, o)
-	if err != nil {
-		return err
-	}
-	var samples []sample
+}
+
+// observe takes samples until the time is over.
+func observe(ctx context.Context, o options, take func() sample) (samples []sample, err error) {
 	end := time.After(o.duration)
-	for tick := time.NewTicker(o.every); ; {
+	tick := time.NewTicker(o.every)
+	defer tick.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), w.stop())
+			return nil, context.Cause(ctx)
 		case <-end:
-			return judge(samples, w)
+			return samples, nil
 		case <-tick.C:
-			samples = append(samples, takeSample(ctx, c, metrics))
+			samples = append(samples, take())
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,38 +46,15 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
-	dir, err := os.MkdirTemp("", "failover-")
-	if err != nil {
-		return fmt.Errorf("make a directory: %w", err)
-	}
-	defer func() {
-		if err == nil {
-			err = os.RemoveAll(dir)
-		} else {
-			err = fmt.Errorf("%w\ndata and logs: %s", err, dir)
+func run(ctx context.Context, o options) error {
+	return chaos.WithCluster(ctx, devcluster.Options{Nodes: o.nodes, Partitions: o.partitions}, func(ctx context.Context, c *devcluster.Cluster) error {
+		m, err := newMeasurement(ctx, c, o)
+		if err != nil {
+			return err
 		}
-	}()
-	c, err := devcluster.Start(ctx, devcluster.Options{
-		Dir: filepath.Join(dir, "cluster"), Nodes: o.nodes, Partitions: o.partitions, DieWithParent: true, StartTimeout: 2 * time.Minute,
+		defer m.close()
+		return m.killAll(ctx)
 	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = joinClose(err, c) }()
-	m, err := newMeasurement(ctx, c, o)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	return m.killAll(ctx)
-}
-
-func joinClose(err error, c *devcluster.Cluster) error {
-	if e := c.Close(); e != nil && err == nil {
-		err = fmt.Errorf("stop the cluster: %w", e)
-	}
-	return err
 }
 
 // result is what one kill has cost.
