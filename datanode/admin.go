@@ -110,11 +110,16 @@ func (h *handler) adminIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	}
 	set := st.IsType("set")
 	if command != adminxml.CmdScrub && set != (command == adminxml.CmdBootstrap || command == adminxml.CmdPropose) {
-		h.refuse(conn, st, "bad-request", "bootstrap and propose are IQs of type set, everything else a get")
+		h.refuse(conn, st, "bad-request", "bootstrap and propose are IQs of type set, scrub is set or get, everything else a get")
 		return
 	}
 	switch command {
-	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus, adminxml.CmdPropose, adminxml.CmdScrub:
+	case adminxml.CmdIdentity, adminxml.CmdBootstrap, adminxml.CmdStatus, adminxml.CmdPropose:
+	case adminxml.CmdScrub:
+		if groups, err := scrubGroups(arg); err != nil || set && len(groups) == 0 {
+			h.refuse(conn, st, "bad-request", fmt.Sprintf("scrub takes numbers of partitions, at most %d", adminxml.MaxScrub))
+			return
+		}
 	case adminxml.CmdExport:
 	case adminxml.CmdHot:
 		if n, err := strconv.Atoi(arg); err != nil || n < 1 || n > hotKeys {
@@ -169,7 +174,7 @@ func (n *Node) command(ctx context.Context, conn *xmppconn.Conn, st *stanza.Stan
 	case adminxml.CmdStatus:
 		answer = n.status(arg)
 	case adminxml.CmdScrub:
-		answer = n.scrub(st.IsType("set"))
+		answer = n.scrub(st.IsType("set"), arg)
 	case adminxml.CmdHot:
 		limit, _ := strconv.Atoi(arg) // checked when it came
 		answer = n.hot.list(limit, time.Now())

@@ -14,6 +14,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/replication/core"
 	"github.com/rosterdb/rosterdb/replication/state"
 	"github.com/rosterdb/rosterdb/ring"
 )
@@ -32,6 +33,7 @@ type fakeEngine struct {
 	sessions  int
 	read      op.ReadResult // of every read; without code: an object
 	parts     map[uint32]*state.Partition
+	scrubs    []uint32
 	forgotten []uint64
 	logTime   int64
 	held      []replication.ReadRequest // of changes, unanswered
@@ -106,9 +108,19 @@ func (e *fakeEngine) CutAt(p uint32, t int64, take func(*state.Picture, error)) 
 	return part.CutAt(t, take)
 }
 
-func (e *fakeEngine) PeerDown(m uint64)                 { e.down = append(e.down, m) }
-func (e *fakeEngine) PeerUp(m uint64)                   { e.up = append(e.up, m) }
-func (e *fakeEngine) Scrub(...uint32) int               { return 0 }
+func (e *fakeEngine) PeerDown(m uint64) { e.down = append(e.down, m) }
+func (e *fakeEngine) PeerUp(m uint64)   { e.up = append(e.up, m) }
+func (e *fakeEngine) Scrub(groups ...uint32) int {
+	e.scrubs = append(e.scrubs, groups...)
+	return len(groups)
+}
+
+func (e *fakeEngine) ScrubState(groups ...uint32) (s replication.ScrubState) {
+	for _, g := range groups {
+		s.Results = append(s.Results, replication.ScrubResult{Scrub: core.Scrub{Group: g, Index: 9, Voters: 3, Told: 3}})
+	}
+	return s
+}
 func (e *fakeEngine) Status() replication.Status        { return replication.Status{} }
 func (e *fakeEngine) Groups() []replication.GroupStatus { return nil }
 func (e *fakeEngine) Close() error                      { return nil }

@@ -54,6 +54,15 @@ func figures() []figure {
 		{"wal_syncs_total", "Batches that the write-ahead log has made durable, with an fsync each.", true},
 		{"wal_written_bytes_total", "Bytes written to the write-ahead log.", true},
 		{"wal_segments", "Files of the write-ahead log that hold records.", false},
+		{"snapshots_sending", "Snapshots of partitions under way to other members.", false},
+		{"snapshots_receiving", "Snapshots of partitions under way from other members, repairs among them.", false},
+		{"scrubs_compared_total", "Partitions led here whose replicas were compared.", true},
+		{"scrubs_mismatches_total", "Replicas of these that were not what the majority has.", true},
+		{"scrubs_undecided_total", "Comparisons of these without a majority.", true},
+		{"scrubs_reading", "Partitions whose state is being read here to be compared, or waits for it.", false},
+		{"replicas_damaged_total", "Replicas here that were found damaged.", true},
+		{"replicas_repaired_total", "Of these, replicas that got the state of another.", true},
+		{"replicas_damaged", "Replicas here that are damaged now.", false},
 		{"log_time_ahead_seconds", "How far log time is ahead of this machine's clock.", false},
 	}
 }
@@ -121,6 +130,9 @@ func (c *collector) now() map[string]float64 {
 		"clients": float64(n.clients.Load()), "operations_in_flight": float64(n.inFlight.Load()), "operations_queued": float64(n.fair.waitingOps.Load()),
 		"watches": float64(n.watches.Load()), "reads_shared_total": float64(s.SharedReads), "wal_syncs_total": float64(s.WAL.Appends),
 		"wal_written_bytes_total": float64(s.WAL.Written), "wal_segments": float64(s.WAL.Segments), "log_time_ahead_seconds": float64(ahead) / 1000,
+		"snapshots_sending": float64(s.Sending), "snapshots_receiving": float64(s.Receiving), "scrubs_compared_total": float64(s.Scrub.Compared),
+		"scrubs_mismatches_total": float64(s.Scrub.Mismatches), "scrubs_undecided_total": float64(s.Scrub.Undecided), "scrubs_reading": float64(s.Scrub.Reading),
+		"replicas_damaged_total": float64(s.Scrub.Damaged), "replicas_repaired_total": float64(s.Scrub.Repaired), "replicas_damaged": float64(s.Scrub.Mending),
 	}
 }
 

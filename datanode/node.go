@@ -35,6 +35,7 @@ type engine interface {
 	PeerUp(member uint64)
 	Status() replication.Status
 	Scrub(groups ...uint32) int
+	ScrubState(groups ...uint32) replication.ScrubState
 	Groups() []replication.GroupStatus
 	Close() error
 }

@@ -167,6 +167,7 @@ func newNode(cfg Config, known *ring.Document) *Node {
 	}
 	n.transfers = NewTransfers(n.part)
 	n.scrubs.pictures = make(chan scrubbed, maxScrubs)
+	n.scrubs.results, n.scrubs.reading = make(map[uint32]ScrubResult), make(map[uint32]int)
 	n.feeds = newFeeds(func(group uint32) changeReader {
 		if part := n.part(group); part != nil {
 			return part

@@ -34,14 +34,32 @@ type ScrubStats struct {
 	Undecided  uint64    // comparisons without a majority: an operator has to look
 	Damaged    uint64    // states here that were found damaged
 	Repaired   uint64    // of these, replaced by that of another replica
+	Reading    int       // pictures that are being read here or wait for it
+	Mending    int       // replicas here that are damaged now
+}
+
+// ScrubResult is what the last scrub of a group led here has told so far.
+type ScrubResult struct {
+	core.Scrub
+	At time.Time // when the newest digest of it was told
+}
+
+// ScrubState tells how far scrubs have come.
+type ScrubState struct {
+	Stats   ScrubStats
+	Results []ScrubResult // of the groups asked for, as far as they have any
+	Reading []uint32      // groups whose state is being read here or waits for it
+	Mending []uint32      // groups whose replica here is damaged now
 }
 
 // scrubs are the pictures to be read, and what came of earlier ones.
 type scrubs struct {
 	pictures chan scrubbed
 
-	mu    sync.Mutex
-	stats ScrubStats
+	mu      sync.Mutex
+	stats   ScrubStats
+	results map[uint32]ScrubResult // of groups led here
+	reading map[uint32]int         // pictures
 }
 
 type scrubbed struct {
@@ -50,10 +68,21 @@ type scrubbed struct {
 }
 
 func (s *scrubs) take(v scrubbed) {
+	s.reads(v.group, 1)
 	select {
 	case s.pictures <- v:
 	default:
+		s.reads(v.group, -1)
 		v.Close()
+	}
+}
+
+// reads notes that one picture more or less of a group is to be read.
+func (s *scrubs) reads(group uint32, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reading[group] += n; s.reading[group] == 0 {
+		delete(s.reading, group)
 	}
 }
 
@@ -69,10 +98,21 @@ func (s *scrubs) close() {
 	}
 }
 
-func (s *scrubs) get() ScrubStats {
+// note keeps a result, and counts what it tells more than the one before.
+func (s *scrubs) note(r core.Scrub) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.stats
+	now, old := time.Now(), s.results[r.Group]
+	if old.Index != r.Index {
+		old = ScrubResult{}
+		s.stats.Compared++
+	}
+	s.results[r.Group] = ScrubResult{r, now}
+	s.stats.Last = now
+	s.stats.Mismatches += uint64(max(0, len(r.Wrong)-len(old.Wrong)))
+	if r.Undecided && !old.Undecided {
+		s.stats.Undecided++
+	}
 }
 
 func (s *scrubs) count(f func(*ScrubStats)) {
@@ -101,6 +141,32 @@ func (n *Node) Scrub(groups ...uint32) int {
 		n.ProposeBatch(ps)
 	}
 	return len(ps)
+}
+
+// ScrubState tells how far scrubs have come, with the results of some groups.
+func (n *Node) ScrubState(groups ...uint32) ScrubState {
+	st := ScrubState{Mending: n.mending()}
+	n.scrubs.mu.Lock()
+	defer n.scrubs.mu.Unlock()
+	for _, g := range groups {
+		if r, ok := n.scrubs.results[g]; ok {
+			st.Results = append(st.Results, r)
+		}
+	}
+	st.Stats = n.scrubs.stats
+	st.Reading = slices.Sorted(maps.Keys(n.scrubs.reading))
+	st.Stats.Reading, st.Stats.Mending = len(st.Reading), len(st.Mending)
+	return st
+}
+
+func (n *Node) mending() (groups []uint32) {
+	for id, part := range *n.parts.Load() {
+		if part.Damaged() != nil {
+			groups = append(groups, id)
+		}
+	}
+	slices.Sort(groups)
+	return groups
 }
 
 // scrubInTurn scrubs one group after the other, all within ScrubEvery.
@@ -139,6 +205,7 @@ func (n *Node) digestScrubs() {
 
 func (n *Node) digest(v scrubbed) {
 	defer v.Close()
+	defer n.scrubs.reads(v.group, -1)
 	sum, err := v.Digest(func(bytes int) error {
 		t := time.NewTimer(time.Duration(float64(bytes) / float64(n.cfg.ScrubRate) * float64(time.Second)))
 		defer t.Stop()
@@ -165,14 +232,7 @@ func (n *Node) digest(v scrubbed) {
 // scrubResults takes note of what digests have told.
 func (n *Node) scrubResults(r *core.Round) {
 	for _, s := range r.Scrubs {
-		n.scrubs.count(func(st *ScrubStats) {
-			st.Last = time.Now()
-			st.Compared++
-			st.Mismatches += uint64(len(s.Wrong))
-			if s.Undecided {
-				st.Undecided++
-			}
-		})
+		n.scrubs.note(s)
 		switch {
 		case s.Undecided:
 			n.logger.Error("replicas hold different states and none is that of a majority", "group", s.Group, "index", s.Index)

@@ -4,7 +4,7 @@ import "github.com/rosterdb/rosterdb/replication/core"
 
 // Status describes the node.
 func (n *Node) Status() Status {
-	s := Status{Member: n.cfg.Dir.Member(), SharedReads: n.shared.Load(), WAL: n.log.Stats(), Scrub: n.scrubs.get(), DiskUsed: diskUsed(n.cfg.Dir.Path())}
+	s := Status{Member: n.cfg.Dir.Member(), SharedReads: n.shared.Load(), WAL: n.log.Stats(), Scrub: n.ScrubState().Stats, DiskUsed: diskUsed(n.cfg.Dir.Path())}
 	s.Full = n.full.has(fullWAL | fullState | fullReserve)
 	if doc := n.known.Load(); doc != nil {
 		s.Epoch = doc.Epoch
@@ -19,6 +19,7 @@ func (n *Node) Status() Status {
 	var t core.Totals
 	n.ask(func() { t = n.core.Totals() })
 	s.Held, s.Led, s.Leaderless, s.Awake, s.Lag, s.Pending = t.Held, t.Led, t.Leaderless, t.Awake, t.Lag, t.Pending
+	s.Sending, s.Receiving = t.Sending, t.Receiving
 	return s
 }
 

@@ -168,7 +168,7 @@ func (c *Core) ofRaft(g *group, p *peer, rec record) bool {
 	case recOffer:
 		c.stateOffered(g, p, rec)
 	case recDigest:
-		c.digested(g, p.id, digest{rec.index, rec.nonce})
+		c.digested(g, p.id, digest{index: rec.index, sum: rec.nonce})
 	case recWrong:
 		c.wrong(g, p, rec)
 	default:

@@ -7,11 +7,15 @@ import (
 )
 
 // Scrub is the outcome of comparing digests of a group's replicas, on its leader.
+// It is told when a majority agrees or all have told, and again with each digest
+// that comes later.
 type Scrub struct {
-	Group uint32
-	Index uint64   // at which all were taken
-	Agree int      // replicas that have what the majority has
-	Wrong []uint64 // members that have something else and are told to repair it
+	Group  uint32
+	Index  uint64   // at which all were taken
+	Voters int      // replicas that vote
+	Told   int      // of these, have told a digest
+	Agree  int      // of these, have what the majority has
+	Wrong  []uint64 // members that have something else and were told to repair it
 	// Undecided: the digests differ and none is that of a majority. Nobody is
 	// repaired, for nobody knows who is right.
 	Undecided bool
@@ -20,6 +24,7 @@ type Scrub struct {
 // digest is what a replica has told of its state.
 type digest struct {
 	index, sum uint64
+	ordered    bool // the replica was told to repair its state
 }
 
 // Digest reports the digest of a group's state here as it was right behind the
@@ -30,7 +35,7 @@ func (c *Core) Digest(id uint32, index, sum uint64) {
 		return
 	}
 	if g.state == raft.StateLeader {
-		c.digested(g, c.cfg.Member, digest{index, sum})
+		c.digested(g, c.cfg.Member, digest{index: index, sum: sum})
 		return
 	}
 	if p := c.peer(g.lead); p != nil {
@@ -50,37 +55,40 @@ func (c *Core) digested(g *group, member uint64, d digest) {
 	}
 	g.digests[member] = d
 	counts := make(map[uint64]int)
-	told := 0
+	res := Scrub{Group: g.id, Index: d.index, Voters: len(voters)}
+	comparable := func(id uint64) (digest, bool) {
+		o, ok := g.digests[id]
+		return o, ok && (o.index == d.index || c.cfg.Faults.DigestOfAnyIndex)
+	}
 	for _, id := range voters {
-		if o, ok := g.digests[id]; ok && (o.index == d.index || c.cfg.Faults.DigestOfAnyIndex) {
+		if o, ok := comparable(id); ok {
 			counts[o.sum]++
-			told++
+			res.Told++
 		}
 	}
-	res := Scrub{Group: g.id, Index: d.index}
 	var right uint64
 	for sum, n := range counts {
 		if n > len(voters)/2 {
 			right, res.Agree = sum, n
 		}
 	}
-	if res.Agree == 0 {
-		if told == len(voters) {
-			res.Undecided = true
-			c.next.Scrubs = append(c.next.Scrubs, res)
-		}
+	res.Undecided = res.Agree == 0
+	if res.Undecided && res.Told < len(voters) {
 		return
 	}
 	for _, id := range voters {
-		if o, ok := g.digests[id]; ok && (o.index == d.index || c.cfg.Faults.DigestOfAnyIndex) && o.sum != right {
-			delete(g.digests, id) // told once
-			res.Wrong = append(res.Wrong, id)
+		o, ok := comparable(id)
+		if !ok || res.Undecided || o.sum == right {
+			continue
+		}
+		res.Wrong = append(res.Wrong, id)
+		if !o.ordered {
+			o.ordered = true
+			g.digests[id] = o
 			c.orderRepair(g, id, d.index)
 		}
 	}
-	if told == len(voters) || len(res.Wrong) > 0 {
-		c.next.Scrubs = append(c.next.Scrubs, res)
-	}
+	c.next.Scrubs = append(c.next.Scrubs, res)
 }
 
 // orderRepair tells a replica that its state is wrong.

@@ -8,11 +8,12 @@ type Totals struct {
 	Lag                          uint64 // entries committed and not yet applied
 	Pending                      int64  // bytes of proposals not yet answered
 	LogBytes                     int64  // bytes of log in memory
+	Sending, Receiving           int    // snapshots under way to others, and from them
 }
 
 // Totals counts.
 func (c *Core) Totals() Totals {
-	t := Totals{Held: len(c.list), Awake: len(c.awake), Pending: c.pending, LogBytes: c.logBytes}
+	t := Totals{Held: len(c.list), Awake: len(c.awake), Pending: c.pending, LogBytes: c.logBytes, Receiving: len(c.pulling)}
 	for _, g := range c.list {
 		if g.state == raft.StateLeader {
 			t.Led++
@@ -23,6 +24,7 @@ func (c *Core) Totals() Totals {
 		if g.commit > g.applied {
 			t.Lag += g.commit - g.applied
 		}
+		t.Sending += len(g.snap.takers)
 	}
 	return t
 }

@@ -423,6 +423,21 @@ func TestAgainstModel(t *testing.T) {
 	})
 }
 
+// TestKnownSeeds runs what random search has found once.
+func TestKnownSeeds(t *testing.T) {
+	for what, known := range map[string]struct {
+		seed  uint64
+		steps int
+	}{
+		"changes read when there were elections only": {0x17dfd, 315},
+	} {
+		rng := rand.New(rand.NewPCG(known.seed, 3))
+		if err := runScenario(t.TempDir(), rng.IntN, known.steps, Faults{}); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // TestSeededFaults shows that the scenario notices each defect.
 func TestSeededFaults(t *testing.T) {
 	for name, faults := range map[string]Faults{

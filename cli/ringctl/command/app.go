@@ -69,6 +69,7 @@ func newApp(env Env) *cli.App {
 			statusCommand(env),
 			whereCommand(env),
 			hotCommand(env),
+			scrubCommand(env),
 			backupCommand(env),
 			restoreCommand(env),
 			exportCommand(env),

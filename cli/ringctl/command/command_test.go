@@ -33,6 +33,7 @@ func TestEveryCommandHelps(t *testing.T) {
 		{"dev", "restart"},
 		{"status"},
 		{"where"},
+		{"scrub"},
 		{"bootstrap"},
 		{"join"},
 		{"leave"},

@@ -17,7 +17,7 @@ const (
 	ExitFailed      = 1   // what was asked for could not be done
 	ExitUsage       = 2   // wrong flag or argument
 	ExitUnreachable = 3   // the cluster cannot be reached, or refuses the login
-	ExitDegraded    = 4   // it runs, but a node is down, a partition has no leader, or a change stands still
+	ExitDegraded    = 4   // it runs, but a node is down, a partition has no leader, a change stands still, or replicas are not equal
 	ExitRefused     = 5   // the ring has changed since the plan was made
 	ExitInterrupted = 130 // ctrl-C, as shells have it
 )
@@ -29,7 +29,7 @@ EXIT CODES:
    2    wrong flag or argument
    3    the cluster cannot be reached, or refuses the login
    4    the cluster is degraded: a node is down or a partition has no leader; for progress:
-        the change stands still
+        the change stands still; for scrub: replicas could not be compared or mended
    5    the plan is refused: the ring has changed since it was made
    130  interrupted`
 

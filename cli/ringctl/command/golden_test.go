@@ -84,6 +84,14 @@ func TestGolden(t *testing.T) {
 		Stalls: []string{"dn4 is down, and 7 replicas are to go there: start it, or `ringctl cancel`"},
 	}
 	progress.SetRate(1 << 20)
+	scrub := &admin.Scrub{
+		Done: true, Partitions: 13, Compared: 11, Undecided: []uint32{7},
+		Nodes: []admin.ScrubShare{
+			{Node: "dn1", JID: "dn1@example.org/store", Member: 1, Reading: 2},
+			{Node: "dn2", JID: "dn2@example.org/store", Member: 2, Mismatches: 1, Damaged: 2, Repaired: 1, Mending: 1},
+		},
+		Unfinished: []admin.Unfinished{{Partition: ring.MetaPartition, Why: "2 of 3 replicas are equal; start dn3"}},
+	}
 	for name, show := range map[string]func(env Env) error{
 		"plan.txt":          func(env Env) error { printPlan(env, p, d); return nil },
 		"plan.json":         func(env Env) error { return writeJSON(env.Stdout, p) },
@@ -91,6 +99,8 @@ func TestGolden(t *testing.T) {
 		"status.json":       func(env Env) error { return summarize(next, views, leaders).print(env, formatJSON) },
 		"progress.txt":      func(env Env) error { return printProgress(env, progress, formatTable) },
 		"progress.json":     func(env Env) error { return printProgress(env, progress, formatJSON) },
+		"scrub.txt":         func(env Env) error { printScrub(env, scrub); return nil },
+		"scrub.json":        func(env Env) error { return writeJSON(env.Stdout, scrub) },
 		"progress-none.txt": func(env Env) error { return printProgress(env, &admin.Progress{Epoch: 9}, formatTable) },
 	} {
 		env, out, _ := testEnv()
@@ -142,6 +152,8 @@ func TestWrongPlans(t *testing.T) {
 		{[]string{"commit", "no-such-file"}, "read plan", ExitFailed},
 		{[]string{"index", "create", "x"}, "--field", ExitUsage},
 		{[]string{"access", "grant"}, "an account", ExitUsage},
+		{[]string{"scrub", "x"}, "no partition", ExitUsage},
+		{[]string{"scrub", "1", "--watch"}, "put flags first", ExitUsage},
 		{[]string{"simulate", "--nodes", "2", "x"}, "number of replicas", ExitUsage},
 		{[]string{"simulate", "no-such-file"}, "read keys", ExitFailed},
 		{[]string{"leave", "dn1"}, "which cluster", ExitUsage},

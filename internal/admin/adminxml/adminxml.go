@@ -25,7 +25,7 @@ const (
 	CmdExport    = "export"    // get, with an ExportRequest: an ExportAnswer
 	CmdHot       = "hot"       // get, with the number of objects wanted: a Hot
 	CmdWhere     = "where"     // get, with the name of a root: a Where
-	CmdScrub     = "scrub"     // set: compare the groups led there now; get: only tell; a Scrub
+	CmdScrub     = "scrub"     // set: compare groups; get: only tell; groups as decimal numbers with blanks between; a Scrub
 	CmdPropose   = "propose"   // set, with an encoded ring document: a Proposed
 )
 
@@ -87,6 +87,23 @@ type Scrub struct {
 	Undecided  uint64 `json:"undecided"`         // comparisons without a majority
 	Damaged    uint64 `json:"damaged"`           // states here that were found damaged
 	Repaired   uint64 `json:"repaired"`          // of these, replaced by that of another replica
+
+	Results []Scrubbed `json:"results,omitempty"` // of the groups asked for
+	Reading []uint32   `json:"reading,omitempty"` // groups whose state is being read here, or waits for it
+	Mending []uint32   `json:"mending,omitempty"` // groups whose replica here is damaged, until it has the state of another
+}
+
+// MaxScrub bounds the groups in one question about scrubs.
+const MaxScrub = 16
+
+// Scrubbed is what the last scrub of a group has told so far, on its leader.
+type Scrubbed struct {
+	Group     uint32   `json:"group"`
+	Index     uint64   `json:"index"`               // of the log, at which the states were read
+	Voters    int      `json:"voters"`              // replicas that vote
+	Told      int      `json:"told"`                // of these, have told a digest
+	Wrong     []uint64 `json:"wrong,omitempty"`     // members whose digest is not that of the majority
+	Undecided bool     `json:"undecided,omitempty"` // there is no majority
 }
 
 // MaxMoving bounds NodeStatus.Moving: an answer has to fit into a stanza.
