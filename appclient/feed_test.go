@@ -59,3 +59,21 @@ func TestPagesAreBounded(t *testing.T) {
 		t.Error("an object whose turn has come has no value")
 	}
 }
+
+// TestCursorStaysBeforeALaggingReplica: a replica that has not come to the revision
+// behind which a watch begins says nothing of where to go on.
+func TestCursorStaysBeforeALaggingReplica(t *testing.T) {
+	cur := cursor{partition: 3, byRevision: true, since: 7}
+	cur.complete(&op.ReadResult{Revision: 6, Position: 40})
+	if want := (cursor{partition: 3, byRevision: true, since: 7}); cur != want {
+		t.Errorf("%+v, want %+v", cur, want)
+	}
+	cur.complete(&op.ReadResult{Revision: 7, Position: 44})
+	if want := (cursor{partition: 3, since: 44}); cur != want {
+		t.Errorf("%+v, want %+v", cur, want)
+	}
+	cur.complete(&op.ReadResult{Position: 41}) // of a replica that lags
+	if cur.since != 44 {
+		t.Errorf("%+v went back", cur)
+	}
+}

@@ -106,10 +106,12 @@ func (cur *cursor) told(position uint64) {
 }
 
 // complete moves the cursor to where a page ends: behind its last event, or within
-// the events of one position if there are more of them than fit a page.
-func (cur *cursor) complete(position uint64) {
-	if cur.byRevision || position > cur.since {
-		*cur = cursor{partition: cur.partition, since: position}
+// the events of one position if there are more of them than fit a page. It stays
+// where a replica answered that has not come to the cursor's revision yet: from that
+// one's position on there are events that were told before.
+func (cur *cursor) complete(res *op.ReadResult) {
+	if cur.byRevision && res.Revision >= cur.since || !cur.byRevision && res.Position > cur.since {
+		*cur = cursor{partition: cur.partition, since: res.Position}
 	}
 }
 
@@ -192,7 +194,10 @@ func (w *Watch) now(ctx context.Context, cursors []*cursor) error {
 	for i, cur := range cursors {
 		// A linearizable look at anything tells the position.
 		look := op.Read{Kind: op.Scan, FromStart: true, Limit: 1, RootsOnly: true, Prefix: w.ask.Prefix}
-		if w.ask.Root != "" {
+		switch {
+		case w.ask.Index != "": // who may read only what it covers may ask nothing else
+			look = op.Read{Kind: op.Query, Index: w.ask.Index, Limit: 1}
+		case w.ask.Root != "":
 			look = op.Read{Kind: op.Get, Root: w.ask.Root, Offset: op.MaxValue}
 		}
 		if calls[i], failed = w.c.startRead(look, cur.partition); failed != nil {
@@ -254,7 +259,7 @@ func (w *Watch) Events(ctx context.Context) iter.Seq2[Event, error] {
 					return
 				}
 			}
-			cur.complete(res.Position)
+			cur.complete(res)
 			if err := f.ask(cur, res.More); err != nil {
 				yield(Event{}, fmt.Errorf("%s: %w", w.what, err))
 				return

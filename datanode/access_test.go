@@ -163,3 +163,56 @@ func TestIndexThatAPartitionDoesNotKnowYet(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestIndexIsTheOneThatWasChecked: the engine is asked for the index by its number,
+// for a partition may have another one of that name yet, which covers more.
+func TestIndexIsTheOneThatWasChecked(t *testing.T) {
+	doc := testRing(t)
+	doc.Epoch, doc.LastID = 2, 3
+	doc.Access = []ring.Grant{grant("shop@example.org", "shop/", false)}
+	doc.Indexes = []ring.Index{{Name: "orders", ID: 2, Prefix: "shop/", Field: "n"}}
+	n, e, h := testNode(t)
+	if err := n.publish(doc); err != nil {
+		t.Fatal(err)
+	}
+	r := &wire.Request{Epoch: 2, Reads: []wire.Read{{Tag: 1, Read: op.Read{Kind: op.Changes, Index: "orders"}}}}
+	feed(t, h, from("shop@example.org/x", wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r))))
+	if len(e.held) != 1 || e.held[0].Read.IndexID != 2 {
+		t.Errorf("%+v", e.held)
+	}
+}
+
+// TestRevokedWatch: events that come after a grant was taken back are not told, but
+// by the seeded fault.
+func TestRevokedWatch(t *testing.T) {
+	for _, c := range []struct {
+		fault  bool
+		grants []ring.Grant
+		want   op.Code
+	}{
+		{false, []ring.Grant{grant("shop@example.org", "shop/1", false)}, op.OK},
+		{false, []ring.Grant{grant("other@example.org", "shop/", false)}, op.Denied},
+		{true, []ring.Grant{grant("other@example.org", "shop/", false)}, op.OK},
+	} {
+		doc := testRing(t)
+		doc.Epoch = 2
+		doc.Access = []ring.Grant{grant("shop@example.org", "shop/", false)}
+		n, e, h := testNode(t)
+		n.faults.NoAccess = c.fault
+		if err := n.publish(doc); err != nil {
+			t.Fatal(err)
+		}
+		r := &wire.Request{Epoch: 2, Reads: []wire.Read{{Tag: 1, Partition: doc.Partition("shop/1"), Read: op.Read{Kind: op.Changes, Root: "shop/1"}}}}
+		feed(t, h, from("shop@example.org/x", wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r))))
+		later := testRing(t)
+		later.Epoch, later.Access = 3, c.grants
+		if err := n.publish(later); err != nil {
+			t.Fatal(err)
+		}
+		e.held[0].Done(op.ReadResult{Code: op.OK, Events: []op.Event{{Kind: op.Written, Root: "shop/1"}}})
+		out := n.answers.clients[0].out.reads
+		if len(out) != 1 || out[0].res.Code != c.want || (c.want == op.Denied) != (len(out[0].res.Events) == 0) {
+			t.Errorf("%+v: %+v", c, out)
+		}
+	}
+}

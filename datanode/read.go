@@ -115,9 +115,14 @@ func (h *handler) watch(c *client, r *wire.Read, done func(op.ReadResult)) {
 	begun := h.at
 	n.watches.Add(1)
 	c.watches.Add(1)
+	granted := h.n.view.Load().access
 	n.engine.Read([]replication.ReadRequest{{Group: r.Partition, Read: &r.Read, Owner: c.id, Tag: r.Tag, Done: func(res op.ReadResult) {
 		n.watches.Add(-1)
 		c.watches.Add(-1)
+		if v := n.view.Load(); v.access != granted && len(res.Events) > 0 && !n.maySee(v, c, r) {
+			n.denied(c, "watch", r.Root)
+			res = op.ReadResult{Code: op.Denied, Text: "this account may no longer read what it watched; see ringctl access"}
+		}
 		n.counts.ended(kindChanges, res.Code, begun)
 		done(res)
 	}}})
@@ -129,6 +134,23 @@ func (h *handler) callOff(c *client, req *wire.Request) {
 	if len(req.Cancels) > 0 && c.watches.Load() > 0 {
 		h.n.engine.Cancel(c.id, req.Cancels)
 	}
+}
+
+// maySee tells whether a client may see the events of a read by another document
+// than that which it began by.
+func (n *Node) maySee(v *view, c *client, r *wire.Read) bool {
+	prefix := r.Root
+	if prefix == "" {
+		prefix = r.Prefix
+	}
+	if r.Index != "" {
+		i := slices.IndexFunc(v.doc.Indexes, func(x ring.Index) bool { return x.ID == r.IndexID })
+		if i < 0 {
+			return false
+		}
+		prefix = v.doc.Indexes[i].Prefix
+	}
+	return c.operator || n.faults.NoAccess || v.access.of(c.address, c.app).mayRead(prefix)
 }
 
 // checkRead checks what is particular to a read: the view is there.
@@ -149,7 +171,7 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 		if i < 0 {
 			return refusal{why: refusedInvalid, Code: op.NotFound, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
 		}
-		prefix = doc.Indexes[i].Prefix
+		prefix, r.IndexID = doc.Indexes[i].Prefix, doc.Indexes[i].ID
 	}
 	if !h.rights(c).mayRead(prefix) {
 		h.n.denied(c, "read", prefix)

@@ -234,10 +234,14 @@ func (f *feeds) look(p *parked, now time.Time) {
 			if res.Code != op.OK || len(res.Events) > 0 || !res.More && !p.until.After(now) {
 				break
 			}
+			if p.read.ByRevision && res.Revision < p.read.SinceRevision {
+				on = false // this replica is behind the reader: its position says nothing
+			} else {
+				p.read.SinceRevision, p.read.ByRevision = 0, false
+			}
 			if on {
 				p.read.Since, p.read.Skip = res.Position, 0 // what was skipped lies behind
 			}
-			p.read.SinceRevision, p.read.ByRevision = 0, false
 			if !res.More || !on {
 				if f.faults.LookFirst {
 					f.mu.Lock()

@@ -22,8 +22,12 @@ func (h *history) Read(r *op.Read) op.ReadResult {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reads++
-	res := op.ReadResult{Code: op.OK, Position: h.position}
-	for i := r.Since + 1; i <= h.position; i++ {
+	res := op.ReadResult{Code: op.OK, Position: h.position, Revision: h.position}
+	since := r.Since
+	if r.ByRevision { // there is one root, and each event is a revision
+		since = r.SinceRevision
+	}
+	for i := since + 1; i <= h.position; i++ {
 		if !h.hidden[i] && (i != r.Since+1 || r.Skip == 0) {
 			res.Events = append(res.Events, op.Event{Kind: op.Written, Position: i})
 		}
@@ -103,6 +107,26 @@ func TestChangesSkipOnce(t *testing.T) {
 	h.add(true)
 	f.movedOn(0)
 	h.add(false)
+	f.movedOn(0)
+	if r := answer(t, c); len(r.Events) != 1 || r.Events[0].Position != 3 {
+		t.Fatalf("%+v", r)
+	}
+}
+
+// TestChangesOfAReplicaBehindTheReader: it has nothing behind the revision yet, and
+// where it stands says nothing of where the reader is.
+func TestChangesOfAReplicaBehindTheReader(t *testing.T) {
+	f, h := newFeed(t)
+	h.add(false)
+	c := poll(t, f, 0, op.Read{Root: "r", ByRevision: true, SinceRevision: 2, Wait: 60_000})
+	eventually(t, "it was looked at", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.reads > 0
+	})
+	h.mu.Lock()
+	h.position = 3
+	h.mu.Unlock()
 	f.movedOn(0)
 	if r := answer(t, c); len(r.Events) != 1 || r.Events[0].Position != 3 {
 		t.Fatalf("%+v", r)

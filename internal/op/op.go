@@ -199,6 +199,7 @@ type Read struct {
 
 	// Query
 	Index    string
+	IndexID  uint32  // its number where the asking node knows it, which decides then; not sent
 	From, To *Scalar // bounds, inclusive; nil: none
 	Desc     bool
 	Cursor   []byte // Object.Cursor of the last one of the page before; nil: from the start

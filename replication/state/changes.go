@@ -98,7 +98,7 @@ func (p *Partition) changesRead(r *op.Read) (op.ReadResult, error) {
 	}
 	f.res = op.ReadResult{Code: op.OK, Position: max(r.Since, p.pos.index), Time: p.pos.logTime}
 	if r.Index != "" {
-		i, code, text := p.readyIndex(r.Index)
+		i, code, text := p.readyIndex(r)
 		if code != 0 {
 			f.refuse(code, text)
 			p.mu.RUnlock()

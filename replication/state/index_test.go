@@ -222,3 +222,19 @@ func TestLargeIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestIndexByNumber: a definition of the same name is not the one that was meant.
+func TestIndexByNumber(t *testing.T) {
+	f := newFeed(t, Options{})
+	f.put(f.open(), 1, 1, "a", `{"n":1}`)
+	f.define(1, ring.Index{Name: "n", ID: 1, Path: "*", Field: "n"})
+	for id, want := range map[uint32]op.Code{0: op.OK, 1: op.OK, 2: op.NotFound} {
+		since, _ := f.p.Applied()
+		for _, r := range []op.Read{{Kind: op.Query}, {Kind: op.Changes, Since: since}} {
+			r.Index, r.IndexID = "n", id
+			if res := f.p.Read(&r); res.Code != want {
+				t.Errorf("read of kind %d, number %d: %+v, want code %d", r.Kind, id, res, want)
+			}
+		}
+	}
+}

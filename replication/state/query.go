@@ -15,10 +15,17 @@ const textBuilding = "the index is being built here; ask again later"
 // buildingRetry is when to ask for an index again that is being built, milliseconds.
 const buildingRetry = 1000
 
-// readyIndex finds an index that can be read; else code and text say why not. The
+// readyIndex finds an index that can be read; else code and text say why not. Its
+// number decides where the read has it: whoever checked what the reader may see
+// went by one definition, and the partition may have another of that name yet. The
 // lock is held.
-func (p *Partition) readyIndex(name string) (i *index, code op.Code, text string) {
-	at := slices.IndexFunc(p.indexes.list, func(i *index) bool { return i.Name == name && !i.gone })
+func (p *Partition) readyIndex(r *op.Read) (i *index, code op.Code, text string) {
+	at := slices.IndexFunc(p.indexes.list, func(i *index) bool {
+		if r.IndexID != 0 {
+			return i.ID == r.IndexID && !i.gone
+		}
+		return i.Name == r.Index && !i.gone
+	})
 	switch {
 	case at < 0:
 		return nil, op.NotFound, textNoIndex
@@ -54,7 +61,7 @@ type hit struct {
 func (p *Partition) queryOnce(r *op.Read) (op.ReadResult, string, error) {
 	p.mu.RLock()
 	g := p.newPage(r)
-	i, code, text := p.readyIndex(r.Index)
+	i, code, text := p.readyIndex(r)
 	if code != 0 {
 		p.mu.RUnlock()
 		res := op.ReadResult{Code: code, Position: g.res.Position, Time: g.res.Time, Text: text}
