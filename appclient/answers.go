@@ -140,14 +140,14 @@ func (e *engine) wrote(c *call, n *node, tag uint64, r *op.WriteResult) {
 		e.redirect(c, n, r.Leader, current)
 	case op.SessionExpired:
 		e.expired(c)
-	case op.Invalid, op.TooLarge, op.Denied, op.Full:
+	case op.Invalid, op.TooLarge, op.Denied:
 		if c.kind != writeCall || !c.uncertain() {
 			e.finish(c, refusal(r.Code, r.Text))
-		} else if r.Code == op.Full && current {
-			e.again(c, n, false) // an earlier copy may be under way
-		} else if r.Code != op.Full {
+		} else {
 			e.finish(c, e.unknown(c, errors.New(c.why)))
 		}
+	case op.Full:
+		e.full(c, n, r.Text, current)
 	default:
 		if current {
 			e.again(c, n, false)
@@ -191,6 +191,9 @@ func (e *engine) expired(c *call) {
 
 // failed notes what a try met that did not end the call.
 func (e *engine) failed(c *call, n *node, code op.Code, leader, text string, retryAfter int64) {
+	if code != op.Full {
+		c.full.nodes = c.full.nodes[:0]
+	}
 	c.why = n.jid + " answered: " + describe(code, leader, text)
 	c.busy = code == op.Overloaded
 	c.hint = min(time.Duration(max(retryAfter, 0))*time.Millisecond, maxHint)
@@ -338,11 +341,6 @@ func refusal(c op.Code, text string) error {
 		kind = ErrTooLarge
 	case op.Denied:
 		kind = ErrDenied
-	case op.Full:
-		if text == "" {
-			text = "the disk of the partition's leader is full; free space or add nodes"
-		}
-		text += "; the write was not applied"
 	}
 	return refusalOf(kind, text)
 }

@@ -65,6 +65,7 @@ type call struct {
 	why      string        // what the last failed try said
 	hint     time.Duration // after which the last failed try said to come again
 	busy     bool          // the last failed try met a limit
+	full     fullRound     // who said just now that its disk is full
 	encoding int           // encoders that read write and read just now
 
 	one   [1]op.Mutation // room for the usual batch of one

@@ -20,6 +20,7 @@ type faults struct {
 	watchSkips           bool // a watch takes up all partitions but one where a token says
 	updateUnchecked      bool // a transaction commits without its reads being checked
 	watchesAbandoned     bool // nodes are not told that a watch has ended
+	fullIsFinal          bool // the first node without room ends a write
 }
 
 // engine decides where each operation is sent and when it is sent again. It
@@ -29,6 +30,7 @@ type engine struct {
 	mu sync.Mutex
 
 	tryTimeout time.Duration
+	fullFor    time.Duration // as the constant, but in tests
 	maxStanza  int
 	zone       string
 	started    time.Time
@@ -63,6 +65,7 @@ type engine struct {
 func newEngine(cfg *Config, wake, busy, stale func()) *engine {
 	e := &engine{
 		tryTimeout: cfg.TryTimeout,
+		fullFor:    fullFor,
 		maxStanza:  cfg.MaxStanza,
 		zone:       cfg.Zone,
 		started:    time.Now(),

@@ -27,6 +27,11 @@ var (
 	// context ended. The operation was surely not applied and never will be.
 	// errors.As finds an *OverloadedError, which says when to come again.
 	ErrOverloaded = errors.New("over a limit of load")
+	// ErrFull: no replica of the partition that could be asked has room on its disk.
+	// Free space or add nodes. It comes with ErrUnavailable, which says that the
+	// write was surely not applied, or within an ErrUnknownOutcome; as long as one
+	// replica has room the client goes on instead.
+	ErrFull = errors.New("disks full")
 	// ErrUnknownOutcome: a write may or may not have been applied, or may still
 	// be. errors.As finds an *UnknownOutcomeError, whose Op Client.Status takes.
 	ErrUnknownOutcome = errors.New("outcome unknown; the write may or may not have been applied")

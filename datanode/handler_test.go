@@ -81,6 +81,7 @@ func (e *fakeEngine) Read(rs []replication.ReadRequest) {
 	}
 }
 
+func (e *fakeEngine) SetLow(bool)                    {}
 func (e *fakeEngine) LeaderOf(uint32) (uint64, bool) { return 1, true }
 func (e *fakeEngine) SessionOwner(uint32, op.Session) (string, bool) {
 	return e.owner, e.owner != ""

@@ -36,6 +36,7 @@ type engine interface {
 	Status() replication.Status
 	Scrub(groups ...uint32) int
 	ScrubState(groups ...uint32) replication.ScrubState
+	SetLow(low bool)
 	Groups() []replication.GroupStatus
 	Close() error
 }

@@ -59,7 +59,13 @@ func (a *announcer) poke() {
 func (a *announcer) run(ctx context.Context) {
 	tick := time.NewTicker(a.n.cfg.DiskEvery)
 	defer tick.Stop()
+	low := false
 	for {
+		// Writes are refused here: others should lead.
+		if now := a.n.disk.low.Load(); now != low {
+			low = now
+			a.n.engine.SetLow(low)
+		}
 		select {
 		case <-ctx.Done():
 			return

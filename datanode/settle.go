@@ -28,7 +28,7 @@ func (h *handler) checkSettle(c *client, s *wire.Settle) (refusal, bool) {
 		return answer, false
 	}
 	if h.n.disk.full() {
-		return refusal{why: refusedFull, Code: op.Full, Text: h.n.disk.text()}, false
+		return refusal{why: refusedFull, Code: op.Full, Text: h.n.disk.text(), RetryAfter: op.FullRetry}, false
 	}
 	return refusal{}, true
 }

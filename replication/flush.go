@@ -111,6 +111,10 @@ func (n *Node) setFull(reason int, on bool) {
 	}
 }
 
+// SetLow tells that the owner refuses clients' writes for want of room (true), or
+// does so no more. While it does, replicas that have room lead, if there are such.
+func (n *Node) SetLow(low bool) { n.inbox.call(func() { n.core.SetLow(low) }) }
+
 // watchRoom keeps the reserve free for what must be written even when no new
 // work is taken: appends of other leaders, votes, the state. It turns off only
 // with twice the reserve, or it would flutter.

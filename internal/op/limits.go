@@ -25,6 +25,10 @@ const (
 	MaxCursor = 2 << 10                      // of a Query
 )
 
+// FullRetry is the hint to who meets a node whose disk is full, in milliseconds:
+// meanwhile its leaderships go to replicas that have room.
+const FullRetry = 100
+
 // CheckRoot says what is wrong with a root's name: it is 1..MaxRoot bytes of
 // UTF-8 without control characters.
 func CheckRoot(s string) error {

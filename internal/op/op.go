@@ -24,7 +24,8 @@ const (
 	Retry
 	// Unavailable: surely not applied (no leader, overloaded, shutting down).
 	Unavailable
-	// Full: surely not applied; the node's disk is full.
+	// Full: surely not applied; the node's disk is full. Ask another replica:
+	// leadership is handed to one that has room. RetryAfter is FullRetry.
 	Full
 	// Unknown: the sequence lies below the session's floor, or the dedupe window
 	// was overrun: whether it was applied can no longer be told. Never executed again.

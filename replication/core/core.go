@@ -89,7 +89,8 @@ type Core struct {
 	reports   map[uint32]ring.Report
 	reporting int // place in list of the group last looked at to be reported
 
-	full     bool
+	full     bool // proposals are refused
+	low      bool // not full, but nearly so: others should lead
 	stopping bool
 
 	next, last *Round
@@ -199,22 +200,6 @@ func (c *Core) Tick() {
 	c.tickReports()
 	if c.now%placementTicks == 0 {
 		c.place()
-	}
-}
-
-// SetFull tells whether the disk is full: then proposals are refused and
-// leadership is given away; reads go on.
-func (c *Core) SetFull(full bool) {
-	c.full = full
-	if !full {
-		return
-	}
-	for _, g := range c.list {
-		for _, p := range g.queue {
-			c.pending -= int64(len(p.Cmd))
-			c.answerWrite(p.Done, diskFull())
-		}
-		g.queue = nil
 	}
 }
 

@@ -277,7 +277,7 @@ func (c *Core) willing(id uint64) bool {
 		return false
 	}
 	if id == c.cfg.Member {
-		return !c.full && !c.stopping
+		return (!c.full && !c.low || c.cfg.Faults.LeadWhileFull) && !c.stopping
 	}
 	p := c.peer(id)
 	return p != nil && p.up && !p.noLead
@@ -354,13 +354,13 @@ func (c *Core) record(p *peer, encode func([]byte) []byte) {
 }
 
 func (c *Core) openBatch(p *peer) {
-	p.buf = appendBatchHead(p.buf, c.flags(), c.cfg.Incarnation)
+	p.buf = appendBatchHead(p.buf, 0, c.cfg.Incarnation) // flushPeer adds the flags, so that they are of then
 	p.head = len(p.buf)
 	p.opened = c.now
 }
 
 func (c *Core) flags() (flags byte) {
-	if c.full || c.stopping || len(c.repairing) > 0 {
+	if c.full || c.low || c.stopping || len(c.repairing) > 0 {
 		flags |= flagNoLead
 	}
 	return flags
@@ -371,6 +371,7 @@ func (c *Core) flushPeer(p *peer) {
 	if len(p.buf) == 0 {
 		return
 	}
+	p.buf[1] |= c.flags()
 	if c.now > p.opened {
 		p.buf[1] |= flagWaited
 	}

@@ -21,7 +21,7 @@ const (
 // and caught up, and gives it away when this node should not lead.
 func (c *Core) place() {
 	budget := transfersALook
-	if c.stopping || c.leavers[c.cfg.Member] {
+	if !c.willing(c.cfg.Member) {
 		budget = len(c.list)
 	}
 	for _, g := range c.list {
@@ -51,10 +51,13 @@ func (c *Core) placed(g *group) uint64 {
 		return c.successor(g)
 	}
 	to := c.heir(g)
-	if to == c.cfg.Member || c.willing(c.cfg.Member) && to != g.table[0] || !c.fit(g, to) {
-		return 0
+	if !c.willing(c.cfg.Member) {
+		if to == 0 || !c.fit(g, to) {
+			return c.relief(g) // whoever can, for writes are refused meanwhile
+		}
+		return to
 	}
-	if c.willing(c.cfg.Member) && c.now-c.peer(to).upSince < settleTicks {
+	if to == c.cfg.Member || to != g.table[0] || !c.fit(g, to) || c.now-c.peer(to).upSince < settleTicks {
 		return 0
 	}
 	return to

@@ -43,7 +43,7 @@ func (c *Core) Propose(ps []Proposal) {
 }
 
 func diskFull() op.WriteResult {
-	return op.WriteResult{Code: op.Full, Text: "the disk of this data node is full; make room or try again later"}
+	return op.WriteResult{Code: op.Full, Text: "the disk of this data node is full; ask another replica, make room or try again later", RetryAfter: op.FullRetry}
 }
 
 func overloaded() op.WriteResult {

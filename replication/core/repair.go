@@ -189,7 +189,7 @@ func (c *Core) resume(g *group) {
 	c.mark(g)
 }
 
-// relief is who can take leadership from a damaged leader; 0: nobody.
+// relief is who can take leadership from a leader that cannot serve; 0: nobody.
 func (c *Core) relief(g *group) uint64 {
 	for _, id := range g.conf.GetVoters() {
 		if id != c.cfg.Member && c.willing(id) && c.fit(g, id) {

@@ -85,6 +85,8 @@ type Faults struct {
 	FramesAsTheyCome bool
 	// DigestOfAnyIndex compares digests of states at different indexes.
 	DigestOfAnyIndex bool
+	// LeadWhileFull keeps leadership where the disk is full.
+	LeadWhileFull bool
 	// EmptyVotes lets a replica vote that was deleted and begun anew.
 	EmptyVotes bool
 	// RepairOvertaken hands out entries while those before them wait for a repair.

@@ -55,6 +55,8 @@ func mutants() []mutant {
 		{"age of a state counted from its confirmation's end", core, "TestAgeCountsFromTheRoundsBeginning"},
 		{"log of a stop in good order taken for torn", log, "TestDamageAfterStop"},
 		{"changes read looked at before it is registered", feeds, "TestNoEventIsMissedWhileParking"},
+		{"a full leader keeps leading", core, "TestNoRoomHandsOverAtOnce"},
+		{"a client gives up at the first full disk", app, "TestFullLeaderIsNoError"},
 		{"increment told before it is durable", app, "TestMergedTooEarlyIsSeen"},
 		{"transaction without a check of its reads", app, "TestUpdateSeesInterference"},
 		{"watch revision from the wall clock", state, "TestSeededFaults/watch_position_from_the_clock"},
