@@ -34,6 +34,33 @@ func TestChaos(t *testing.T) {
 	}
 }
 
+// TestFullDisk: where one disk at a time is full, nobody is told so.
+func TestFullDisk(t *testing.T) {
+	o := Options{Seed: 3, Duration: 6 * time.Second, Calm: 500 * time.Millisecond, Hold: 2 * time.Second, Dir: t.TempDir(), Kinds: []string{"full"}, Log: testLog{t}}
+	probe, err := o.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !probe.disks {
+		t.Skip(probe.notes) // test/cluster does the same with a disk that only says so
+	}
+	report, err := Run(t.Context(), o)
+	if report != nil {
+		report.Print(testLog{t})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Faults["full"] == 0 {
+		t.Error("no disk was full")
+	}
+	for reason, n := range report.Refusals {
+		if strings.Contains(reason, "full") {
+			t.Errorf("%d callers were told: %s", n, reason)
+		}
+	}
+}
+
 // TestPlants: a run notices mistakes.
 func TestPlants(t *testing.T) {
 	probe, err := Options{Dir: t.TempDir()}.withDefaults()
