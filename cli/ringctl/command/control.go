@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,7 +18,11 @@ import (
 // edit is a change of the ring document that needs no plan.
 type edit func(doc *ring.Document) (*ring.Document, error)
 
-// editRing runs an edit and tells what came of it.
+// spreadFor bounds the wait for the data nodes that are to know of an edit.
+const spreadFor = 5 * time.Second
+
+// editRing runs an edit, waits until the data nodes that are online know of it,
+// and tells what came of it.
 func editRing(c *cli.Context, env Env, e edit, done func(doc *ring.Document) string) error {
 	return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
 		ctx, cancel := context.WithTimeout(ctx, conn.timeout)
@@ -30,6 +35,11 @@ func editRing(c *cli.Context, env Env, e edit, done func(doc *ring.Document) str
 			return unreachable(seesNothing(op, conn, err))
 		case err != nil:
 			return fmt.Errorf("%s: %w", c.Command.Name, err)
+		}
+		ctx, stop := context.WithTimeout(ctx, spreadFor)
+		defer stop()
+		for _, jid := range op.Spread(ctx, doc) {
+			fmt.Fprintf(env.Stderr, "%s does not know of it yet; it will as soon as it hears of the others\n", nodeName(jid))
 		}
 		if out == formatJSON {
 			answer := map[string]any{"epoch": doc.Epoch}
