@@ -158,3 +158,26 @@ func repairUnderWrites(t *testing.T, faults Faults) []string {
 	}
 	return n.state[0].values
 }
+
+// TestNoPictureOfADamagedState: one that was being taken when the damage was found
+// is given to nobody.
+func TestNoPictureOfADamagedState(t *testing.T) {
+	for _, damaged := range []bool{false, true} {
+		w := scrubWorld(t, Faults{})
+		n := w.nodes[0]
+		g, st := n.core.groups[0], n.state[0]
+		n.core.makePicture(g)
+		job := PictureJob{Group: 0, Number: g.snap.number}
+		if damaged {
+			if err := n.core.Damaged(0, nil, st.index); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := n.core.PictureDone(job, st.index, st.term, st.conf, nil); err != nil {
+			t.Fatal(err)
+		}
+		if held := g.snap.phase == snapReady; held == damaged || slices.Contains(n.core.next.Closed, job.Number) != damaged {
+			t.Errorf("damaged %v: held %v, closed %v", damaged, held, n.core.next.Closed)
+		}
+	}
+}

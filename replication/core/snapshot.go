@@ -134,7 +134,7 @@ func (c *Core) PictureDone(job PictureJob, index, term uint64, conf []byte, err 
 		cs, err = DecodeConf(conf)
 	}
 	g.snap.phase = snapReady
-	if err != nil || index == 0 {
+	if err != nil || index == 0 || g.repair.on { // a wrong state must not spread
 		c.dropPicture(g)
 		if err != nil {
 			err = fmt.Errorf("take picture of group %d: %w", job.Group, err)
