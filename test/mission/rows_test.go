@@ -26,7 +26,7 @@ func rows() []row {
 		{"S11", "watch: a resumable, gap-free feed of changes by revision", checkWatches},
 		{"S12", "TTL, create-only, conditional delete, batches over several owners", checkWrites},
 		{"S13", "grow and shrink under load: plan, commit, throttle, resume, progress", checkElasticity},
-		{"S14", "a lost disk is replaced and refilled; silent flips of bytes are found and mended", nil},
+		{"S14", "a lost disk is replaced and refilled; silent flips of bytes are found and mended", checkRepair},
 		{"S15", "a hot object is handled: replica reads, merged increments, hot list", checkHotObject},
 		{"S16", "the partitioning is chosen by experiment on one's own keys", checkSimulation},
 		{"S17", "backup and restore of a consistent snapshot; export and import", checkBackup},
