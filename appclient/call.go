@@ -2,6 +2,7 @@ package appclient
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 	"time"
 
@@ -77,15 +78,21 @@ func newCallPool() *sync.Pool {
 }
 
 // setMutations copies what the caller may change once its call has returned,
-// for a copy may still be being encoded then.
-func (c *call) setMutations(in []Mutation) {
+// for a copy may still be being encoded then. Its error is that of a mutation.
+func (c *call) setMutations(in []Mutation) error {
 	muts := c.one[:0]
 	if len(in) > 1 {
 		muts = make([]op.Mutation, 0, len(in))
 	}
 	for i := range in {
-		if in[i].root != nil {
-			c.write.RootCond = *in[i].root
+		if in[i].err != nil {
+			return in[i].err
+		}
+		if cond := in[i].root; cond != nil {
+			if before := c.write.RootCond; before.Kind != op.Always && before != *cond {
+				return fmt.Errorf("the root's revision is to be %d and %d: check one", before.Version, cond.Version)
+			}
+			c.write.RootCond = *cond
 			continue
 		}
 		muts = append(muts, in[i].m)
@@ -99,6 +106,7 @@ func (c *call) setMutations(in []Mutation) {
 		}
 	}
 	c.write.Mutations = muts
+	return nil
 }
 
 // maxKept is the largest value's room that the pool keeps, in bytes.

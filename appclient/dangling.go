@@ -29,7 +29,7 @@ func (c *Client) Dangling(ctx context.Context, prefix string) iter.Seq2[Dangling
 			missing, err := c.missing(ctx, waiting)
 			waiting = waiting[:0]
 			if err != nil {
-				yield(Dangling{}, fmt.Errorf("look for dangling references in %q: %w", prefix, err))
+				yield(Dangling{}, fmt.Errorf("look for dangling references in %s: %w", quote(prefix), err))
 				return false
 			}
 			for _, d := range missing {
@@ -41,7 +41,7 @@ func (c *Client) Dangling(ctx context.Context, prefix string) iter.Seq2[Dangling
 		}
 		for o, err := range c.Scan(ctx, ScanOptions{Prefix: prefix}) {
 			if err != nil {
-				yield(Dangling{}, fmt.Errorf("look for dangling references in %q: %w", prefix, err))
+				yield(Dangling{}, fmt.Errorf("look for dangling references in %s: %w", quote(prefix), err))
 				return
 			}
 			for _, ref := range o.Refs {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
 )
 
 // The sentinel errors, for errors.Is. Returned errors wrap them with what was
@@ -18,7 +20,8 @@ var (
 	// ErrNotFound: there is no such object.
 	ErrNotFound = errors.New("object not found")
 	// ErrConflict: a condition did not hold; nothing of the batch was applied,
-	// nor will it be. errors.As finds a *ConflictError.
+	// nor will it be. errors.As finds a *ConflictError, unless the condition was one
+	// on the root's revision.
 	ErrConflict = errors.New("condition not met")
 	// ErrUnavailable: the operation was surely not applied and never will be. Of
 	// Dial: there is no operation yet.
@@ -57,16 +60,24 @@ type ConflictError struct {
 	Path    string
 	Version uint64 // the object's version then; 0: there was none
 	Counter bool   // it was added to, and is no counter or the sum would not fit
+
+	wanted op.Condition // for people
 }
 
 func (e *ConflictError) Error() string {
 	if e.Counter {
 		return fmt.Sprintf("condition not met: object %q of root %q is no counter, or the sum does not fit 64 bits", e.Path, e.Root)
 	}
+	text := fmt.Sprintf("condition not met: object %q of root %q ", e.Path, e.Root)
 	if e.Version == 0 {
-		return fmt.Sprintf("condition not met: object %q of root %q does not exist", e.Path, e.Root)
+		text += "does not exist"
+	} else {
+		text += fmt.Sprintf("has version %d", e.Version)
 	}
-	return fmt.Sprintf("condition not met: object %q of root %q has version %d", e.Path, e.Root, e.Version)
+	if e.wanted.Kind != op.Always {
+		text += "; it was " + describeCondition(e.wanted)
+	}
+	return text
 }
 
 // Is makes a ConflictError an ErrConflict.

@@ -52,11 +52,14 @@ func (r Root) Objects(ctx context.Context, o ListOptions) iter.Seq2[*Object, err
 }
 
 func (r Root) list(ctx context.Context, o ListOptions, values bool) iter.Seq2[*op.Object, error] {
-	if err := r.check(o.Prefix); err != nil {
+	ask := op.Read{Kind: op.List, Root: r.name, Prefix: o.Prefix, After: o.After, FromStart: o.After == "", Limit: pageSize(o.PageSize), Values: values}
+	err := r.check(o.Prefix)
+	if err == nil {
+		err = o.Read.set(&ask)
+	}
+	if err != nil {
 		return func(yield func(*op.Object, error) bool) { yield(nil, err) }
 	}
-	ask := op.Read{Kind: op.List, Root: r.name, Prefix: o.Prefix, After: o.After, FromStart: o.After == "", Limit: pageSize(o.PageSize), Values: values}
-	o.Read.set(&ask)
 	m := &merge{c: r.c, limit: cmp.Or(ask.Limit, op.MaxListPage), sources: []*source{{partition: r.c.engine.partitionOf(r.name), ask: ask}}}
 	return m.objects(ctx)
 }

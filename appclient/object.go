@@ -1,6 +1,7 @@
 package appclient
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -39,11 +40,15 @@ type Entry struct {
 type Mutation struct {
 	m    op.Mutation
 	root *op.Condition // on the root's revision, instead of m
+	err  error         // of its options
 }
 
 // MutationOption refines a mutation; WithRefs, WithTTL, IfAbsent, IfPresent and
 // IfVersion make them. The zero value changes nothing.
-type MutationOption struct{ apply func(*op.Mutation) }
+//
+// A mutation has one condition: two that differ make its write ErrInvalid, also
+// where one of them is that of a method such as Root.Create.
+type MutationOption struct{ apply func(*Mutation) }
 
 // Put returns a mutation that creates or replaces the object at path: its
 // value and its references. Path "" is the root object itself. The value must
@@ -73,37 +78,64 @@ func Check(path string, condition MutationOption) Mutation {
 
 // CheckRevision returns a member of a batch that changes nothing, but lets it be
 // applied only if the root still has the revision; 0 is that of a root to which
-// nothing was ever written.
+// nothing was ever written. Two that differ are ErrInvalid.
 func CheckRevision(revision uint64) Mutation {
 	return Mutation{root: &op.Condition{Kind: op.VersionIs, Version: revision}}
 }
 
 func newMutation(m op.Mutation, opts []MutationOption) Mutation {
+	out := Mutation{m: m}
 	for _, o := range opts {
 		if o.apply != nil {
-			o.apply(&m)
+			o.apply(&out)
 		}
 	}
-	return Mutation{m: m}
+	return out
+}
+
+// fail keeps the first error of a mutation.
+func (m *Mutation) fail(format string, args ...any) {
+	if m.err == nil {
+		m.err = fmt.Errorf(format, args...)
+	}
+}
+
+// restrict adds a condition.
+func (m *Mutation) restrict(c op.Condition) {
+	if m.m.Cond.Kind != op.Always && m.m.Cond != c {
+		m.fail("%q has two conditions, %s and %s: give one, or check with Root.Update", m.m.Path, describeCondition(m.m.Cond), describeCondition(c))
+	}
+	m.m.Cond = c
+}
+
+func describeCondition(c op.Condition) string {
+	switch c.Kind {
+	case op.Absent:
+		return "to be absent"
+	case op.Present:
+		return "to be present"
+	}
+	return fmt.Sprintf("to have version %d", c.Version)
 }
 
 // WithTTL lets an object of a Put expire after d, counted in whole milliseconds of
 // the store's time, at most 100 years. Each Put says it anew: without it the
 // object stays for ever.
 func WithTTL(d time.Duration) MutationOption {
-	return MutationOption{func(m *op.Mutation) {
-		m.TTL = int64((d + time.Millisecond - 1) / time.Millisecond)
-		if d <= 0 {
-			m.TTL = -1 // which Check refuses
+	return MutationOption{func(m *Mutation) {
+		if d <= 0 || d > op.MaxTTL*time.Millisecond {
+			m.fail("time to live %v of %q: at least 1 ms, at most 100 years; leave WithTTL out for ever", d, m.m.Path)
+			return
 		}
+		m.m.TTL = int64((d + time.Millisecond - 1) / time.Millisecond)
 	}}
 }
 
 // WithRefs stores weak references with the object.
 func WithRefs(refs ...Ref) MutationOption {
-	return MutationOption{func(m *op.Mutation) {
+	return MutationOption{func(m *Mutation) {
 		for _, r := range refs {
-			m.Refs = append(m.Refs, op.Ref(r))
+			m.m.Refs = append(m.m.Refs, op.Ref(r))
 		}
 	}}
 }
@@ -118,11 +150,10 @@ func IfPresent() MutationOption {
 	return condition(op.Condition{Kind: op.Present})
 }
 
-// IfVersion applies the batch only if the object has this version.
-func IfVersion(v uint64) MutationOption {
-	return condition(op.Condition{Kind: op.VersionIs, Version: v})
-}
+// IfVersion applies the batch only if the object has this version; 0 is that of
+// an object that does not exist.
+func IfVersion(v uint64) MutationOption { return condition(was(v)) }
 
 func condition(c op.Condition) MutationOption {
-	return MutationOption{func(m *op.Mutation) { m.Cond = c }}
+	return MutationOption{func(m *Mutation) { m.restrict(c) }}
 }

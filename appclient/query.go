@@ -43,7 +43,7 @@ func (k *Key) Value() any {
 // Query asks a secondary index, which `ringctl index` declares.
 type Query struct {
 	Index    string
-	From, To *Key // bounds, inclusive; nil: none. Both the same: equality
+	From, To *Key // bounds, inclusive, From the smaller one; nil: none. Both the same: equality
 	Desc     bool
 	Limit    int // most objects; 0: all
 	Read     ReadOption
@@ -66,7 +66,7 @@ func (c *Client) Query(ctx context.Context, q Query) iter.Seq2[*Match, error] {
 		n := 0
 		for got, err := range c.query(ctx, &q) {
 			if err != nil {
-				yield(nil, fmt.Errorf("query index %q: %w", q.Index, err))
+				yield(nil, fmt.Errorf("query index %s: %w", quote(q.Index), err))
 				return
 			}
 			if !yield(&Match{Key{got.Key}, *newObject(got.Root, got)}, nil) {
@@ -90,9 +90,19 @@ func (c *Client) query(ctx context.Context, q *Query) iter.Seq2[*op.Object, erro
 	if q.To != nil {
 		ask.To = &q.To.s
 	}
-	q.Read.set(&ask)
-	if err := ask.Check(); err != nil {
-		return func(yield func(*op.Object, error) bool) { yield(nil, fmt.Errorf("%w: %w", ErrInvalid, err)) }
+	err := q.Read.set(&ask)
+	bad := ask.Check()
+	switch {
+	case err != nil:
+	case bad != nil:
+		err = fmt.Errorf("%w: %w", ErrInvalid, bad)
+	case q.Limit < 0:
+		err = fmt.Errorf("%w: a limit of %d objects; 0 is for all", ErrInvalid, q.Limit)
+	case ask.From != nil && ask.To != nil && compareKeys(ask.From, ask.To) > 0:
+		err = fmt.Errorf("%w: nothing is from %v to %v; From is the smaller one, also with Desc", ErrInvalid, q.From.Value(), q.To.Value())
+	}
+	if err != nil {
+		return func(yield func(*op.Object, error) bool) { yield(nil, err) }
 	}
 	order := byKey
 	if q.Desc {

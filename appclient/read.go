@@ -17,18 +17,23 @@ type ReadOption struct {
 }
 
 // Stale lets any replica answer, with a state that was the newest at some moment
-// within the last maxAge, at most ten minutes. The load spreads over the replicas; those in
+// within the last maxAge, from 0 to 24 hours; else the read is ErrInvalid. The load spreads over the replicas; those in
 // Config.Zone are preferred, and slow ones asked less. Stale(0) is linearizable,
 // and each answer costs the replica a question to the leader.
 //
 // Two stale reads may be answered by two replicas: the second may show an older
 // state than the first, within the bound.
 func Stale(maxAge time.Duration) ReadOption {
-	return ReadOption{true, min(max(maxAge, 0), 10*time.Minute)}
+	return ReadOption{true, maxAge}
 }
 
-func (o ReadOption) set(r *op.Read) {
+// set makes r a read as the option says.
+func (o ReadOption) set(r *op.Read) error {
+	if o.maxAge < 0 || o.maxAge > op.MaxAge*time.Millisecond {
+		return fmt.Errorf("%w: a read that is stale by %v: 0 to %v are possible", ErrInvalid, o.maxAge, op.MaxAge*time.Millisecond)
+	}
 	r.Stale, r.MaxAge = o.stale, o.maxAge.Milliseconds()
+	return nil
 }
 
 // Get reads the object at path; path "" is the root object itself. It is
@@ -46,7 +51,9 @@ func (r Root) getAt(ctx context.Context, path string, opts []ReadOption) (o *Obj
 	}
 	ask := op.Read{Kind: op.Get, Root: r.name, Path: path}
 	for _, o := range opts {
-		o.set(&ask)
+		if err := o.set(&ask); err != nil {
+			return nil, 0, r.wrap("get from", err)
+		}
 	}
 	for {
 		o, revision, err := r.get(ctx, ask)
@@ -69,7 +76,9 @@ func (r Root) Revision(ctx context.Context, opts ...ReadOption) (uint64, error) 
 	// An offset behind any value: the object itself is not wanted.
 	ask := op.Read{Kind: op.Get, Root: r.name, Offset: op.MaxValue}
 	for _, o := range opts {
-		o.set(&ask)
+		if err := o.set(&ask); err != nil {
+			return 0, r.wrap("read", err)
+		}
 	}
 	res, err := r.c.read(ctx, ask, r.c.engine.partitionOf(r.name))
 	if err != nil {

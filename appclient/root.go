@@ -3,6 +3,8 @@ package appclient
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -35,7 +37,7 @@ func (r Root) Delete(ctx context.Context, path string, opts ...MutationOption) e
 // Create is Put that applies only if there is no object at path. Errors: as of Put.
 func (r Root) Create(ctx context.Context, path string, value []byte, opts ...MutationOption) (version uint64, err error) {
 	m := Put(path, value, opts...)
-	m.m.Cond = op.Condition{Kind: op.Absent}
+	m.restrict(was(0))
 	return r.one(ctx, m)
 }
 
@@ -43,11 +45,7 @@ func (r Root) Create(ctx context.Context, path string, value []byte, opts ...Mut
 // version 0 means that there must be none. Errors: as of Put.
 func (r Root) CompareAndSwap(ctx context.Context, path string, version uint64, value []byte, opts ...MutationOption) (newVersion uint64, err error) {
 	m := Put(path, value, opts...)
-	if version == 0 {
-		m.m.Cond = op.Condition{Kind: op.Absent}
-	} else {
-		m.m.Cond = op.Condition{Kind: op.VersionIs, Version: version}
-	}
+	m.restrict(was(version))
 	return r.one(ctx, m)
 }
 
@@ -116,8 +114,10 @@ func (r Root) submit(mutations []Mutation) (*call, error) {
 	c := e.pool.Get().(*call)
 	c.kind = writeCall
 	c.write.Root = r.name
-	c.setMutations(mutations)
-	tooLarge, err := c.write.Check()
+	tooLarge, err := false, c.setMutations(mutations)
+	if err == nil {
+		tooLarge, err = c.write.Check()
+	}
 	switch {
 	case err == nil && !r.op.IsZero():
 		if err = e.checkID(r.op, r.name); err == nil {
@@ -163,7 +163,8 @@ func conflict(c *call) error {
 	root := c.write.Root
 	for i, it := range c.wres.Items {
 		if it.Code == op.Conflict || it.Code == op.Invalid {
-			return &ConflictError{Root: root, Path: c.write.Mutations[i].Path, Version: it.Version, Counter: it.Code == op.Invalid}
+			m := &c.write.Mutations[i]
+			return &ConflictError{Root: root, Path: m.Path, Version: it.Version, Counter: it.Code == op.Invalid, wanted: m.Cond}
 		}
 	}
 	if c.write.RootCond.Kind != op.Always {
@@ -172,6 +173,17 @@ func conflict(c *call) error {
 	return ErrConflict
 }
 
+// quote quotes a name for an error, which has room for a valid one.
+func quote(name string) string {
+	if len(name) <= op.MaxRoot {
+		return strconv.Quote(name)
+	}
+	return strconv.Quote(strings.ToValidUTF8(name[:shownOfName], "")) + "…"
+}
+
+// shownOfName is how much of a name that is too long its error shows, in bytes.
+const shownOfName = 32
+
 func (r Root) wrap(what string, err error) error {
-	return fmt.Errorf("%s root %q: %w", what, r.name, err)
+	return fmt.Errorf("%s root %s: %w", what, quote(r.name), err)
 }

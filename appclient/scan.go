@@ -32,7 +32,7 @@ func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[*Object, err
 	return func(yield func(*Object, error) bool) {
 		for got, err := range c.scan(ctx, o, false) {
 			if err != nil {
-				yield(nil, fmt.Errorf("scan %q: %w", o.Prefix, err))
+				yield(nil, fmt.Errorf("scan %s: %w", quote(o.Prefix), err))
 				return
 			}
 			if !yield(newObject(got.Root, got), nil) {
@@ -48,7 +48,7 @@ func (c *Client) Roots(ctx context.Context, o ScanOptions) iter.Seq2[string, err
 	return func(yield func(string, error) bool) {
 		for got, err := range c.scan(ctx, o, true) {
 			if err != nil {
-				yield("", fmt.Errorf("list roots %q: %w", o.Prefix, err))
+				yield("", fmt.Errorf("list roots %s: %w", quote(o.Prefix), err))
 				return
 			}
 			if !yield(got.Root, nil) {
@@ -63,9 +63,12 @@ func (c *Client) scan(ctx context.Context, o ScanOptions, rootsOnly bool) iter.S
 	if ask.Limit == 0 {
 		ask.Limit = scanPage
 	}
-	o.Read.set(&ask)
-	if err := ask.Check(); err != nil {
-		return func(yield func(*op.Object, error) bool) { yield(nil, fmt.Errorf("%w: %w", ErrInvalid, err)) }
+	err := o.Read.set(&ask)
+	if bad := ask.Check(); err == nil && bad != nil {
+		err = fmt.Errorf("%w: %w", ErrInvalid, bad)
+	}
+	if err != nil {
+		return func(yield func(*op.Object, error) bool) { yield(nil, err) }
 	}
 	m := c.everywhere(ask, byName)
 	if o.PageSize > 0 {

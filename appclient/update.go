@@ -94,7 +94,8 @@ func (tx *Tx) pin() error {
 	return err
 }
 
-// Put creates or replaces an object when the transaction commits.
+// Put creates or replaces an object when the transaction commits. The last Put or
+// Delete of an object counts; a condition of any of them stays.
 func (tx *Tx) Put(path string, value []byte, opts ...MutationOption) {
 	tx.write(Put(path, bytes.Clone(value), opts...))
 }
@@ -102,22 +103,33 @@ func (tx *Tx) Put(path string, value []byte, opts ...MutationOption) {
 // Delete removes an object when the transaction commits.
 func (tx *Tx) Delete(path string, opts ...MutationOption) { tx.write(Delete(path, opts...)) }
 
-// Add adds to a counter when the transaction commits. An Add to what the
-// transaction has put or deleted makes it ErrInvalid; several are summed up.
-func (tx *Tx) Add(path string, delta int64) {
-	m := Add(path, delta)
-	if before, written := tx.writes[path]; written {
-		if before.m.Kind != op.Add || !fits(before.m.Delta, delta) {
-			m.m.Kind = 0 // which the commit refuses
-		}
+// Add adds to a counter when the transaction commits; several are summed up. What
+// is added to and also put or deleted makes the transaction ErrInvalid.
+func (tx *Tx) Add(path string, delta int64) { tx.write(Add(path, delta)) }
+
+// write records a mutation. The last one to an object counts, with the condition
+// of any of them: they are all about the object as it is stored.
+func (tx *Tx) write(m Mutation) {
+	before, written := tx.writes[m.m.Path]
+	if !written {
+		tx.order = append(tx.order, m.m.Path)
+		tx.writes[m.m.Path] = m
+		return
+	}
+	switch {
+	case before.err != nil:
+		m.err = before.err
+	case (before.m.Kind == op.Add) != (m.m.Kind == op.Add):
+		m.fail("%q is added to and also put or deleted in one transaction: read it and put the sum", m.m.Path)
+	case m.m.Kind == op.Add && !fits(before.m.Delta, m.m.Delta):
+		m.fail("what is added to %q in one transaction does not fit 64 bits", m.m.Path)
+	case m.m.Kind == op.Add:
 		m.m.Delta += before.m.Delta
 	}
-	tx.write(m)
-}
-
-func (tx *Tx) write(m Mutation) {
-	if _, before := tx.writes[m.m.Path]; !before {
-		tx.order = append(tx.order, m.m.Path)
+	if cond := before.m.Cond; m.m.Cond.Kind == op.Always {
+		m.m.Cond = cond
+	} else if cond.Kind != op.Always {
+		m.restrict(cond)
 	}
 	tx.writes[m.m.Path] = m
 }
@@ -169,8 +181,8 @@ func (tx *Tx) commit() (final bool, err error) {
 	for _, path := range tx.order {
 		m := tx.writes[path]
 		if version, read := tx.seen[path]; read {
-			if !m.m.Cond.Holds(version) {
-				return true, tx.root.wrap("write", &ConflictError{Root: tx.root.name, Path: path, Version: version})
+			if m.err == nil && !m.m.Cond.Holds(version) {
+				return true, tx.root.wrap("write", &ConflictError{Root: tx.root.name, Path: path, Version: version, wanted: m.m.Cond})
 			}
 			m.m.Cond = was(version)
 		}
@@ -202,7 +214,7 @@ func (tx *Tx) unchanged() error {
 			return err
 		}
 		if o.Version != version {
-			return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: o.Version})
+			return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: o.Version, wanted: was(version)})
 		}
 	}
 	revision, err := tx.root.Revision(tx.ctx)

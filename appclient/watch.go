@@ -36,7 +36,8 @@ func (k EventKind) String() string {
 	return fmt.Sprintf("event %d", uint8(k))
 }
 
-// Event is one change of one object.
+// Event is one change of one object. It has no references and no expiry: Root.Get
+// tells those of the object as it is now.
 type Event struct {
 	Kind EventKind
 	Root string
@@ -65,7 +66,8 @@ type WatchOptions struct {
 	// From goes on where a watch of the same thing was when it gave the token.
 	From Token
 	// AfterRevision begins behind a revision of the root, if From is empty; of
-	// Root.Watch. With neither, the watch begins with what changes after Begin.
+	// Root.Watch. One that the root has not reached yet is ErrCompacted: after a
+	// restore revisions begin anew. With neither, the watch begins with what changes after Begin.
 	AfterRevision *uint64
 
 	PageSize int  // most events fetched at a time from a partition; 0: 64
@@ -75,8 +77,9 @@ type WatchOptions struct {
 // Watch is a feed of changes: gap-free, each event once, those of a root in the
 // order of its revisions, through reconnects, fail-over and moves of partitions.
 // Nothing in the store waits for a watcher; a slow one only falls behind, until
-// what it has not seen is forgotten there: ErrCompacted. In the client it holds
-// a page of each partition at most.
+// what it has not seen is forgotten there: ErrCompacted. A partition knows at least
+// its last 8,192 batches, fewer only where their keys need more than 4 MiB. In the
+// client a watch holds a page of each partition at most.
 //
 // A Watch is for one goroutine.
 type Watch struct {
@@ -117,7 +120,7 @@ func (cur *cursor) complete(res *op.ReadResult) {
 
 // Watch watches the root.
 func (r Root) Watch(o WatchOptions) *Watch {
-	w := &Watch{c: r.c, what: fmt.Sprintf("watch root %q", r.name), opt: o, ask: op.Read{Kind: op.Changes, Root: r.name, Prefix: o.Prefix}}
+	w := &Watch{c: r.c, what: fmt.Sprintf("watch root %s", quote(r.name)), opt: o, ask: op.Read{Kind: op.Changes, Root: r.name, Prefix: o.Prefix}}
 	w.cursors = []*cursor{{partition: r.c.engine.partitionOf(r.name)}}
 	w.check(r.check(o.Prefix), o.Index != "")
 	return w
@@ -125,9 +128,9 @@ func (r Root) Watch(o WatchOptions) *Watch {
 
 // Watch watches all roots with a prefix, or an index.
 func (c *Client) Watch(o WatchOptions) *Watch {
-	w := &Watch{c: c, what: fmt.Sprintf("watch roots %q", o.Prefix), opt: o, ask: op.Read{Kind: op.Changes, Prefix: o.Prefix, Index: o.Index}}
+	w := &Watch{c: c, what: fmt.Sprintf("watch roots %s", quote(o.Prefix)), opt: o, ask: op.Read{Kind: op.Changes, Prefix: o.Prefix, Index: o.Index}}
 	if o.Index != "" {
-		w.what = fmt.Sprintf("watch index %q", o.Index)
+		w.what = fmt.Sprintf("watch index %s", quote(o.Index))
 	}
 	for p := range c.engine.parts {
 		w.cursors = append(w.cursors, &cursor{partition: uint32(p)})
@@ -160,7 +163,8 @@ func (w *Watch) check(err error, misplaced bool) {
 // Begin fixes where the watch begins: what is written after Begin has returned
 // will be told. Events begins by itself; call Begin before reading what there is
 // already, and nothing falls between the two.
-// Errors: ErrNotFound (no such index); the read errors.
+// Errors: ErrNotFound (no such index); ErrCompacted if AfterRevision lies ahead of
+// the root, which was restored since then; the read errors.
 func (w *Watch) Begin(ctx context.Context) error {
 	if w.err != nil {
 		return fmt.Errorf("%s: %w", w.what, w.err)
@@ -180,10 +184,36 @@ func (w *Watch) Begin(ctx context.Context) error {
 	default:
 		err = w.now(ctx, w.cursors)
 	}
+	if err == nil {
+		err = w.verify(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.what, err)
 	}
 	w.begun = true
+	return nil
+}
+
+// verify finds out at the beginning what would make the watch tell nothing, or
+// tell what was before: an index that is not there, a revision that is not yet.
+func (w *Watch) verify(ctx context.Context) error {
+	cur := w.cursors[0]
+	switch {
+	case cur.byRevision:
+		revision, err := w.c.Root(w.ask.Root).Revision(ctx)
+		if err == nil && revision < cur.since {
+			err = fmt.Errorf("%w: the root is at revision %d, before %d, so it has begun anew; read it and watch from there", ErrCompacted, revision, cur.since)
+		}
+		return err
+	case w.ask.Index != "":
+		look := w.ask
+		look.Since, look.Skip, look.Limit, look.Values = cur.since, int(cur.skip), 1, false
+		res, err := w.c.read(ctx, look, cur.partition)
+		if err != nil {
+			return err
+		}
+		return changesError(&res)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package datanode
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,13 @@ func grant(account, prefix string, write bool) ring.Grant {
 
 // do sends one operation and returns the code of its answer.
 func do(t *testing.T, jid string, doc *ring.Document, fault bool, o any) op.Code {
+	t.Helper()
+	code, _ := answer(t, jid, doc, fault, o)
+	return code
+}
+
+// answer sends one operation and returns the code and the text of its answer.
+func answer(t *testing.T, jid string, doc *ring.Document, fault bool, o any) (op.Code, string) {
 	t.Helper()
 	n, _, h := testNode(t)
 	n.faults.NoAccess = fault
@@ -39,9 +47,9 @@ func do(t *testing.T, jid string, doc *ring.Document, fault bool, o any) op.Code
 	feed(t, h, from(jid, wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r))))
 	out := n.answers.clients[0].out
 	if len(out.writes) == 1 {
-		return out.writes[0].res.Code
+		return out.writes[0].res.Code, out.writes[0].res.Text
 	}
-	return out.reads[0].res.Code
+	return out.reads[0].res.Code, out.reads[0].res.Text
 }
 
 func put(root string) op.Write {
@@ -120,6 +128,20 @@ func TestAccess(t *testing.T) {
 	}
 	if wrong == 0 {
 		t.Error("the seeded fault (everything granted) goes unnoticed")
+	}
+}
+
+// TestDeniedText: a refusal names the root, or the prefix, that may not be read.
+func TestDeniedText(t *testing.T) {
+	for want, r := range map[string]op.Read{
+		`may not read root "priv/1"`:                    {Kind: op.Get, Root: "priv/1"},
+		`may not read all of what begins with "priv/1"`: {Kind: op.Scan, Prefix: "priv/1", FromStart: true},
+	} {
+		doc := testRing(t)
+		doc.Access = []ring.Grant{grant("shop@example.org", "shop/", true)}
+		if code, text := answer(t, "shop@example.org/x", doc, false, r); code != op.Denied || !strings.Contains(text, want) {
+			t.Errorf("code %d, %q; want %q", code, text, want)
+		}
 	}
 }
 

@@ -175,7 +175,11 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 	}
 	if !h.rights(c).mayRead(prefix) {
 		h.n.denied(c, "read", prefix)
-		return refusal{why: refusedAccess, Code: op.Denied, Text: fmt.Sprintf("this account may not read all of what begins with %q; see ringctl access", prefix)}, false
+		what := fmt.Sprintf("all of what begins with %q", prefix)
+		if named {
+			what = fmt.Sprintf("root %q", r.Root)
+		}
+		return refusal{why: refusedAccess, Code: op.Denied, Text: "this account may not read " + what + "; see ringctl access"}, false
 	}
 	if named {
 		return h.checkPlace(r.Root, r.Partition)
