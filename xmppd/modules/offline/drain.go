@@ -56,6 +56,11 @@ func (m *Module) due(ctx context.Context, owner stanza.JID, p *module.Passage) b
 func (m *Module) behind(owner stanza.JID, u *session.User) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.stillBehind(owner, u)
+}
+
+// stillBehind is behind with mu held.
+func (m *Module) stillBehind(owner stanza.JID, u *session.User) bool {
 	if d := m.drains[owner.Local]; d != nil && !d.last || d == nil && slices.ContainsFunc(u.Sessions(), m.mark.Noted) {
 		return true
 	}
@@ -74,6 +79,9 @@ func (m *Module) drain(ctx context.Context, owner stanza.JID, b *session.Batch) 
 	m.mu.Lock()
 	m.mark.Take(u)
 	if pick(u, nil) == nil {
+		// Most of what goes to sessions of negative priority is not to be kept anyway, so nobody
+		// would ask whether it is due. One that is about to take more marks the account anew.
+		m.stillBehind(owner, u)
 		m.mu.Unlock()
 		return
 	}
