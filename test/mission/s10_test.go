@@ -29,7 +29,7 @@ func checkScansAndQueries(t *testing.T) {
 			client := harness.Dial(t, c, nil)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			runRingctl(t, c, "index", "create", "--prefix", "item/", "--field", "price", "price")
+			createIndex(t, c, "--prefix", "item/", "--field", "price", "price")
 			names := fillToScan(ctx, t, client)
 			for _, size := range []int{0, 7} {
 				scansInOrder(ctx, t, client, names, size)

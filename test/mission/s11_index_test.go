@@ -38,8 +38,10 @@ var indexSteps = [...]struct {
 // each change of it is told once, in the order of each root, and no other; and
 // what a query finds in the end is what the changes add up to.
 func watchIndex(ctx context.Context, t *testing.T, c *devcluster.Cluster, client *appclient.Client) {
-	runRingctl(t, c, "index", "create", "--prefix", "person/", "--field", "age", "age")
-	indexed(ctx, t, client) // once it answers, the index is complete everywhere
+	createIndex(t, c, "--prefix", "person/", "--field", "age", "age")
+	if _, err := indexed(ctx, client); err != nil { // it answers when the index is complete
+		t.Fatal(err)
+	}
 	w := client.Watch(appclient.WatchOptions{Index: "age"})
 	if err := w.Begin(ctx); err != nil {
 		t.Fatal(err)
@@ -76,23 +78,38 @@ func watchIndex(ctx context.Context, t *testing.T, c *devcluster.Cluster, client
 	if err := <-follow; err != nil {
 		t.Fatal(err)
 	}
-	if found := indexed(ctx, t, client); !maps.Equal(found, f.present) {
-		t.Errorf("the index has %v, the changes add up to %v", found, f.present)
+	if found, err := indexed(ctx, client); err != nil || !maps.Equal(found, f.present) {
+		t.Errorf("the index has %v, %v; the changes add up to %v", found, err, f.present)
 	}
 	t.Logf("%d changes of the index told", f.told.Load())
 }
 
-// indexed is what a query finds.
-func indexed(ctx context.Context, t *testing.T, c *appclient.Client) map[string]bool {
+// createIndex declares an index, and waits until all data nodes know of it.
+func createIndex(t *testing.T, c *devcluster.Cluster, args ...string) {
 	t.Helper()
-	found := make(map[string]bool)
+	r := ringctl{t: t, c: c}
+	r.must(append([]string{"index", "create"}, args...)...)
+	epoch := r.ring().Epoch
+	r.eventually("all data nodes know of the index", func(by map[string]statusRow) bool {
+		for _, row := range by {
+			if row.Epoch < epoch {
+				return false
+			}
+		}
+		return len(by) == len(c.Info().Nodes)
+	})
+}
+
+// indexed is what a query finds.
+func indexed(ctx context.Context, c *appclient.Client) (found map[string]bool, err error) {
+	found = make(map[string]bool)
 	for m, err := range c.Query(ctx, appclient.Query{Index: "age"}) {
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		found[m.Root] = true
 	}
-	return found
+	return found, nil
 }
 
 // indexLog is what a watch of an index has told.

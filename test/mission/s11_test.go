@@ -78,7 +78,38 @@ func checkWatches(t *testing.T) {
 	}
 	t.Logf("%d events, taken up %d times at a token", f.events.Load(), f.resumed)
 	resumeByRevision(ctx, t, follower, written[1])
+	manyWatches(ctx, t, writer)
 	watchIndex(ctx, t, c, follower)
+}
+
+// manyWatches has one client watch many prefixes at once, twice: those that have
+// ended leave room for others. Each tells what it is to tell.
+func manyWatches(ctx context.Context, t *testing.T, c *appclient.Client) {
+	const watches = 40
+	for round := range 2 {
+		var wg sync.WaitGroup
+		for i := range watches {
+			name := fmt.Sprintf("many/%d/%d", round, i)
+			w := c.Watch(appclient.WatchOptions{Prefix: name + "/"})
+			if err := w.Begin(ctx); err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() {
+				for ev, err := range w.Events(ctx) {
+					if err != nil || ev.Root != name+"/x" {
+						t.Errorf("watch of %q: %+v, %v", name, ev, err)
+					}
+					return
+				}
+			})
+		}
+		for i := range watches {
+			if _, err := c.Root(fmt.Sprintf("many/%d/%d/x", round, i)).Put(ctx, "", nil); err != nil {
+				t.Error(err)
+			}
+		}
+		wg.Wait()
+	}
 }
 
 const (
