@@ -106,38 +106,8 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		if g.deaf(rec.msg) && !c.cfg.Faults.EmptyVotes || c.outdated(g, rec.msg) {
 			continue
 		}
-		switch rec.msg.GetType() {
-		case pb.MsgHeartbeatResp:
-			if g.asleep {
-				continue // of the last heartbeat before it fell asleep
-			}
-		case pb.MsgHeartbeat:
-			if g.asleep {
-				c.wake(g)
-			}
-		case pb.MsgAppResp:
-			p.owes = 0
-			c.wake(g)
-		case pb.MsgApp:
-			g.patient = rec.kind == recPatient && r.flags&flagWaited == 0
-			c.wake(g)
-		case pb.MsgTimeoutNow:
-			if g.repair.on {
-				continue // a leader that does not know gives it leadership
-			}
-			c.wake(g)
-		case pb.MsgSnap:
-			c.wake(g)
-			if c.offered(g, p, rec.msg) {
-				continue
-			}
-		case pb.MsgReadIndex:
-			if !c.confirms(g) {
-				continue // the follower asks again
-			}
-			c.wake(g)
-		default:
-			c.wake(g)
+		if !c.admits(g, p, rec, r.flags) {
+			continue
 		}
 		// raft refuses what is outdated or from strangers; it repeats what matters.
 		_ = g.rn.Step(rec.msg)
@@ -146,6 +116,36 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 			c.campaign(g)
 		}
 	}
+}
+
+// admits does what a message demands of its group before Raft gets it: waking it,
+// above all. False: Raft is not to get it.
+func (c *Core) admits(g *group, p *peer, rec record, flags byte) bool {
+	switch rec.msg.GetType() {
+	case pb.MsgHeartbeatResp:
+		return !g.asleep // else of the last heartbeat before it fell asleep
+	case pb.MsgHeartbeat:
+		if !g.asleep {
+			return true
+		}
+	case pb.MsgAppResp:
+		p.owes = 0
+	case pb.MsgApp:
+		g.patient = rec.kind == recPatient && flags&flagWaited == 0
+	case pb.MsgTimeoutNow:
+		if g.repair.on {
+			return false // a leader that does not know gives it leadership
+		}
+	case pb.MsgSnap:
+		c.wake(g)
+		return !c.offered(g, p, rec.msg)
+	case pb.MsgReadIndex:
+		if !c.confirms(g) {
+			return false // the follower asks again
+		}
+	}
+	c.wake(g)
+	return true
 }
 
 // ofRaft passes a record on; true when it is a message for Raft.

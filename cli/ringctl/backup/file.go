@@ -223,9 +223,6 @@ func (r *Reader) finish(t *Trailer) error {
 	return io.EOF
 }
 
-// Trailer is that of a file that was read to its end; else nil.
-func (r *Reader) Trailer() *Trailer { return r.end }
-
 // Verify reads a whole file. Errors: ErrFormat, ErrTorn.
 func Verify(r io.Reader) (Header, Trailer, error) {
 	in, err := NewReader(r)

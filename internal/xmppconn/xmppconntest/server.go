@@ -89,18 +89,6 @@ func (s *Server) Drop() {
 	}
 }
 
-// Session returns the session bound to a full JID, or nil.
-func (s *Server) Session(full string) *Session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.sessions {
-		if c.JID == full {
-			return c
-		}
-	}
-	return nil
-}
-
 func (s *Server) accept() {
 	for {
 		conn, err := s.ln.Accept()
