@@ -350,11 +350,13 @@ func until(t testing.TB, what string, cond func() bool) {
 func TestFailOverByPresence(t *testing.T) {
 	var once sync.Once
 	var cl *appclienttest.Cluster
+	there := make(chan struct{}) // cl is
 	cl = cluster(t, appclienttest.Options{Fault: func(st appclienttest.Stanza) (f appclienttest.Fault) {
 		if st.Writes > 0 {
 			once.Do(func() {
 				f.DropRequest = true
 				f.Then = func() {
+					<-there
 					for i, jid := range cl.Nodes() {
 						if jid == st.Node {
 							cl.SetOnline(i, false)
@@ -365,6 +367,7 @@ func TestFailOverByPresence(t *testing.T) {
 		}
 		return f
 	}})
+	close(there)
 	c := dial(t, cl, func(cfg *appclient.Config) { cfg.TryTimeout = time.Hour })
 	if _, err := c.Root("r").Put(deadline(t), "p", []byte("v")); err != nil {
 		t.Errorf("the news that the leader is gone did not start a retry: %v", err)

@@ -40,7 +40,10 @@ func TestBudget(t *testing.T) {
 					held += size
 					continue
 				}
-				if full[s] = s.Out.waiting(); full[s] < budgetStep || !errors.Is(s.Out.Reason(), ErrOverflow) {
+				s.Out.mu.Lock()
+				full[s] = s.Out.waiting()
+				s.Out.mu.Unlock()
+				if full[s] < budgetStep || !errors.Is(s.Out.Reason(), ErrOverflow) {
 					t.Errorf("a queue of %d bytes has ended: %v", full[s], s.Out.Reason())
 				}
 				if within := full[s]+size <= limit; within != errors.Is(s.Out.Reason(), ErrBudget) {
