@@ -11,6 +11,7 @@ import (
 // namespace is a network namespace with one link, a pair of virtual Ethernet
 // devices, to where this program runs.
 type namespace struct {
+	number       int
 	name, device string // device: our end
 	ours, theirs string // addresses
 }
@@ -40,13 +41,14 @@ func namespaces() error {
 	return errors.Join(err, n.remove())
 }
 
-// newNamespace makes the i-th namespace of this process, in the network for
+// newNamespace makes namespace i of this process, at most tried, in the network for
 // measurements of RFC 2544.
 func newNamespace(i int) (*namespace, error) {
 	pid := os.Getpid()
 	net := fmt.Sprintf("198.%d.%d.", 18+pid%2, pid/2%250)
 	n := &namespace{
-		name: fmt.Sprintf("chaos%d-%d", pid, i), device: fmt.Sprintf("ch%d-%d", pid%1_000_000, i),
+		number: i,
+		name:   fmt.Sprintf("chaos%d-%d", pid, i), device: fmt.Sprintf("ch%d-%d", pid%1_000_000, i),
 		ours: net + fmt.Sprint(4*i+1), theirs: net + fmt.Sprint(4*i+2),
 	}
 	if err := ip("netns", "add", n.name); err != nil {

@@ -39,7 +39,6 @@ type stage struct {
 	mu     sync.Mutex
 	server string            // address of the XMPP server's listener
 	nodes  map[string]*place // by id
-	spaces int               // namespaces made so far
 	done   powerfs.Stats     // of disks that are gone
 }
 
@@ -95,10 +94,9 @@ func (s *stage) place(id string) (*place, error) {
 	var err error
 	listen := "127.0.0.1"
 	if s.opt.namespaces {
-		if p.ns, err = newNamespace(s.spaces); err != nil {
+		if p.ns, err = newNamespace(s.freeNamespace()); err != nil {
 			return nil, err
 		}
-		s.spaces++
 		listen = p.ns.ours
 	}
 	if p.link, err = newLink(net.JoinHostPort(listen, "0"), s.target); err != nil {
@@ -113,6 +111,21 @@ func (s *stage) place(id string) (*place, error) {
 		p.disk.SetSyncTime(s.opt.SyncTime)
 	}
 	return p, nil
+}
+
+// freeNamespace is the lowest number that no namespace has. s.mu is held.
+func (s *stage) freeNamespace() int {
+	taken := make(map[int]bool)
+	for _, p := range s.nodes {
+		if p.ns != nil {
+			taken[p.ns.number] = true
+		}
+	}
+	i := 0
+	for taken[i] {
+		i++
+	}
+	return i
 }
 
 // node is a data node's place.
