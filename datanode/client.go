@@ -36,6 +36,7 @@ type client struct {
 	sessions map[sessionKey]struct{}
 	rights   rights // by rightsOf
 	rightsOf *access
+	epoch    uint64 // of the newest ring that it says it has
 
 	inFlight atomic.Int64
 	watches  atomic.Int64 // reads of changes that wait

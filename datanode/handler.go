@@ -104,9 +104,12 @@ func (h *handler) now() int64 {
 	return h.clock
 }
 
-// observe takes note of the log time that a client has seen.
-func (h *handler) observe(c *client, t int64) {
-	if t > 0 && !h.n.clock.observe(t, h.now()) {
+// observe takes note of what a client has seen: a ring, which is nobody's business but
+// its own, since it may be made up, and a log time, where it may do anything at all.
+func (h *handler) observe(c *client, q *wire.Request) {
+	c.epoch = max(c.epoch, q.Epoch)
+	t := q.Time
+	if t > 0 && !h.rights(c).none() && !h.n.clock.observe(t, h.now()) {
 		if held, ok := h.n.oddTimes.pass(time.Now()); ok {
 			h.n.log.Warn("a client's time is too far ahead of this node's clock and ignored; set the clocks of the machines", "client", c.jid, "ms", t-h.now(), "more_since_last", held)
 		}

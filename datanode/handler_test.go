@@ -319,6 +319,29 @@ func TestOneBatchAWakeUp(t *testing.T) {
 	}
 }
 
+// TestClientsTellNoRing: what a client says of a newer ring is believed by nobody but
+// itself, and one message has no more operations than a client may have unanswered.
+func TestClientsTellNoRing(t *testing.T) {
+	n, _, h := testNode(t)
+	ask := func(q wire.Request) []byte {
+		return []byte(`<iq type='get' id='q'>` + string(wire.AppendRequest(nil, &q)) + `</iq>`)
+	}
+	for _, jid := range []string{"who@localhost/x", "app@localhost/x"} {
+		feed(t, h, from(jid, ask(wire.Request{Epoch: 1<<64 - 1, Time: h.now() + 4000})))
+		if n.wanted.Load() != 0 || len(n.tasks) != 0 {
+			t.Fatalf("%s made the node look for ring %d", jid, n.wanted.Load())
+		}
+	}
+	many := wire.Request{Reads: make([]wire.Read, maxInFlight+1)}
+	for i := range many.Reads {
+		many.Reads[i] = wire.Read{Tag: 1, Read: op.Read{Kind: op.Get, Root: "r"}}
+	}
+	feed(t, h, from("app@localhost/x", []byte(`<message id='m'>`+string(wire.AppendRequest(nil, &many))+`</message>`)))
+	if n.operations.Load() != 0 || len(n.answers.clients) != 0 {
+		t.Error("a message with too many operations was taken")
+	}
+}
+
 func TestForeignSessionIsDenied(t *testing.T) {
 	n, e, h := testNode(t)
 	e.owner = "other@localhost"

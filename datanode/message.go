@@ -1,6 +1,7 @@
 package datanode
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -54,7 +55,7 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt boo
 	if c == nil {
 		return
 	}
-	reqs := make([]*wire.Request, 0, len(h.elements))
+	reqs, ops := make([]*wire.Request, 0, len(h.elements)), 0
 	for _, el := range h.elements {
 		if isPart(el) {
 			if h.rights(c).none() {
@@ -74,6 +75,10 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt boo
 		req, err := wire.ParseRequest(el)
 		if err != nil {
 			h.refuse(conn, st, "bad-request", err.Error())
+			return
+		}
+		if ops += req.Len(); ops > maxInFlight {
+			h.refuse(conn, st, "policy-violation", fmt.Sprintf("%d operations in one message; the limit is %d", ops, maxInFlight))
 			return
 		}
 		reqs = append(reqs, req)

@@ -22,8 +22,7 @@ type iqRead struct {
 
 // reads takes the reads of one IQ.
 func (h *handler) reads(c *client, id string, req *wire.Request) {
-	h.n.announced(req.Epoch)
-	h.observe(c, req.Time)
+	h.observe(c, req)
 	h.callOff(c, req)
 	q := &iqRead{c: c, id: id, done: make([]readDone, len(req.Reads))}
 	q.left.Store(int32(len(req.Reads)))
@@ -165,7 +164,7 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 	doc := h.n.view.Load().doc
 	if r.Index != "" {
 		i := slices.IndexFunc(doc.Indexes, func(x ring.Index) bool { return x.Name == r.Index })
-		if i < 0 && h.n.wanted.Load() > doc.Epoch {
+		if i < 0 && (h.n.wanted.Load() > doc.Epoch || c.epoch > doc.Epoch) {
 			return refusal{why: refusedState, Code: op.Unavailable, Text: "this data node is about to learn of a newer ring; ask again", RetryAfter: retryAfter}, false
 		}
 		if i < 0 {

@@ -42,9 +42,8 @@ func (h *handler) turnDown(r *request, k kind, tag uint64, group uint32, why ref
 func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Request) {
 	r := &request{c: c, id: id, receipt: receipt}
 	for _, q := range reqs {
-		r.left += len(q.Opens) + len(q.Writes) + len(q.Settles) + len(q.Reads)
-		h.n.announced(q.Epoch)
-		h.observe(c, q.Time)
+		r.left += q.Len()
+		h.observe(c, q)
 		h.callOff(c, q)
 	}
 	if r.left == 0 {

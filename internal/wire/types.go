@@ -44,6 +44,9 @@ type Request struct {
 	Cancels []uint64 // tags of reads of changes, asked before, that are to wait no longer
 }
 
+// Len is the number of operations that are to be answered.
+func (r *Request) Len() int { return len(r.Opens) + len(r.Writes) + len(r.Settles) + len(r.Reads) }
+
 // WriteReply answers an Open, a Write or a Settle.
 type WriteReply struct {
 	Tag uint64

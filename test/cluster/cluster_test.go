@@ -254,7 +254,7 @@ func (c *cluster) awaitLed() {
 
 func (c *cluster) eventually(what string, ok func() bool) {
 	c.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("not in time: %s; nodes: %+v", what, c.op.Nodes())

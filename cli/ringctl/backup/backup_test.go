@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rosterdb/rosterdb/appclient"
+	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -101,6 +102,7 @@ type memory struct {
 	roots  map[string]int // mutations
 	writes int
 	fail   int // this write, counted from 1
+	most   int // mutations in a write
 }
 
 func (m *memory) Write(_ context.Context, root string, muts []appclient.Mutation) error {
@@ -110,7 +112,32 @@ func (m *memory) Write(_ context.Context, root string, muts []appclient.Mutation
 		return errors.New("on fire")
 	}
 	m.roots[root] += len(muts)
+	m.most = max(m.most, len(muts))
 	return nil
+}
+
+// TestReferencesTakeRoom: objects with many references are written in batches that the
+// store takes.
+func TestReferencesTakeRoom(t *testing.T) {
+	refs := make([]Ref, 500)
+	for i := range refs {
+		refs[i] = Ref{Root: strings.Repeat("&", 400), Path: strings.Repeat("p", 1000)}
+	}
+	objects := make([]Object, 20)
+	for i := range objects {
+		objects[i] = Object{Root: "links", Path: fmt.Sprint(i), Refs: refs}
+	}
+	r, err := NewReader(bytes.NewReader(file(t, objects)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &memory{roots: make(map[string]int)}
+	if _, err := Load(t.Context(), r, m, 0, time.Now, func(Loaded) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if m.roots["links"] != len(objects) || m.most*500*1400 > op.MaxBatch {
+		t.Errorf("%d objects written, up to %d at a time", m.roots["links"], m.most)
+	}
 }
 
 // TestLoadGoesOnWhereItWas: what was noted as written is not written again, and

@@ -104,9 +104,20 @@ func (w *window) fill(r *Reader, l *Loaded, skip int64) error {
 		}
 		value := o.Value()
 		w.bytes += int64(len(value))
-		w.add(o, len(value)+64*len(o.Refs), appclient.Put(o.Path, value, opts...))
+		w.add(o, sizeOf(o, len(value)), appclient.Put(o.Path, value, opts...))
 	}
 	return nil
+}
+
+// sizeOf is at least what an object takes of a batch, in bytes: names are counted as
+// long as they are in XML when each character has to be escaped.
+func sizeOf(o *Object, value int) int {
+	const escaped, markup = 6, 32
+	n := value + escaped*len(o.Path)
+	for _, ref := range o.Refs {
+		n += escaped*(len(ref.Root)+len(ref.Path)) + markup
+	}
+	return n
 }
 
 func (w *window) add(o *Object, size int, m appclient.Mutation) {
