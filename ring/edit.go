@@ -43,6 +43,10 @@ func (d *Document) Throttle(rate int64) (*Document, error) {
 func (d *Document) Cancel() (*Document, error) {
 	return d.editChange(func(n *Document) {
 		c := n.Change
+		for _, left := range d.Remaining() {
+			c.Moves -= left // what was made is all that the change comes to
+		}
+		c.Moves = max(c.Moves, 0)
 		c.Target, c.Meta, c.Rounds, c.Paused = n.Table, n.Meta, 0, false
 		c.Canceled, c.Since = true, n.Epoch
 	})

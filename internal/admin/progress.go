@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +32,13 @@ type Progress struct {
 	BegunMS    int64    `json:"begun_ms,omitempty"`
 	Nodes      []Share  `json:"nodes"`
 	Stalls     []string `json:"stalls"` // why it does not go on, or slower
+
+	// Passing is what would be stalls if it lasted: elections, and nodes that the
+	// leaders have not heard from yet. Who looks again decides (see Settle).
+	Passing []string `json:"-"`
+	// Uneven is the number of replicas that a rebalance would move, known while no
+	// change is running.
+	Uneven int `json:"uneven,omitempty"`
 }
 
 // Share is a node's part in a change.
@@ -45,6 +53,11 @@ type Share struct {
 	GivesUp int    `json:"gives"`   // that it has still to give up
 	Behind  uint64 `json:"behind"`  // entries that its replicas lack
 	Catches int    `json:"catches"` // replicas that are catching up
+}
+
+// Settle makes what has been passing for too long a stall.
+func (p *Progress) Settle() {
+	p.Stalls, p.Passing = append(p.Stalls, p.Passing...), nil
 }
 
 // Stalled says whether nothing moves before somebody does something.
@@ -88,6 +101,10 @@ func progressOf(doc *ring.Document, views []NodeView, leaders *Leaders, replica 
 	p := &Progress{Epoch: doc.Epoch, Nodes: []Share{}, Stalls: []string{}}
 	ch := doc.Change
 	if ch == nil {
+		// No plan: nothing that a person could do about it.
+		if pl, err := ring.MakePlan(doc, doc.Members, ring.PlanOptions{}); err == nil {
+			p.Uneven = pl.Moves
+		}
 		return p
 	}
 	left := doc.Remaining()
@@ -177,15 +194,19 @@ func (p *Progress) stalls(doc *ring.Document, views []NodeView, leaders *Leaders
 		}
 	}
 	if n := len(leaders.Leaderless); n > 0 {
-		say("%s without a majority: %s", partitions(n), down(doc, views, leaders.Leaderless))
+		if nodes := down(doc, views, leaders.Leaderless); len(nodes) > 0 {
+			say("%s without a majority: start %s", partitions(n), strings.Join(nodes, ", "))
+		} else {
+			p.Passing = append(p.Passing, partitions(n)+" without a majority: their nodes are there and are electing")
+		}
 	}
 	if len(p.Stalls) == 0 {
-		p.waits(leaders)
+		p.waits(doc, leaders)
 	}
 }
 
 // down names the members of groups without a leader that are not there.
-func down(doc *ring.Document, views []NodeView, groups []uint32) string {
+func down(doc *ring.Document, views []NodeView, groups []uint32) []string {
 	names := make(map[string]bool)
 	for _, g := range groups {
 		for _, m := range doc.ReplicasOf(g) {
@@ -195,19 +216,16 @@ func down(doc *ring.Document, views []NodeView, groups []uint32) string {
 			}
 		}
 	}
-	if len(names) == 0 {
-		return "their nodes are there and are electing"
-	}
 	var list []string
 	for n := range names {
 		list = append(list, n)
 	}
 	slices.Sort(list)
-	return "start " + strings.Join(list, ", ")
+	return list
 }
 
 // waits tells of learners that get nowhere, in the engine's words.
-func (p *Progress) waits(leaders *Leaders) {
+func (p *Progress) waits(doc *ring.Document, leaders *Leaders) {
 	count := make(map[string]int)
 	for _, m := range leaders.Moving {
 		if strings.Contains(m.Waits, "stands still") || strings.Contains(m.Waits, "disk is full") || strings.Contains(m.Waits, "not up") {
@@ -220,8 +238,26 @@ func (p *Progress) waits(leaders *Leaders) {
 	}
 	slices.SortFunc(reasons, func(a, b string) int { return cmp.Or(count[b]-count[a], cmp.Compare(a, b)) })
 	for _, why := range reasons {
-		p.Stalls = append(p.Stalls, partitions(count[why])+": "+why)
+		text := partitions(count[why]) + ": " + withNames(doc, why)
+		if strings.Contains(why, "not up") { // or not heard from yet
+			p.Passing = append(p.Passing, text)
+		} else {
+			p.Stalls = append(p.Stalls, text)
+		}
 	}
+}
+
+// withNames puts the nodes' names in place of "member 4".
+func withNames(doc *ring.Document, text string) string {
+	words := strings.Fields(text)
+	for i := 0; i+1 < len(words); i++ {
+		id, err := strconv.ParseUint(words[i+1], 10, 64)
+		if m, ok := doc.Member(id); err == nil && ok && words[i] == "member" {
+			node, _, _ := strings.Cut(m.JID, "@")
+			words = slices.Replace(words, i, i+2, node)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 func partitions(n int) string {

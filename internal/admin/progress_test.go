@@ -54,9 +54,16 @@ func TestProgress(t *testing.T) {
 	if p.Done != 2 || p.BytesDone != 2<<20 || p.Rate != 1<<20 || p.LeftS != 4 || p.Nodes[3].Holds != 2 || p.Nodes[3].Gets != 4 {
 		t.Errorf("after two of six in two seconds: %+v", p)
 	}
+	canceled, err := d.Cancel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := progressOf(canceled, views, &Leaders{}, 1<<20, time.UnixMilli(3000)); p.Moves != 2 || p.Done != 2 || p.Bytes != 2<<20 {
+		t.Errorf("called off after two of six: %+v", p)
+	}
 	d.Change = nil
-	if p := progressOf(d, views, &Leaders{}, 0, time.Now()); p.Running || p.Stalled() || len(p.Nodes) != 0 {
-		t.Errorf("without a change: %+v", p)
+	if p := progressOf(d, views, &Leaders{}, 0, time.Now()); p.Running || p.Stalled() || len(p.Nodes) != 0 || p.Uneven != 4 {
+		t.Errorf("without a change, called off after two of six: %+v", p)
 	}
 }
 
@@ -77,6 +84,9 @@ func TestStalls(t *testing.T) {
 			v[1].Online, v[2].Online, l.Leaderless = false, false, []uint32{0, 5}
 		}, "2 partitions without a majority: start dn2, dn3"},
 		"electing": {func(_ *ring.Document, _ []NodeView, l *Leaders) { l.Leaderless = []uint32{3} }, "1 partition without a majority: their nodes are there and are electing"},
+		"not up": {func(_ *ring.Document, _ []NodeView, l *Leaders) {
+			l.Moving = []adminxml.Moving{{Group: 1, Waits: "member 4 is not up"}, {Group: 2, Waits: "member 4 is not up"}}
+		}, "2 partitions: dn4 is not up"},
 		"stuck": {func(_ *ring.Document, _ []NodeView, l *Leaders) {
 			l.Moving = []adminxml.Moving{{Group: 1, Waits: "the learner stands still; it is put in anew"}, {Group: 2, Waits: "waits for its turn"}}
 		}, "1 partition: the learner stands still; it is put in anew"},
@@ -88,6 +98,10 @@ func TestStalls(t *testing.T) {
 		l := &Leaders{}
 		c.edit(d, views, l)
 		p := progressOf(d, views, l, 0, time.Now())
+		if passes := name == "electing" || name == "not up"; passes != (len(p.Passing) > 0) || passes && p.Stalled() {
+			t.Errorf("%s: stalled at the first look: %q, passing %q", name, p.Stalls, p.Passing)
+		}
+		p.Settle()
 		if got := strings.Join(p.Stalls, "\n"); got != c.want || p.Stalled() != (c.want != "") {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

@@ -34,7 +34,7 @@ func checkBackup(t *testing.T) {
 	client := harness.Dial(t, from, nil)
 	want := fillForBackup(t, client)
 	runRingctl(t, from, "index", "create", "--field", "name", "byname")
-	runRingctl(t, from, "access", "grant", "--write", "app@localhost")
+	runRingctl(t, from, "access", "grant", "--yes", "--write", "app@localhost")
 
 	file := filepath.Join(t.TempDir(), "all.jsonl")
 	ctx, stop := context.WithCancel(t.Context())

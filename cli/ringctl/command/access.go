@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,9 +17,10 @@ func accessCommand(env Env) *cli.Command {
 		Description: `A grant lets an account, or all accounts of a domain, use the roots whose names begin
 with a prefix. Without any grant the accounts that the data nodes name with --app may
 use everything. With the first grant only grants count, for all accounts: others are
-refused from then on.
+refused from then on. When the last one is taken back they may use everything again.
+Both want --yes.
 
-   ringctl access grant --write shop@example.org cart/
+   ringctl access grant --yes --write shop@example.org cart/
    ringctl access grant @example.org public/
    ringctl access list
    ringctl access revoke shop@example.org cart/`,
@@ -33,23 +35,21 @@ func grantCommand(env Env) *cli.Command {
 		Usage:     "let an account use the roots with a prefix",
 		ArgsUsage: "ACCOUNT [PREFIX]",
 		Description: `ACCOUNT is a bare JID, or @domain for every account of a domain. Without PREFIX it is
-every root. A grant of the same account and prefix is replaced.
+every root. A grant of the same account and prefix is replaced. The first grant takes
+everything from all other accounts, running applications too, and wants --yes.
 
    ringctl access grant --write shop@example.org cart/
 ` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag(), &cli.BoolFlag{Name: "write", Usage: "writing too, not only reading"}),
+		Flags: append(connectionFlags(), outputFlag(),
+			&cli.BoolFlag{Name: "write", Usage: "writing too, not only reading"},
+			&cli.BoolFlag{Name: "yes", Usage: "also if it is the first grant, and all other accounts lose everything"}),
 		Action: func(c *cli.Context) error {
 			account, prefix, err := accountAndPrefix(c)
 			if err != nil {
 				return err
 			}
 			g := ring.Grant{Account: account, Prefix: prefix, Write: c.Bool("write")}
-			return editRing(c, env, func(doc *ring.Document) (*ring.Document, error) {
-				if slices.Contains(doc.Access, g) {
-					return nil, nil
-				}
-				return doc.Grant(g)
-			}, func(doc *ring.Document) string {
+			return editRing(c, env, grantEdit(g, c.Bool("yes")), func(doc *ring.Document) string {
 				first := ""
 				if len(doc.Access) == 1 {
 					first = "; this is the only grant, and nobody else may use anything"
@@ -60,8 +60,36 @@ every root. A grant of the same account and prefix is replaced.
 	}
 }
 
+// grantEdit adds a grant. The first one is refused unless yes, since it shuts out
+// everybody else at once.
+func grantEdit(g ring.Grant, yes bool) edit {
+	return func(doc *ring.Document) (*ring.Document, error) {
+		if slices.Contains(doc.Access, g) {
+			return nil, nil
+		}
+		if len(doc.Access) == 0 && !yes {
+			return nil, fmt.Errorf("this is the first grant: %s may %s then, and every other account that the data nodes name with --app"+
+				" is refused everything at once; say --yes if that is meant, and grant the others what they need", g.Account, rights(g))
+		}
+		return doc.Grant(g)
+	}
+}
+
+// revokeEdit takes a grant back. The last one is refused unless yes, since the
+// store is open to all applications then.
+func revokeEdit(account, prefix string, yes bool) edit {
+	return func(doc *ring.Document) (*ring.Document, error) {
+		next, err := doc.Revoke(account, prefix)
+		if err == nil && len(next.Access) == 0 && !yes {
+			return nil, errors.New("this is the last grant: without any, every account that the data nodes name with --app" +
+				" may read and write everything; say --yes if that is meant")
+		}
+		return next, err
+	}
+}
+
 func accountAndPrefix(c *cli.Context) (account, prefix string, err error) {
-	args, err := names(c, 1, "an account and a prefix")
+	args, err := names(c, 1, "an account, and a prefix if not all roots are meant")
 	if err != nil {
 		return "", "", err
 	}
@@ -92,19 +120,23 @@ func revokeCommand(env Env) *cli.Command {
 		Usage:     "take a grant back",
 		ArgsUsage: "ACCOUNT [PREFIX]",
 		Description: `The account and the prefix are those of the grant, as ringctl access list shows them.
+Without any grant all applications may use everything: taking the last one back wants --yes.
 
    ringctl access revoke shop@example.org cart/
 ` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag()),
+		Flags: append(connectionFlags(), outputFlag(),
+			&cli.BoolFlag{Name: "yes", Usage: "also if it is the last grant, and all applications may use everything again"}),
 		Action: func(c *cli.Context) error {
 			account, prefix, err := accountAndPrefix(c)
 			if err != nil {
 				return err
 			}
-			return editRing(c, env, func(doc *ring.Document) (*ring.Document, error) {
-				return doc.Revoke(account, prefix)
-			}, func(*ring.Document) string {
-				return fmt.Sprintf("the grant of %s on %q is taken back", account, prefix)
+			return editRing(c, env, revokeEdit(account, prefix, c.Bool("yes")), func(doc *ring.Document) string {
+				last := ""
+				if len(doc.Access) == 0 {
+					last = "; there are no grants, and all applications may use everything"
+				}
+				return fmt.Sprintf("the grant of %s on %q is taken back%s", account, prefix, last)
 			})
 		},
 	}

@@ -6,6 +6,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -104,10 +105,13 @@ func setUsage(commands []*cli.Command, usage cli.OnUsageErrorFunc) {
 	}
 }
 
+// shortName is a command without the program's name, as "access grant".
+func shortName(c *cli.Context) string { return strings.TrimPrefix(commandName(c), "ringctl ") }
+
 // unknownCommand is the action where only a subcommand makes sense.
 func unknownCommand(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return usageErrorf("no command %q; see `%s --help`", c.Args().First(), c.App.Name)
+		return usageErrorf("no command %q; see `%s --help`", c.Args().First(), commandName(c))
 	}
 	return cli.ShowSubcommandHelp(c)
 }

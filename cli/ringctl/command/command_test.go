@@ -179,6 +179,8 @@ func TestWrongUse(t *testing.T) {
 		{"dev up --bad", "", "see `ringctl dev up --help`"},
 		{"status --bad", "", "see `ringctl status --help`"},
 		{"--bad", "", "see `ringctl --help`"},
+		{"nothing", "", "see `ringctl --help`"},
+		{"index nothing", "", "see `ringctl index --help`"},
 		{"dev restart", "", "see `ringctl dev restart --help`"},
 		{"dev up --dir x --nodes 0", "", "--nodes 0"},
 		{"dev status", "", "wants --dir"},

@@ -30,11 +30,11 @@ func editRing(c *cli.Context, env Env, e edit, done func(doc *ring.Document) str
 		doc, err := op.Edit(ctx, e)
 		switch {
 		case errors.Is(err, ring.ErrNoChange):
-			return fmt.Errorf("%s: %w; see `ringctl progress`", c.Command.Name, err)
+			return fmt.Errorf("%s: %w; see `ringctl progress`", shortName(c), err)
 		case errors.Is(err, admin.ErrNoNode), errors.Is(err, admin.ErrNoRing):
 			return unreachable(seesNothing(op, conn, err))
 		case err != nil:
-			return fmt.Errorf("%s: %w", c.Command.Name, err)
+			return fmt.Errorf("%s: %w", shortName(c), err)
 		}
 		ctx, stop := context.WithTimeout(ctx, spreadFor)
 		defer stop()

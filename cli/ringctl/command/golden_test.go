@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/cli/ringctl/plan"
 	"github.com/rosterdb/rosterdb/internal/admin"
@@ -93,14 +94,24 @@ func TestGolden(t *testing.T) {
 		Unfinished: []admin.Unfinished{{Partition: ring.MetaPartition, Why: "2 of 3 replicas are equal; start dn3"}},
 	}
 	for name, show := range map[string]func(env Env) error{
-		"plan.txt":          func(env Env) error { printPlan(env, p, d); return nil },
-		"plan.json":         func(env Env) error { return writeJSON(env.Stdout, p) },
-		"status.txt":        func(env Env) error { return summarize(next, views, leaders).print(env, formatTable) },
-		"status.json":       func(env Env) error { return summarize(next, views, leaders).print(env, formatJSON) },
-		"progress.txt":      func(env Env) error { return printProgress(env, progress, formatTable) },
-		"progress.json":     func(env Env) error { return printProgress(env, progress, formatJSON) },
-		"scrub.txt":         func(env Env) error { printScrub(env, scrub); return nil },
-		"scrub.json":        func(env Env) error { return writeJSON(env.Stdout, scrub) },
+		"plan.txt":      func(env Env) error { printPlan(env, p, d); return nil },
+		"plan.json":     func(env Env) error { return writeJSON(env.Stdout, p) },
+		"status.txt":    func(env Env) error { return summarize(next, views, leaders).print(env, formatTable) },
+		"status.json":   func(env Env) error { return summarize(next, views, leaders).print(env, formatJSON) },
+		"progress.txt":  func(env Env) error { return printProgress(env, progress, formatTable) },
+		"progress.json": func(env Env) error { return printProgress(env, progress, formatJSON) },
+		"scrub.txt":     func(env Env) error { printScrub(env, scrub); return nil },
+		"scrub.json":    func(env Env) error { return writeJSON(env.Stdout, scrub) },
+		"progress-ended.txt": func(env Env) error {
+			var was endOfChange
+			was.note(progress)
+			return printProgress(env, was.note(&admin.Progress{Epoch: 10}), formatTable)
+		},
+		"progress-canceled.txt": func(env Env) error {
+			var was endOfChange
+			was.note(&admin.Progress{Running: true, ID: p.ID, Canceled: true})
+			return printProgress(env, was.note(&admin.Progress{Epoch: 10, Uneven: 4}), formatTable)
+		},
 		"progress-none.txt": func(env Env) error { return printProgress(env, &admin.Progress{Epoch: 9}, formatTable) },
 	} {
 		env, out, _ := testEnv()
@@ -162,6 +173,25 @@ func TestWrongPlans(t *testing.T) {
 		code := Run(t.Context(), env, append([]string{"ringctl"}, c.args...))
 		if code != c.code || !bytes.Contains(errs.Bytes(), []byte(c.want)) || bytes.Count(errs.Bytes(), []byte("\n")) != 1 {
 			t.Errorf("%v: code %d, %s, want %d, %q", c.args, code, errs, c.code, c.want)
+		}
+	}
+}
+
+// TestPassingStalls: what passes by itself stalls a change when it lasts.
+func TestPassingStalls(t *testing.T) {
+	var looks pace
+	begun := time.Unix(1000, 0)
+	for _, c := range []struct {
+		after   time.Duration
+		passing bool
+		want    bool
+	}{{0, true, false}, {14 * time.Second, true, false}, {15 * time.Second, true, true}, {16 * time.Second, false, false}, {40 * time.Second, true, false}} {
+		p := &admin.Progress{Running: true}
+		if c.passing {
+			p.Passing = []string{"1 partition: dn4 is not up"}
+		}
+		if looks.settle(p, begun.Add(c.after)); p.Stalled() != c.want {
+			t.Errorf("after %v: stalled %v", c.after, p.Stalled())
 		}
 	}
 }

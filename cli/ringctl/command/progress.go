@@ -23,8 +23,11 @@ a node is down, a disk is full, a partition has no majority, a copy does not cat
    catching up  replicas on it that are being made now
    behind       log entries that its replicas lack
 
+Elections, and nodes that leaders have not heard from yet, are no reason before they have
+lasted 15 seconds: so long it looks again.
+
 Exit code 0: it moves, or no change is running; 4: it stands still. --watch looks every
-second and ends when the change does.
+second, and ends when the change does, telling how.
 
    ringctl progress
    ringctl progress --watch
@@ -47,7 +50,16 @@ second and ends when the change does.
 }
 
 func showProgress(ctx context.Context, env Env, op *admin.Client, conn connection, out format) error {
-	p, err := lookAtProgress(ctx, op, conn, nil)
+	var looks pace
+	p, err := lookAtProgress(ctx, op, conn, &looks)
+	for err == nil && len(p.Stalls) == 0 && len(p.Passing) > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(watchEvery):
+		}
+		p, err = lookAtProgress(ctx, op, conn, &looks)
+	}
 	if err != nil {
 		return err
 	}
@@ -60,7 +72,7 @@ func showProgress(ctx context.Context, env Env, op *admin.Client, conn connectio
 	return nil
 }
 
-// lookAtProgress takes the rate from the look before, if there was one.
+// lookAtProgress takes the rate, and what has lasted, from the looks before.
 func lookAtProgress(ctx context.Context, op *admin.Client, conn connection, before *pace) (*admin.Progress, error) {
 	ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 	defer cancel()
@@ -72,17 +84,32 @@ func lookAtProgress(ctx context.Context, op *admin.Client, conn connection, befo
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	if before != nil {
-		before.rate(p, time.Now())
-	}
+	before.rate(p, time.Now())
+	before.settle(p, time.Now())
 	return p, nil
 }
 
 // pace remembers what was done at earlier looks, so that the rate is that of the
 // last half minute and not that since the change began.
 type pace struct {
-	at   []time.Time
-	done []uint64
+	at      []time.Time
+	done    []uint64
+	passing time.Time // since when each look had something passing
+}
+
+// passFor is how long elections, and nodes that leaders have not heard from yet,
+// may last before they stall a change.
+const passFor = 15 * time.Second
+
+func (l *pace) settle(p *admin.Progress, now time.Time) {
+	switch {
+	case len(p.Passing) == 0:
+		l.passing = time.Time{}
+	case l.passing.IsZero():
+		l.passing = now
+	case now.Sub(l.passing) >= passFor:
+		p.Settle()
+	}
 }
 
 const rateOver = 30 * time.Second
@@ -100,6 +127,7 @@ func (l *pace) rate(p *admin.Progress, now time.Time) {
 // watchProgress goes on until no change is running.
 func watchProgress(ctx context.Context, env Env, op *admin.Client, conn connection, out format) error {
 	var looks pace
+	var was endOfChange
 	for {
 		p, err := lookAtProgress(ctx, op, conn, &looks)
 		switch {
@@ -113,7 +141,7 @@ func watchProgress(ctx context.Context, env Env, op *admin.Client, conn connecti
 		}
 		if err != nil { // the client goes on trying to log in
 			fmt.Fprintf(env.Stderr, "%s; trying again\n", oneLine(err))
-		} else if err := printProgress(env, p, out); err != nil {
+		} else if err := printProgress(env, was.note(p), out); err != nil {
 			return err
 		} else if !p.Running {
 			return nil
@@ -124,6 +152,22 @@ func watchProgress(ctx context.Context, env Env, op *admin.Client, conn connecti
 		case <-time.After(watchEvery):
 		}
 	}
+}
+
+// endOfChange remembers the change that was running, to tell how it ended.
+type endOfChange struct {
+	id       string
+	canceled bool
+}
+
+// note fills in what has ended where no change is running any more.
+func (e *endOfChange) note(p *admin.Progress) *admin.Progress {
+	if p.Running {
+		e.id, e.canceled = p.ID, p.Canceled
+	} else {
+		p.ID, p.Canceled = e.id, e.canceled
+	}
+	return p
 }
 
 // waitForEnd returns when the change with the id, which was begun with the epoch,
@@ -176,8 +220,17 @@ func printProgress(env Env, p *admin.Progress, out format) error {
 		return writeJSON(env.Stdout, p)
 	}
 	if !p.Running {
-		_, err := fmt.Fprintf(env.Stdout, "no change is running; ring epoch %d\n", p.Epoch)
-		return err
+		switch {
+		case p.Canceled:
+			fmt.Fprintf(env.Stdout, "change %s was called off; ", p.ID)
+		case p.ID != "":
+			fmt.Fprintf(env.Stdout, "change %s is done; ", p.ID)
+		}
+		fmt.Fprintf(env.Stdout, "no change is running; ring epoch %d\n", p.Epoch)
+		if p.Uneven > 0 {
+			fmt.Fprintf(env.Stdout, "uneven: `ringctl rebalance` would move %s\n", plural(p.Uneven, "replica"))
+		}
+		return nil
 	}
 	state := ""
 	switch {
@@ -213,6 +266,9 @@ func printProgress(env Env, p *admin.Progress, out format) error {
 	t.Render()
 	for _, s := range p.Stalls {
 		fmt.Fprintln(env.Stdout, "STALLED:", s)
+	}
+	for _, s := range p.Passing {
+		fmt.Fprintln(env.Stdout, "waiting:", s)
 	}
 	return nil
 }
