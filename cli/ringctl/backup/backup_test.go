@@ -68,31 +68,55 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 // TestTornFilesAreRefused: cut anywhere, or with any byte flipped.
 func TestTornFilesAreRefused(t *testing.T) {
 	whole := file(t, some(5))
-	if _, end, err := Verify(bytes.NewReader(whole)); err != nil || end.Objects != 5 {
+	if _, end, err := Verify(bytes.NewReader(whole), false); err != nil || end.Objects != 5 {
 		t.Fatalf("whole: %+v, %v", end, err)
 	}
 	for n := range len(whole) - 1 { // without its very last line end it is whole
-		if _, _, err := Verify(bytes.NewReader(whole[:n])); !errors.Is(err, ErrTorn) && !errors.Is(err, ErrFormat) {
+		if _, _, err := Verify(bytes.NewReader(whole[:n]), false); !errors.Is(err, ErrTorn) && !errors.Is(err, ErrFormat) {
 			t.Fatalf("cut at %d of %d: %v", n, len(whole), err)
 		}
 	}
 	for i := range len(whole) - 1 {
 		bad := bytes.Clone(whole)
 		bad[i] ^= 0x10
-		if _, _, err := Verify(bytes.NewReader(bad)); err == nil {
+		if _, _, err := Verify(bytes.NewReader(bad), false); err == nil {
 			t.Fatalf("a flipped bit in byte %d, %q: taken", i, whole[i])
 		}
 	}
 	lines := strings.SplitAfter(string(whole), "\n")
 	lines[1], lines[2] = lines[2], lines[1]
-	if _, _, err := Verify(strings.NewReader(strings.Join(lines, ""))); !errors.Is(err, ErrTorn) {
+	if _, _, err := Verify(strings.NewReader(strings.Join(lines, "")), false); !errors.Is(err, ErrTorn) {
 		t.Errorf("lines in another order: %v", err)
 	}
-	if _, _, err := Verify(strings.NewReader(string(whole) + "{}\n")); !errors.Is(err, ErrTorn) {
+	if _, _, err := Verify(strings.NewReader(string(whole)+"{}\n"), false); !errors.Is(err, ErrTorn) {
 		t.Errorf("more behind the end: %v", err)
 	}
-	if _, _, err := Verify(strings.NewReader("root,path,value\n")); !errors.Is(err, ErrFormat) {
+	if _, _, err := Verify(strings.NewReader("root,path,value\n"), false); !errors.Is(err, ErrFormat) {
 		t.Errorf("another file: %v", err)
+	}
+}
+
+// TestOwnFilesNeedNoChecksum: where that is asked for, and only without the header
+// of a cluster.
+func TestOwnFilesNeedNoChecksum(t *testing.T) {
+	const header, rest = `{"format":"rosterdb-objects","version":1`, "}\n" + `{"root":"a","path":"b","text":"hello"}` + "\n"
+	const end = `{"end":true,"objects":1,"bytes":5}` + "\n"
+	if _, got, err := Verify(strings.NewReader(header+rest+end), true); err != nil || !got.Unchecked || len(got.Checksum) != 16 {
+		t.Errorf("one's own: %+v, %v", got, err)
+	}
+	for name, c := range map[string]struct {
+		text string
+		own  bool
+	}{
+		"not asked for":  {header + rest + end, false},
+		"of a cluster":   {header + `,"cluster":"x"` + rest + end, true},
+		"wrong checksum": {header + rest + `{"end":true,"objects":1,"bytes":5,"checksum":"0"}` + "\n", true},
+		"wrong count":    {header + rest + `{"end":true,"objects":2,"bytes":5}` + "\n", true},
+		"cut":            {header + rest, true},
+	} {
+		if _, _, err := Verify(strings.NewReader(c.text), c.own); !errors.Is(err, ErrTorn) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -95,11 +95,17 @@ func resumeCommand(env Env) *cli.Command {
 
 func cancelCommand(env Env) *cli.Command {
 	return controlCommand(env, "cancel", "call the running change off", `Every partition stays with the replicas that it has, copies that are not complete are
-dropped, and the change ends. Nodes that were to join and hold nothing yet are no members; those that
-were to leave stay. What is uneven then is evened out by ringctl rebalance.
+dropped, and the change ends. Nodes that were to leave stay. What is uneven then is evened
+out by ringctl rebalance.
+
+Nodes that were to join stay members if they hold something. Those that hold nothing yet are
+no members any more, and their disks are of no use: before such a node may join again, stop
+it, empty its data directory, and start it; of a development cluster, with ringctl dev
+remove and dev add.
 
    ringctl cancel
-   ringctl progress
+   ringctl progress --watch
+   ringctl dev remove dn4 && ringctl dev add dn4    # if dn4 was to join and holds nothing
 `, func(doc *ring.Document) (*ring.Document, error) {
 		if doc.Change != nil && doc.Change.Canceled {
 			return nil, nil

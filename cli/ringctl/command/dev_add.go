@@ -10,6 +10,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 func devAddCommand(env Env) *cli.Command {
@@ -44,10 +45,40 @@ ROSTERDB_DEV.
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(env.Stdout, "%s runs (process %d) and waits to join: ringctl join %[1]s\n", n.ID, n.PID)
+			info := cluster.Info()
+			doc := ringOf(ctx, &info)
+			_, err = fmt.Fprintf(env.Stdout, "%s runs (process %d) and waits to join: %s\n", n.ID, n.PID, admission(doc, n.JID))
 			return err
 		},
 	}
+}
+
+// ringOf is the ring of a development cluster; nil when nobody tells.
+func ringOf(ctx context.Context, info *devcluster.Info) (doc *ring.Document) {
+	cfg, err := info.Config("operator")
+	if err != nil {
+		return nil
+	}
+	err = withOperator(ctx, connection{xmpp: cfg, timeout: 10 * time.Second}, func(ctx context.Context, op *admin.Client) (err error) {
+		doc, err = op.Ring(ctx)
+		return err
+	})
+	if err != nil {
+		return nil
+	}
+	return doc
+}
+
+// admission is the command that takes a fresh node into a ring: one that is a
+// member has lost its disk, and replaces itself.
+func admission(doc *ring.Document, jid string) string {
+	node := nodeName(jid)
+	if doc != nil {
+		if _, member := doc.ByJID(jid); member {
+			return fmt.Sprintf("ringctl replace %[1]s %[1]s (it is a member, and its disk is empty)", node)
+		}
+	}
+	return "ringctl join " + node
 }
 
 func devTimeoutFlag() cli.Flag {

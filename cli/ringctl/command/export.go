@@ -31,13 +31,14 @@ func exportCommand(env Env) *cli.Command {
 		Name:      "export",
 		Usage:     "write all objects to a file or to standard output",
 		ArgsUsage: "[FILE]",
-		Description: `Writes all objects as JSON lines, as of one moment.
+		Description: `Writes all objects as JSON lines, as of one moment. A file that is there is not replaced
+without --force.
 ` + cutHelp + fileHelp + `
 
    ringctl export objects.jsonl
    ringctl export | jq -r 'select(.root) | .root' | sort | uniq -c
 ` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag()),
+		Flags: append(connectionFlags(), outputFlag(), forceFlag()),
 		Action: func(c *cli.Context) error {
 			file := ""
 			if c.NArg() == 1 {
@@ -57,12 +58,12 @@ func backupCommand(env Env) *cli.Command {
 		ArgsUsage: "FILE",
 		Description: `Writes what ringctl restore needs to fill an empty cluster, of any number of nodes and
 partitions: all objects as of one moment, index definitions and grants. FILE appears when
-it is complete.
+it is complete. One that is there is not replaced without --force; - is standard output.
 ` + cutHelp + fileHelp + `
 
    ringctl backup monday.jsonl
 ` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag()),
+		Flags: append(connectionFlags(), outputFlag(), forceFlag()),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, "FILE"); err != nil {
 				return err
@@ -82,7 +83,17 @@ type saved struct {
 	Seconds  int64  `json:"seconds"`
 }
 
+func forceFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "force", Usage: "replace FILE if it is there"}
+}
+
 func save(c *cli.Context, env Env, file string, whole bool) error {
+	if file == "-" {
+		file = ""
+	}
+	if _, err := os.Lstat(file); err == nil && !c.Bool("force") {
+		return fmt.Errorf("%s exists, and stays as it is: name another file, or replace it with --force", file)
+	}
 	return asOperator(c, env, func(ctx context.Context, operator *admin.Client, conn connection, out format) error {
 		begun := time.Now()
 		var s saved

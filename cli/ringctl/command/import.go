@@ -32,6 +32,9 @@ func importCommand(env Env) *cli.Command {
 stay as they are.
 ` + importHelp + fileHelp + `
 
+A file of your own whose header names no cluster may leave the checksum out of its last
+line; what it says of objects and bytes is checked all the same.
+
    ringctl import objects.jsonl
 ` + connectionHelp,
 		Flags: append(connectionFlags(), outputFlag()),
@@ -90,9 +93,12 @@ func load(c *cli.Context, env Env, file string, whole bool) error {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
 	defer in.Close() //nolint:errcheck // only read
-	header, end, err := backup.Verify(in)
+	header, end, err := backup.Verify(in, !whole)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
+	}
+	if end.Unchecked {
+		fmt.Fprintf(env.Stderr, "%s has no checksum: that nothing of it is damaged could not be verified\n", file)
 	}
 	if _, err := in.Seek(0, 0); err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
@@ -121,7 +127,8 @@ func bring(ctx context.Context, env Env, conn connection, operator *admin.Client
 		return l, unreachable(err)
 	}
 	mark := checkpoint{Checksum: end.Checksum, Cluster: doc.Cluster, file: in.Name() + ".progress"}
-	if l.Skipped, err = mark.read(); err != nil {
+	begun := false
+	if l.Skipped, begun, err = mark.read(); err != nil {
 		return l, err
 	}
 	client, err := dialStore(ctx, conn)
@@ -129,12 +136,17 @@ func bring(ctx context.Context, env Env, conn connection, operator *admin.Client
 		return l, unreachable(fmt.Errorf("log in to write: %w", err))
 	}
 	defer client.Close() //nolint:errcheck // nothing is under way any more
-	if whole {
-		if l.Skipped == 0 {
-			if err := wantEmpty(ctx, client); err != nil {
-				return l, err
-			}
+	if whole && !begun {
+		if err := wantEmpty(ctx, client); err != nil {
+			return l, err
 		}
+	}
+	// From here on the cluster has objects of this file, which an interrupted try
+	// has to know for its own.
+	if err := mark.write(l.Skipped); err != nil {
+		return l, err
+	}
+	if whole {
 		if l.Indexes, err = takeIndexes(ctx, operator, header.Indexes); err != nil {
 			return l, fmt.Errorf("take over index definitions: %w", err)
 		}
@@ -143,6 +155,7 @@ func bring(ctx context.Context, env Env, conn connection, operator *admin.Client
 	if err != nil {
 		return l, err
 	}
+	r.Own = !whole
 	told := time.Now()
 	got, err := backup.Load(ctx, r, storeWriter{client}, l.Skipped, time.Now, func(p backup.Loaded) error {
 		if time.Since(told) > time.Second {
@@ -247,22 +260,23 @@ type checkpoint struct {
 	file string
 }
 
-func (m *checkpoint) read() (int64, error) {
+// read says how many objects an earlier try has written, and whether there was one.
+func (m *checkpoint) read() (objects int64, begun bool, err error) {
 	b, err := os.ReadFile(m.file)
 	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
+		return 0, false, nil
 	}
 	var was checkpoint
 	if err == nil {
 		err = json.Unmarshal(b, &was)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read how far an earlier try came: %w; delete %s to begin from the start", err, m.file)
+		return 0, false, fmt.Errorf("read how far an earlier try came: %w; delete %s to begin from the start", err, m.file)
 	}
 	if was.Checksum != m.Checksum || was.Cluster != m.Cluster {
-		return 0, fmt.Errorf("%s is about another file or another cluster; delete it to begin from the start", m.file)
+		return 0, false, fmt.Errorf("%s is about another file or another cluster; delete it to begin from the start", m.file)
 	}
-	return was.Objects, nil
+	return was.Objects, true, nil
 }
 
 func (m *checkpoint) write(objects int64) error {
