@@ -336,7 +336,9 @@ func TestClientsTellNoRing(t *testing.T) {
 	for i := range many.Reads {
 		many.Reads[i] = wire.Read{Tag: 1, Read: op.Read{Kind: op.Get, Root: "r"}}
 	}
-	feed(t, h, from("app@localhost/x", []byte(`<message id='m'>`+string(wire.AppendRequest(nil, &many))+`</message>`)))
+	for _, part := range wire.Split(wire.AppendRequest(nil, &many), maxElement, "p") {
+		feed(t, h, from("app@localhost/x", []byte(`<message >`+string(part)+`</message>`)))
+	}
 	if n.operations.Load() != 0 || len(n.answers.clients) != 0 {
 		t.Error("a message with too many operations was taken")
 	}
