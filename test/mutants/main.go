@@ -139,6 +139,7 @@ func (r *runner) try(ctx context.Context, m mutant) (string, error) {
 	case said("SKIP"):
 		return skipped, nil
 	case said("FAIL") || err != nil:
+		fmt.Fprintf(os.Stderr, "%s %s:\n%s\n", m.pkg, m.test, out)
 		return missed, nil
 	case !said("PASS"):
 		return gone, nil
