@@ -320,7 +320,7 @@ func TestOneBatchAWakeUp(t *testing.T) {
 }
 
 // TestClientsTellNoRing: what a client says of a newer ring is believed by nobody but
-// itself, and one message has no more operations than a client may have unanswered.
+// itself.
 func TestClientsTellNoRing(t *testing.T) {
 	n, _, h := testNode(t)
 	ask := func(q wire.Request) []byte {
@@ -331,16 +331,6 @@ func TestClientsTellNoRing(t *testing.T) {
 		if n.wanted.Load() != 0 || len(n.tasks) != 0 {
 			t.Fatalf("%s made the node look for ring %d", jid, n.wanted.Load())
 		}
-	}
-	many := wire.Request{Reads: make([]wire.Read, maxInFlight+1)}
-	for i := range many.Reads {
-		many.Reads[i] = wire.Read{Tag: 1, Read: op.Read{Kind: op.Get, Root: "r"}}
-	}
-	for _, part := range wire.Split(wire.AppendRequest(nil, &many), maxElement, "p") {
-		feed(t, h, from("app@localhost/x", []byte(`<message >`+string(part)+`</message>`)))
-	}
-	if n.operations.Load() != 0 || len(n.answers.clients) != 0 {
-		t.Error("a message with too many operations was taken")
 	}
 }
 

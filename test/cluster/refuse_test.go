@@ -96,13 +96,16 @@ func (r *rawClient) malformed(t *testing.T) {
 	t.Helper()
 	r.failures("bad")
 	for name, try := range map[string]struct{ payload, want string }{
-		"ops without tag":  {`<ops xmlns='urn:rosterdb:store:1' epoch='x'/>`, "bad-request"},
-		"part of nothing":  {`<part xmlns='urn:rosterdb:store:1' id='q' n='3' of='9'>AAAA</part>`, "bad-request"},
-		"not our element":  {`<dance xmlns='urn:rosterdb:store:1'/>`, "bad-request"},
-		"part, not base64": {`<part xmlns='urn:rosterdb:store:1' id='q' n='0' of='2'>%%%%</part>`, "bad-request"},
+		"ops without tag":     {`<ops xmlns='urn:rosterdb:store:1' epoch='x'/>`, "bad-request"},
+		"part of nothing":     {`<part xmlns='urn:rosterdb:store:1' id='q' n='3' of='9'>AAAA</part>`, "bad-request"},
+		"not our element":     {`<dance xmlns='urn:rosterdb:store:1'/>`, "bad-request"},
+		"part, not base64":    {`<part xmlns='urn:rosterdb:store:1' id='q' n='0' of='2'>%%%%</part>`, "bad-request"},
+		"too many operations": {`<ops xmlns='urn:rosterdb:store:1'>` + strings.Repeat(`<get tag='1' partition='0' root='r'/>`, 16385) + `</ops>`, "policy-violation"},
 	} {
-		if err := r.conn.Send([]byte(`<message type='normal' id='bad' to='` + nodeJID(0) + `'>` + try.payload + `</message>`)); err != nil {
-			t.Fatal(err)
+		for _, part := range wire.Split([]byte(try.payload), 180<<10, name) {
+			if err := r.conn.Send([]byte(`<message type='normal' id='bad' to='` + nodeJID(0) + `'>` + string(part) + `</message>`)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		select {
 		case e := <-r.failures("bad"):
