@@ -11,7 +11,7 @@ import (
 // name is taken, or what Validate finds.
 func (d *Document) AddIndex(x Index) (*Document, error) {
 	if i := slices.IndexFunc(d.Indexes, func(y Index) bool { return y.Name == x.Name }); i >= 0 {
-		return nil, fmt.Errorf("there is an index %s; drop it first", x.Name)
+		return nil, fmt.Errorf("there is an index %s with another definition: give this one another name, and drop the old one when nothing queries it any more", x.Name)
 	}
 	n := d.Next()
 	if n.Epoch > math.MaxUint32 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -47,6 +48,10 @@ everything from all other accounts, running applications too, and wants --yes.
 			account, prefix, err := accountAndPrefix(c)
 			if err != nil {
 				return err
+			}
+			local, domain, ok := strings.Cut(account, "@")
+			if !ok || domain == "" || strings.ContainsAny(domain, "@/") || strings.Contains(local, "/") {
+				return usageErrorf("account %q: write a bare JID, as shop@example.org, or @domain", account)
 			}
 			g := ring.Grant{Account: account, Prefix: prefix, Write: c.Bool("write")}
 			return editRing(c, env, grantEdit(g, c.Bool("yes")), func(doc *ring.Document) string {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,6 +64,11 @@ func connectionOf(c *cli.Context, env Env) (connection, error) {
 		Addrs:             c.StringSlice("addr"),
 		DirectTLS:         c.Bool("direct-tls"),
 		InsecurePlaintext: c.Bool("insecure-plaintext"),
+	}
+	for _, addr := range conn.xmpp.Addrs {
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+			return conn, usageErrorf("--addr %q: write HOST:PORT, as 127.0.0.1:5222", addr)
+		}
 	}
 	var err error
 	if conn.xmpp.Password, err = passwordOf(c.String("password-file"), env); err != nil {

@@ -31,6 +31,7 @@ func indexCreateCommand(env Env) *cli.Command {
 		ArgsUsage: "NAME",
 		Description: `--field names the JSON member, through objects with dots. --prefix bounds it to roots
 whose names begin so; --path to one object of each root, or "*" for any.
+An index that is there with the same definition is no error.
 
    ringctl index create --field email users-by-email
    ringctl index create --prefix cart/ --path "*" --field sku by-sku
@@ -47,10 +48,23 @@ whose names begin so; --path to one object of each root, or "*" for any.
 				return usageErrorf("index create wants --field; see `%s --help`", commandName(c))
 			}
 			x := ring.Index{Name: c.Args().First(), Prefix: c.String("prefix"), Path: c.String("path"), Field: c.String("field")}
-			return editRing(c, env, func(doc *ring.Document) (*ring.Document, error) {
-				return doc.AddIndex(x)
-			}, func(*ring.Document) string { return "index " + x.Name + " is defined, and being built" })
+			return editRing(c, env, indexEdit(x), func(*ring.Document) string {
+				return "index " + x.Name + " is defined; queries are answered once it is built"
+			})
 		},
+	}
+}
+
+// indexEdit defines an index; the same one again is no error.
+func indexEdit(x ring.Index) edit {
+	return func(doc *ring.Document) (*ring.Document, error) {
+		for _, have := range doc.Indexes {
+			same := x
+			if same.ID = have.ID; have == same {
+				return nil, nil
+			}
+		}
+		return doc.AddIndex(x)
 	}
 }
 

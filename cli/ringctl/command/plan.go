@@ -73,6 +73,10 @@ func makePlan(ctx context.Context, env Env, op *admin.Client, o planOptions, wan
 	if err != nil {
 		return err
 	}
+	if p.Idle(doc) && o.out == "" && o.output == formatTable {
+		_, err := fmt.Fprintln(env.Stdout, "nothing to do: all is even, and no plan is written")
+		return err
+	}
 	file := o.out
 	if file == "" && !o.yes {
 		file = p.ID + ".plan.json"

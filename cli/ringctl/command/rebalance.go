@@ -20,7 +20,7 @@ func rebalanceCommand(env Env) *cli.Command {
 		Usage: "plan that replicas and leaders are even again, by new zones and weights",
 		Description: `Evens out what a canceled change has left, and what changes with the zone or the
 weight of a node, or with the number of copies of each partition. Where all is even
-already the plan moves nothing.
+already nothing is to do, and no plan is written.
 ` + planHelp + `
    ringctl rebalance
    ringctl rebalance --weight dn4=2 --zone dn5=rack3

@@ -83,6 +83,12 @@ func (p *Plan) room(w Wish) {
 	}
 }
 
+// Idle says whether the plan would leave everything as it is in doc, the ring it
+// was made from.
+func (p *Plan) Idle(doc *ring.Document) bool {
+	return len(p.Rounds) == 0 && p.Replicas == doc.Replicas && slices.Equal(p.Members, doc.Members)
+}
+
 // Gets counts the replicas that each member gets.
 func (p *Plan) Gets() map[uint64]int {
 	gets := make(map[uint64]int)

@@ -125,3 +125,20 @@ func TestPlanIsRefused(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 }
+
+// TestIdlePlans: only where nothing at all would change is there nothing to do.
+func TestIdlePlans(t *testing.T) {
+	d := three(t)
+	even, err := Make(d, Wish{Verb: "rebalance", Members: slices.Clone(d.Members)})
+	if err != nil || !even.Idle(d) {
+		t.Errorf("an even ring: %+v, %v", even, err)
+	}
+	members := slices.Clone(d.Members)
+	members[0].Zone = "a"
+	if p, err := Make(d, Wish{Verb: "rebalance", Members: members}); err != nil || p.Idle(d) {
+		t.Errorf("a new zone: %+v, %v", p, err)
+	}
+	if p, _ := joining(t, d); p.Idle(d) {
+		t.Error("a join")
+	}
+}
