@@ -168,7 +168,7 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 			return refusal{why: refusedState, Code: op.Unavailable, Text: "this data node is about to learn of a newer ring; ask again", RetryAfter: retryAfter}, false
 		}
 		if i < 0 {
-			return refusal{why: refusedInvalid, Code: op.NotFound, Text: fmt.Sprintf("there is no index %q; ringctl index lists them", r.Index)}, false
+			return refusal{why: refusedInvalid, Code: op.NotFound, Text: fmt.Sprintf("there is no index %q; `ringctl index list` tells which there are", r.Index)}, false
 		}
 		prefix, r.IndexID = doc.Indexes[i].Prefix, doc.Indexes[i].ID
 	}

@@ -82,7 +82,7 @@ func (h *past) each(since uint64, visit func(*record) bool) error {
 	return nil
 }
 
-const textNoIndex = "there is no such index here; ringctl index lists them"
+const textNoIndex = "there is no such index here; `ringctl index list` tells which there are"
 
 const textCompacted = "the history does not reach back that far; read the present state and go on from its position"
 

@@ -85,7 +85,7 @@ func TestPlants(t *testing.T) {
 				t.Skip(probe.notes)
 			}
 			// Each of the faults finds something that was acknowledged a moment ago, nearly always.
-			const tries = 5
+			const tries = 15
 			for seed := range uint64(tries) {
 				report, err := Run(t.Context(), Options{
 					Seed: seed, Duration: 3 * time.Second, Calm: 400 * time.Millisecond, Hold: 100 * time.Millisecond, SyncTime: 30 * time.Millisecond,
