@@ -107,7 +107,7 @@ func (p *Partition) changesRead(r *op.Read) (op.ReadResult, error) {
 		f.id = i.ID
 		h.floor = max(h.floor, i.since)
 	}
-	tx, err := p.store.db.Begin(false)
+	tx, err := p.store.begin()
 	var revision uint64
 	var known bool
 	if r.ByRevision {

@@ -94,6 +94,10 @@ type Place struct{ Root, Path string }
 // when visit is false. What visit gets is valid during the call only. Errors:
 // ErrCorrupt.
 func (v *Picture) Objects(from *Place, behind bool, now int64, visit func(*op.Object) bool) error {
+	return v.store.guard(func() error { return v.objects(from, behind, now, visit) })
+}
+
+func (v *Picture) objects(from *Place, behind bool, now int64, visit func(*op.Object) bool) error {
 	at := place{part: slices.IndexFunc(v.parts, func(t pictured) bool { return t.number == tableObjects })}
 	part := at.part
 	if from != nil {

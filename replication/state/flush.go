@@ -28,9 +28,9 @@ func (s *Store) Flush() error {
 	if len(parts) == 0 {
 		return nil
 	}
-	if err := s.db.Update(func(tx *bbolt.Tx) error { return s.commit(tx, parts) }); err != nil {
+	if err := s.update(func(tx *bbolt.Tx) error { return s.commit(tx, parts) }); err != nil {
 		err = diskError(fmt.Errorf("flush %s: %w", s.path, err))
-		if errors.Is(err, ErrFull) {
+		if errors.Is(err, ErrFull) || s.torn.Load() {
 			return err
 		}
 		return s.fail(fmt.Errorf("%w: %w: restart the node once the disk is sound", ErrFailed, err))

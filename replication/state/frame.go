@@ -52,6 +52,14 @@ func (f *frames) init(size int) {
 // it have been made. last tells that the snapshot ends with it; behind that there
 // is none, nil. Errors: ErrCorrupt.
 func (v *Picture) Frame(n int) (frame []byte, last bool, err error) {
+	err = v.store.guard(func() error {
+		frame, last, err = v.frame(n)
+		return err
+	})
+	return frame, last, err
+}
+
+func (v *Picture) frame(n int) (frame []byte, last bool, err error) {
 	f := &v.frames
 	defer v.pages.forget()
 	if len(f.marks) == 0 {

@@ -26,15 +26,43 @@ func (s *Store) guard(f func() error) (err error) {
 }
 
 func (s *Store) damaged(v any) error {
-	return s.fail(fmt.Errorf("%w: the pages of %s make no sense (%v): the disk may be failing; replace this node, its replicas have the data", ErrCorrupt, s.path, v))
+	s.torn.Store(true)
+	return s.fail(fmt.Errorf("%w: %s (%v)", ErrCorrupt, pagesText(s.path), v))
+}
+
+func pagesText(path string) string {
+	return fmt.Sprintf("the pages of %s make no sense: the disk may be failing. Put a sound one in, start with an empty directory, and replace this member: ringctl replace; its replicas have the data", path)
+}
+
+// begin begins a read transaction.
+func (s *Store) begin() (tx *bbolt.Tx, err error) {
+	err = s.guard(func() error {
+		tx, err = s.db.Begin(false)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	return tx, nil
 }
 
 func (s *Store) view(f func(*bbolt.Tx) error) error {
 	return s.guard(func() error { return s.db.View(f) })
 }
 
+// update is bbolt's Update, but for a panic: to roll back then bbolt would look at
+// all pages, in a goroutine whose panic ends the process. The store is dead anyway.
 func (s *Store) update(f func(*bbolt.Tx) error) error {
-	return s.guard(func() error { return s.db.Update(f) })
+	return s.guard(func() error {
+		tx, err := s.db.Begin(true)
+		if err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
 }
 
 // write is a transaction beside the flushes, of what no reader of a partition

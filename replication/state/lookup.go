@@ -34,7 +34,7 @@ func (l *lookup) begin() error {
 		return nil
 	}
 	l.writes = l.p.store.writes.Load()
-	tx, err := l.p.store.db.Begin(false)
+	tx, err := l.p.store.begin()
 	if err != nil {
 		return fmt.Errorf("read state: %w", err)
 	}

@@ -84,7 +84,7 @@ func (p *Partition) list(r *op.Read) (op.ReadResult, error) {
 	over := p.changes(r.Root, string(prefix), after)
 	revision, known := p.overlaidRevision(root)
 	g := p.newPage(r)
-	tx, err := p.store.db.Begin(false)
+	tx, err := p.store.begin()
 	p.mu.RUnlock()
 	if err != nil {
 		return op.ReadResult{}, fmt.Errorf("read state: %w", err)

@@ -17,6 +17,7 @@ import (
 // bbolt cannot use pages again that have been replaced since, so the file grows
 // by what is written meanwhile: close it soon. One caller at a time.
 type Picture struct {
+	store *Store
 	id    uint32
 	pos   position
 	ring  ringDoc
@@ -35,7 +36,7 @@ type pictured struct {
 }
 
 // Picture takes a picture. size is about how long its frames become, in bytes;
-// 0: 64 KiB. Errors: ErrClosed.
+// 0: 64 KiB. Errors: ErrClosed, ErrCorrupt.
 func (p *Partition) Picture(size int) (*Picture, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -44,14 +45,26 @@ func (p *Partition) Picture(size int) (*Picture, error) {
 
 // picture is Picture with the lock held.
 func (p *Partition) picture(size int) (*Picture, error) {
-	tx, err := p.store.db.Begin(false)
+	tx, err := p.store.begin()
 	if err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
+		return nil, err
 	}
-	v := &Picture{id: p.id, pos: p.pos, ring: p.ring, tx: tx}
+	v := &Picture{store: p.store, id: p.id, pos: p.pos, ring: p.ring, tx: tx}
 	v.frames.init(size)
 	v.pages.init(tx)
-	b := tx.Bucket(p.key)
+	err = p.store.guard(func() error {
+		p.pictureOf(v, tx.Bucket(p.key))
+		return nil
+	})
+	if err != nil {
+		v.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// pictureOf lists the tables of a picture.
+func (p *Partition) pictureOf(v *Picture, b *bbolt.Bucket) {
 	for _, t := range tables() {
 		part := pictured{table: t}
 		var whole bool
@@ -69,7 +82,6 @@ func (p *Partition) picture(size int) (*Picture, error) {
 		}
 		v.parts = append(v.parts, part)
 	}
-	return v, nil
 }
 
 // Position is where the picture stands, with the configuration in force there.
@@ -162,7 +174,15 @@ func (w *walk) next() (err error) {
 // applied position. It reads everything and checks every record on the way; after
 // each piece it calls pause with its length in bytes, whose error ends it. Errors:
 // ErrCorrupt.
-func (v *Picture) Digest(pause func(bytes int) error) (uint64, error) {
+func (v *Picture) Digest(pause func(bytes int) error) (sum uint64, err error) {
+	err = v.store.guard(func() error {
+		sum, err = v.digest(pause)
+		return err
+	})
+	return sum, err
+}
+
+func (v *Picture) digest(pause func(bytes int) error) (uint64, error) {
 	h := xxhash.New()
 	var buf []byte
 	read := 0

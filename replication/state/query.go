@@ -72,15 +72,23 @@ func (p *Partition) queryOnce(r *op.Read) (op.ReadResult, string, error) {
 	}
 	lo, hi := bounds(i.ID, r)
 	over, behind := p.lookKeys(lo, hi, r.Desc, max(g.limit+1, atLeast))
-	tx, err := p.store.db.Begin(false)
+	tx, err := p.store.begin()
 	if err != nil {
 		p.mu.RUnlock()
 		return op.ReadResult{}, "", err
 	}
 	defer tx.Rollback()
-	b := tx.Bucket(p.key)
-	hits := p.hits(sub(b, indexBucket), over, lo, hi, behind, r.Desc, g.limit+1)
+	var b *bbolt.Bucket
+	var hits []hit
+	err = p.store.guard(func() error {
+		b = tx.Bucket(p.key)
+		hits = p.hits(sub(b, indexBucket), over, lo, hi, behind, r.Desc, g.limit+1)
+		return nil
+	})
 	p.mu.RUnlock()
+	if err != nil {
+		return op.ReadResult{}, "", err
+	}
 	objects := sub(b, objectsBucket)
 	for k := range hits {
 		h := &hits[k]

@@ -73,7 +73,7 @@ func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
 	o, ok = p.overlaid(key)
 	res.Position, now = p.pos.index, p.now()
 	res.Revision, known = p.overlaidRevision(root)
-	err := l.begin()
+	err := p.store.guard(l.begin)
 	p.mu.RUnlock()
 	if err == nil && !known {
 		res.Revision, err = storedRevision(l.roots, root)

@@ -43,7 +43,7 @@ func (p *Partition) scanObjects(r *op.Read) (res op.ReadResult, behind string, e
 	p.mu.RLock()
 	g := p.newPage(r)
 	over, behind := p.look(r.Prefix, after, max(g.limit+1, atLeast))
-	tx, err := p.store.db.Begin(false)
+	tx, err := p.store.begin()
 	p.mu.RUnlock()
 	if err != nil {
 		return op.ReadResult{}, "", fmt.Errorf("read state: %w", err)
@@ -140,7 +140,7 @@ func (p *Partition) scanRoots(r *op.Read) (res op.ReadResult, behind string, err
 	for _, root := range low.take() {
 		w.over[root] = p.changes(root, "", "")
 	}
-	tx, err := p.store.db.Begin(false)
+	tx, err := p.store.begin()
 	p.mu.RUnlock()
 	if err != nil {
 		return op.ReadResult{}, "", fmt.Errorf("read state: %w", err)

@@ -45,7 +45,9 @@ func (p *Partition) TakeScrub() *Picture {
 func (p *Partition) MarkDamaged(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.damage(err)
+	if p.store.Err() == nil { // else nothing can be mended here
+		p.damage(err)
+	}
 }
 
 func (p *Partition) damage(err error) {

@@ -53,6 +53,7 @@ type Store struct {
 	// gone.
 	writes atomic.Uint64
 	dirty  atomic.Int64 // bytes not flushed
+	torn   atomic.Bool  // pages of the file make no sense
 
 	mu         sync.Mutex
 	partitions map[uint32]*Partition
@@ -82,7 +83,7 @@ func OpenStore(path string, opt Options) (*Store, error) {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		db.Close() // the first error tells more
+		_ = s.Close() // the first error tells more
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return s, nil
@@ -103,9 +104,13 @@ func mapSize(path string) int {
 	return int(size)
 }
 
-// openFile lets bbolt open the file, which looks at all pages to find those that
-// are free.
+// openFile lets bbolt open the file, once its pages are known to make sense.
 func openFile(path string, opt *bbolt.Options) (db *bbolt.DB, err error) {
+	if err := checkPages(path); errors.Is(err, ErrCorrupt) {
+		return nil, fmt.Errorf("%s: %w", pagesText(path), err)
+	} else if err != nil {
+		return nil, err
+	}
 	s := &Store{path: path}
 	err = s.guard(func() error {
 		db, err = bbolt.Open(path, 0o600, opt)
@@ -128,7 +133,7 @@ func openError(err error) error {
 // of an earlier one.
 func (s *Store) checkFormat() error {
 	var format []byte
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		if b := tx.Bucket(metaBucket); b != nil {
 			format = slices.Clone(b.Get(formatKey))
 		}
@@ -138,7 +143,7 @@ func (s *Store) checkFormat() error {
 	case err != nil:
 		return err
 	case format == nil || string(format) == "\x00\x00\x00\x01":
-		return diskError(s.db.Update(func(tx *bbolt.Tx) error {
+		return diskError(s.update(func(tx *bbolt.Tx) error {
 			b, err := tx.CreateBucketIfNotExists(metaBucket)
 			if err != nil {
 				return err
@@ -184,7 +189,7 @@ func (s *Store) Partition(id uint32) (*Partition, error) {
 	}
 	p := &Partition{store: s, id: id, key: partitionKey(id)}
 	p.stored.p, p.read.p = p, p
-	if err := s.db.View(p.load); err != nil {
+	if err := s.view(p.load); err != nil {
 		return nil, fmt.Errorf("load partition %d of %s: %w", id, s.path, err)
 	}
 	s.partitions[id] = p
@@ -202,7 +207,7 @@ func (s *Store) Partitions() ([]uint32, error) {
 	for id := range s.partitions {
 		ids = append(ids, id)
 	}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(name []byte, _ *bbolt.Bucket) error {
 			if len(name) == 5 && name[0] == 'p' {
 				ids = append(ids, binary.BigEndian.Uint32(name[1:]))
@@ -218,7 +223,7 @@ func (s *Store) Partitions() ([]uint32, error) {
 // beforehand, and free pages, left out. 0 when the store is closed.
 func (s *Store) Used() int64 {
 	var used int64
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		free := s.db.Stats().FreePageN + s.db.Stats().PendingPageN
 		used = max(tx.Size()-int64(free*s.db.Info().PageSize), 0)
 		return nil
@@ -285,7 +290,8 @@ func (s *Store) beginWriting() []*Partition {
 func (s *Store) endWriting() { s.writes.Add(1) }
 
 // Close closes the file without flushing: what was not flushed is lost, as in a
-// crash. Call Flush first for a clean end. It waits for a running Flush.
+// crash. Call Flush first for a clean end. It waits for a running Flush. After damage of
+// its pages the file stays open, and locked, until the process ends.
 func (s *Store) Close() error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
@@ -296,6 +302,9 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	if s.torn.Load() {
+		return nil // bbolt may hold its locks for ever: the file is closed with the process
+	}
 	for _, p := range s.beginWriting() { // it never ends: bbolt waits for all transactions
 		p.mu.Lock()
 		p.dropScrub()
