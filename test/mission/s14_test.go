@@ -39,6 +39,8 @@ func checkRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	partition := r.partition(key.root)
+	// Acknowledged is a majority: a scrub ends when all replicas have applied it.
+	r.must("scrub", strconv.FormatUint(uint64(partition), 10))
 	found := r.mend("dn2", func(file string) {
 		b, err := os.ReadFile(file)
 		if err != nil {
