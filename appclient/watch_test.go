@@ -312,7 +312,7 @@ func TestWatchCallsOff(t *testing.T) {
 			if ctx.Err() != nil {
 				t.Fatalf("%d questions", n)
 			}
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) // the pause of a poll
 		}
 		if _, err := c.Root("r").Put(deadline(t), "", nil); err != nil {
 			t.Fatal(err)

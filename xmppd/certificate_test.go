@@ -12,10 +12,10 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
-// certificateFor writes a certificate of a host and returns configuration for it.
-func certificateFor(t *testing.T, dir, host string, lifetime time.Duration) (cert, key string) {
+// certificateFor writes a certificate with a common name, of a host, and returns the files.
+func certificateFor(t *testing.T, dir, name, host string, lifetime time.Duration) (cert, key string) {
 	t.Helper()
-	p, err := certs.New(certs.Options{Name: host, Hosts: []string{host}, Lifetime: lifetime}, nil)
+	p, err := certs.New(certs.Options{Name: name, Hosts: []string{host}, Lifetime: lifetime}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestBadCertificateIsTold(t *testing.T) {
 	dir := t.TempDir()
 	cfg := xmppd.Defaults()
 	cfg.Domain, cfg.Data, cfg.ListenC2S, cfg.ListenTLS = domain, filepath.Join(dir, "data"), "127.0.0.1:0", ""
-	cfg.TLSCert, cfg.TLSKey = certificateFor(t, dir, "other.example", year)
+	cfg.TLSCert, cfg.TLSKey = certificateFor(t, dir, "other.example", "other.example", year)
 	var log logs
 	s, err := xmppd.Start(t.Context(), cfg, xmppd.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
@@ -60,7 +60,7 @@ func TestBadCertificateIsTold(t *testing.T) {
 		{domain, year, ""},
 	} {
 		before := len(log.String())
-		certificateFor(t, dir, tt.host, tt.lifetime)
+		certificateFor(t, dir, tt.host, tt.host, tt.lifetime)
 		if err := s.Reload(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}

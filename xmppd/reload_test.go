@@ -11,35 +11,14 @@ import (
 
 	"mellium.im/sasl"
 
-	"github.com/rosterdb/rosterdb/internal/certs"
 	"github.com/rosterdb/rosterdb/xmppd"
 )
-
-// writeServerCert writes a certificate for name and returns the files.
-func writeServerCert(t *testing.T, dir, name string) (cert, key string) {
-	t.Helper()
-	p, err := certs.New(certs.Options{Name: name, Hosts: []string{domain}, Lifetime: time.Hour}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := p.KeyPEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, text := range map[string][]byte{cert: p.CertPEM(), key: pem} {
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
 
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	cfg := xmppd.Defaults()
 	cfg.Domain, cfg.Data, cfg.ListenC2S, cfg.ListenTLS = domain, filepath.Join(dir, "data"), "127.0.0.1:0", "127.0.0.1:0"
-	cfg.TLSCert, cfg.TLSKey = writeServerCert(t, dir, "first")
+	cfg.TLSCert, cfg.TLSKey = certificateFor(t, dir, "first", domain, time.Hour)
 	cfg.Auth.Mechanisms = []string{"PLAIN"}
 	var log logs
 	level := new(slog.LevelVar)
@@ -82,7 +61,7 @@ func TestReload(t *testing.T) {
 		t.Error("a refused configuration has changed something")
 	}
 
-	writeServerCert(t, dir, "second")
+	certificateFor(t, dir, "second", domain, time.Hour)
 	now := cfg
 	now.Auth.Mechanisms, now.Registration, now.LogLevel, now.Limits.Depth, now.Limits.SessionsPerAccount = nil, "open", "debug", 50, 1
 	pw := filepath.Join(dir, "password")
