@@ -242,7 +242,11 @@ func (n *Node) scrubResults(r *core.Round) {
 	}
 	for _, g := range r.Damages {
 		if part := n.part(g); part != nil {
-			part.MarkDamaged(errDiffers)
+			n.wg.Go(func() {
+				if err := part.Condemn(errDiffers); err != nil {
+					n.logger.Error("that a replica is to be repaired would be forgotten by a restart", "group", g, "err", err)
+				}
+			})
 		}
 	}
 	for _, g := range r.Repaired {

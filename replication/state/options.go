@@ -67,6 +67,7 @@ type Faults struct {
 	SnapshotNoHistory  bool // a snapshot lacks the history
 	CutTooLate         bool // a cut has the first entry that is too late for it
 	IndexKeepsExpired  bool // an index is not told that an object has expired
+	CondemnedInMemory  bool // that a state is not the majority's is forgotten by a restart
 }
 
 func (o *Options) setDefaults() {

@@ -66,6 +66,10 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	if err := p.loadPosition(b); err != nil {
 		return err
 	}
+	if why := b.Get(condemnedKey); why != nil {
+		p.damaged = fmt.Errorf("%w: %s", ErrCorrupt, why)
+		return nil
+	}
 	if err := p.loadHistory(b); errors.Is(err, ErrCorrupt) {
 		p.damaged = err // the position is sound: another replica has the rest
 		return nil

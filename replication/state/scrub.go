@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
@@ -48,6 +50,23 @@ func (p *Partition) MarkDamaged(err error) {
 	if p.store.Err() == nil { // else nothing can be mended here
 		p.damage(err)
 	}
+}
+
+// Condemn is MarkDamaged for what no checksum tells: it is noted in the file, too,
+// so that a restart does not serve from it before the repair. The note goes with the
+// state. Errors: ErrFull, ErrClosed; any other leaves the store dead.
+func (p *Partition) Condemn(err error) error {
+	p.MarkDamaged(err)
+	if p.store.opt.Faults.CondemnedInMemory {
+		return nil
+	}
+	return p.store.write(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(p.key)
+		if b == nil || p.Damaged() == nil { // repaired by now
+			return nil
+		}
+		return b.Put(condemnedKey, []byte(err.Error()))
+	})
 }
 
 func (p *Partition) damage(err error) {

@@ -35,6 +35,7 @@ var (
 	formatKey      = []byte("format")
 	positionKey    = []byte("position")
 	ringKey        = []byte("ring")
+	condemnedKey   = []byte("condemned")
 	indexesKey     = []byte("indexes")
 	historyKey     = []byte("history")
 )

@@ -122,6 +122,46 @@ func TestDamagedObject(t *testing.T) {
 	}
 }
 
+// TestCondemned: what a scrub has found is known behind a crash, until the state is
+// replaced.
+func TestCondemned(t *testing.T) {
+	reopened := func(path string, faults Faults) (*Store, *Partition) {
+		s, err := OpenStore(path, Options{Faults: faults})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s, testPart(t, s, 3)
+	}
+	for _, faults := range []Faults{{}, {CondemnedInMemory: true}} {
+		path := stored(t)
+		s, p := reopened(path, faults)
+		if err := p.Condemn(errors.New("differs")); err != nil || p.Damaged() == nil {
+			t.Fatalf("%v, damaged %v", err, p.Damaged())
+		}
+		s.Close() // as in a crash
+		s, p = reopened(path, faults)
+		if forgotten := p.Damaged() == nil; forgotten != faults.CondemnedInMemory {
+			t.Fatalf("%+v: forgotten %v", faults, forgotten)
+		} else if forgotten {
+			continue
+		}
+		if index, _ := p.Applied(); index != 2 {
+			t.Errorf("its position is %d", index)
+		}
+		other := testPart(t, testStore(t, Options{}), 3)
+		f := &feed{t: t, p: other}
+		f.put(f.open(), 1, 1, "path", "value")
+		if err := copyState(other, p); err != nil || p.Damaged() != nil {
+			t.Fatalf("repair: %v, damaged %v", err, p.Damaged())
+		}
+		s.Close()
+		if _, p = reopened(path, faults); p.Damaged() != nil || p.Digest() != other.Digest() {
+			t.Errorf("after the repair: damaged %v", p.Damaged())
+		}
+	}
+}
+
 func TestDamagedPartition(t *testing.T) {
 	for name, damage := range map[string]func(b *bbolt.Bucket) error{
 		"position":         func(b *bbolt.Bucket) error { return flip(b, positionKey, 5) },

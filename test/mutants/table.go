@@ -78,5 +78,7 @@ func mutants() []mutant {
 		{"one queue for all accounts", node, "TestAFloodWaitsForItself"},
 		{"log time not causal", node, "TestLogTimeIsCausal"},
 		{"a cut with an entry that is too late", state, "TestCutHasWhatWasBefore"},
+		{"digests of different positions compared", core, "TestDigests"},
+		{"a replica found wrong is trusted again by a restart", state, "TestCondemned"},
 	}
 }
