@@ -23,6 +23,8 @@ A cluster to develop against, and what it is doing:
    ringctl dev up --dir /tmp/ring
    export ROSTERDB_DEV=/tmp/ring/cluster.json
    ringctl status --watch
+   ringctl put --value 'two apples' cart/42 item/1
+   ringctl ls cart/42
    ringctl where cart/42
    ringctl dev down --dir /tmp/ring
 
@@ -34,7 +36,7 @@ Grow it, and shrink it again, while it serves:
    ringctl leave --yes --wait dn2
 
 A cluster that exists is reached with --jid, --password-file, --addr and --ca;
-the account must be one of its operators.`
+the account must be one of its operators, or for get, put, delete and ls any that may.`
 
 // Run executes a command line (args[0] is the program) and returns its exit
 // code. Output goes to env.Stdout, errors as one line to env.Stderr. When ctx
@@ -69,6 +71,10 @@ func newApp(env Env) *cli.App {
 			devCommand(env),
 			statusCommand(env),
 			whereCommand(env),
+			getCommand(env),
+			putCommand(env),
+			deleteCommand(env),
+			lsCommand(env),
 			hotCommand(env),
 			scrubCommand(env),
 			backupCommand(env),

@@ -19,7 +19,7 @@ import (
 
 func testEnv() (env Env, out, errs *bytes.Buffer) {
 	out, errs = new(bytes.Buffer), new(bytes.Buffer)
-	return Env{Stdout: out, Stderr: errs, Getenv: func(string) string { return "" }}, out, errs
+	return Env{Stdin: strings.NewReader(""), Stdout: out, Stderr: errs, Getenv: func(string) string { return "" }}, out, errs
 }
 
 // TestEveryCommandHelps: each command explains itself, with an example.
@@ -33,7 +33,16 @@ func TestEveryCommandHelps(t *testing.T) {
 		{"dev", "restart"},
 		{"status"},
 		{"where"},
+		{"get"},
+		{"put"},
+		{"delete"},
+		{"ls"},
+		{"hot"},
 		{"scrub"},
+		{"backup"},
+		{"restore"},
+		{"export"},
+		{"import"},
 		{"bootstrap"},
 		{"join"},
 		{"leave"},

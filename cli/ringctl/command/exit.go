@@ -19,6 +19,9 @@ const (
 	ExitUnreachable = 3   // the cluster cannot be reached, or refuses the login
 	ExitDegraded    = 4   // it runs, but a node is down, a partition has no leader, a change stands still, or replicas are not equal
 	ExitRefused     = 5   // the ring has changed since the plan was made
+	ExitNotFound    = 6   // there is no such object
+	ExitConflict    = 7   // a condition did not hold; nothing was written
+	ExitUnknown     = 8   // a write may or may not have been applied
 	ExitInterrupted = 130 // ctrl-C, as shells have it
 )
 
@@ -31,6 +34,9 @@ EXIT CODES:
    4    the cluster is degraded: a node is down or a partition has no leader; for progress:
         the change stands still; for scrub: replicas could not be compared or mended
    5    the plan is refused: the ring has changed since it was made
+   6    get: there is no such object
+   7    put, delete: a condition did not hold, and nothing was written
+   8    put, delete: the outcome is unknown, and it may have been applied
    130  interrupted`
 
 // codeError gives an error an exit code other than ExitFailed.
