@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop chaos mutants soak failover mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ interop: ## clients of other projects against xmppd, those that are installed (t
 # SEED=, NODES= and FLAGS= (as `go run ./test/chaos/run -help` lists them) say more.
 chaos: ## a cluster of processes suffers for DURATION (5m): faults and ring changes at random, power cuts among them; lost and doubled must be 0
 	@$(GO) run ./test/chaos/run -duration $(or $(DURATION),5m) -seed $(or $(SEED),0) -nodes $(or $(NODES),3) $(FLAGS)
+
+# SEED= is the first of SEEDS=, within WITHIN= (90s, say) no more begin. FLAGS=-v tells all that happens in one.
+sim: ## the engine under SEEDS (2000) seeds of faults and ring changes, in a simulated world, on all cores; violations must be 0
+	@$(GO) run ./test/sim/run -first $(or $(SEED),1) -seeds $(or $(SEEDS),2000) -within $(or $(WITHIN),0) $(FLAGS)
 
 mutants: ## plants mistakes into the store and shows the test that notices each
 	@$(GO) run ./test/mutants

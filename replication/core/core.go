@@ -78,6 +78,7 @@ type Core struct {
 	logBytes  int64
 	pictures  uint64   // number of the last picture
 	pictured  []*group // that have one
+	pulls     uint64   // number of the last pull
 	pulling   []*group // that pull a snapshot
 	repairing []*group
 

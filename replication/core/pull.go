@@ -26,10 +26,13 @@ type StageJob struct {
 	N     int    // number of the frame
 	Frame []byte // nil: begin
 	Drop  bool
+
+	pull uint64 // that it is of
 }
 
 // incoming is a snapshot that a replica pulls.
 type incoming struct {
+	number uint64      // of this pull
 	name   []byte      // nil: none
 	from   uint64      // who holds the picture
 	offer  *pb.Message // of Raft's leader; nil: for a repair
@@ -69,9 +72,10 @@ func (c *Core) offered(g *group, p *peer, m *pb.Message) bool {
 
 func (c *Core) beginPull(g *group, from uint64, name []byte, offer *pb.Message) {
 	c.endPull(g)
-	g.in = incoming{name: bytes.Clone(name), from: from, offer: offer, early: make(map[int][]byte), heard: c.now, pulled: c.now, jobs: 1}
+	c.pulls++
+	g.in = incoming{number: c.pulls, name: bytes.Clone(name), from: from, offer: offer, early: make(map[int][]byte), heard: c.now, pulled: c.now, jobs: 1}
 	c.pulling = append(c.pulling, g)
-	c.stage(StageJob{Group: g.id, Name: g.in.name})
+	c.stage(StageJob{Group: g.id, Name: g.in.name, pull: c.pulls})
 }
 
 // endPull forgets what is being pulled. What is staged stays, in case the same is
@@ -91,7 +95,9 @@ func (c *Core) Staged(job StageJob, next int, done bool, err error) error {
 	}
 	g.staging--
 	in := &g.in
-	if job.Drop || !bytes.Equal(in.name, job.Name) {
+	// The same may be pulled again after another: what came of an earlier pull says
+	// nothing, for what it staged has been thrown away since.
+	if job.Drop || !bytes.Equal(in.name, job.Name) || job.pull != in.number && !c.cfg.Faults.StagedByName {
 		return err
 	}
 	in.jobs--
@@ -140,7 +146,7 @@ func (c *Core) framed(g *group, p *peer, rec record) {
 	for frame, ok := in.early[in.next]; ok; frame, ok = in.early[in.next] {
 		delete(in.early, in.next)
 		in.jobs++
-		c.stage(StageJob{Group: g.id, Name: in.name, N: in.next, Frame: frame})
+		c.stage(StageJob{Group: g.id, Name: in.name, N: in.next, Frame: frame, pull: in.number})
 		in.next++
 	}
 	c.pull(g)

@@ -83,6 +83,9 @@ type Faults struct {
 	ForgetOldVoters bool
 	// FramesAsTheyCome takes frames of a snapshot without regard to their numbers.
 	FramesAsTheyCome bool
+	// StagedByName takes what came of an earlier pull of a snapshot for what comes
+	// of the present one.
+	StagedByName bool
 	// DigestOfAnyIndex compares digests of states at different indexes.
 	DigestOfAnyIndex bool
 	// LeadWhileFull keeps leadership where the disk is full.

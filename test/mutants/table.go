@@ -78,6 +78,7 @@ func mutants() []mutant {
 		{"one queue for all accounts", node, "TestAFloodWaitsForItself"},
 		{"log time not causal", node, "TestLogTimeIsCausal"},
 		{"a cut with an entry that is too late", state, "TestCutHasWhatWasBefore"},
+		{"word of an earlier pull of a snapshot taken for the present", core, "TestStagedOfAnEarlierPull"},
 		{"digests of different positions compared", core, "TestDigests"},
 		{"a replica found wrong is trusted again by a restart", state, "TestCondemned"},
 	}

@@ -13,7 +13,9 @@
 //
 // A failure prints its seed. To run it again, with a log of what happened:
 //
-//	go test ./test/sim -run TestSim -seed N -v
+//	make sim SEED=N SEEDS=1 FLAGS=-v
+//
+// and to run thousands, on all cores: make sim SEEDS=10000.
 //
 // A green run proves little by itself: TestFaults seeds the classic mistakes of
 // such engines, one at a time, and requires that the checks find each.

@@ -31,7 +31,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= within; seed++ {
-				if _, err := Run(Options{Seed: seed, Dir: t.TempDir(), Length: stormLength, Faults: faults}); err != nil {
+				if _, err := Run(Options{Seed: seed, Dir: t.TempDir(), Length: DefaultLength, Faults: faults}); err != nil {
 					t.Logf("found with seed %d: %.300v", seed, err)
 					return
 				}

@@ -176,6 +176,7 @@ func (n *node) crash() {
 // wipe replaces the disk by an empty one. The store's UUID goes with it, unless
 // the seeded defect lets the node pass for the old one.
 func (n *node) wipe() {
+	n.w.count("wiped disk")
 	n.crash()
 	n.w.logf("disk of node %d is wiped", n.id())
 	n.wipes++

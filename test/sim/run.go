@@ -3,8 +3,10 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -19,13 +21,43 @@ const (
 	checkTime = 5 * time.Second
 )
 
+// DefaultLength is that of the stormy part, in virtual microseconds, which tests
+// and make sim give their runs.
+const DefaultLength = 12 * second
+
 // Report tells what a run did.
 type Report struct {
 	Operations int
 	Unknown    int
-	Changes    int    // of the ring, completed
-	Stale      int    // reads of a bounded age that were served
-	Trace      uint64 // equal for equal seeds
+	Changes    int            // of the ring, completed
+	Stale      int            // reads of a bounded age that were served
+	Faults     map[string]int // by kind
+	Undecided  int            // 1: the history could not be judged in time
+	Trace      uint64         // equal for equal seeds
+}
+
+// Add adds what another run did.
+func (r *Report) Add(o Report) {
+	r.Operations += o.Operations
+	r.Unknown += o.Unknown
+	r.Changes += o.Changes
+	r.Stale += o.Stale
+	r.Undecided += o.Undecided
+	if r.Faults == nil {
+		r.Faults = make(map[string]int)
+	}
+	for kind, n := range o.Faults {
+		r.Faults[kind] += n
+	}
+}
+
+// Kinds lists how often each fault struck.
+func (r *Report) Kinds() string {
+	var out []string
+	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
+		out = append(out, fmt.Sprintf("%s %d", kind, r.Faults[kind]))
+	}
+	return strings.Join(out, ", ")
 }
 
 // Run does one run; the error is the first violation.
@@ -38,7 +70,7 @@ func Run(opt Options) (rep Report, err error) {
 }
 
 func run(opt Options) (Report, error) {
-	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks)}
+	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks), faults: make(map[string]int)}
 	w.check = newChecker(w)
 	w.heal()
 	w.setNetwork(0, 0, 200, 2*ms)
@@ -78,14 +110,17 @@ func run(opt Options) (Report, error) {
 			}
 		}
 	}
-	rep := Report{Operations: len(w.history), Stale: w.stale, Changes: w.changes, Trace: w.trace}
+	rep := Report{Operations: len(w.history), Stale: w.stale, Changes: w.changes, Faults: w.faults, Trace: w.trace}
 	for i := range w.history {
 		if w.history[i].Unknown {
 			rep.Unknown++
 		}
 	}
 	if w.err == nil {
-		if err := linearizability.Check(w.history, checkTime); err != nil && !errors.Is(err, linearizability.ErrUndecided) {
+		switch err := linearizability.Check(w.history, checkTime); {
+		case errors.Is(err, linearizability.ErrUndecided):
+			rep.Undecided = 1
+		case err != nil:
 			w.fail("%w", err)
 		}
 	}

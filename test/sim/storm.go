@@ -17,14 +17,18 @@ func (w *world) mishap() {
 	i := n.index
 	switch w.rng.IntN(16) {
 	case 0, 1, 2:
+		w.count("crash")
 		n.crash()
 	case 3, 4:
+		w.count("crash in a write")
 		w.logf("node %d will crash in its next write", n.id())
 		n.doomed = true
 	case 5:
+		w.count("cut")
 		w.logf("node %d is cut off", n.id())
 		w.isolate(i, true, true)
 	case 6:
+		w.count("cut one way")
 		in := w.chance(0.5)
 		w.logf("node %d is cut off in one direction (in: %v)", n.id(), in)
 		w.isolate(i, in, !in)
@@ -32,14 +36,17 @@ func (w *world) mishap() {
 		w.logf("links heal")
 		w.heal()
 	case 8, 9:
+		w.count("bad network")
 		w.logf("bad network")
-		w.setNetwork(0.05+0.2*w.rng.Float64(), 0.15, ms, w.between(2*ms, 150*ms))
+		w.setNetwork(float64(w.between(50, 250))/1000, 0.15, ms, w.between(2*ms, 150*ms))
 	case 10:
 		w.logf("good network")
 		w.setNetwork(0, 0, 200, 2*ms)
 	case 11, 12:
+		w.count("hint")
 		w.hint(n, !n.up || w.chance(0.5))
 	case 13:
+		w.count("cut")
 		w.logf("node %d is cut off, and is seen to be", n.id())
 		w.heal()
 		w.isolate(i, true, true)
@@ -88,6 +95,7 @@ func (w *world) hint(about *node, down bool) {
 
 // fill makes a disk full for a while.
 func (w *world) fill(n *node) {
+	w.count("full disk")
 	w.logf("disk of node %d fills up", n.id())
 	disk := n.disk
 	disk.SetCapacity(disk.Used())

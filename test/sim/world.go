@@ -61,6 +61,7 @@ type world struct {
 	history []linearizability.Operation
 	acked   map[uint32]acks // by group
 	stale   int             // reads of a bounded age that were served
+	faults  map[string]int  // by kind
 	trace   uint64          // hash of what happened, to compare runs
 	err     error
 }
@@ -106,8 +107,12 @@ func (w *world) run(until int64, done func() bool) {
 	w.now = max(w.now, until)
 }
 
-// happen lets an event happen; a panic of the engine is a violation.
+// happen lets an event happen; a panic of the engine is a violation. Its time goes
+// into the trace: who draws another number, or does more, or in another order, is
+// found out by that.
 func (w *world) happen(e event) {
+	w.trace = (w.trace ^ uint64(e.at)) * 0x100000001b3
+	w.trace = (w.trace ^ e.n) * 0x100000001b3
 	defer func() {
 		if p := recover(); p != nil {
 			w.fail("the engine panics: %v", p)
@@ -127,6 +132,9 @@ func (w *world) stamp() int64 {
 	w.stamps++
 	return w.stamps
 }
+
+// count notes that a fault has struck.
+func (w *world) count(kind string) { w.faults[kind]++ }
 
 func (w *world) logf(format string, v ...any) {
 	line := fmt.Sprintf(format, v...)
