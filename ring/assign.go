@@ -1,15 +1,18 @@
 package ring
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Assign makes the next table out of old for the members given: the least moves
 // that make replicas and leaders even again, by weight, with zones spread.
 // Members that are Leaving or not in the list lose their replicas.
 //
-// Of one partition it replaces at most one replica (and adds at most one, when
-// replicas grew), so that a majority of the old replicas stays: after the loss
-// of two members more rounds are needed, see MakePlan. The same arguments give
-// the same table. Errors: fewer usable members than replicas.
+// Of one partition it replaces at most one replica (or adds or drops at most one,
+// when replicas has changed), so that a majority of the old replicas stays: after
+// the loss of two members more rounds are needed, see MakePlan. The same arguments
+// give the same table. Errors: fewer usable members than replicas.
 func Assign(old [][]uint64, members []Member, replicas int) ([][]uint64, error) {
 	usable := 0
 	for _, m := range members {
@@ -22,6 +25,7 @@ func Assign(old [][]uint64, members []Member, replicas int) ([][]uint64, error) 
 	}
 	l := newLayout(old, members, replicas)
 	l.oneChange = true
+	l.shrink()
 	l.evict()
 	l.fill()
 	l.spread()
@@ -31,11 +35,42 @@ func Assign(old [][]uint64, members []Member, replicas int) ([][]uint64, error) 
 	return l.table(), nil
 }
 
+// shrink drops a replica of each row that has too many: of a member that is gone or
+// leaves, if there is one, else of the one that holds the most too many.
+func (l *layout) shrink() {
+	for p, row := range l.rows {
+		if len(row) <= l.replicas {
+			continue
+		}
+		slot := 0
+		for s, m := range row {
+			if l.spare(m) > l.spare(row[slot]) {
+				slot = s
+			}
+		}
+		l.drop(p, slot)
+	}
+}
+
+// spare says how well a member can do without one of its replicas.
+func (l *layout) spare(m int) int {
+	switch {
+	case l.gone[m]:
+		return math.MaxInt
+	case !l.usable[m]:
+		return math.MaxInt - 1
+	}
+	return l.load[m] - l.target[m]
+}
+
 // evict replaces members that may hold nothing any more, the ones that are gone
 // before the ones that leave in good order.
 func (l *layout) evict() {
 	for p, row := range l.rows {
 		slot := -1
+		if len(row) < len(l.old[p]) {
+			continue // it has lost one already
+		}
 		for s, m := range row {
 			if !l.usable[m] && (slot < 0 || (l.gone[m] && !l.gone[row[slot]])) {
 				slot = s
@@ -70,7 +105,7 @@ func (l *layout) fill() {
 // crowded zone the member goes that has the most too many.
 func (l *layout) spread() {
 	for p, row := range l.rows {
-		if l.oneChange && l.newcomers(p) > 0 {
+		if l.oneChange && (l.newcomers(p) > 0 || len(row) < len(l.old[p])) {
 			continue
 		}
 		slot, with := -1, none

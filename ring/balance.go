@@ -77,6 +77,9 @@ func (l *layout) movable(p, a int) bool {
 	if l.pinOwners && l.rows[p][0] == a {
 		return false
 	}
+	if l.oneChange && len(l.rows[p]) < len(l.old[p]) {
+		return false
+	}
 	if !l.oneChange || l.newcomers(p) == 0 {
 		return true
 	}

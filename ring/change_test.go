@@ -279,6 +279,32 @@ func TestGrowShrink(t *testing.T) {
 	}
 }
 
+// TestReplicasFollowMembers: a cluster that begins with one member has three copies
+// as soon as it can, and fewer when it has to, one replica of a row at a time.
+func TestReplicasFollowMembers(t *testing.T) {
+	d := mustNew(t, members(1, nil), ring.Options{Partitions: 16})
+	for i, n := range []int{2, 3, 5, 4, 3, 2, 1, 3, 1, 2, 5, 1} {
+		var m []ring.Member
+		for j, old := range d.Members {
+			if len(d.Members)-j > n { // the first ones go
+				old.State = ring.Leaving
+			}
+			m = append(m, old)
+		}
+		for j := len(d.Members); j < n; j++ {
+			id := 100*i + j
+			m = d.NewMember(m, ring.Member{JID: fmt.Sprintf("x%d@d/store", id), Store: fmt.Sprintf("00000000-0000-4000-9000-%012d", id)})
+		}
+		from := *d
+		from.Replicas = min(3, n)
+		d = follow(t, begin(t, &from, m))
+		checkEven(t, d.Table, d.Members, min(3, n))
+		if len(d.Members) != n || d.Replicas != min(3, n) {
+			t.Fatalf("%d members with %d replicas, want %d", len(d.Members), d.Replicas, n)
+		}
+	}
+}
+
 // TestLostDisk: the successor has the JID of the member that is gone.
 func TestLostDisk(t *testing.T) {
 	d := mustNew(t, members(3, nil), ring.Options{Partitions: 16})

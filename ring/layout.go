@@ -140,6 +140,13 @@ func (l *layout) add(p, b int) {
 	l.load[b]++
 }
 
+func (l *layout) drop(p, slot int) {
+	m := l.rows[p][slot]
+	l.meet(p, m, -1)
+	l.rows[p] = slices.Delete(l.rows[p], slot, slot+1)
+	l.load[m]--
+}
+
 func (l *layout) replace(p, slot, b int) {
 	a := l.rows[p][slot]
 	l.meet(p, a, -1)
