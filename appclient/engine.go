@@ -21,6 +21,7 @@ type faults struct {
 	updateUnchecked      bool // a transaction commits without its reads being checked
 	watchesAbandoned     bool // nodes are not told that a watch has ended
 	fullIsFinal          bool // the first node without room ends a write
+	vagueAccepted        bool // a revision is believed while expired objects wait for their removal
 }
 
 // engine decides where each operation is sent and when it is sent again. It

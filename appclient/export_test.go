@@ -10,6 +10,7 @@ type Faults struct {
 	NewSeqOnRetry, UnknownAsUnavailable, FloorPassesLive bool
 	FloorPassesUnknown, MergedTooEarly, WatchSkips       bool
 	UpdateUnchecked, WatchesAbandoned, FullIsFinal       bool
+	VagueAccepted                                        bool
 }
 
 // DialWith is Dial of a client with mistakes.
@@ -17,6 +18,7 @@ func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
 	return dial(ctx, cfg, faults{
 		f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive,
 		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchSkips, f.UpdateUnchecked, f.WatchesAbandoned, f.FullIsFinal,
+		f.VagueAccepted,
 	})
 }
 

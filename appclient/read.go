@@ -43,48 +43,64 @@ func (r Root) Get(ctx context.Context, path string, opts ...ReadOption) (*Object
 	return o, err
 }
 
-// getAt also returns the root's revision at which the object was read, or was
-// not there.
-func (r Root) getAt(ctx context.Context, path string, opts []ReadOption) (o *Object, revision uint64, err error) {
+// moment is where a root stood when it was read.
+type moment struct {
+	revision uint64
+	// vague: objects have expired that the revision does not count yet, so it may
+	// stand for more than one state.
+	vague bool
+}
+
+func momentOf(res *op.ReadResult) moment { return moment{res.Revision, res.Expiring} }
+
+// getAt also returns the moment at which the object was read, or was not there.
+func (r Root) getAt(ctx context.Context, path string, opts []ReadOption) (*Object, moment, error) {
 	if err := r.check(path); err != nil {
-		return nil, 0, r.wrap("get from", err)
+		return nil, moment{}, r.wrap("get from", err)
 	}
 	ask := op.Read{Kind: op.Get, Root: r.name, Path: path}
 	for _, o := range opts {
 		if err := o.set(&ask); err != nil {
-			return nil, 0, r.wrap("get from", err)
+			return nil, moment{}, r.wrap("get from", err)
 		}
 	}
 	for {
-		o, revision, err := r.get(ctx, ask)
+		o, at, err := r.get(ctx, ask)
 		if err != nil {
-			return nil, revision, r.wrap("get from", err)
+			return nil, at, r.wrap("get from", err)
 		}
 		if o != nil {
-			return o, revision, nil
+			return o, at, nil
 		}
 		// It changed between two pieces: read it anew.
 	}
 }
 
 // Revision returns the root's revision: how many batches have changed it, expiry
-// of its objects included. 0: it was never written to. Errors: the read errors.
+// of its objects included. Where more objects expire at once than one entry of the log
+// removes, those that wait for their removal are absent already and not counted yet.
+// 0: it was never written to. Errors: the read errors.
 func (r Root) Revision(ctx context.Context, opts ...ReadOption) (uint64, error) {
+	at, err := r.now(ctx, opts)
+	return at.revision, err
+}
+
+func (r Root) now(ctx context.Context, opts []ReadOption) (moment, error) {
 	if err := r.check(""); err != nil {
-		return 0, r.wrap("read", err)
+		return moment{}, r.wrap("read", err)
 	}
 	// An offset behind any value: the object itself is not wanted.
 	ask := op.Read{Kind: op.Get, Root: r.name, Offset: op.MaxValue}
 	for _, o := range opts {
 		if err := o.set(&ask); err != nil {
-			return 0, r.wrap("read", err)
+			return moment{}, r.wrap("read", err)
 		}
 	}
 	res, err := r.c.read(ctx, ask, r.c.engine.partitionOf(r.name))
 	if err != nil {
-		return 0, r.wrap("read", err)
+		return moment{}, r.wrap("read", err)
 	}
-	return res.Revision, nil
+	return momentOf(&res), nil
 }
 
 func (r Root) check(path string) error {
@@ -103,23 +119,23 @@ const maxEmptyPieces = 256
 
 // get reads one version of an object, in pieces if one answer cannot hold it.
 // Nil without an error: it changed under way.
-func (r Root) get(ctx context.Context, ask op.Read) (*Object, uint64, error) {
+func (r Root) get(ctx context.Context, ask op.Read) (*Object, moment, error) {
 	res, err := r.c.read(ctx, ask, r.c.engine.partitionOf(r.name))
 	switch {
 	case err != nil:
-		return nil, 0, err
+		return nil, moment{}, err
 	case res.Code == op.OK && len(res.Objects) == 1:
 	case res.Code == op.NotFound:
-		return nil, res.Revision, fmt.Errorf("%w: %q", ErrNotFound, ask.Path)
+		return nil, momentOf(&res), fmt.Errorf("%w: %q", ErrNotFound, ask.Path)
 	default:
-		return nil, 0, nonsense(&res)
+		return nil, moment{}, nonsense(&res)
 	}
 	got := &res.Objects[0]
 	o := newObject(r.name, got)
 	if ok, err := r.rest(ctx, ask, o, got.Size); err != nil || !ok {
-		return nil, 0, err
+		return nil, moment{}, err
 	}
-	return o, res.Revision, nil
+	return o, momentOf(&res), nil
 }
 
 // rest reads what is missing of an object's value. False: it changed under way.

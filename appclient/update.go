@@ -21,7 +21,7 @@ type Tx struct {
 	seen     map[string]uint64 // versions of what was read before a list; 0: there was nothing
 	listed   bool
 	revision uint64 // of the root, at the first list or else the first read
-	mixed    bool   // reads showed several revisions
+	mixed    bool   // reads showed several revisions, or one that is vague
 	writes   map[string]Mutation
 	order    []string // of writes
 }
@@ -39,12 +39,12 @@ func (tx *Tx) Get(path string) (*Object, error) {
 			return nil, tx.root.wrap("get from", fmt.Errorf("%w: %q was added to in this transaction, so its value is not known yet; read it first", ErrInvalid, path))
 		}
 	}
-	o, revision, err := tx.root.getAt(tx.ctx, path, nil)
+	o, at, err := tx.root.getAt(tx.ctx, path, nil)
 	switch {
 	case err == nil:
-		tx.see(path, o.Version, revision)
+		tx.see(path, o.Version, at)
 	case errors.Is(err, ErrNotFound):
-		tx.see(path, 0, revision)
+		tx.see(path, 0, at)
 	}
 	return o, err
 }
@@ -52,14 +52,14 @@ func (tx *Tx) Get(path string) (*Object, error) {
 // see records what was read. Only the first look counts: if a later one shows
 // something else, the first will not be true at the commit. After a list the
 // root's revision stands for all.
-func (tx *Tx) see(path string, version, revision uint64) {
+func (tx *Tx) see(path string, version uint64, at moment) {
 	if tx.listed {
 		return
 	}
 	if len(tx.seen) == 0 {
-		tx.revision = revision
+		tx.revision = at.revision
 	}
-	tx.mixed = tx.mixed || revision != tx.revision
+	tx.mixed = tx.mixed || at.revision != tx.revision || at.vague && !tx.root.c.engine.faults.vagueAccepted
 	if _, before := tx.seen[path]; !before {
 		tx.seen[path] = version
 	}
@@ -217,11 +217,16 @@ func (tx *Tx) unchanged() error {
 			return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: o.Version, wanted: was(version)})
 		}
 	}
-	revision, err := tx.root.Revision(tx.ctx)
-	if err == nil && revision != tx.revision {
-		err = fmt.Errorf("%w: root %q has revision %d, not %d", ErrConflict, tx.root.name, revision, tx.revision)
+	now, err := tx.root.now(tx.ctx, nil)
+	switch {
+	case err != nil:
+		return err
+	case now.revision != tx.revision:
+		return fmt.Errorf("%w: root %q has revision %d, not %d", ErrConflict, tx.root.name, now.revision, tx.revision)
+	case now.vague && !tx.root.c.engine.faults.vagueAccepted:
+		return fmt.Errorf("%w: objects expire while root %q is listed", ErrConflict, tx.root.name)
 	}
-	return err
+	return nil
 }
 
 // onlyRead returns the paths that were read and not written, in order.

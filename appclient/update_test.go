@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,4 +232,60 @@ func TestTxSeesItsWrites(t *testing.T) {
 	if !errors.Is(err, appclient.ErrInvalid) {
 		t.Errorf("Add to what was put: %v", err)
 	}
+}
+
+// TestUpdateDuringExpiry: when objects have expired that the root's revision does not
+// count yet, what was read at that revision may never have been so together.
+func TestUpdateDuringExpiry(t *testing.T) {
+	get := func(tx *appclient.Tx) (all string, err error) {
+		for _, path := range []string{"a", "b"} {
+			if _, err := tx.Get(path); err == nil {
+				all += path
+			} else if !errors.Is(err, appclient.ErrNotFound) {
+				return "", err
+			}
+		}
+		return all, nil
+	}
+	for name, read := range map[string]func(*appclient.Tx) (string, error){"get": get, "list": countAll} {
+		want := map[string]string{"get": "ab", "list": "2"}[name]
+		if saw, attempts := expireUnder(t, appclient.Faults{}, read); saw != want || attempts != 2 {
+			t.Errorf("%s: %q after %d attempts, want %q after 2", name, saw, attempts, want)
+		}
+		if saw, _ := expireUnder(t, appclient.Faults{VagueAccepted: true}, read); saw == want {
+			t.Errorf("%s: the seeded fault was not noticed", name)
+		}
+	}
+}
+
+// expireUnder runs a transaction that only reads; in its first attempt "b" has expired
+// and waits for its removal.
+func expireUnder(t *testing.T, f appclient.Faults, read func(*appclient.Tx) (string, error)) (saw string, attempts int) {
+	t.Helper()
+	var first atomic.Bool
+	cl := cluster(t, appclienttest.Options{Fault: func(s appclienttest.Stanza) (f appclienttest.Fault) {
+		if s.Reads > 0 && first.Load() {
+			f.Expiring = "b"
+		}
+		return f
+	}})
+	c, err := appclient.DialWith(deadline(t), cl.Config(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // never fails
+	r := c.Root("r")
+	if _, err := r.Batch(deadline(t), appclient.Put("a", nil), appclient.Put("b", nil)); err != nil {
+		t.Fatal(err)
+	}
+	err = r.Update(deadline(t), func(tx *appclient.Tx) (err error) {
+		attempts++
+		first.Store(attempts == 1)
+		saw, err = read(tx)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return saw, attempts
 }

@@ -64,6 +64,7 @@ type Fault struct {
 	NoHint       bool          // a redirect does not name the leader
 	Bounce       string        // answer with a stanza error of this condition
 	LateReceipt  bool          // the receipt comes without results
+	Expiring     string        // reads do not show the object at this path, as if it had expired and waited for its removal
 	ForeignFirst bool          // a stranger's forged results come first
 	Then         func()        // called when the request was dealt with
 }

@@ -3,6 +3,7 @@ package appclienttest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -242,11 +243,25 @@ func (c *Cluster) handle(n *fakeNode, req *wire.Request, f Fault) *wire.Response
 			}
 			if res.Code == op.OK {
 				res = c.state.read(q.Partition, &q.Read)
+				expiring(&res, f.Expiring)
 			}
 		}
 		r.Reads = append(r.Reads, wire.ReadReply{Tag: q.Tag, ReadResult: res})
 	}
 	return r
+}
+
+// expiring takes an object out of an answer that is not removed yet.
+func expiring(res *op.ReadResult, path string) {
+	if path == "" {
+		return
+	}
+	res.Expiring = true
+	before := len(res.Objects)
+	res.Objects = slices.DeleteFunc(res.Objects, func(o op.Object) bool { return o.Path == path })
+	if len(res.Objects) == 0 && before == 1 {
+		res.Code = op.NotFound
+	}
 }
 
 // reads counts those that are answered at once.

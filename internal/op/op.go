@@ -282,6 +282,9 @@ type Event struct {
 type ReadResult struct {
 	Code     Code
 	Revision uint64 // the root's, where the read names one
+	// Expiring: objects of the partition have expired and are not removed yet, so
+	// Revision may stay as it is while what it stands for has changed.
+	Expiring bool
 	// Position is the partition's position that the answer shows; of Changes, that
 	// up to which the events are complete: the next Since.
 	Position   uint64

@@ -47,6 +47,7 @@ func appendReadReply(dst []byte, r *ReadReply) []byte {
 	dst = appendOptUint(dst, "revision", r.Revision)
 	dst = appendOptUint(dst, "position", r.Position)
 	dst = appendOptInt(dst, "time", r.ReadResult.Time)
+	dst = appendFlag(dst, "expiring", r.Expiring)
 	dst = appendFlag(dst, "more", r.More)
 	dst = appendOptInt(dst, "retry-after", r.RetryAfter)
 	dst = appendOpt(dst, "leader", r.Leader)

@@ -51,6 +51,7 @@ const (
 	tLeader
 	tText
 	tMore
+	tExpiring
 	tDelta
 	tCount
 	tValues
@@ -236,6 +237,8 @@ func textOf(name []byte) text {
 		return tText
 	case "more":
 		return tMore
+	case "expiring":
+		return tExpiring
 	case "delta":
 		return tDelta
 	case "count":

@@ -69,7 +69,7 @@ func (r *reader) read(out *Response) error {
 	a := &r.a
 	rd := ReadReply{Tag: a.need(nTag, "tag"), ReadResult: op.ReadResult{
 		Code: a.code(), Revision: a.num(nRevision), Position: a.num(nPosition), Time: a.signed(nTime),
-		More: string(a.raw(tMore)) == "1", RetryAfter: a.signed(nRetryAfter), Leader: a.str(tLeader), Text: a.str(tText),
+		Expiring: string(a.raw(tExpiring)) == "1", More: string(a.raw(tMore)) == "1", RetryAfter: a.signed(nRetryAfter), Leader: a.str(tLeader), Text: a.str(tText),
 	}}
 	if a.bad != "" {
 		return badPayload("result of a read: %s", a.bad)

@@ -34,7 +34,7 @@ const (
 // objects, its events, and the escaped text and leader.
 func ReplySize(r *op.ReadResult) int {
 	n := 128
-	for _, there := range [...]bool{r.Position != 0, r.Time != 0, r.RetryAfter != 0} {
+	for _, there := range [...]bool{r.Position != 0, r.Time != 0, r.RetryAfter != 0, r.Expiring} {
 		if there {
 			n += numberMarkup
 		}

@@ -68,7 +68,7 @@ func TestSizesAreUpperBounds(t *testing.T) {
 		}
 		within(t, "read", requestSize(Request{Reads: []Read{{Tag: n, Partition: p, Read: r}}}), ReadSize(&r))
 
-		reply := ReadReply{Tag: n, ReadResult: op.ReadResult{Code: op.SessionExpired, Revision: n, More: true, Position: n, Time: int64(n >> 1), RetryAfter: int64(n >> 1)}}
+		reply := ReadReply{Tag: n, ReadResult: op.ReadResult{Code: op.SessionExpired, Revision: n, More: true, Expiring: true, Position: n, Time: int64(n >> 1), RetryAfter: int64(n >> 1)}}
 		said := ReplySize(&reply.ReadResult)
 		within(t, "reply", responseSize(Response{Reads: []ReadReply{reply}}), said)
 		o := op.Object{Root: anyKey(t, "root"), Path: anyKey(t, "path"), Version: n, Size: n, Expires: int64(n >> 1), Value: value(t), Refs: refs(t), Cursor: value(t)}

@@ -183,7 +183,8 @@ func TestResponseRoundTrip(t *testing.T) {
 		for range rapid.IntRange(0, 2).Draw(t, "reads") {
 			rd := ReadReply{Tag: u(t, "tag"), ReadResult: op.ReadResult{
 				Code: code(t), Revision: u(t, "r"), Position: u(t, "p"), Time: natural(t, "time"), RetryAfter: natural(t, "after"),
-				More: rapid.Bool().Draw(t, "more"), Text: key(t, "text"),
+				Expiring: rapid.Bool().Draw(t, "expiring"),
+				More:     rapid.Bool().Draw(t, "more"), Text: key(t, "text"),
 			}}
 			for range rapid.IntRange(0, 2).Draw(t, "objects") {
 				rd.Objects = append(rd.Objects, object(t))

@@ -8,9 +8,14 @@ import (
 	"github.com/rosterdb/rosterdb/replication/internal/binenc"
 )
 
-// commandVersion is the first byte of a command, its kind the second. Version 1,
-// which had neither owner nor condition on the root in a write, can still be read.
-const commandVersion = 2
+// commandVersion is the first byte of a command, its kind the second. Older ones can
+// still be read, and have the effect that they had: 1 has neither owner nor condition on
+// the root in a write, and up to 2 an entry removes few expired objects and evaluates a
+// condition on a root in spite of those that are left.
+const commandVersion = expiresMany
+
+// expiresMany is the first version that knows of what is left expired.
+const expiresMany = 3
 
 const (
 	kindWrite = iota + 1

@@ -12,6 +12,7 @@ import (
 
 // command is a decoded command; its slices alias the encoding.
 type command struct {
+	version byte
 	kind    byte
 	now     int64
 	owned   bool // version 2 or later: by is known
@@ -44,11 +45,11 @@ type mutation struct {
 func (c *command) decode(b []byte) error {
 	d := binenc.Reader{B: b}
 	*c = command{muts: c.muts[:0]}
-	v := d.Byte()
-	if v != 1 && v != commandVersion {
-		return fmt.Errorf("command format %d is unknown here; run the same version on all nodes", v)
+	c.version = d.Byte()
+	if c.version == 0 || c.version > commandVersion {
+		return fmt.Errorf("command format %d is unknown here; run the same version on all nodes", c.version)
 	}
-	c.owned = v > 1
+	c.owned = c.version > 1
 	c.kind = d.Byte()
 	c.now = int64(min(d.Uvarint(), 1<<62))
 	switch {

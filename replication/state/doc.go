@@ -15,8 +15,10 @@
 // entry is the same on every replica and at every replay.
 //
 // Each command first moves log time on and removes objects whose time has come,
-// at most 64, the oldest first; those that wait are absent for conditions and reads
-// all the same. A removal is a change of its own, with a revision of its root.
+// at most 1,024, the oldest first; those that wait are absent for conditions and reads
+// all the same. A removal is a change of its own, with a revision of its root. While
+// some wait (the backlog), a revision may stand for the states before and after: reads
+// that tell one say so, and a condition on one is Unavailable, which is not recorded.
 //
 // A write names a session and a sequence. In this order:
 //

@@ -11,9 +11,13 @@ import (
 )
 
 // expirePerEntry is how many objects one entry removes at most, so that an entry
-// takes no longer because many objects share a time. Objects that wait for their
-// removal are absent already.
-const expirePerEntry = 64
+// takes no longer because many objects share a time: as many as the largest batch
+// changes, so no batches make objects faster than entries remove them. Objects that
+// wait for their removal are absent already.
+const expirePerEntry = op.MaxMutations
+
+// expirePerOldEntry is that of commands of format 1 and 2.
+const expirePerOldEntry = 64
 
 // timeLen is the length of the time in front of an entry of the expiry bucket.
 const timeLen = 8
@@ -66,8 +70,14 @@ func (o *overlay) setExpiry(at int64, key []byte, there bool) {
 	}
 }
 
-// expire removes the objects whose time has come, the oldest first.
+// expire removes the objects whose time has come, the oldest first. p.backlog says
+// whether some were left, which all replicas find alike.
 func (p *Partition) expire(index uint64) error {
+	p.backlog = false
+	most := p.store.opt.expirePerEntry
+	if p.cmd.version < expiresMany {
+		most = expirePerOldEntry
+	}
 	if p.nextExpiry > p.now() {
 		return nil
 	}
@@ -81,20 +91,27 @@ func (p *Partition) expire(index uint64) error {
 			return nil
 		}
 		at := expiryTime(entry)
-		if at > p.now() || removed == expirePerEntry {
+		if at > p.now() {
 			p.nextExpiry = at
 			return nil
 		}
-		there, err := p.expireOne(index, at, entry[timeLen:])
+		// What was replaced or deleted meanwhile is not counted: its entry is seen
+		// here by some replicas, and was forgotten by those that have flushed.
+		o, err := p.expiredAt(entry[timeLen:])
 		if err != nil {
 			return err
 		}
-		p.passed(entry)
-		// What was replaced or deleted meanwhile is not counted: its entry is seen
-		// here by some replicas, and was forgotten by those that have flushed.
-		if there {
+		if o.expires == at && removed == most {
+			p.nextExpiry, p.backlog = at, true
+			return nil
+		}
+		if o.expires == at {
+			if err := p.expireOne(index, entry[timeLen:], &o); err != nil {
+				return err
+			}
 			removed++
 		}
+		p.passed(entry)
 	}
 }
 
@@ -129,24 +146,30 @@ func (p *Partition) passed(entry []byte) {
 	p.expired = append(append(p.expired[:0], entry...), 0)
 }
 
-// expireOne removes the object if that is still the time at which it expires.
-func (p *Partition) expireOne(index uint64, at int64, key []byte) (there bool, err error) {
+// expiredAt is the object that an entry of the expiry bucket is about. If it expires
+// at another time, or never, the entry is of the past.
+func (p *Partition) expiredAt(key []byte) (object, error) {
 	p.stored.empty = false
-	o, err := p.stored.at(key)
-	if err != nil || o.expires != at {
-		return false, err
-	}
+	return p.stored.at(key)
+}
+
+// expireOne removes an object.
+func (p *Partition) expireOne(index uint64, key []byte, o *object) error {
 	root := rootOf(key)
 	revision, err := p.stored.revision(root)
 	if err != nil {
-		return false, err
+		return err
 	}
 	change := p.active.setRevision(root, revision+1)
 	p.history.begin(root, revision+1)
-	p.replace(change, key, &o, &object{deleted: true}, op.Expired)
+	p.replace(change, key, o, &object{deleted: true}, op.Expired)
 	p.endRecord(index)
-	return true, nil
+	return nil
 }
+
+// expiringNow tells whether objects may wait for their removal, in which case the
+// revisions of their roots do not count it yet. The lock is held.
+func (p *Partition) expiringNow() bool { return p.nextExpiry <= p.now() }
 
 // firstExpiry is the time of the first entry in bbolt.
 func firstExpiry(b *bbolt.Bucket) int64 {

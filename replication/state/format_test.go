@@ -9,7 +9,7 @@ import (
 	"github.com/rosterdb/rosterdb/ring"
 )
 
-// TestFormat pins the bytes of format 2 of commands, 1 of records and 2 of snapshots.
+// TestFormat pins the bytes of format 3 of commands, 1 of records and 2 of snapshots.
 // Where it fails, either the change was a mistake, or the version of that
 // format must grow and both be readable.
 func TestFormat(t *testing.T) {
@@ -29,14 +29,14 @@ func TestFormat(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		"write":  {write, "0201e807b14b27ffc76648350102010004726f6f740201000170010161016201760203ac020171"},
-		"open":   {EncodeOpen(nil, 1000, "app@example.org"), "0202e8070f617070406578616d706c652e6f7267"},
-		"ring":   {EncodeRing(nil, 1000, 7, []byte("{}")), "0203e80707027b7d"},
-		"settle": {EncodeSettle(nil, 1000, app, op.Settle{Session: 1, Seq: 2}), "0204e807b14b27ffc76648350102"},
-		"tick":   {EncodeTick(nil, 1000), "0205e807"},
+		"write":  {write, "0301e807b14b27ffc76648350102010004726f6f740201000170010161016201760203ac020171"},
+		"open":   {EncodeOpen(nil, 1000, "app@example.org"), "0302e8070f617070406578616d706c652e6f7267"},
+		"ring":   {EncodeRing(nil, 1000, 7, []byte("{}")), "0303e80707027b7d"},
+		"settle": {EncodeSettle(nil, 1000, app, op.Settle{Session: 1, Seq: 2}), "0304e807b14b27ffc76648350102"},
+		"tick":   {EncodeTick(nil, 1000), "0305e807"},
 		"mutations": {appendMutation(appendMutation(appendMutation(nil, &op.Mutation{Kind: op.Add, Path: "n", Delta: -3}), &op.Mutation{Kind: op.Put, TTL: 300}),
 			&op.Mutation{Kind: op.Check, Path: "c", Cond: op.Condition{Kind: op.Absent}}), "0300016e05" + "810000ac020000" + "04010163"},
-		"indexes":  {EncodeIndexes(nil, 1000, 7, []ring.Index{{Name: "n", ID: 3, Prefix: "p", Path: "*", Field: "a.b"}}), "0206e807070103016e0170012a03612e62"},
+		"indexes":  {EncodeIndexes(nil, 1000, 7, []ring.Index{{Name: "n", ID: 3, Prefix: "p", Path: "*", Field: "a.b"}}), "0306e807070103016e0170012a03612e62"},
 		"entry":    {[]byte((&index{Index: ring.Index{ID: 3}}).key(string(appendScalar(nil, &op.Scalar{Kind: op.Number, Number: -1.5})), key)), "0000000303400" + "7ffffffffffff" + "726f6f740070"},
 		"expiring": {appendObject(nil, &object{version: 300, expires: 5, refs: noRefs, value: []byte("v")}), "ac020005010076"},
 		"count":    {appendItem(nil, op.Item{Code: op.OK, Version: 300, Count: -2}), "81ac0203"},
@@ -50,10 +50,19 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// TestCommandsOfFormat1: logs may hold them.
-func TestCommandsOfFormat1(t *testing.T) {
+// TestOlderCommands: logs may hold those of formats 1 and 2.
+func TestOlderCommands(t *testing.T) {
+	for _, cmds := range [][]string{
+		{"0102e8070f617070406578616d706c652e6f7267", "0101e80701020104726f6f7402010001700101610162017602000171"},
+		{"0202e8070f617070406578616d706c652e6f7267", "0201e807b14b27ffc76648350102010004726f6f7402010001700101610162017602000171"},
+	} {
+		olderCommands(t, cmds)
+	}
+}
+
+func olderCommands(t *testing.T, cmds []string) {
 	p := testPart(t, testStore(t, Options{}), 3)
-	for i, cmd := range []string{"0102e8070f617070406578616d706c652e6f7267", "0101e80701020104726f6f7402010001700101610162017602000171"} {
+	for i, cmd := range cmds {
 		b, err := hex.DecodeString(cmd)
 		if err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 type model struct {
 	opt      Options
 	logTime  int64
+	backlog  bool                   // the last command left expired objects
 	objects  map[string]modelObject // root NUL path
 	roots    map[string]uint64
 	sessions map[op.Session]*modelSession
@@ -142,7 +143,12 @@ func (m *model) apply(index uint64, e *entry) op.WriteResult {
 		return m.answer(e.by, e.ask.Session, e.ask.Seq, 0, func() op.WriteResult { return op.WriteResult{Code: op.NotApplied} })
 	}
 	w := e.write
-	return m.answer(e.by, w.Session, w.Seq, w.Floor, func() op.WriteResult { return m.batch(w) })
+	return m.answer(e.by, w.Session, w.Seq, w.Floor, func() op.WriteResult {
+		if w.RootCond.Kind == op.VersionIs && m.backlog {
+			return op.WriteResult{Code: op.Unavailable}
+		}
+		return m.batch(w)
+	})
 }
 
 // expire removes what is due, at most as much as one entry may.
@@ -157,13 +163,24 @@ func (m *model) expire() {
 		a, b := m.objects[due[i]].expires, m.objects[due[j]].expires
 		return a < b || a == b && due[i] < due[j]
 	})
-	for _, key := range due[:min(len(due), expirePerEntry)] {
+	m.backlog = len(due) > m.opt.expirePerEntry
+	for _, key := range due[:min(len(due), m.opt.expirePerEntry)] {
 		root, _, _ := strings.Cut(key, "\x00")
 		m.roots[root]++
 		m.revisions = append(m.revisions, modelRevision{root, m.index, m.roots[root]})
 		delete(m.objects, key)
 		m.event(op.Expired, key)
 	}
+}
+
+// waiting tells whether there are objects that have expired.
+func (m *model) waiting() bool {
+	for _, o := range m.objects {
+		if o.expires != 0 && o.expires <= m.logTime {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *model) event(kind op.EventKind, key string) {
@@ -263,7 +280,9 @@ func (m *model) answer(by string, id op.Session, seq, floor uint64, execute func
 		return a
 	}
 	a := execute()
-	s.answers[seq] = a
+	if a.Code != op.Unavailable {
+		s.answers[seq] = a
+	}
 	return a
 }
 
@@ -335,7 +354,7 @@ func (m *model) mutate(root string, mu *op.Mutation, item *op.Item) {
 
 // read answers a List or Get from the model, without any limit of bytes.
 func (m *model) read(r *op.Read) op.ReadResult {
-	res := op.ReadResult{Revision: m.roots[r.Root]}
+	res := op.ReadResult{Revision: m.roots[r.Root], Expiring: m.waiting()}
 	if r.Kind == op.Get {
 		o := m.at(r.Root + "\x00" + r.Path)
 		switch {
@@ -422,6 +441,9 @@ func sameWrite(got, want op.WriteResult) error {
 
 func sameRead(got, want op.ReadResult) error {
 	got.Text, want.Text = "", ""
+	if !want.Expiring {
+		got.Expiring = false // an object may have been replaced
+	}
 	if want.Position == 0 {
 		got.Position, got.Time = 0, 0
 	}

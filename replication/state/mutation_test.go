@@ -125,9 +125,9 @@ func TestSessionsOfOthers(t *testing.T) {
 // whether it was removed already or not; entries remove a bounded number.
 func TestExpiry(t *testing.T) {
 	for _, flush := range []bool{false, true} {
-		f := newFeed(t, Options{})
+		f := newFeed(t, Options{expirePerEntry: 64})
 		s := f.open()
-		const many = expirePerEntry + 10
+		const many = 64 + 10
 		for i := range uint64(many) {
 			f.write(s, i+1, op.Mutation{Kind: op.Put, Path: fmt.Sprintf("%03d", i), TTL: 100})
 		}

@@ -46,7 +46,8 @@ type Options struct {
 	OnDamaged func(partition uint32, err error)
 	Faults    Faults
 
-	stepObjects int // tests: at most, in a step of building an index
+	stepObjects    int // tests: at most, in a step of building an index
+	expirePerEntry int // tests: objects that an entry removes at most
 
 	failFlush func() error // tests: called inside the transaction
 }
@@ -67,6 +68,7 @@ type Faults struct {
 	SnapshotNoHistory  bool // a snapshot lacks the history
 	CutTooLate         bool // a cut has the first entry that is too late for it
 	IndexKeepsExpired  bool // an index is not told that an object has expired
+	BacklogIgnored     bool // a root's revision is compared while expired objects wait for their removal
 	CondemnedInMemory  bool // that a state is not the majority's is forgotten by a restart
 }
 
@@ -82,6 +84,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.stepObjects <= 0 {
 		o.stepObjects = stepObjects
+	}
+	if o.expirePerEntry <= 0 {
+		o.expirePerEntry = expirePerEntry
 	}
 	if o.HistoryEntries <= 0 {
 		o.HistoryEntries = 8192

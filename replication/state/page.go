@@ -84,6 +84,7 @@ func (p *Partition) list(r *op.Read) (op.ReadResult, error) {
 	over := p.changes(r.Root, string(prefix), after)
 	revision, known := p.overlaidRevision(root)
 	g := p.newPage(r)
+	g.res.Expiring = p.expiringNow()
 	tx, err := p.store.begin()
 	p.mu.RUnlock()
 	if err != nil {

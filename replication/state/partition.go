@@ -45,6 +45,7 @@ type Partition struct {
 	members []membership
 
 	expiring   bool   // there may be objects that expire
+	backlog    bool   // the entry being applied has left expired objects
 	nextExpiry int64  // at or below the first time of expiry; never
 	expired    []byte // where the entries of the expiry bucket begin that were not passed
 }

@@ -52,7 +52,7 @@ func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
 	root := key[:len(r.Root)]
 	p.mu.RLock()
 	o, ok := p.overlaid(key)
-	res := op.ReadResult{Position: p.pos.index}
+	res := op.ReadResult{Position: p.pos.index, Expiring: p.expiringNow()}
 	now := p.now()
 	var known bool
 	res.Revision, known = p.overlaidRevision(root)
@@ -71,7 +71,7 @@ func (p *Partition) get(r *op.Read) (op.ReadResult, error) {
 	}
 	p.mu.RLock()
 	o, ok = p.overlaid(key)
-	res.Position, now = p.pos.index, p.now()
+	res.Position, res.Expiring, now = p.pos.index, p.expiringNow(), p.now()
 	res.Revision, known = p.overlaidRevision(root)
 	err := p.store.guard(l.begin)
 	p.mu.RUnlock()

@@ -50,6 +50,7 @@ func newScenario(dir string, intn func(int) int, faults Faults) (*scenario, erro
 		SessionGrace:   10 * time.Millisecond,
 		HistoryEntries: 30,
 		stepObjects:    4,
+		expirePerEntry: 2,
 		NoSync:         true,
 		Faults:         faults,
 	}

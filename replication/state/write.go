@@ -8,6 +8,7 @@ import (
 
 const (
 	textUnknown = "the answer to this operation was given up; whether it was applied is no longer known"
+	textBacklog = "many objects have expired and wait for their removal, which the revision will count; ask again"
 	textWindow  = "too many operations of this session are unanswered; settle the oldest first"
 )
 
@@ -48,6 +49,9 @@ func (p *Partition) write(index uint64, c *command) (op.WriteResult, error) {
 	}
 	if err := c.check(); err != nil {
 		return invalid(err), nil
+	}
+	if c.ifRoot && p.backlog && c.version >= expiresMany && !faults.BacklogIgnored {
+		return op.WriteResult{Code: op.Unavailable, Text: textBacklog}, nil
 	}
 	r, err := p.batch(index, c)
 	if err != nil {
