@@ -4,7 +4,7 @@
 GO     ?= go
 # Where the load generators xmppload and kvload live; `make bench` builds them.
 RULERS ?= ../shared/tools
-# Further flags of bench-xmpp and bench-store, such as -quick.
+# Further flags of bench-xmpp, bench-store and bench-scale, such as -quick.
 BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
@@ -13,10 +13,10 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover mission bench bench-xmpp bench-store lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover mission bench bench-xmpp bench-store bench-scale bench-apply lint fmt fuzz vuln clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ringctl, xmppd and datanode into bin/
 	$(GO) build -o bin/ ./cli/...
@@ -85,6 +85,14 @@ bench-xmpp: ## measure xmppd beside ejabberd and Prosody, where they are install
 
 bench-store: ## measure the store beside etcd, NATS and Redis, with the gates it has to meet
 	@$(GO) run ./test/bench -only store -rulers $(RULERS) $(BENCHFLAGS)
+
+bench-scale: ## measure what more objects, partitions and data nodes cost; ten million objects need 40 GB of disk
+	@$(GO) run ./test/bench -only scale -rulers $(RULERS) $(BENCHFLAGS)
+
+bench-apply: ## what history, index and expiry cost when an entry is applied, by benchstat; COUNT runs (6)
+	@out=$$(mktemp) && trap 'rm -f "$$out"' EXIT && \
+	$(GO) test ./replication/state -run '^$$' -bench ApplyKeeping -benchtime 40000x -count $(or $(COUNT),6) >"$$out" && \
+	$(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da -col /keeps "$$out"
 
 lint: ## gofumpt, vet, staticcheck
 	@out=$$($(GO) tool gofumpt -l .); test -z "$$out" || { echo "not gofumpt-clean (make fmt):"; echo "$$out"; exit 1; }

@@ -5,9 +5,10 @@
 //	make bench RULERS=../shared/tools
 //	make bench-xmpp RULERS=../shared/tools
 //	make bench-store RULERS=../shared/tools
+//	make bench-scale RULERS=../shared/tools
 //
 // The second measures the XMPP server beside ejabberd and Prosody, where these are installed, the
-// third the store beside etcd, NATS and Redis.
+// third the store beside etcd, NATS and Redis, the fourth the store alone as objects, partitions and data nodes grow.
 // Nothing else should run on the machine meanwhile; the CPU time of the servers
 // an operation is the figure that other load disturbs least.
 package main
@@ -34,14 +35,16 @@ type options struct {
 	passes int
 	only   string
 	quick  bool
+	scale  scaleOptions
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.rulers, "rulers", "../shared/tools", "directory with the sources of xmppload and kvload")
 	flag.IntVar(&o.passes, "passes", 3, "passes; the tables show medians")
-	flag.StringVar(&o.only, "only", "", "xmpp, kv, peers or store: measure only that; peers are XMPP servers of others, store is ours beside others")
+	flag.StringVar(&o.only, "only", "", "xmpp, kv, peers, store or scale: measure only that; peers are XMPP servers of others, store is ours beside others, scale what growth costs")
 	flag.BoolVar(&o.quick, "quick", false, "short runs, to see that everything works")
+	o.scale.flags()
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -64,6 +67,8 @@ func run(ctx context.Context, o options) (err error) {
 		return b.peers(ctx)
 	case "store":
 		return b.store(ctx)
+	case "scale":
+		return b.scale(ctx)
 	}
 	if err := b.build(ctx, "xmppload", "kvload"); err != nil {
 		return err
@@ -136,9 +141,15 @@ func (b *bench) withCluster(ctx context.Context, name string, measure func(conte
 }
 
 func (b *bench) startCluster(ctx context.Context, dir string) (*devcluster.Cluster, error) {
+	return b.startSized(ctx, dir, 3, 0)
+}
+
+// startSized starts a cluster of so many data nodes and partitions; 0: as many as by default.
+func (b *bench) startSized(ctx context.Context, dir string, nodes, partitions int) (*devcluster.Cluster, error) {
 	return devcluster.Start(ctx, devcluster.Options{
-		Dir: dir, Binary: b.ringctl, Nodes: 3,
+		Dir: dir, Binary: b.ringctl, Nodes: nodes, Partitions: partitions,
 		InsecurePlaintext: true, OpenRegistration: true, DieWithParent: true,
+		StartTimeout: scaleTime, StopTimeout: scaleTime,
 	})
 }
 

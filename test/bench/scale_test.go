@@ -1,0 +1,49 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Every object is put once, whatever the size of the range.
+func TestScatter(t *testing.T) {
+	for _, n := range []int{1, 2, 7, 1000, 18_000, 900_000} {
+		seen := make([]bool, n)
+		for i := range n {
+			at := scatter(i, n)
+			if seen[at] {
+				t.Fatalf("of %d, %d is met twice", n, at)
+			}
+			seen[at] = true
+		}
+	}
+}
+
+func TestCounts(t *testing.T) {
+	if got, err := counts("nodes", "3,5,9"); err != nil || len(got) != 3 || got[2] != 9 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := counts("nodes", ""); err != nil || got != nil {
+		t.Errorf("nothing: %v, %v", got, err)
+	}
+	for _, list := range []string{"x", "0", "-3", "5,3", "3,3", "3 5"} {
+		if got, err := counts("nodes", list); err == nil {
+			t.Errorf("%q was taken for %v", list, got)
+		}
+	}
+}
+
+func TestAllocated(t *testing.T) {
+	dir := t.TempDir()
+	if got := allocated(filepath.Join(dir, "absent")); got != 0 {
+		t.Errorf("what is not there takes %.0f bytes", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a"), make([]byte, 100_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one, all := allocated(filepath.Join(dir, "a")), allocated(dir)
+	if one < 100_000 || all != one {
+		t.Errorf("a file of 100,000 bytes takes %.0f, its directory's files %.0f", one, all)
+	}
+}
