@@ -209,13 +209,20 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 			c.part.leader = n
 		}
 		e.logTime = max(e.logTime, r.Time)
-		if c.read.Kind == op.Get {
+		if c.lane() == reads {
 			e.answers.learn(r, c.read.Offset)
 		}
 		c.rres = *r
 		e.finish(c, nil)
 		return
 	case op.Invalid, op.TooLarge, op.Denied:
+		if r.Code == op.TooLarge && c.lane() == reads && !e.faults.largeRefused {
+			if current {
+				c.large = true // answers by message may be larger
+				e.route(c, nil)
+			}
+			return
+		}
 		e.finish(c, refusal(r.Code, r.Text))
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
@@ -48,7 +47,7 @@ func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
 		return nil, fmt.Errorf("dial %q: %w", cfg.JID, err)
 	}
 	cfg = cfg.withDefaults()
-	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(2*op.MaxBatch, 64), room: maxHeld}
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(wire.MaxResponse, 64), room: maxHeld}
 	busy := make(chan struct{}, 1)
 	c.engine = newEngine(&cfg, c.wake, notifier(busy), notifier(c.stale))
 	c.engine.faults = f

@@ -21,6 +21,8 @@ type faults struct {
 	updateUnchecked      bool // a transaction commits without its reads being checked
 	watchesAbandoned     bool // nodes are not told that a watch has ended
 	fullIsFinal          bool // the first node without room ends a write
+	anySize              bool // batches that no node takes are sent
+	largeRefused         bool // what does not fit an IQ is not read by message
 	vagueAccepted        bool // a revision is believed while expired objects wait for their removal
 }
 

@@ -10,7 +10,7 @@ type Faults struct {
 	NewSeqOnRetry, UnknownAsUnavailable, FloorPassesLive bool
 	FloorPassesUnknown, MergedTooEarly, WatchSkips       bool
 	UpdateUnchecked, WatchesAbandoned, FullIsFinal       bool
-	VagueAccepted                                        bool
+	VagueAccepted, AnySize, LargeRefused                 bool
 }
 
 // DialWith is Dial of a client with mistakes.
@@ -18,7 +18,7 @@ func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
 	return dial(ctx, cfg, faults{
 		f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive,
 		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchSkips, f.UpdateUnchecked, f.WatchesAbandoned, f.FullIsFinal,
-		f.VagueAccepted,
+		f.AnySize, f.LargeRefused, f.VagueAccepted,
 	})
 }
 

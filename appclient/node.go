@@ -25,7 +25,7 @@ type node struct {
 const (
 	writes  = iota // with opens and settles
 	reads          // of one object, by IQ: what is answered last delays them all
-	pages          // of lists, scans and queries
+	pages          // of lists, scans, queries, and objects that are too large for an IQ
 	watches        // for events; they wait at the node and hold nothing back
 	lanes
 )
@@ -80,7 +80,7 @@ func (c *call) lane() int {
 	switch {
 	case c.kind != readCall:
 		return writes
-	case c.read.Kind == op.Get:
+	case c.read.Kind == op.Get && !c.large:
 		return reads
 	case c.read.Kind == op.Changes:
 		return watches

@@ -120,6 +120,9 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 func (e *engine) send(c *call, r *request, tag uint64, due time.Duration) {
 	c.state, c.node, c.last = waitAnswer, r.node, tag
 	c.due = due + time.Duration(c.read.Wait)*time.Millisecond
+	if c.large {
+		c.due += transfer(wire.MaxResponse)
+	}
 	if c.shares != nil && c.tries == 0 {
 		e.closeMerge(c)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
 // Root is a root object with the tree of objects under it: the unit of
@@ -127,6 +128,9 @@ func (r Root) submit(mutations []Mutation) (*call, error) {
 		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case err != nil:
 		err = fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if size := wire.WriteSize(&c.write); err == nil && size > 2*op.MaxBatch && !e.faults.anySize {
+		err = fmt.Errorf("%w: batch on root %s has up to %d bytes of XML, where ' \" & < > take five or six; the limit is %d: split it", ErrTooLarge, quote(r.name), size, 2*op.MaxBatch)
 	}
 	if err == nil {
 		err = e.submit(c, e.partitionOf(r.name))

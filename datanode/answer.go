@@ -15,7 +15,7 @@ const (
 	maxItemsPerAnswer   = 2048      // outcomes of mutations (count)
 	maxReadAnswer       = 150 << 10 // bytes that the reads of one IQ share
 	maxReadsPerIQ       = 512       // so that even their bare replies fit (count)
-	maxReadMessage      = 4 << 20   // bytes of reads asked for by message, which may be sent in parts
+	maxReadMessage      = 4 << 20   // bytes that reads asked for by message share, in parts; an object may have more
 )
 
 // answers sends results. Whoever has one puts its client on the list; one
@@ -121,9 +121,10 @@ func (a *answers) sendOutbox(c *client) {
 		out.writes = out.writes[i:]
 		a.sendResponse(c, &r, &out)
 	}
-	if len(out.reads) > 0 {
-		r := wire.Response{Epoch: epoch, Time: now, Reads: a.readReplies(out.reads, maxReadMessage)}
-		out.reads = nil
+	for len(out.reads) > 0 {
+		n, room := together(out.reads)
+		r := wire.Response{Epoch: epoch, Time: now, Reads: a.readReplies(out.reads[:n], room)}
+		out.reads = out.reads[n:]
 		a.sendResponse(c, &r, &out)
 	}
 	if len(out.done) > 0 { // requests without operations

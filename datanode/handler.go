@@ -3,7 +3,6 @@ package datanode
 import (
 	"time"
 
-	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
@@ -13,10 +12,9 @@ import (
 // Bounds of what is put together from parts: bytes of an element, and unfinished
 // elements of one sender.
 const (
-	maxClientElement = 2*op.MaxBatch + 64<<10
-	maxClientParts   = 4
-	maxPeerElement   = 1 << 30
-	maxPeerParts     = 2 // one of each lane of the pacer
+	maxClientParts = 4
+	maxPeerElement = 1 << 30
+	maxPeerParts   = 2 // one of each lane of the pacer
 )
 
 // handler is the Node as the stream's read loop sees it. It implements
@@ -42,7 +40,7 @@ type handler struct {
 func newHandler(n *Node) *handler {
 	return &handler{
 		n: n, clients: make(map[string]*client),
-		clientParts: wire.NewAssembler(maxClientElement, maxClientParts),
+		clientParts: wire.NewAssembler(wire.MaxRequest, maxClientParts),
 		peerParts:   wire.NewAssembler(maxPeerElement, maxPeerParts),
 	}
 }

@@ -1,6 +1,7 @@
 package datanode
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -64,7 +65,11 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt boo
 			}
 			whole, done, err := h.clientParts.Add(c.jid, el)
 			if err != nil {
-				h.refuse(conn, st, "bad-request", err.Error())
+				condition := "bad-request"
+				if errors.Is(err, wire.ErrTooLarge) {
+					condition = "policy-violation"
+				}
+				h.refuse(conn, st, condition, err.Error())
 				return
 			}
 			if !done {

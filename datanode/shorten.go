@@ -12,18 +12,50 @@ import (
 // ones get a share, in bytes.
 const smallValue = 4 << 10
 
-const textRefs = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
+// together is how many of the results share an answer by message without having to be
+// asked for again, and the room that they need for more than parts of values.
+func together(done []readDone) (n, room int) {
+	room = aroundReplies
+	for n < len(done) && n < maxRepliesPerAnswer {
+		res := &done[n].res
+		size := wire.ReplySize(res) + stanza.EscapedLen(res.Text)
+		if res.Code == op.Redirect {
+			size += maxLeader
+		}
+		for i := range res.Objects {
+			size += wire.ObjectSize(&res.Objects[i])
+		}
+		for i := range res.Events {
+			size += wire.EventSize(&res.Events[i])
+		}
+		if n > 0 && room+size > maxReadMessage {
+			break
+		}
+		room += size
+		n++
+	}
+	return n, min(max(room+pieceRoom, maxReadMessage), wire.MaxResponse)
+}
 
-const textEvents = "the events do not fit into an answer; ask for fewer, or by message instead of IQ"
+const (
+	aroundReplies = 256       // bytes of the element around them
+	maxLeader     = 6 * 3071  // bytes of the JID of one
+	pieceRoom     = 192 << 10 // for values beside keys and references that take all the room
+	// leastPiece of a value must fit beside the references: without a beginning it
+	// could not be read on.
+	leastPiece = 4 << 10
+)
+
+const textRefs = "the path and the references of the object do not fit into an answer; read it by message instead of IQ"
 
 // shorten makes replies fit into room bytes of XML. A value that does not fit is
 // cut: Size tells its whole length, and the client asks on from there. A page
-// of a list gets fewer objects, and More; events are given all or none. A reply for which its neighbours left
+// of a list gets fewer objects, and More; one of changes fewer events. A reply for which its neighbours left
 // no room is asked for again; only what cannot be cut (references) and would
 // not fit alone either is refused as too large.
 func shorten(replies []wire.ReadReply, room int) {
 	// The element around them, and the least that each takes.
-	room -= 256
+	room -= aroundReplies
 	alone := room
 	for i := range replies {
 		room -= wire.ReplySize(&replies[i].ReadResult)
@@ -73,43 +105,51 @@ func cutValue(replies []wire.ReadReply, i, o, most int) {
 func shortenKeys(r *wire.ReadReply, room, alone int) int {
 	room -= stanza.EscapedLen(r.Text) + stanza.EscapedLen(r.Leader)
 	if len(r.Events) > 0 {
-		return shortenEvents(r, room, alone)
+		return shortenEvents(r, room)
 	}
 	for i := range r.Objects {
 		size := wire.ObjectSize(&r.Objects[i])
-		if size <= room {
+		least := size + min(wire.ValueSize(len(r.Objects[i].Value)), leastPiece)
+		switch {
+		case i == 0 && least > alone:
+			r.ReadResult = op.ReadResult{Code: op.TooLarge, Revision: r.Revision, Text: textRefs}
+			return room - len(textRefs)
+		case size <= room:
 			room -= size
 			continue
-		}
-		switch {
 		case i > 0:
 			r.Objects, r.More = r.Objects[:i], true
-		case size <= alone:
-			r.ReadResult = op.ReadResult{Code: op.Retry, Revision: r.Revision}
 		default:
-			r.ReadResult = op.ReadResult{Code: op.TooLarge, Revision: r.Revision, Text: textRefs}
-			room -= len(textRefs)
+			r.ReadResult = op.ReadResult{Code: op.Retry, Revision: r.Revision}
 		}
 		return room
 	}
 	return room
 }
 
-// shortenEvents is shortenKeys for events. They are not cut: where a page of them
-// ends is the state machine's to say.
-func shortenEvents(r *wire.ReadReply, room, alone int) int {
-	size := 0
-	for i := range r.Events {
-		size += wire.EventSize(&r.Events[i])
+// shortenEvents is shortenKeys for events. A page of them ends in front of an entry, or
+// in the midst of the first one's: the Position says where to go on.
+func shortenEvents(r *wire.ReadReply, room int) int {
+	kept := 0
+	for ; kept < len(r.Events); kept++ {
+		size := wire.EventSize(&r.Events[kept])
+		if size > room {
+			break
+		}
+		room -= size
 	}
 	switch {
-	case size <= room:
-		return room - size
-	case size <= alone:
+	case kept == len(r.Events):
+		return room
+	case kept == 0:
 		r.ReadResult = op.ReadResult{Code: op.Retry}
-	default:
-		r.ReadResult = op.ReadResult{Code: op.TooLarge, Text: textEvents}
-		room -= len(textEvents)
+		return room
 	}
+	first, next := r.Events[0].Position, r.Events[kept].Position
+	for first != next && r.Events[kept-1].Position == next {
+		kept--
+		room += wire.EventSize(&r.Events[kept])
+	}
+	r.Events, r.More, r.Position = r.Events[:kept], true, next-1
 	return room
 }

@@ -274,7 +274,7 @@ func (c *Cluster) presence(n *fakeNode, to string) []byte {
 func (c *Cluster) login(s *xmppconntest.Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.clients[s] = wire.NewAssembler(8<<20, 16)
+	c.clients[s] = wire.NewAssembler(wire.MaxRequest, 16)
 }
 
 func (c *Cluster) logout(s *xmppconntest.Session) {

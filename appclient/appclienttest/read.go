@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
 // read answers from the state.
@@ -57,6 +58,13 @@ func (s *store) get(q *op.Read, r *root, res *op.ReadResult) {
 		return
 	}
 	o.Value = o.Value[min(q.Offset, o.Size):]
+	if q.Offset > 0 {
+		o.Refs = nil
+	}
+	if s.room -= wire.ObjectSize(&o); s.room < 0 {
+		res.Code, res.Text = op.TooLarge, "the references do not fit into an answer"
+		return
+	}
 	o.Value = s.fit(o.Value)
 	res.Objects = []op.Object{o}
 }

@@ -150,7 +150,7 @@ func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, 
 }
 
 // maxPage is the room for values in an answer by message, bytes.
-const maxPage = 2 << 20
+const maxPage = wire.MaxResponse
 
 // answer wraps results as the stanza that the node sends back.
 func (c *Cluster) answer(st *stanza.Stanza, n *fakeNode, r *wire.Response, to string, f Fault) []byte {

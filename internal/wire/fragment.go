@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -43,10 +44,15 @@ func Split(el []byte, limit int, id string) [][]byte {
 	return parts
 }
 
+// ErrTooLarge is in the error of each part of an element that is too large, from the
+// one on that is too much.
+var ErrTooLarge = errors.New("element too large")
+
 type partial struct {
 	id       string
 	next, of uint64
 	data     []byte
+	over     bool // it is too large; its data is dropped
 }
 
 // sender has unfinished elements, oldest first.
@@ -95,8 +101,11 @@ func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err err
 	case e == nil || e.next != n || e.of != of:
 		return nil, false, badPayload("part %d of element %q out of order; send the element again under a new id", n, id)
 	}
-	if len(e.data)+base64.StdEncoding.DecodedLen(len(text)) > a.maxElement+3 {
-		return nil, false, badPayload("element %q is larger than %d bytes", id, a.maxElement)
+	if e.over = e.over || len(e.data)+base64.StdEncoding.DecodedLen(len(text)) > a.maxElement+3; e.over {
+		if e.data, e.next = nil, n+1; e.next < of {
+			a.keep(from, e)
+		}
+		return nil, false, fmt.Errorf("%w: element %q has more than %d bytes; send less in one request", ErrTooLarge, id, a.maxElement)
 	}
 	if e.data, err = base64.StdEncoding.AppendDecode(e.data, text); err != nil {
 		return nil, false, badPayload("part %d of element %q is not base64", n, id)

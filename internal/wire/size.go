@@ -22,6 +22,15 @@ const (
 )
 
 const (
+	// MaxRequest is the longest <ops/> in bytes that is put together from parts. Keys
+	// and values of the largest batch fit, unless most of it has to be escaped.
+	MaxRequest = 2*op.MaxBatch + 64<<10
+	// MaxResponse is the longest <results/> likewise: it has room for each object that
+	// came in a request, with a piece of its value.
+	MaxResponse = MaxRequest + 256<<10
+)
+
+const (
 	// OpenSize is at least the bytes that an Open takes in a request.
 	OpenSize = 64
 	// SettleSize is at least the bytes that a Settle takes in a request.

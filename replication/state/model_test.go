@@ -365,7 +365,10 @@ func (m *model) read(r *op.Read) op.ReadResult {
 		default:
 			res.Code = op.OK
 			from := min(r.Offset, uint64(len(o.value)))
-			res.Objects = []op.Object{{Path: r.Path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires, Value: []byte(o.value[from:]), Refs: o.refs}}
+			res.Objects = []op.Object{{Path: r.Path, Version: o.version, Size: uint64(len(o.value)), Expires: o.expires, Value: []byte(o.value[from:])}}
+			if r.Offset == 0 {
+				res.Objects[0].Refs = o.refs
+			}
 		}
 		return res
 	}

@@ -131,6 +131,8 @@ func (p *Partition) answer(res *op.ReadResult, r *op.Read, o *object, now int64,
 		Size:    uint64(len(o.value)),
 		Expires: o.expires,
 		Value:   value,
-		Refs:    decodeRefs(o.refs),
 	}}
+	if r.Offset == 0 { // who asks for the rest of a value has them
+		res.Objects[0].Refs = decodeRefs(o.refs)
+	}
 }
