@@ -1,0 +1,252 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Errors of Send.
+var (
+	// ErrDown: the peer is not connected. Nothing was sent.
+	ErrDown = errors.New("server is not connected")
+	// ErrFull: too much waits for the peer already. Nothing was sent.
+	ErrFull = errors.New("too much waits for the server")
+)
+
+// Handler is one end of a channel. Its functions are called by one goroutine at a time for each
+// peer, and must not wait: nothing else of the peer is received meanwhile.
+type Handler struct {
+	// Receive takes a frame. The payload is valid during the call.
+	Receive func(from string, payload []byte)
+	// Undelivered gets back what a peer has not acknowledged, in the order of Send. doubt says that the
+	// peer may have taken it all the same. nil: it is dropped.
+	Undelivered func(to string, payload []byte, doubt bool)
+	// Bulk frames don't delay those of other channels.
+	Bulk bool
+}
+
+// Faults are bugs that tests plant, to see that a test would notice them.
+type Faults struct {
+	NoLease    bool // a server that was frozen takes what its peers have given up
+	AckLate    bool // what was handled is not acknowledged
+	Forget     bool // what a broken pair had not written is lost
+	AnyName    bool // a certificate of the cluster speaks for every server
+	AnyVersion bool // a peer of another Major is taken
+	NoAsking   bool // the peer is not asked how far it came
+}
+
+// Config is what a Mesh needs. Zero values of times and sizes stand for the defaults given.
+type Config struct {
+	Name        string // of this server; its certificate has to bear it
+	Cluster     string // servers of another cluster are refused
+	Incarnation uint64 // of this process, random
+
+	Certificate tls.Certificate
+	Authority   *x509.CertPool // of the cluster
+
+	Silence   time.Duration // after which a peer is cut off; 0: 4 s
+	Doubt     time.Duration // how long a peer may stay away and still tell what it had; 0: 10 s
+	Queue     int           // bytes that may wait for a peer; 0: 64 MiB
+	BulkQueue int           // the same of bulk; 0: 64 MiB
+	Window    int           // bytes that a peer may not have acknowledged; 0: 8 MiB
+
+	Up   func(peer string, incarnation uint64) // nil: nobody wants to know
+	Down func(peer string)
+
+	Log        *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	Faults     Faults
+}
+
+func (c *Config) withDefaults() {
+	def := func(n *int, d int) {
+		if *n == 0 {
+			*n = d
+		}
+	}
+	if c.Silence == 0 {
+		c.Silence = 4 * time.Second
+	}
+	if c.Doubt == 0 {
+		c.Doubt = 10 * time.Second
+	}
+	def(&c.Queue, 64<<20)
+	def(&c.BulkQueue, 64<<20)
+	def(&c.Window, 8<<20)
+	if c.Up == nil {
+		c.Up = func(string, uint64) {}
+	}
+	if c.Down == nil {
+		c.Down = func(string) {}
+	}
+}
+
+// Peer is another server of the cluster, and where it listens.
+type Peer struct{ Name, Addr string }
+
+// Mesh connects this server to its peers. It is safe for concurrent use.
+type Mesh struct {
+	cfg      Config
+	log      *slog.Logger
+	handlers [256]Handler
+	notices  notices
+
+	listener  net.Listener
+	ctx       context.Context //nolint:containedctx // of all its goroutines
+	cancel    context.CancelFunc
+	closing   chan struct{}
+	strangers chan struct{} // one entry for each connection that has not said who it is
+	wg        sync.WaitGroup
+
+	mu     sync.Mutex
+	peers  map[string]*peer
+	closed bool
+	view   atomic.Pointer[map[string]*peer] // what peers is, for readers
+}
+
+// New makes a mesh. Handle completes it; Start begins.
+func New(cfg Config) *Mesh {
+	cfg.withDefaults()
+	m := &Mesh{
+		cfg: cfg, log: cfg.Log, notices: notices{log: cfg.Log}, closing: make(chan struct{}),
+		strangers: make(chan struct{}, 64), peers: make(map[string]*peer),
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.view.Store(new(map[string]*peer))
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(&collector{m})
+	}
+	return m
+}
+
+// Handle sets what serves a channel. It is called before Start; channel 0 is taken.
+func (m *Mesh) Handle(ch Channel, h Handler) { m.handlers[ch] = h }
+
+// Start accepts the streams of peers on l, which the mesh closes, until Close.
+func (m *Mesh) Start(l net.Listener) {
+	m.listener = l
+	m.wg.Go(m.accept)
+}
+
+// SetPeers says which servers there are. Streams to new ones are opened; those to servers that are not
+// listed any more live on until they break.
+func (m *Mesh) SetPeers(list []Peer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	wanted := make(map[string]bool, len(list))
+	for _, l := range list {
+		if l.Name == m.cfg.Name {
+			continue
+		}
+		wanted[l.Name] = true
+		p := m.peers[l.Name]
+		if p == nil {
+			p = newPeer(m, l.Name)
+			m.peers[l.Name] = p
+			m.wg.Go(p.run)
+		}
+		p.want(l.Addr)
+	}
+	for name, p := range m.peers {
+		if !wanted[name] {
+			p.want("")
+		}
+	}
+	m.publish()
+}
+
+// publish shows readers what peers is. mu must be held.
+func (m *Mesh) publish() {
+	now := maps.Clone(m.peers)
+	m.view.Store(&now)
+}
+
+// peer finds a peer that is, or was lately, listed; nil without.
+func (m *Mesh) peer(name string) *peer { return (*m.view.Load())[name] }
+
+// retire forgets a peer that has nothing to do, unless it is listed again meanwhile.
+func (m *Mesh) retire(p *peer) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p.address() != "" && !m.closed {
+		return false
+	}
+	delete(m.peers, p.name)
+	m.publish()
+	return true
+}
+
+// Send queues a frame for a peer. The payload is copied. It never waits; the error is ErrDown,
+// ErrFull, or tells that the payload is too large.
+func (m *Mesh) Send(to string, ch Channel, payload []byte) error {
+	if len(payload) > MaxFrame {
+		return fmt.Errorf("send %d bytes: a frame has %d at most", len(payload), MaxFrame)
+	}
+	p := m.peer(to)
+	if p == nil {
+		return ErrDown
+	}
+	h := &m.handlers[ch]
+	limit := m.cfg.Queue
+	if h.Bulk {
+		limit = m.cfg.BulkQueue
+	}
+	return p.q.put(ch, payload, h.Bulk, limit)
+}
+
+// Connected lists the peers that are connected, in order.
+func (m *Mesh) Connected() []string {
+	var out []string
+	for name, p := range *m.view.Load() {
+		if p.up.Load() {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Reports whether a peer is connected.
+func (m *Mesh) Reaches(name string) bool {
+	p := m.peer(name)
+	return p != nil && p.up.Load()
+}
+
+// Close sends what waits, for two seconds at most, and ends all streams. Nothing is received, and
+// no callback runs, when it has returned.
+func (m *Mesh) Close() {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return
+	}
+	m.closed = true
+	close(m.closing)
+	peers := slices.Collect(maps.Values(m.peers))
+	m.mu.Unlock()
+	if m.listener != nil {
+		_ = m.listener.Close()
+	}
+	ctx, stop := context.WithTimeout(m.ctx, 2*time.Second)
+	for _, p := range peers {
+		p.drained(ctx)
+	}
+	stop()
+	m.cancel()
+	m.wg.Wait()
+}

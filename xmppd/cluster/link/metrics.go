@@ -1,0 +1,99 @@
+package link
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// counts is what has passed between this server and a peer.
+type counts struct {
+	framesOut, bytesOut, batchesOut atomic.Uint64
+	framesIn, bytesIn               atomic.Uint64
+	resets, returned                atomic.Uint64
+}
+
+func (c *counts) sent(b *batch) {
+	c.framesOut.Add(uint64(b.frames)) //nolint:gosec // of a batch
+	c.bytesOut.Add(uint64(len(b.b)))
+	c.batchesOut.Add(1)
+}
+
+func (c *counts) got(frames, bytes int) {
+	c.framesIn.Add(uint64(frames)) //nolint:gosec // of a buffer
+	c.bytesIn.Add(uint64(bytes))   //nolint:gosec // of a buffer
+}
+
+// Status is what is known of a peer.
+type Status struct {
+	Name      string
+	Connected bool
+	Queue     int    // bytes that wait to be written
+	Frames    uint64 // written to it since this server began
+	Bytes     uint64
+	Batches   uint64 // writes
+	Received  uint64 // frames
+	Resets    uint64 // times it was cut off
+	Returned  uint64 // frames that it did not get
+}
+
+// Status lists what is known of the peers, in no order.
+func (m *Mesh) Status() []Status {
+	var out []Status
+	for name, p := range *m.view.Load() {
+		c := &p.counts
+		out = append(out, Status{
+			Name: name, Connected: p.up.Load(), Queue: p.q.bytes(),
+			Frames: c.framesOut.Load(), Bytes: c.bytesOut.Load(), Batches: c.batchesOut.Load(),
+			Received: c.framesIn.Load(), Resets: c.resets.Load(), Returned: c.returned.Load(),
+		})
+	}
+	return out
+}
+
+// collector shows Status to Prometheus.
+type collector struct{ m *Mesh }
+
+type column struct {
+	desc *prometheus.Desc
+	typ  prometheus.ValueType
+	of   func(*Status) float64
+}
+
+func columns() []column {
+	col := func(name, help string, typ prometheus.ValueType, of func(*Status) float64) column {
+		return column{prometheus.NewDesc("xmppd_cluster_link_"+name, help, []string{"server"}, nil), typ, of}
+	}
+	return []column{
+		col("up", "Whether a server of the cluster is connected.", prometheus.GaugeValue, func(s *Status) float64 {
+			if s.Connected {
+				return 1
+			}
+			return 0
+		}),
+		col("queue_bytes", "Bytes that wait to be written to a server.", prometheus.GaugeValue, func(s *Status) float64 { return float64(s.Queue) }),
+		col("sent_frames_total", "Frames written to a server.", prometheus.CounterValue, func(s *Status) float64 { return float64(s.Frames) }),
+		col("sent_bytes_total", "Bytes written to a server.", prometheus.CounterValue, func(s *Status) float64 { return float64(s.Bytes) }),
+		col("sent_batches_total", "Writes to a server: frames that have come together share one.", prometheus.CounterValue, func(s *Status) float64 { return float64(s.Batches) }),
+		col("received_frames_total", "Frames of a server.", prometheus.CounterValue, func(s *Status) float64 { return float64(s.Received) }),
+		col("resets_total", "Times that a server was cut off.", prometheus.CounterValue, func(s *Status) float64 { return float64(s.Resets) }),
+		col("returned_frames_total", "Frames for a server that came back, since it did not get them or may not have.", prometheus.CounterValue, func(s *Status) float64 { return float64(s.Returned) }),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, col := range columns() {
+		ch <- col.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	status := c.m.Status()
+	for _, col := range columns() {
+		for i := range status {
+			ch <- prometheus.MustNewConstMetric(col.desc, col.typ, col.of(&status[i]), status[i].Name)
+		}
+	}
+}

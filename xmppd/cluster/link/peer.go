@@ -1,0 +1,326 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Times of what is no stream yet.
+const (
+	helloTime = 5 * time.Second       // from connecting to the answer, and for the other stream of the pair
+	firstWait = 50 * time.Millisecond // before dialling again; doubles
+	longWait  = 2 * time.Second       // at most
+	drainLook = 2 * time.Millisecond  // how often a queue is looked at that has to run empty
+)
+
+// peer is what this server has to do with another one. Its goroutine, run, owns what has no other
+// guard.
+type peer struct {
+	m       *Mesh
+	name    string
+	q       queue
+	up      atomic.Bool
+	counts  counts
+	accepts chan *incoming // streams of the peer, their hello not answered
+	changed chan struct{}  // capacity 1: addr is another
+
+	mu   sync.Mutex
+	addr string    // empty: the peer is not listed
+	out  *outgoing // of the present pair
+
+	had     lastStream // what the peer has sent on its last stream
+	limbo   *limbo     // written, not acknowledged, and not known yet whether it has come
+	pending *incoming  // has ended the pair before, and waits for its answer
+	wait    time.Duration
+}
+
+// lastStream is how much of a peer's stream has come.
+type lastStream struct{ stream, frames uint64 }
+
+func newPeer(m *Mesh, name string) *peer {
+	return &peer{
+		m: m, name: name, q: queue{wake: make(chan struct{}, 1)},
+		accepts: make(chan *incoming), changed: make(chan struct{}, 1), wait: firstWait,
+	}
+}
+
+// want says where the peer listens, or that it is not listed.
+func (p *peer) want(addr string) {
+	p.mu.Lock()
+	same := p.addr == addr
+	p.addr = addr
+	p.mu.Unlock()
+	if same {
+		return
+	}
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (p *peer) address() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addr
+}
+
+// run keeps a pair of streams to the peer.
+func (p *peer) run() {
+	for {
+		out, in := p.meet()
+		if out == nil {
+			p.giveUp()
+			if p.m.retire(p) {
+				return
+			}
+			continue
+		}
+		p.live(out, in)
+	}
+}
+
+// meet waits until there is a stream each way, to and from the same process of the peer. It returns
+// nothing when there is nothing to wait for.
+func (p *peer) meet() (*outgoing, *incoming) {
+	r := rendezvous{p: p, dialed: make(chan dialed, 1)}
+	r.retry = time.NewTimer(0)
+	r.half = time.NewTimer(helloTime)
+	r.half.Stop()
+	defer r.end()
+	for !r.met() {
+		if !r.step() {
+			return nil, nil
+		}
+	}
+	out, in := r.out, r.in
+	r.out, r.in = nil, nil
+	p.wait = firstWait
+	return out, in
+}
+
+// rendezvous is the state of meet.
+type rendezvous struct {
+	p           *peer
+	out         *outgoing
+	in          *incoming
+	dialed      chan dialed
+	dialing     context.CancelFunc // nil: nobody dials
+	due         bool               // dialling is
+	retry, half *time.Timer
+}
+
+type dialed struct {
+	out *outgoing
+	err error
+}
+
+func (r *rendezvous) met() bool {
+	return r.out != nil && r.in != nil && r.out.incarnation == r.in.hello.Incarnation
+}
+
+// step waits for one thing to happen; false if the peer is not wanted.
+func (r *rendezvous) step() bool {
+	p := r.p
+	if p.pending != nil {
+		r.take(p.pending)
+		p.pending = nil
+		return true
+	}
+	addr := p.address()
+	if addr == "" && r.in == nil && r.out == nil && r.dialing == nil && p.limbo == nil {
+		return false
+	}
+	if r.due && r.dialing == nil && r.out == nil && addr != "" {
+		r.dial(addr)
+	}
+	select {
+	case d := <-r.dialed:
+		r.dialing()
+		r.dialing = nil
+		r.got(d)
+	case in := <-p.accepts:
+		r.take(in)
+	case <-r.retry.C:
+		r.due = true
+	case <-r.half.C:
+		if r.out != nil {
+			p.m.notices.warn("a server can't be reached the other way: it doesn't open a stream to this one; look at the addresses that are advertised", "server", p.name)
+		}
+		r.drop()
+		r.again()
+	case <-p.limboOver():
+		p.giveUp()
+	case <-p.changed:
+		p.wait = firstWait
+	case <-p.m.closing:
+		return false
+	case <-p.m.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// dial opens a stream to the peer.
+func (r *rendezvous) dial(addr string) {
+	ctx, cancel := context.WithTimeout(r.p.m.ctx, helloTime)
+	r.dialing, r.due = cancel, false
+	asks, of := r.p.question()
+	r.p.m.wg.Go(func() {
+		out, err := r.p.m.dial(ctx, r.p.name, addr, asks, of)
+		r.dialed <- dialed{out, err}
+	})
+}
+
+// got takes the result of dial.
+func (r *rendezvous) got(d dialed) {
+	if d.err != nil {
+		r.p.m.notDialed(r.p.name, d.err)
+		r.again()
+		return
+	}
+	r.out = d.out
+	r.p.answered(d.out)
+	r.other()
+}
+
+// take answers a stream of the peer.
+func (r *rendezvous) take(in *incoming) {
+	if r.in != nil {
+		r.in.close()
+	}
+	r.in = nil
+	if err := in.answer(&r.p.m.cfg, r.p.had); err != nil {
+		in.close()
+		return
+	}
+	r.in = in
+	if r.out == nil && r.dialing == nil {
+		r.due = true // it lives: at once
+	}
+	r.other()
+}
+
+// other looks whether both streams are of the same process, and waits for the other one.
+func (r *rendezvous) other() {
+	if r.out != nil && r.in != nil && !r.met() {
+		r.drop() // the peer was started again between the two
+		r.again()
+		return
+	}
+	r.half.Reset(helloTime)
+}
+
+func (r *rendezvous) drop() {
+	if r.out != nil {
+		_ = r.out.conn.Close()
+	}
+	if r.in != nil {
+		r.in.close()
+	}
+	r.out, r.in = nil, nil
+	r.half.Stop()
+}
+
+// again dials once more, after a while that differs from server to server.
+func (r *rendezvous) again() {
+	r.retry.Reset(r.p.wait/2 + rand.N(r.p.wait)) //nolint:gosec // no secret
+	r.p.wait = min(2*r.p.wait, longWait)
+}
+
+// end leaves nothing of what was not met.
+func (r *rendezvous) end() {
+	r.retry.Stop()
+	r.half.Stop()
+	if r.dialing != nil {
+		r.dialing()
+		if d := <-r.dialed; d.out != nil {
+			_ = d.out.conn.Close()
+		}
+	}
+	r.drop()
+}
+
+// live is the life of a pair.
+func (p *peer) live(out *outgoing, in *incoming) {
+	ctx, end := context.WithCancelCause(p.m.ctx)
+	defer end(nil)
+	p.mu.Lock()
+	p.out = out
+	p.mu.Unlock()
+	p.q.start()
+	p.up.Store(true)
+	p.m.log.Info("server is connected", "server", p.name, "address", out.conn.RemoteAddr().String())
+	p.m.cfg.Up(p.name, out.incarnation)
+	var wg sync.WaitGroup
+	for _, f := range []func(context.Context) error{
+		func(ctx context.Context) error { return out.write(ctx, p) },
+		func(context.Context) error { return out.readAcks(p) },
+		func(context.Context) error { return in.read(p) },
+	} {
+		wg.Go(func() { end(f(ctx)) })
+	}
+	select {
+	case <-ctx.Done():
+	case p.pending = <-p.accepts:
+		end(errReplaced)
+	}
+	_ = out.conn.Close()
+	in.close()
+	wg.Wait()
+	p.down(out, in, context.Cause(ctx))
+}
+
+// errReplaced ends a pair whose other end has given it up.
+var errReplaced = errors.New("the server has opened a new stream")
+
+// down cleans up behind a pair.
+func (p *peer) down(out *outgoing, in *incoming, why error) {
+	p.mu.Lock()
+	p.out = nil
+	p.mu.Unlock()
+	p.up.Store(false)
+	left := p.q.stop()
+	select {
+	case <-p.m.closing:
+	default:
+		p.m.log.Warn("server is cut off", "server", p.name, "reason", why)
+	}
+	p.counts.resets.Add(1)
+	p.m.cfg.Down(p.name)
+	p.had = lastStream{in.hello.Stream, in.received}
+	p.keep(out)
+	if !p.m.cfg.Faults.Forget {
+		for i := range left {
+			p.back(left[i].b, 0, false)
+		}
+	}
+}
+
+// drained waits until the peer has acknowledged everything, or ctx ends.
+func (p *peer) drained(ctx context.Context) {
+	t := time.NewTicker(drainLook)
+	defer t.Stop()
+	for p.up.Load() {
+		if p.settled() {
+			return
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// settled reports whether nothing waits, and the peer has acknowledged what was written.
+func (p *peer) settled() bool {
+	p.mu.Lock()
+	out := p.out
+	p.mu.Unlock()
+	return out == nil || p.q.bytes() == 0 && out.idle()
+}

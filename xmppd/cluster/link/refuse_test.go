@@ -1,0 +1,118 @@
+package link
+
+import (
+	"crypto/tls"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stranger is a node that a healthy pair must not take, and that says why.
+func stranger(t *testing.T, want string, f Faults, build func(a *authority) *node) (taken bool) {
+	t.Helper()
+	ca := newAuthority(t)
+	faulty := func(c *Config) { c.Faults = f }
+	a, b := start(t, ca, "a", faulty), start(t, ca, "b", faulty)
+	meet(t, a, b)
+	x := build(ca)
+	a.SetPeers([]Peer{a.peer(), b.peer(), {"x", x.addr}})
+	x.SetPeers([]Peer{a.peer()})
+	eventually(t, "it is refused, or taken: "+want, func() bool {
+		return strings.Contains(a.log.String(), want) || len(x.Connected()) == 1
+	})
+	a.send(t, "b", kept, "healthy")
+	eventually(t, "the others go on", func() bool { return len(b.read(&b.came)) == 1 })
+	return len(x.Connected()) == 1
+}
+
+func TestRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		want  string
+		build func(t *testing.T, ca *authority) *node
+	}{
+		"another authority": {"not of the authority of this cluster", func(t *testing.T, _ *authority) *node {
+			return start(t, newAuthority(t), "x", nil)
+		}},
+		"another cluster": {`to \"c\"`, func(t *testing.T, ca *authority) *node {
+			return start(t, ca, "x", func(c *Config) { c.Cluster = "other" })
+		}},
+		"another name": {"certificate does not", func(t *testing.T, ca *authority) *node {
+			return start(t, ca, "x", func(c *Config) { c.Certificate = ca.sign(t, "y").TLS() })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if stranger(t, c.want, Faults{}, func(ca *authority) *node { return c.build(t, ca) }) {
+				t.Error("it is connected")
+			}
+		})
+	}
+}
+
+func TestNoticesAnyName(t *testing.T) {
+	if h, _ := visitor(t, "y", Major, Faults{}); h != nil {
+		t.Errorf("a certificate of y is taken for that of x: %+v", h)
+	}
+	if h, _ := visitor(t, "y", Major, Faults{AnyName: true}); h == nil || h.Refused != "" {
+		t.Errorf("the planted bug does not show: %+v", h)
+	}
+}
+
+// visitor says hello as x, with a certificate of some name, and returns the answer; nil if there is none.
+func visitor(t *testing.T, name string, major int, f Faults) (*hello, *node) {
+	t.Helper()
+	ca := newAuthority(t)
+	a := start(t, ca, "a", func(c *Config) { c.Faults = f })
+	a.SetPeers([]Peer{{"x", "127.0.0.1:1"}})
+	conn, err := net.Dial("tcp", a.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	cert := ca.sign(t, name).TLS()
+	c := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "a", RootCAs: ca.pool, Certificates: []tls.Certificate{cert}})
+	if err := writeHello(c, &hello{Major: major, Cluster: "c", From: "x", To: "a", Incarnation: 1, Stream: 1}); err != nil {
+		t.Fatal(err)
+	}
+	h, _ := readHello(c)
+	return h, a
+}
+
+func TestVersions(t *testing.T) {
+	for major, want := range map[int]string{Major + 1: "upgrade a first", Major - 1: "upgrade x"} {
+		h, a := visitor(t, "x", major, Faults{})
+		if h == nil || h.Refused != refusedVersion || !strings.Contains(h.Text, want) {
+			t.Errorf("version %d: %+v", major, h)
+		}
+		eventually(t, "the log tells", func() bool { return strings.Contains(a.log.String(), want) })
+	}
+	if h, _ := visitor(t, "x", Major, Faults{}); h == nil || h.Refused != "" {
+		t.Errorf("version %d: %+v", Major, h)
+	}
+	if h, _ := visitor(t, "x", Major+1, Faults{AnyVersion: true}); h == nil || h.Refused != "" {
+		t.Errorf("the planted bug does not show: %+v", h)
+	}
+}
+
+// TestFlood: connections that never say who they are don't keep members from one another.
+func TestFlood(t *testing.T) {
+	ca := newAuthority(t)
+	a, b := start(t, ca, "a", nil), start(t, ca, "b", nil)
+	var conns []net.Conn
+	for range 200 {
+		c, err := net.Dial("tcp", a.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	eventually(t, "the log tells", func() bool { return strings.Contains(a.log.String(), "too many connections at once") })
+	for _, c := range conns {
+		_, _ = c.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
+	}
+	meet(t, a, b)
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,59 @@
+package link
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+)
+
+// clientTLS is for streams to a peer: its certificate has to bear its name.
+func (m *Mesh) clientTLS(name string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, ServerName: name, RootCAs: m.cfg.Authority,
+		Certificates: []tls.Certificate{m.cfg.Certificate}, DynamicRecordSizingDisabled: true,
+	}
+}
+
+// serverTLS is for streams of peers, whose names are looked at when they have said them. A certificate
+// for a server is enough: the authority signs for nobody but the servers of the cluster.
+func (m *Mesh) serverTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{m.cfg.Certificate},
+		ClientAuth: tls.RequireAnyClientCert, DynamicRecordSizingDisabled: true, SessionTicketsDisabled: true,
+		VerifyConnection: func(s tls.ConnectionState) error { return verify(s.PeerCertificates, m.cfg.Authority) },
+	}
+}
+
+// verify checks that the authority has signed a certificate.
+func verify(chain []*x509.Certificate, authority *x509.CertPool) error {
+	if len(chain) == 0 {
+		return errors.New("no certificate")
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: authority, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	return nil
+}
+
+// explain says what a failed TLS handshake means for the cluster.
+func explain(err error) error {
+	var stranger x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &stranger):
+		return fmt.Errorf("its certificate is not of the authority of this cluster: %w", err)
+	case errors.As(err, &name):
+		return fmt.Errorf("its certificate is not in the name of that server: %w", err)
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("it does not take the certificate of this server: %w", err)
+	}
+	return fmt.Errorf("TLS: %w", err)
+}
