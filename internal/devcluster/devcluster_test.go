@@ -203,7 +203,7 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestChoosePorts(t *testing.T) {
-	ports, err := choosePorts(3, 0)
+	ports, err := ChoosePorts(3, 0)
 	if err != nil || len(ports) != 3 || ports[0] == ports[1] || ports[1] == ports[2] {
 		t.Fatalf("%v, %v", ports, err)
 	}
@@ -212,7 +212,7 @@ func TestChoosePorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fixed, err := choosePorts(1, base)
+	fixed, err := ChoosePorts(1, base)
 	if err != nil || fixed[0] != ports[0] {
 		t.Errorf("from base %d: %v, %v", base, fixed, err)
 	}

@@ -18,9 +18,9 @@ const (
 	lowPort, highPort = 15000, 32000
 )
 
-// choosePorts finds n free loopback ports. From base on they are fixed, and one
+// ChoosePorts finds n free loopback addresses, as host:port. From base on they are fixed, and one
 // in use is an error that names it.
-func choosePorts(n, base int) ([]string, error) {
+func ChoosePorts(n, base int) ([]string, error) {
 	addrs := make([]string, 0, n)
 	if base != 0 {
 		for p := base; p < base+n; p++ {

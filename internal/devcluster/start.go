@@ -112,7 +112,7 @@ const nodeResource = "store"
 // startServer chooses ports, starts the XMPP server and waits until it answers.
 func (c *Cluster) startServer(ctx context.Context) error {
 	s := &c.info.Servers[0]
-	ports, err := choosePorts(portsPerServer, c.opts.BasePort)
+	ports, err := ChoosePorts(portsPerServer, c.opts.BasePort)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,12 @@ import (
 // binary is the ringctl under test; TestMain builds it.
 var binary string
 
-func TestMain(m *testing.M) { harness.Main(m, &binary) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == curlMark {
+		os.Exit(curl(os.Args[2:]))
+	}
+	harness.Main(m, &binary)
+}
 
 // TestScripts runs testdata/*.txtar. Clusters in $WORK/c1 and $WORK/c2 are
 // stopped when a script ends, however it ends.

@@ -29,15 +29,22 @@ type connection struct {
 const connectionHelp = `
 Which cluster: --dev names the JSON of a development cluster (default: the file
 named by ROSTERDB_DEV); or --jid and --password-file (or ROSTERDB_PASSWORD) of an
-operator, with --addr and --ca where DNS and the system's authorities don't do.`
+operator, with --addr and --ca where DNS and the system's authorities don't do. They
+may stand in ROSTERDB_JID, ROSTERDB_PASSWORD_FILE, ROSTERDB_ADDR and ROSTERDB_CA.`
+
+// The variables that name a cluster.
+const (
+	devVar = "ROSTERDB_DEV"
+	jidVar = "ROSTERDB_JID"
+)
 
 func connectionFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "dev", Usage: "`FILE` with the JSON of ringctl dev up", EnvVars: []string{"ROSTERDB_DEV"}},
-		&cli.StringFlag{Name: "jid", Usage: "operator's `JID`, as operator@example.org"},
-		&cli.StringFlag{Name: "password-file", Usage: "`FILE` that holds the operator's password"},
-		&cli.StringSliceFlag{Name: "addr", Usage: "`HOST:PORT` of an XMPP server; may be repeated"},
-		&cli.StringFlag{Name: "ca", Usage: "PEM `FILE` of the authority that signed the server's certificate"},
+		&cli.StringFlag{Name: "dev", Usage: "`FILE` with the JSON of ringctl dev up", EnvVars: []string{devVar}},
+		&cli.StringFlag{Name: "jid", Usage: "operator's `JID`, as operator@example.org", EnvVars: []string{jidVar}},
+		&cli.StringFlag{Name: "password-file", Usage: "`FILE` that holds the operator's password", EnvVars: []string{"ROSTERDB_PASSWORD_FILE"}},
+		&cli.StringSliceFlag{Name: "addr", Usage: "`HOST:PORT` of an XMPP server; may be repeated", EnvVars: []string{"ROSTERDB_ADDR"}},
+		&cli.StringFlag{Name: "ca", Usage: "PEM `FILE` of the authority that signed the server's certificate", EnvVars: []string{"ROSTERDB_CA"}},
 		&cli.BoolFlag{Name: "direct-tls", Usage: "TLS from the first byte (XEP-0368) instead of STARTTLS"},
 		&cli.BoolFlag{Name: "insecure-plaintext", Usage: "no TLS; loopback only"},
 		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "longest `TIME` to wait for the cluster"},
@@ -46,8 +53,18 @@ func connectionFlags() []cli.Flag {
 
 func connectionOf(c *cli.Context, env Env) (connection, error) {
 	conn := connection{timeout: c.Duration("timeout")}
-	if c.String("jid") == "" {
-		file := c.String("dev")
+	jid, file := c.String("jid"), c.String("dev")
+	if jid != "" && file != "" {
+		// What is typed here and now counts, not what a variable says.
+		jidTyped, devTyped := jid != env.Getenv(jidVar), file != env.Getenv(devVar)
+		if jidTyped == devTyped {
+			return conn, usageErrorf("which cluster, that of %s or that of %s? name one of them: --dev (%s), or --jid (%s)", file, jid, devVar, jidVar)
+		}
+		if devTyped {
+			jid = ""
+		}
+	}
+	if jid == "" {
 		if file == "" {
 			return conn, usageErrorf("which cluster? name it with --dev FILE (or ROSTERDB_DEV), or with --jid and --password-file")
 		}
@@ -60,7 +77,7 @@ func connectionOf(c *cli.Context, env Env) (connection, error) {
 		return conn, err
 	}
 	conn.xmpp = xmppconn.Config{
-		JID:               c.String("jid"),
+		JID:               jid,
 		Addrs:             c.StringSlice("addr"),
 		DirectTLS:         c.Bool("direct-tls"),
 		InsecurePlaintext: c.Bool("insecure-plaintext"),

@@ -35,7 +35,7 @@ directory; several clusters live side by side in several directories.
 // existingDirOf is dirOf for commands about a cluster that is there: it may also
 // be the one of ROSTERDB_DEV.
 func existingDirOf(c *cli.Context, env Env) (string, error) {
-	if file := env.Getenv("ROSTERDB_DEV"); c.String("dir") == "" && file != "" {
+	if file := env.Getenv(devVar); c.String("dir") == "" && file != "" {
 		if filepath.Base(file) != devcluster.InfoFile {
 			return "", usageErrorf("ROSTERDB_DEV=%s is not in the directory of its cluster; name that with --dir DIR", file)
 		}

@@ -1,0 +1,137 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/devcluster"
+)
+
+const productionDoc = "../../docs/production.md"
+
+// TestProduction runs the commands of docs/production.md as they stand, in an empty
+// directory. Only addresses and the number of partitions are others, by the variables that
+// the document leaves open.
+func TestProduction(t *testing.T) {
+	ports, err := devcluster.ChoosePorts(5, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "bash", "-eu", "-c", script(t, "sh"))
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
+	cmd.Env = append(os.Environ(), "PATH="+programs(t)+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4], "PARTITIONS=16")
+	// A group of its own, so that nothing which the document starts outlives the test.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	err = cmd.Run()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // mostly there is nobody left
+	}
+	if _, serr := os.Stat(filepath.Join(dir, "rehearsal", "lock")); serr == nil {
+		if derr := devcluster.Down(filepath.Join(dir, "rehearsal")); derr != nil {
+			t.Error(derr)
+		}
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	t.Log(out.String())
+}
+
+// TestProductionUnits: the flags of the systemd units are flags of the programs.
+func TestProductionUnits(t *testing.T) {
+	units := script(t, "ini")
+	if !strings.Contains(units, "datanode run") {
+		t.Fatal("there is no unit of a data node")
+	}
+	help, err := exec.Command(binary, "datanode", "run", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, help)
+	}
+	for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(units, -1) {
+		if !bytes.Contains(help, []byte("\n   "+flag)) {
+			t.Errorf("datanode run has no flag %s", flag)
+		}
+	}
+}
+
+// script is all that the document has in blocks of a language, each with its line
+// before it.
+func script(t *testing.T, language string) string {
+	t.Helper()
+	b, err := os.ReadFile(productionDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s strings.Builder
+	within := false
+	for i, line := range strings.Split(string(b), "\n") {
+		switch {
+		case line == "```"+language:
+			within = true
+			fmt.Fprintf(&s, "echo \"## docs/production.md:%d after $SECONDS s\"\n", i+2)
+		case strings.HasPrefix(line, "```"):
+			within = false
+		case within:
+			s.WriteString(line + "\n")
+		}
+	}
+	return s.String()
+}
+
+// programs makes a directory with what the document calls: the programs of the one
+// binary under test, and curl, which not every machine has.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, command := range map[string]string{
+		"ringctl": binary, "xmppd": binary + " xmppd", "datanode": binary + " datanode", "curl": self + " " + curlMark,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\nexec "+command+" \"$@\"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// curlMark as first argument makes the test's own program curl -fsS URL.
+const curlMark = "as-curl"
+
+func curl(args []string) int {
+	resp, err := http.Get(args[len(args)-1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "curl:", err)
+		return 7
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	if resp.StatusCode != http.StatusOK {
+		fmt.Fprintln(os.Stderr, "curl:", resp.Status)
+		return 22
+	}
+	if _, err := io.Copy(os.Stdout, resp.Body); err != nil {
+		fmt.Fprintln(os.Stderr, "curl:", err)
+		return 23
+	}
+	return 0
+}
