@@ -1,7 +1,6 @@
 package appclient
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -180,19 +179,8 @@ func (c *Client) read(ctx context.Context, ask op.Read, partition uint32) (op.Re
 	return res, err
 }
 
-// maxClone is the largest value that is copied out of the answer it came in, in
-// bytes. Without that a small value kept would keep all those that came with it.
-const maxClone = 16 << 10
-
-func own(value []byte) []byte {
-	if len(value) <= maxClone {
-		return bytes.Clone(value)
-	}
-	return value
-}
-
 func newObject(root string, o *op.Object) *Object {
-	return &Object{Root: root, Path: o.Path, Version: o.Version, Value: own(o.Value), Refs: fromRefs(o.Refs), Expires: expiry(o.Expires)}
+	return &Object{Root: root, Path: o.Path, Version: o.Version, Value: o.Value, Refs: fromRefs(o.Refs), Expires: expiry(o.Expires)}
 }
 
 func newEntry(o *op.Object) Entry {

@@ -16,6 +16,7 @@ const (
 	maxReadAnswer       = 150 << 10 // bytes that the reads of one IQ share
 	maxReadsPerIQ       = 512       // so that even their bare replies fit (count)
 	maxReadMessage      = 4 << 20   // bytes that reads asked for by message share, in parts; an object may have more
+	pushAt              = 32 << 10  // bytes of an answer that does not wait for others to share a write
 )
 
 // answers sends results. Whoever has one puts its client on the list; one
@@ -164,10 +165,12 @@ func (a *answers) sendIQ(q *iqRead) {
 		return
 	}
 	r := wire.Response{Epoch: a.n.epoch(), Time: a.n.logTime(), Reads: a.readReplies(q.done, maxReadAnswer)}
-	el := wire.AppendResponse(a.n.buffers.get(), &r)
-	iq := wire.AppendIQ(a.n.buffers.get(), q.c.jid, q.id, "result", el)
+	iq := wire.AppendResponse(wire.BeginIQ(a.n.buffers.get(), q.c.jid, q.id, "result"), &r)
+	iq = wire.EndIQ(iq)
 	a.send(iq)
-	a.n.buffers.put(el)
+	if conn := a.n.conn.Load(); conn != nil && len(iq) >= pushAt {
+		conn.Push()
+	}
 	a.n.buffers.put(iq)
 }
 

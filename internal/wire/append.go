@@ -1,9 +1,9 @@
 package wire
 
 import (
-	"encoding/base64"
 	"strconv"
 
+	"github.com/rosterdb/rosterdb/internal/b64"
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
@@ -124,7 +124,7 @@ func appendMutation(dst []byte, m *op.Mutation) []byte {
 func appendContent(dst, value []byte, refs []op.Ref) []byte {
 	if len(value) > 0 {
 		dst = append(dst, "<v>"...)
-		dst = base64.StdEncoding.AppendEncode(dst, value)
+		dst = b64.Append(dst, value)
 		dst = append(dst, "</v>"...)
 	}
 	for _, r := range refs {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/rosterdb/rosterdb/internal/b64"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
@@ -34,11 +35,11 @@ func Split(el []byte, limit int, id string) [][]byte {
 	parts := make([][]byte, 0, of)
 	for n := range of {
 		piece := el[n*size : min(len(el), (n+1)*size)]
-		p := append(make([]byte, 0, partOverhead+base64.StdEncoding.EncodedLen(len(piece))), "<part xmlns='"+NS+"'"...)
+		p := append(make([]byte, 0, partOverhead+b64.EncodedLen(len(piece))), "<part xmlns='"+NS+"'"...)
 		p = stanza.AppendAttr(p, "id", id)
 		p = appendUint(p, "n", uint64(n))
 		p = append(appendUint(p, "of", uint64(of)), '>')
-		p = base64.StdEncoding.AppendEncode(p, piece)
+		p = b64.Append(p, piece)
 		parts = append(parts, append(p, "</part>"...))
 	}
 	return parts
@@ -107,7 +108,7 @@ func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err err
 		}
 		return nil, false, fmt.Errorf("%w: element %q has more than %d bytes; send less in one request", ErrTooLarge, id, a.maxElement)
 	}
-	if e.data, err = base64.StdEncoding.AppendDecode(e.data, text); err != nil {
+	if e.data, err = b64.AppendDecode(e.data, text); err != nil {
 		return nil, false, badPayload("part %d of element %q is not base64", n, id)
 	}
 	if e.next = n + 1; e.next < of {

@@ -39,11 +39,18 @@ func AppendAnswer(dst []byte, to string, receivedIDs []string, payload []byte) [
 
 // AppendIQ appends an IQ; typ is get, set or result.
 func AppendIQ(dst []byte, to, id, typ string, payload []byte) []byte {
+	return EndIQ(append(BeginIQ(dst, to, id, typ), payload...))
+}
+
+// BeginIQ appends an IQ up to its payload, which the caller appends, and EndIQ after it.
+func BeginIQ(dst []byte, to, id, typ string) []byte {
 	dst = stanza.AppendAttr(append(dst, "<iq"...), "type", typ)
 	dst = stanza.AppendAttr(dst, "id", id)
-	dst = append(appendOpt(dst, "to", to), '>')
-	return append(append(dst, payload...), "</iq>"...)
+	return append(appendOpt(dst, "to", to), '>')
 }
+
+// EndIQ appends the end of an IQ.
+func EndIQ(dst []byte) []byte { return append(dst, "</iq>"...) }
 
 // AppendRing appends the <ring/> element. A query has no doc and the epoch that
 // the asker has; an answer has the encoded document, or none when the asker's is

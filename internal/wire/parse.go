@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/rosterdb/rosterdb/internal/b64"
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
@@ -32,6 +33,7 @@ type reader struct {
 	a     attrs
 	whole int // bytes of the element
 	vals  []byte
+	apart bool // each value has memory of its own, instead of a piece of vals
 }
 
 // child moves to the next child element of the store's namespace at the depth
@@ -58,11 +60,14 @@ func (r *reader) child(depth int) bool {
 // value decodes the content of the element that just started; nil when it is empty.
 func (r *reader) value() ([]byte, error) {
 	b := bytes.TrimSpace(r.p.Content())
+	if r.apart {
+		return b64.AppendDecode(nil, b)
+	}
 	if r.vals == nil {
 		r.vals = make([]byte, 0, base64.StdEncoding.DecodedLen(r.whole))
 	}
 	from := len(r.vals)
-	out, err := base64.StdEncoding.AppendDecode(r.vals, b)
+	out, err := b64.AppendDecode(r.vals, b)
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,7 @@
 package wire
 
 import (
-	"encoding/base64"
-
+	"github.com/rosterdb/rosterdb/internal/b64"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
@@ -12,7 +11,7 @@ func AppendRaft(dst []byte, from uint64, store string, batch []byte) []byte {
 	dst = append(dst, "<raft xmlns='"+NSRaft+"'"...)
 	dst = appendUint(dst, "from", from)
 	dst = append(stanza.AppendAttr(dst, "store", store), '>')
-	dst = base64.StdEncoding.AppendEncode(dst, batch)
+	dst = b64.Append(dst, batch)
 	return append(dst, "</raft>"...)
 }
 
@@ -28,7 +27,7 @@ func ParseRaft(el []byte) (from uint64, store string, batch []byte, err error) {
 		return 0, "", nil, badPayload("%s", f.bad)
 	}
 	text := p.Content()
-	batch, err = base64.StdEncoding.AppendDecode(make([]byte, 0, base64.StdEncoding.DecodedLen(len(text))), text)
+	batch, err = b64.AppendDecode(nil, text)
 	if err != nil {
 		return 0, "", nil, badPayload("raft batch is not base64: %v", err)
 	}

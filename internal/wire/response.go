@@ -7,11 +7,11 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
 
-// ParseResponse takes in a <results/> element. Values alias one buffer made for
-// the response, never el. Elements and attributes that it does not know are passed
+// ParseResponse takes in a <results/> element. Each value has memory of its own, so that
+// one that is kept keeps no others. Elements and attributes that it does not know are passed
 // over; a code that it does not know is op.Unknown.
 func ParseResponse(el []byte) (*Response, error) {
-	r := reader{p: stanza.Parse(el), whole: len(el)}
+	r := reader{p: stanza.Parse(el), apart: true}
 	if err := begin(&r.p, NS, "results"); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,10 @@
 package wire
 
 import (
-	"encoding/base64"
 	"math"
 	"strconv"
 
+	"github.com/rosterdb/rosterdb/internal/b64"
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
@@ -76,7 +76,7 @@ func (a *attrs) cursor() []byte {
 	if len(a.raw(tCursor)) == 0 {
 		return nil
 	}
-	b, err := base64.StdEncoding.AppendDecode(nil, a.raw(tCursor))
+	b, err := b64.AppendDecode(nil, a.raw(tCursor))
 	if err != nil {
 		a.fail("cursor is not base64; give the one of the last object as it is")
 	}
@@ -87,6 +87,6 @@ func appendCursor(dst, cursor []byte) []byte {
 	if len(cursor) == 0 {
 		return dst
 	}
-	dst = base64.StdEncoding.AppendEncode(append(dst, " cursor='"...), cursor)
+	dst = b64.Append(append(dst, " cursor='"...), cursor)
 	return append(dst, '\'')
 }

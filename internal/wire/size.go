@@ -1,8 +1,7 @@
 package wire
 
 import (
-	"encoding/base64"
-
+	"github.com/rosterdb/rosterdb/internal/b64"
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 )
@@ -117,7 +116,7 @@ func scalarSize(s *op.Scalar) int {
 }
 
 // ValueSize is how many bytes a value of n bytes takes.
-func ValueSize(n int) int { return base64.StdEncoding.EncodedLen(n) }
+func ValueSize(n int) int { return b64.EncodedLen(n) }
 
 func refsSize(refs []op.Ref) int {
 	n := 0

@@ -217,3 +217,24 @@ func TestRaftHealthAndRingRoundTrip(t *testing.T) {
 		t.Fatal(e, string(d), err)
 	}
 }
+
+// TestValuesApart: a value of an answer that somebody keeps keeps none of its neighbours.
+func TestValuesApart(t *testing.T) {
+	var r Response
+	for i := range 8 {
+		value := bytes.Repeat([]byte{byte(i)}, 1000)
+		r.Reads = append(r.Reads, ReadReply{Tag: uint64(i + 1), ReadResult: op.ReadResult{
+			Code: op.OK, Objects: []op.Object{{Path: "p", Version: 1, Size: 1000, Value: value}},
+		}})
+	}
+	got, err := ParseResponse(AppendResponse(nil, &r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got.Reads {
+		value := got.Reads[i].Objects[0].Value
+		if !bytes.Equal(value, r.Reads[i].Objects[0].Value) || cap(value) > 1100 {
+			t.Errorf("value %d has %d bytes in %d bytes of memory", i, len(value), cap(value))
+		}
+	}
+}

@@ -51,6 +51,9 @@ type chunk struct{ b []byte }
 const (
 	chunkSize = 4 << 10   // first size
 	chunkKeep = 512 << 10 // larger ones are left to the garbage collector
+	// pushAt is written without waiting for a Flush: more would save next to nothing, and the peer could
+	// be reading.
+	pushAt = 64 << 10
 )
 
 // Outbox is the bounded queue of bytes that wait to be written to one stream.
@@ -131,6 +134,11 @@ func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
 		return false, false
 	}
 	owe = o.queue(p0, p1, p2, p3)
+	if len(o.q.b) >= pushAt && !o.writing {
+		o.writing = true
+		o.write()
+		return true, false
+	}
 	o.mu.Unlock()
 	return true, owe
 }

@@ -200,6 +200,37 @@ func TestOneWrite(t *testing.T) {
 	}
 }
 
+// TestPush: much is written before the sender is through, but by one goroutine at a time, and in order.
+func TestPush(t *testing.T) {
+	p := newPipe(pushAt + 5)
+	s, wg := testSession(p, 1<<20)
+	var b Batch
+	big := bytes.Repeat([]byte("x"), pushAt-1)
+	b.Send(s, big, nil, nil, nil)
+	if p.writes != 0 {
+		t.Fatal("written though more may come")
+	}
+	b.Send(s, []byte("y"), nil, nil, nil)
+	if p.writes != 1 || len(p.got()) != pushAt {
+		t.Fatalf("%d writes of %d bytes", p.writes, len(p.got()))
+	}
+	b.Send(s, big, []byte("y"), nil, nil) // the kernel takes five bytes of it
+	b.Send(s, big, []byte("z"), nil, nil) // somebody writes already
+	if p.writes != 2 {
+		t.Fatalf("%d writes", p.writes)
+	}
+	b.Flush()
+	p.grant(1 << 20)
+	if !s.Out.Finish(nil, time.Minute) {
+		t.Fatal("not finished")
+	}
+	want := string(big) + "y" + string(big) + "y" + string(big) + "z"
+	if string(p.got()) != want {
+		t.Error("not what was sent")
+	}
+	wg.Wait()
+}
+
 // TestConcurrentSenders: each sender's stanzas arrive whole and in order.
 func TestConcurrentSenders(t *testing.T) {
 	p := newPipe(100)
