@@ -16,8 +16,8 @@ import (
 
 // Errors of the package.
 var (
-	// ErrNoRing: no data node that answers knows a ring; bootstrap the cluster.
-	ErrNoRing = errors.New("there is no ring yet; bootstrap the cluster")
+	// ErrNoRing: no data node that answers knows a ring.
+	ErrNoRing = errors.New("no data node that is online knows a ring: start those that are down, or bootstrap a new store")
 	// ErrNoNode: no data node is online.
 	ErrNoNode = errors.New("no data node is available in the roster")
 )

@@ -3,6 +3,7 @@ package core
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"slices"
 	"sort"
@@ -169,6 +170,10 @@ func (w *world) command(d *datadriven.TestData) {
 	case "status":
 		w.settle()
 		w.status()
+		return
+	case "behind":
+		w.settle()
+		w.behind()
 		return
 	default:
 		w.t.Fatalf("unknown command %q", d.Cmd)
@@ -441,6 +446,20 @@ func (n *testNode) read(d *datadriven.TestData) {
 	n.core.Read([]ReadRequest{{Group: uint32(arg(d, "group", 0)), Done: func(r op.ReadResult) {
 		n.w.printf("read: %s [%s]", codeName(r.Code), r.Text)
 	}}})
+}
+
+// behind prints what the replicas lack, as their leaders say.
+func (w *world) behind() {
+	for _, n := range w.nodes {
+		if n.core == nil {
+			continue
+		}
+		for _, g := range n.core.Groups() {
+			for _, id := range slices.Sorted(maps.Keys(g.Match)) {
+				w.printf("group %d: node %d lacks %d of %d, says node %d", g.Group, id, g.Last-g.Match[id], g.Last, n.id)
+			}
+		}
+	}
 }
 
 func (w *world) status() {

@@ -44,7 +44,7 @@ type GroupStatus struct {
 	Joint     bool              // a joint configuration is in force
 	Waits     string            // on the leader of a group that moves: what the next step waits for
 	Stray     bool              // the ring document does not name this replica: it asks whether it may go
-	Match     map[uint64]uint64 // on the leader: last index known on each replica
+	Match     map[uint64]uint64 // on the leader: last index known on each replica; on one not heard since the election, at most
 	Snapshots int               // snapshots under way to followers
 }
 
@@ -70,6 +70,11 @@ func (c *Core) Groups() []GroupStatus {
 				}
 				if leads {
 					s.Match[id] = pr.Match
+				}
+				if leads && pr.Match == 0 && typ != raft.ProgressTypeLearner {
+					// Not heard since the election, at which Next was put behind the log's
+					// end: what has come since is all that it lacks for sure.
+					s.Match[id] = pr.Next - 1
 				}
 			})
 		}

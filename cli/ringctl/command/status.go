@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/ring"
 	"github.com/urfave/cli/v2"
 )
@@ -29,10 +31,12 @@ func statusCommand(env Env) *cli.Command {
 		Description: `Lists every data node of the ring, with what it announces in its presence:
 
    presence   available, dnd (it refuses writes), away; down where it is not there
+   state      ok, full, joining (it waits), stopping; stranger: its disk is not the member's; left
+   member     its id in the ring, or no
    epoch      the ring it works with
    led, held  partitions that it leads, and of which it has a copy
    lag        log entries that it has not applied yet
-   behind     log entries that its copies lack, as the leaders of their partitions know
+   behind     log entries that its copies lack, as far as the leaders of their partitions know
    disk       used by the store, and free
 
 A node that is down is listed as down. A change of the ring that is running is told of.
@@ -85,7 +89,7 @@ type nodeRow struct {
 	Member   uint64 `json:"member,omitempty"` // 0: not a member of the ring
 	Presence string `json:"presence"`
 	Status   string `json:"status,omitempty"` // the presence's text, for people
-	State    string `json:"state"`            // ok, full, joining, stranger, stopping; "" when down
+	State    string `json:"state"`            // ok, full, joining, stranger, left, stopping; "" when down
 	Epoch    uint64 `json:"epoch"`
 	Led      int    `json:"led"`
 	Held     int    `json:"held"`
@@ -191,6 +195,9 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 	}
 	for _, m := range doc.Members {
 		v, known := byJID[m.JID]
+		if store := v.Health.Store; store != "" && m.Store != "" && store != m.Store {
+			v.Health.State = wire.StateStranger // whether it has found out itself or not
+		}
 		// Of two members with one JID it is the successor of a lost disk that is there.
 		if holder, _ := doc.ByJID(m.JID); !known || holder.ID != m.ID {
 			v = admin.NodeView{JID: m.JID}
@@ -226,6 +233,9 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 	if v.Online {
 		h := v.Health
 		row.Presence, row.Status, row.State = presenceOf(v), v.Text, h.State
+		if row.State == wire.StateStranger && v.Member == 0 {
+			row.State = stateLeft
+		}
 		row.Epoch, row.Led, row.Held, row.Lag = h.Epoch, leaders.ByNode[v.JID], h.Held, h.Lag
 		row.DiskUsed, row.DiskFree = h.DiskUsed, h.DiskFree
 	}
@@ -233,6 +243,8 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 	case v.Member == 0 && s.Epoch > 0: // it waits to join, or has left
 	case !v.Online:
 		s.reasons = append(s.reasons, row.Node+" is down")
+	case row.State == wire.StateStranger:
+		s.reasons = append(s.reasons, fmt.Sprintf("%s is stranger: `ringctl replace %[1]s %[1]s`, or put its old disk back", row.Node))
 	case row.State != "ok":
 		s.reasons = append(s.reasons, row.Node+" is "+row.State)
 	case slices.Contains(leaders.Silent, v.JID):
@@ -241,6 +253,10 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 	s.Healthy = s.Healthy && len(s.reasons) == 0
 	s.Nodes = append(s.Nodes, row)
 }
+
+// stateLeft is the state of a stranger whose place nobody keeps: it has left, or its
+// join was called off. A stranger under the JID of a member is a lost disk.
+const stateLeft = "left"
 
 // presenceOf is the word for a node's availability (RFC 6121 section 4.7.2.1).
 func presenceOf(v admin.NodeView) string {
@@ -254,16 +270,20 @@ func (s *clusterStatus) print(env Env, out format) error {
 	if out == formatJSON {
 		return writeJSON(env.Stdout, s)
 	}
-	t := newTable(env.Stdout, "node", "presence", "state", "epoch", "led", "held", "lag", "behind", "disk used", "disk free")
+	t := newTable(env.Stdout, "node", "presence", "state", "member", "epoch", "led", "held", "lag", "behind", "disk used", "disk free")
 	for _, n := range s.Nodes {
+		member := "no"
+		if n.Member != 0 {
+			member = strconv.FormatUint(n.Member, 10)
+		}
 		if n.Presence == "down" {
-			t.AppendRow([]any{n.Node, n.Presence, "-", "-", "-", "-", "-", n.Behind, "-", "-"})
+			t.AppendRow([]any{n.Node, n.Presence, "-", member, "-", "-", "-", "-", n.Behind, "-", "-"})
 			continue
 		}
-		t.AppendRow([]any{n.Node, n.Presence, n.State, n.Epoch, n.Led, n.Held, n.Lag, n.Behind, bytesText(n.DiskUsed), bytesText(n.DiskFree)})
+		t.AppendRow([]any{n.Node, n.Presence, n.State, member, n.Epoch, n.Led, n.Held, n.Lag, n.Behind, bytesText(n.DiskUsed), bytesText(n.DiskFree)})
 	}
 	// Where a node is down its cells are "-": they must not turn the column.
-	rightAlign(t, 4, 5, 6, 7, 8, 9, 10)
+	rightAlign(t, 4, 5, 6, 7, 8, 9, 10, 11)
 	t.Render()
 	if c := s.Change; c != nil {
 		state := "is running"
@@ -279,10 +299,21 @@ func (s *clusterStatus) print(env Env, out format) error {
 	return err
 }
 
+// wayToRing is what to do where no data node tells a ring. A node that is down may
+// have it on its disk: to bootstrap others then would make a second store.
+func (s *clusterStatus) wayToRing() string {
+	for _, n := range s.Nodes {
+		if n.Presence == "down" {
+			return "start the data nodes that are down: the ring is on their disks"
+		}
+	}
+	return "a new store is made by `ringctl bootstrap`"
+}
+
 // verdict is the last line of the table: how the cluster is, and why.
 func (s *clusterStatus) verdict() string {
 	if s.Epoch == 0 {
-		return "DEGRADED: no ring is known: " + strings.Join(append(s.reasons, "a new store is made by `ringctl bootstrap`"), "; ")
+		return "DEGRADED: no ring is known: " + strings.Join(append(s.reasons, s.wayToRing()), "; ")
 	}
 	ring := fmt.Sprintf("ring epoch %d, %d of %d partitions have a leader", s.Epoch, s.Led, s.Partitions)
 	if s.Healthy {

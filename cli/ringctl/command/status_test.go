@@ -1,0 +1,49 @@
+package command
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// TestStatusTellsStrangers: a lost disk shows before its node has found out itself, and
+// is not taken for a node that has left.
+func TestStatusTellsStrangers(t *testing.T) {
+	doc := &ring.Document{Epoch: 7, Partitions: 8, Members: []ring.Member{{ID: 1, JID: "dn1@d/store", Store: "a"}, {ID: 2, JID: "dn2@d/store", Store: "b"}}}
+	s := summarize(doc, []admin.NodeView{
+		{JID: "dn1@d/store", Online: true, Health: wire.Health{State: "ok", Store: "a"}},
+		{JID: "dn2@d/store", Online: true, Show: "xa", Health: wire.Health{State: "joining", Store: "new"}},
+		{JID: "dn3@d/store", Online: true, Show: "xa", Health: wire.Health{State: "stranger", Store: "c"}},
+	}, &admin.Leaders{Led: 8})
+	for i, want := range []string{"ok", "stranger", "left"} {
+		if got := s.Nodes[i].State; got != want {
+			t.Errorf("%s is %s, want %s", s.Nodes[i].Node, got, want)
+		}
+	}
+	if v := s.verdict(); s.Healthy || !strings.Contains(v, "dn2 is stranger: `ringctl replace dn2 dn2`") {
+		t.Error(v)
+	}
+}
+
+// TestNoBootstrapOverTheDead: where a node is down that may know a ring, nobody is
+// told to make another store.
+func TestNoBootstrapOverTheDead(t *testing.T) {
+	waits := admin.NodeView{JID: "dn1@d/store", Online: true, Show: "xa", Health: wire.Health{State: "joining"}}
+	down := admin.NodeView{JID: "dn2@d/store"}
+	for _, c := range []struct {
+		views     []admin.NodeView
+		bootstrap bool
+	}{
+		{[]admin.NodeView{waits}, true},
+		{[]admin.NodeView{down}, false},
+		{[]admin.NodeView{waits, down}, false},
+	} {
+		v := summarize(nil, c.views, nil).verdict()
+		if strings.Contains(v, "bootstrap") != c.bootstrap || strings.Contains(v, "start the data nodes") == c.bootstrap {
+			t.Errorf("%v: %s", c.views, v)
+		}
+	}
+}
