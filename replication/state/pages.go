@@ -21,6 +21,9 @@ const (
 	pageElement   = 16
 	branchPage    = 1
 	leafPage      = 2
+	freelistPage  = 16
+	noFreelist    = 1<<64 - 1 // in place of its page: it is not stored
+	manyFree      = 0xFFFF    // in place of the count: it stands before the ids
 	bucketElement = 1
 	bucketHeader  = 16
 	metaSize      = 64
@@ -66,7 +69,16 @@ func checkPages(path string) error {
 		return fmt.Errorf("%w: it has %d pages in %d bytes", ErrCorrupt, c.high, info.Size())
 	}
 	c.seen = make([]byte, c.high/8+1)
-	return c.walk([]pageRef{{id: binary.LittleEndian.Uint64(meta[16:]), root: true}})
+	defer prefetch(f)()
+	if err := c.walk([]pageRef{{id: binary.LittleEndian.Uint64(meta[16:]), root: true}}); err != nil {
+		return err
+	}
+	if id := binary.LittleEndian.Uint64(meta[32:]); id != noFreelist {
+		if err := c.freelist(id); err != nil {
+			return fmt.Errorf("%w: page %d: %w", ErrCorrupt, id, err)
+		}
+	}
+	return nil
 }
 
 // newestMeta is the newer one of the two that is whole; nil: none is.
@@ -106,28 +118,74 @@ func (c *pageCheck) walk(left []pageRef) error {
 
 // look checks one page, and lists those below it.
 func (c *pageCheck) look(ref pageRef) ([]pageRef, error) {
-	if ref.id < 2 || ref.id >= c.high {
-		return nil, fmt.Errorf("is beyond the %d that there are", c.high)
+	p, err := c.page(ref.id)
+	if err != nil {
+		return nil, err
+	}
+	return p.elements(ref)
+}
+
+// page reads a page's beginning and marks all that belongs to it as used.
+func (c *pageCheck) page(id uint64) (p content, err error) {
+	if id < 2 || id >= c.high {
+		return p, fmt.Errorf("is beyond the %d that there are", c.high)
 	}
 	if uint64(cap(c.buf)) < c.size {
 		c.buf = make([]byte, c.size)
 	}
-	p := content{from: c.f, at: int64(ref.id * c.size), have: c.buf[:c.size]}
+	p = content{from: c.f, at: int64(id * c.size), have: c.buf[:c.size]}
 	if _, err := c.f.ReadAt(p.have, p.at); err != nil {
-		return nil, err
+		return p, err
 	}
-	id, more := binary.LittleEndian.Uint64(p.have), uint64(binary.LittleEndian.Uint32(p.have[12:]))
-	if id != ref.id || more >= c.high-id {
-		return nil, fmt.Errorf("calls itself %d, with %d more", id, more)
+	self, more := binary.LittleEndian.Uint64(p.have), uint64(binary.LittleEndian.Uint32(p.have[12:]))
+	if self != id || more >= c.high-id {
+		return p, fmt.Errorf("calls itself %d, with %d more", self, more)
 	}
 	for n := id; n <= id+more; n++ {
-		if c.seen[n/8]&(1<<(n%8)) != 0 {
-			return nil, fmt.Errorf("page %d is in two places", n)
+		if !c.mark(n) {
+			return p, fmt.Errorf("page %d is in two places", n)
 		}
-		c.seen[n/8] |= 1 << (n % 8)
 	}
 	p.size = (more + 1) * c.size
-	return p.elements(ref)
+	return p, nil
+}
+
+// mark notes a page as used; false: it was before.
+func (c *pageCheck) mark(n uint64) bool {
+	known := c.seen[n/8]&(1<<(n%8)) != 0
+	c.seen[n/8] |= 1 << (n % 8)
+	return !known
+}
+
+// freelist checks the list of free pages, which the walk has not met. A page in it
+// that is in use would be written over.
+func (c *pageCheck) freelist(id uint64) error {
+	p, err := c.page(id)
+	if err != nil {
+		return err
+	}
+	if flags := binary.LittleEndian.Uint16(p.have[8:]); flags != freelistPage {
+		return fmt.Errorf("is no list of free pages: flags %#x", flags)
+	}
+	at, count := uint64(pageHeader), uint64(binary.LittleEndian.Uint16(p.have[10:]))
+	if count == manyFree {
+		count = binary.LittleEndian.Uint64(p.have[at:])
+		at += 8
+	}
+	if count > c.high {
+		return fmt.Errorf("lists %d free pages of %d", count, c.high)
+	}
+	for range count {
+		b, err := p.bytes(at, 8)
+		if err != nil {
+			return err
+		}
+		if free := binary.LittleEndian.Uint64(b); free < 2 || free >= c.high || !c.mark(free) {
+			return fmt.Errorf("page %d is listed as free and can't be", free)
+		}
+		at += 8
+	}
+	return nil
 }
 
 // content is that of a page, or of a bucket within one.
@@ -187,13 +245,13 @@ func (p *content) elements(ref pageRef) (below []pageRef, err error) {
 		if order > 0 || order == 0 && i > 0 || ref.hi != nil && bytes.Compare(key, ref.hi) >= 0 {
 			return nil, fmt.Errorf("key %d is out of order", i)
 		}
-		before = bytes.Clone(key)
+		before = key
 		switch {
 		case flags == branchPage:
+			child.lo, child.hi = bytes.Clone(key), ref.hi // the buffer is used again
 			if len(below) > 0 {
-				below[len(below)-1].hi = before
+				below[len(below)-1].hi = child.lo
 			}
-			child.lo, child.hi = before, ref.hi
 			below = append(below, child)
 		case isBucket:
 			child, err = p.bucket(pos+size, value)

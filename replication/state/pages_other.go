@@ -2,7 +2,14 @@
 
 package state
 
-import "go.etcd.io/bbolt"
+import (
+	"os"
+
+	"go.etcd.io/bbolt"
+)
+
+// prefetch does nothing here: see pages_linux.go.
+func prefetch(*os.File) (stop func()) { return func() {} }
 
 // pageRange does nothing here: see pages_linux.go.
 type pageRange struct{}

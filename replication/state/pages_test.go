@@ -127,7 +127,7 @@ func TestDamagedPages(t *testing.T) {
 	// what is not in use does no harm.
 	inUse := 0
 	for flags, pages := range pagesOf(sound) {
-		if flags != leafPage && flags != branchPage {
+		if flags != leafPage && flags != branchPage && flags != freelistPage {
 			t.Fatalf("pages with flags %#x", flags)
 		}
 		for _, at := range pages {
@@ -282,5 +282,85 @@ func TestPagesDamagedMeanwhile(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Errorf("%s: close: %v", name, err)
 		}
+	}
+}
+
+// freelistOf is the number of the page with the list of free pages.
+func freelistOf(b []byte) uint64 {
+	return binary.LittleEndian.Uint64(newestMeta(bytes.NewReader(b))[32:])
+}
+
+// TestDamagedFreelist: Close leaves a list of free pages; one that names pages that
+// are in use, or that there are not, is told.
+func TestDamagedFreelist(t *testing.T) {
+	path := manyPages(t)
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if freelistOf(sound) == noFreelist {
+		t.Fatal("Close has left no list")
+	}
+	list := int(freelistOf(sound)) * os.Getpagesize()
+	count := int(binary.LittleEndian.Uint16(sound[list+10:]))
+	if count == 0 || count == manyFree {
+		t.Fatalf("%d free pages make no test", count)
+	}
+	root := binary.LittleEndian.Uint64(newestMeta(bytes.NewReader(sound))[16:])
+	first := binary.LittleEndian.Uint64(sound[list+pageHeader:])
+	for what, change := range map[string]func(b []byte){
+		"a page in use":     func(b []byte) { binary.LittleEndian.PutUint64(b[list+pageHeader:], root) },
+		"the list itself":   func(b []byte) { binary.LittleEndian.PutUint64(b[list+pageHeader:], freelistOf(sound)) },
+		"a page of no file": func(b []byte) { binary.LittleEndian.PutUint64(b[list+pageHeader:], 1<<40) },
+		"a page twice":      func(b []byte) { binary.LittleEndian.PutUint64(b[list+pageHeader+8:], first) },
+		"too many": func(b []byte) {
+			binary.LittleEndian.PutUint16(b[list+10:], manyFree)
+			binary.LittleEndian.PutUint64(b[list+pageHeader:], 1<<40)
+		},
+		"no list": func(b []byte) { binary.LittleEndian.PutUint16(b[list+8:], leafPage) },
+	} {
+		b := bytes.Clone(sound)
+		change(b)
+		damaged := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(damaged, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := useAll(damaged); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "ringctl replace") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestCrashHasNoFreelist: what is on the disk while the store is open has no list,
+// for that of an earlier Close would be wrong, and can be opened.
+func TestCrashHasNoFreelist(t *testing.T) {
+	path := manyPages(t)
+	s, err := OpenStore(path, Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p, err := s.Partition(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, _ := p.Applied()
+	p.Apply(index+1, 1, EncodeOpen(nil, 1, "app@example.org"))
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	crashed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if freelistOf(crashed) != noFreelist {
+		t.Error("a flush has written the list")
+	}
+	copied := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(copied, crashed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := useAll(copied); err != nil {
+		t.Errorf("after a crash: %v", err)
 	}
 }

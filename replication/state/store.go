@@ -70,7 +70,8 @@ func OpenStore(path string, opt Options) (*Store, error) {
 	db, err := openFile(path, &bbolt.Options{
 		Timeout:         time.Second,
 		InitialMmapSize: mapSize(path),
-		// The free list is rebuilt on open rather than written with each flush.
+		// The list of free pages is written by Close only: after a crash it is found
+		// out again rather than written with each flush.
 		NoFreelistSync: true,
 		FreelistType:   bbolt.FreelistMapType,
 		NoSync:         opt.NoSync,
@@ -311,8 +312,23 @@ func (s *Store) Close() error {
 		p.dropScrub()
 		p.mu.Unlock()
 	}
+	s.keepFreelist()
+	if s.torn.Load() {
+		return nil
+	}
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close %s: %w", s.path, err)
 	}
 	return nil
+}
+
+// keepFreelist writes the list of free pages, so that bbolt does not look through
+// the whole file for them when it is opened again. It is about time only: where it
+// can't be written, bbolt looks.
+func (s *Store) keepFreelist() {
+	if s.Err() != nil {
+		return // nobody knows what is on the disk
+	}
+	s.db.NoFreelistSync = false
+	_ = s.update(func(*bbolt.Tx) error { return nil })
 }

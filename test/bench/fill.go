@@ -23,8 +23,9 @@ const (
 // values that kvload reads back. It sends many roots a call, from a few
 // goroutines: millions would take the generator's own load several times as long.
 type filler struct {
-	client *appclient.Client
-	noise  []byte
+	client    *appclient.Client
+	scattered bool
+	noise     []byte
 }
 
 func newFiller(ctx context.Context, c *devcluster.Cluster) (*filler, error) {
@@ -58,8 +59,8 @@ func (f *filler) value(i int) []byte {
 	return v
 }
 
-// fill puts the objects from until to, in a scattered order, with so many calls
-// under way at once.
+// fill puts the objects from until to, in the order of their keys or a scattered
+// one, with so many calls under way at once.
 func (f *filler) fill(ctx context.Context, from, to, calls int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -89,7 +90,10 @@ func (f *filler) put(ctx context.Context, at, end, from, to int) error {
 	defer cancel()
 	batches := make([]appclient.RootBatch, 0, end-at)
 	for i := at; i < end; i++ {
-		n := from + scatter(i-from, to-from)
+		n := i
+		if f.scattered {
+			n = from + scatter(i-from, to-from)
+		}
 		batches = append(batches, appclient.RootBatch{Root: f.name(n), Mutations: []appclient.Mutation{appclient.Put("", f.value(n))}})
 	}
 	for _, o := range f.client.Batch(ctx, batches...) {

@@ -20,6 +20,7 @@ func (s *scaling) grow(ctx context.Context) error {
 			return err
 		}
 		defer f.close()
+		f.scattered = s.o.scale.scattered
 		have := 0
 		for _, n := range s.objects {
 			row := sample{}

@@ -19,13 +19,14 @@ const scaleTime = 10 * time.Minute
 // scaleOptions are the sizes that -only scale goes through.
 type scaleOptions struct {
 	objects, partitions, nodes string
-	cold                       bool
+	cold, scattered            bool
 }
 
 func (o *scaleOptions) flags() {
 	flag.StringVar(&o.objects, "objects", "100000,1000000,10000000", "with -only scale: objects in a cluster, ascending; empty: leave this out")
 	flag.StringVar(&o.partitions, "partitions", "64,271,1021", "with -only scale: partitions on 3 data nodes; empty: leave this out")
 	flag.StringVar(&o.nodes, "nodes", "3,5,9", "with -only scale: data nodes with 271 partitions; empty: leave this out")
+	flag.BoolVar(&o.scattered, "scattered", false, "with -only scale: load objects in scattered order, not in that of their keys; it writes many times as much")
 	flag.BoolVar(&o.cold, "cold", true, "with -only scale: restart also with nothing of the node's files in memory (Linux)")
 }
 
