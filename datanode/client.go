@@ -14,7 +14,6 @@ const (
 	maxClients       = 8192  // senders remembered
 	maxInFlight      = 16384 // operations of one client not answered yet
 	maxKnownSessions = 65536 // sessions of one client known to be its own
-	maxSessions      = 1024  // sessions of one account in a partition
 	// Reads of changes that wait, of one client and of all. One takes 610 bytes
 	// (BenchmarkWatches, replication's BenchmarkParked): these are 10 and 80 MB. A
 	// watch of a prefix needs one a partition.

@@ -9,6 +9,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/replication/state"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -262,7 +263,7 @@ func allocated() uint64 {
 }
 
 func TestTooManySessionsOfAnAccount(t *testing.T) {
-	for sessions, want := range map[int]op.Code{maxSessions - 1: op.OK, maxSessions: op.Overloaded} {
+	for sessions, want := range map[int]op.Code{state.MaxOwnerSessions - 1: op.OK, state.MaxOwnerSessions: op.Overloaded} {
 		n, e, h := testNode(t)
 		e.sessions = sessions
 		r := &wire.Request{Epoch: 1, Opens: []wire.Open{{Tag: 1, Partition: 3}}}

@@ -93,7 +93,7 @@ func (h *handler) checkOpen(c *client, o *wire.Open) (refusal, bool) {
 		return refusal{why: refusedAccess, Code: op.Denied, Text: "this account may not write; reads need no session"}, false
 	case h.n.disk.full():
 		return refusal{why: refusedFull, Code: op.Full, Text: h.n.disk.text(), RetryAfter: op.FullRetry}, false
-	case h.n.engine.Sessions(o.Partition, c.bare) >= maxSessions:
+	case h.n.engine.Sessions(o.Partition, c.bare) >= state.MaxOwnerSessions:
 		return refusal{why: refusedSessions, Code: op.Overloaded, Text: textSessions, RetryAfter: sessionsRetry}, false
 	}
 	return refusal{}, true

@@ -10,12 +10,12 @@ import (
 
 // commandVersion is the first byte of a command, its kind the second. Older ones can
 // still be read, and have the effect that they had: 1 has neither owner nor condition on
-// the root in a write, and up to 2 an entry removes few expired objects and evaluates a
-// condition on a root in spite of those that are left.
-const commandVersion = expiresMany
+// the root in a write, and up to 2 an entry removes few expired objects, evaluates a
+// condition on a root in spite of those that are left, and knows no bound of an owner's sessions.
+const commandVersion = countsAll
 
-// expiresMany is the first version that knows of what is left expired.
-const expiresMany = 3
+// countsAll is the first version that counts what is left expired, and the sessions of an owner.
+const countsAll = 3
 
 const (
 	kindWrite = iota + 1

@@ -75,7 +75,7 @@ func (o *overlay) setExpiry(at int64, key []byte, there bool) {
 func (p *Partition) expire(index uint64) error {
 	p.backlog = false
 	most := p.store.opt.expirePerEntry
-	if p.cmd.version < expiresMany {
+	if p.cmd.version < countsAll {
 		most = expirePerOldEntry
 	}
 	if p.nextExpiry > p.now() {

@@ -236,6 +236,15 @@ func (m *model) at(key string) modelObject {
 }
 
 func (m *model) open(index uint64, owner string) op.WriteResult {
+	own := 0
+	for _, s := range m.sessions {
+		if s.owner == owner {
+			own++
+		}
+	}
+	if own >= m.opt.MaxOwnerSessions {
+		return op.WriteResult{Code: op.Overloaded}
+	}
 	if len(m.sessions) >= m.opt.MaxSessions {
 		var oldest op.Session
 		for id, s := range m.sessions {
@@ -436,6 +445,7 @@ func (m *model) scan(r *op.Read) op.ReadResult {
 // sameWrite compares results but for the texts.
 func sameWrite(got, want op.WriteResult) error {
 	got.Text, want.Text = "", ""
+	got.RetryAfter = 0
 	if !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("result %+v, want %+v", got, want)
 	}

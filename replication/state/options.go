@@ -27,9 +27,11 @@ var (
 // HistoryBytes decide what the replicated state becomes: they must be equal on all
 // replicas.
 type Options struct {
-	MaxSessions  int           // sessions a partition; 0 is 4096
-	SessionTTL   time.Duration // log time without use until a session expires; 0 is 24 h
-	SessionGrace time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
+	MaxSessions int // sessions a partition; 0 is 4096
+	// MaxOwnerSessions bounds those of one owner, so that nobody takes all places; 0 is 1024.
+	MaxOwnerSessions int
+	SessionTTL       time.Duration // log time without use until a session expires; 0 is 24 h
+	SessionGrace     time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
 	// HistoryEntries and HistoryBytes are what the history of a partition has at
 	// least, before older entries are dropped for either; 0 is 8192 and 4 MiB.
 	HistoryEntries int
@@ -52,6 +54,9 @@ type Options struct {
 	failFlush func() error // tests: called inside the transaction
 }
 
+// MaxOwnerSessions is the default of the option of that name.
+const MaxOwnerSessions = 1024
+
 // Faults seed defects, for tests that show that a checker finds them.
 type Faults struct {
 	AppliedOutsideTx   bool // the applied position is committed before the data
@@ -68,6 +73,7 @@ type Faults struct {
 	SnapshotNoHistory  bool // a snapshot lacks the history
 	CutTooLate         bool // a cut has the first entry that is too late for it
 	IndexKeepsExpired  bool // an index is not told that an object has expired
+	OwnersUncounted    bool // one owner may take all places for sessions
 	BacklogIgnored     bool // a root's revision is compared while expired objects wait for their removal
 	CondemnedInMemory  bool // that a state is not the majority's is forgotten by a restart
 }
@@ -75,6 +81,9 @@ type Faults struct {
 func (o *Options) setDefaults() {
 	if o.MaxSessions <= 0 {
 		o.MaxSessions = 4096
+	}
+	if o.MaxOwnerSessions <= 0 {
+		o.MaxOwnerSessions = MaxOwnerSessions
 	}
 	if o.SessionTTL <= 0 {
 		o.SessionTTL = 24 * time.Hour

@@ -280,3 +280,29 @@ func TestListIsBounded(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestSessionsOfOneOwner: a burst of opens, all proposed before the first is applied,
+// gets no more than an owner's share.
+func TestSessionsOfOneOwner(t *testing.T) {
+	burst := func(faults Faults) (opened int) {
+		f := newFeed(t, Options{MaxOwnerSessions: 5, Faults: faults})
+		for range 20 {
+			switch r := f.apply(EncodeOpen(nil, 0, "app@example.org")); {
+			case r.Code == op.OK:
+				opened++
+			case r.Code != op.Overloaded || r.RetryAfter <= 0:
+				t.Fatalf("beyond the share: %+v", r)
+			}
+		}
+		if r := f.apply(EncodeOpen(nil, 0, "other@example.org")); r.Code != op.OK {
+			t.Errorf("another owner: %+v", r)
+		}
+		return opened
+	}
+	if n := burst(Faults{}); n != 5 {
+		t.Errorf("%d sessions of one owner, want 5", n)
+	}
+	if n := burst(Faults{OwnersUncounted: true}); n == 5 {
+		t.Error("the seeded fault was not noticed")
+	}
+}

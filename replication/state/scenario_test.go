@@ -45,14 +45,15 @@ const testPartition = ring.MetaPartition
 func newScenario(dir string, intn func(int) int, faults Faults) (*scenario, error) {
 	s := &scenario{intn: intn, dir: dir, now: 1, start: never, seqs: map[op.Session]uint64{}}
 	s.opt = Options{
-		MaxSessions:    4,
-		SessionTTL:     100 * time.Millisecond,
-		SessionGrace:   10 * time.Millisecond,
-		HistoryEntries: 30,
-		stepObjects:    4,
-		expirePerEntry: 2,
-		NoSync:         true,
-		Faults:         faults,
+		MaxSessions:      4,
+		MaxOwnerSessions: 3,
+		SessionTTL:       100 * time.Millisecond,
+		SessionGrace:     10 * time.Millisecond,
+		HistoryEntries:   30,
+		stepObjects:      4,
+		expirePerEntry:   2,
+		NoSync:           true,
+		Faults:           faults,
 	}
 	s.model = newModel(s.opt)
 	s.opt.failFlush = func() error {

@@ -172,6 +172,16 @@ func (t *sessions) expire(before int64) {
 	t.oldest = oldest
 }
 
+// of counts the sessions of an owner.
+func (t *sessions) of(owner string) (n int) {
+	for _, s := range t.byID {
+		if s.owner == owner {
+			n++
+		}
+	}
+	return n
+}
+
 // leastRecent is the session unused for longest, the lowest id if several are.
 func (t *sessions) leastRecent() *session {
 	var found *session

@@ -50,7 +50,7 @@ func (p *Partition) write(index uint64, c *command) (op.WriteResult, error) {
 	if err := c.check(); err != nil {
 		return invalid(err), nil
 	}
-	if c.ifRoot && p.backlog && c.version >= expiresMany && !faults.BacklogIgnored {
+	if c.ifRoot && p.backlog && c.version >= countsAll && !faults.BacklogIgnored {
 		return op.WriteResult{Code: op.Unavailable, Text: textBacklog}, nil
 	}
 	r, err := p.batch(index, c)
