@@ -158,8 +158,8 @@ func (h *handler) checkWrite(c *client, w *wire.Write) (refusal, bool) {
 		}
 		return refusal{why: refusedInvalid, Code: op.Invalid, Text: err.Error()}, false
 	}
-	if w.Session == 0 || w.Seq == 0 {
-		return refusal{why: refusedInvalid, Code: op.Invalid, Text: "a write names its session and its sequence number, both from 1"}, false
+	if w.Session == 0 || w.Seq == 0 || w.Seq > op.MaxSeq {
+		return refusal{why: refusedInvalid, Code: op.Invalid, Text: "a write names its session and its sequence number, both from 1, the latter below 2^63"}, false
 	}
 	if answer, ok := h.checkPlace(w.Root, w.Partition); !ok {
 		return answer, false

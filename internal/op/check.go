@@ -89,8 +89,8 @@ func (m *Mutation) size(root string) (n int, tooLarge bool, err error) {
 
 // Check says what is wrong with a question after a write.
 func (s *Settle) Check() error {
-	if s.Session == 0 || s.Seq == 0 {
-		return fmt.Errorf("a settle names the session and the sequence number of a write, both from 1")
+	if s.Session == 0 || s.Seq == 0 || s.Seq > MaxSeq {
+		return fmt.Errorf("a settle names the session and the sequence number of a write, both from 1, the latter at most %d", uint64(MaxSeq))
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ const (
 	MaxListPage  = 1000    // objects a page (count)
 	// MaxWindow is how far a sequence may lie above its session's floor (count).
 	MaxWindow = 1024
+	MaxSeq    = 1<<63 - 1                    // of a session's operations
 	MaxTTL    = 100 * 365 * 24 * 3600 * 1000 // of an object, milliseconds
 	MaxWait   = 60_000                       // of a Changes read, milliseconds
 	MaxAge    = 24 * 3600 * 1000             // of a Stale read, milliseconds

@@ -90,6 +90,7 @@ func (a *attrs) read(p *stanza.Parser) {
 			u, err := parseUint(v)
 			if err != nil {
 				a.fail("attribute %s=%.20q is no decimal number below 2^64", name, v)
+				u = 0
 			}
 			a.nums[n] = u
 			a.hasNum |= 1 << n

@@ -48,6 +48,7 @@ func TestOneMalformedOperationLeavesItsNeighbours(t *testing.T) {
 		"<query tag='1' partition='1' index='i'><to null='1'/><to null='1'/></query>":                                    "two bounds",
 		"<query tag='1' partition='1' index='i'><over null='1'/></query>":                                                "unknown element",
 		"<scan tag='1' partition='1'><from null='1'/></scan>":                                                            "unknown element",
+		"<get tag='18446744073709551616' partition='1' root='r'/>":                                                       "tag=",
 		"<cancel/>":                        "tag is missing",
 		"<cancel tag='-1'/>":               "tag=",
 		"<changes tag='1' partition='1'/>": "since or revision",
@@ -152,5 +153,13 @@ func TestParseRequestAllocatesLittle(t *testing.T) {
 	dst := AppendResponse(AppendRequest(nil, r), resp)
 	if got := testing.AllocsPerRun(50, func() { dst = AppendResponse(AppendRequest(dst[:0], r), resp) }); got > 0 {
 		t.Errorf("appending allocates %v times", got)
+	}
+}
+
+// TestUnreadableTags: such an operation is answered under 0, never under another's tag.
+func TestUnreadableTags(t *testing.T) {
+	r, err := ParseRequest([]byte("<ops xmlns='" + NS + "'><get tag='18446744073709551616' partition='1' root='r'/><get tag='18446744073709551615' partition='1' root='r'/></ops>"))
+	if err != nil || len(r.Reads) != 2 || r.Reads[0].Bad == "" || r.Reads[0].Tag != 0 || r.Reads[1].Tag != 1<<64-1 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -82,8 +82,10 @@ func counter(value []byte) (n int64, ok bool) {
 	if len(value) > longest {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(string(value), 10, 64)
-	return n, err == nil
+	if n, err := strconv.ParseInt(string(value), 10, 64); err == nil {
+		return n, true
+	}
+	return 0, false // not the nearest number, which it is not
 }
 
 // refused completes the items of a refused batch with the versions that are.

@@ -272,7 +272,7 @@ func (m *model) answer(by string, id op.Session, seq, floor uint64, execute func
 	if s.owner != by {
 		return op.WriteResult{Code: op.Denied}
 	}
-	if seq == 0 || floor > seq {
+	if seq == 0 || floor > seq || seq > op.MaxSeq {
 		return op.WriteResult{Code: op.Invalid}
 	}
 	s.used = m.logTime
@@ -313,7 +313,10 @@ func (m *model) batch(w *op.Write) op.WriteResult {
 		if mu.Kind == op.Add {
 			n, err := strconv.ParseInt(o.value, 10, 64)
 			if v == 0 {
-				n, err = 0, nil
+				err = nil
+			}
+			if v == 0 || err != nil {
+				n = 0
 			}
 			item.Count = n
 			if sum := new(big.Int).Add(big.NewInt(n), big.NewInt(mu.Delta)); err != nil || !sum.IsInt64() {

@@ -46,6 +46,10 @@ func TestCounter(t *testing.T) {
 	if r := f.write(s, 11, add(1)); r.Code != op.Conflict || r.Items[0].Code != op.Invalid {
 		t.Errorf("add to a word: %+v", r)
 	}
+	f.write(s, 12, op.Mutation{Kind: op.Put, Path: "n", Value: []byte("9223372036854775808")})
+	if r := f.write(s, 13, add(1)); r.Code != op.Conflict || r.Items[0] != (op.Item{Code: op.Invalid, Version: r.Revision}) {
+		t.Errorf("add to 2^63: %+v", r)
+	}
 }
 
 // TestCheckAndRevision: a check decides and changes nothing; a batch of checks

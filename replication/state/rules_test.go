@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,6 +99,10 @@ func TestSequences(t *testing.T) {
 		{"within the window as the floor has risen", 5 + op.MaxWindow, 5, op.OK, 8},
 		{"sequence zero", 0, 0, op.Invalid, 0},
 		{"floor above the sequence", 9, 10, op.Invalid, 0},
+		{"the last sequence there could be", math.MaxUint64, math.MaxUint64, op.Invalid, 0},
+		{"beyond the last", op.MaxSeq + 1, 5, op.Invalid, 0},
+		{"the session is as it was", 5 + op.MaxWindow, 5, op.OK, 8},
+		{"the last of all", op.MaxSeq, op.MaxSeq, op.OK, 9},
 	} {
 		r := f.put(s, step.seq, step.floor, "path", "value")
 		if r.Code != step.code || r.Revision != step.revision {

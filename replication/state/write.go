@@ -23,7 +23,7 @@ func (p *Partition) use(c *command) (s *session, code op.Code, text string) {
 		return nil, op.SessionExpired, "open a new session"
 	case c.owned && c.by != s.by && !p.store.opt.Faults.OwnerIgnored:
 		return nil, op.Denied, "the session belongs to another account; open one of your own"
-	case c.seq == 0 || c.floor > c.seq:
+	case c.seq == 0 || c.floor > c.seq || c.seq > op.MaxSeq:
 		return nil, op.Invalid, fmt.Sprintf("sequence %d with floor %d: sequences count from 1 and are not below their floor", c.seq, c.floor)
 	}
 	p.sessions.touch(s, now)
