@@ -17,6 +17,7 @@ type faults struct {
 	floorPassesLive      bool // the floor ignores what is not settled
 	floorPassesUnknown   bool // the floor ignores writes of unknown outcome
 	mergedTooEarly       bool // an increment is told before the store has it
+	watchMixesUp         bool // a watch by revision goes on by position in the midst of an entry
 	watchSkips           bool // a watch takes up all partitions but one where a token says
 	updateUnchecked      bool // a transaction commits without its reads being checked
 	watchesAbandoned     bool // nodes are not told that a watch has ended

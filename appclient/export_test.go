@@ -10,14 +10,14 @@ type Faults struct {
 	NewSeqOnRetry, UnknownAsUnavailable, FloorPassesLive bool
 	FloorPassesUnknown, MergedTooEarly, WatchSkips       bool
 	UpdateUnchecked, WatchesAbandoned, FullIsFinal       bool
-	VagueAccepted, AnySize, LargeRefused                 bool
+	VagueAccepted, AnySize, LargeRefused, WatchMixesUp   bool
 }
 
 // DialWith is Dial of a client with mistakes.
 func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
 	return dial(ctx, cfg, faults{
 		f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive,
-		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchSkips, f.UpdateUnchecked, f.WatchesAbandoned, f.FullIsFinal,
+		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchMixesUp, f.WatchSkips, f.UpdateUnchecked, f.WatchesAbandoned, f.FullIsFinal,
 		f.AnySize, f.LargeRefused, f.VagueAccepted,
 	})
 }

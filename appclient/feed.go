@@ -78,8 +78,9 @@ func (f *feed) ask(cur *cursor, more bool) error {
 	if cur.byRevision {
 		q.read.ByRevision, q.read.SinceRevision = true, cur.since
 	} else {
-		q.read.Since, q.read.Skip = cur.since, int(cur.skip)
+		q.read.Since = cur.since
 	}
+	q.read.Skip = int(cur.skip)
 	if !more {
 		q.read.Wait = watchWait.Milliseconds()
 	}

@@ -45,8 +45,8 @@ type Event struct {
 	// Revision is that of the root after the change, and the version of what was
 	// Written. All changes of one batch have the same.
 	Revision uint64
-	// More: another change of the same batch follows. To resume by revision, take
-	// that of the last event without More.
+	// More: another change of the same batch follows, or may follow where a large one
+	// comes in pages. To resume by revision, take that of the last event without More.
 	More bool
 	// Value is what was Written, unless that was Superseded: then the object has
 	// changed again, a later event tells how, and this value is gone.
@@ -96,14 +96,22 @@ type Watch struct {
 type cursor struct {
 	partition  uint32
 	byRevision bool   // since is a revision of the root
-	since      uint64 // all up to this position was told
-	skip       uint64 // and so many events of the next position
+	since      uint64 // all up to this position, or revision, was told
+	skip       uint64 // and so many events of the next one
 }
 
-// told moves the cursor over an event.
-func (cur *cursor) told(position uint64) {
-	if cur.byRevision || position != cur.since+1 {
-		*cur = cursor{partition: cur.partition, since: position - 1}
+// told moves the cursor over an event. One by revision stays that: an entry of the log
+// may have several revisions of a root, and earlier ones were not asked for.
+func (cur *cursor) told(ev *op.Event, faults *faults) {
+	at := ev.Position
+	if faults.watchMixesUp {
+		cur.byRevision = false
+	}
+	if cur.byRevision {
+		at = ev.Revision
+	}
+	if at != cur.since+1 {
+		cur.since, cur.skip = at-1, 0
 	}
 	cur.skip++
 }
@@ -113,7 +121,10 @@ func (cur *cursor) told(position uint64) {
 // where a replica answered that has not come to the cursor's revision yet: from that
 // one's position on there are events that were told before.
 func (cur *cursor) complete(res *op.ReadResult) {
-	if cur.byRevision && res.Revision >= cur.since || !cur.byRevision && res.Position > cur.since {
+	if n := len(res.Events); cur.byRevision && n > 0 && res.Events[n-1].Position > res.Position {
+		return // the page ends within an entry
+	}
+	if cur.byRevision && res.Revision >= cur.since+min(cur.skip, 1) || !cur.byRevision && res.Position > cur.since {
 		*cur = cursor{partition: cur.partition, since: res.Position}
 	}
 }
@@ -201,7 +212,7 @@ func (w *Watch) verify(ctx context.Context) error {
 	switch {
 	case cur.byRevision:
 		revision, err := w.c.Root(w.ask.Root).Revision(ctx)
-		if err == nil && revision < cur.since {
+		if err == nil && revision < cur.since+min(cur.skip, 1) {
 			err = fmt.Errorf("%w: the root is at revision %d, before %d, so it has begun anew; read it and watch from there", ErrCompacted, revision, cur.since)
 		}
 		return err
@@ -274,7 +285,7 @@ func (w *Watch) Events(ctx context.Context) iter.Seq2[Event, error] {
 			}
 			for i := range res.Events {
 				ev := &res.Events[i]
-				cur.told(ev.Position)
+				cur.told(ev, &w.c.engine.faults)
 				out, err := w.event(ctx, ev)
 				if err != nil {
 					yield(Event{}, fmt.Errorf("%s: %w", w.what, err))

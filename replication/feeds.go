@@ -224,6 +224,11 @@ func (f *feeds) todo(now time.Time) (todo []*parked, next time.Duration) {
 	return todo, f.byTime[0].until.Sub(now)
 }
 
+// behind tells whether a replica lacks what its reader, by revision, has had of a root.
+func behind(res *op.ReadResult, r *op.Read) bool {
+	return res.Revision < r.SinceRevision || r.Skip > 0 && res.Revision == r.SinceRevision
+}
+
 // look reads, and answers if there is something or the time is over.
 func (f *feeds) look(p *parked, now time.Time) {
 	res := op.ReadResult{Code: op.Redirect, Text: "this data node has no replica of the partition; read the ring document anew"}
@@ -234,12 +239,11 @@ func (f *feeds) look(p *parked, now time.Time) {
 			if res.Code != op.OK || len(res.Events) > 0 || !res.More && !p.until.After(now) {
 				break
 			}
-			if p.read.ByRevision && res.Revision < p.read.SinceRevision {
+			if p.read.ByRevision && behind(&res, &p.read) {
 				on = false // this replica is behind the reader: its position says nothing
-			} else {
-				p.read.SinceRevision, p.read.ByRevision = 0, false
 			}
 			if on {
+				p.read.SinceRevision, p.read.ByRevision = 0, false
 				p.read.Since, p.read.Skip = res.Position, 0 // what was skipped lies behind
 			}
 			if !res.More || !on {

@@ -28,7 +28,7 @@ func (h *history) Read(r *op.Read) op.ReadResult {
 		since = r.SinceRevision
 	}
 	for i := since + 1; i <= h.position; i++ {
-		if !h.hidden[i] && (i != r.Since+1 || r.Skip == 0) {
+		if !h.hidden[i] && (i != since+1 || r.Skip == 0) {
 			res.Events = append(res.Events, op.Event{Kind: op.Written, Position: i})
 		}
 	}
@@ -106,6 +106,31 @@ func TestChangesSkipOnce(t *testing.T) {
 	c := poll(t, f, 0, op.Read{Skip: 1, Wait: 60_000})
 	h.add(true)
 	f.movedOn(0)
+	h.add(false)
+	f.movedOn(0)
+	if r := answer(t, c); len(r.Events) != 1 || r.Events[0].Position != 3 {
+		t.Fatalf("%+v", r)
+	}
+}
+
+// TestChangesSkipBehindTheReader: a replica that lacks what is to be left out leaves it
+// out when it comes.
+func TestChangesSkipBehindTheReader(t *testing.T) {
+	f, h := newFeed(t)
+	h.add(false)
+	c := poll(t, f, 0, op.Read{Root: "r", ByRevision: true, SinceRevision: 1, Skip: 1, Wait: 60_000})
+	looked := func(n int) {
+		t.Helper()
+		eventually(t, "it was looked at", func() bool {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.reads >= n
+		})
+	}
+	looked(1)
+	h.add(false) // the reader has it
+	f.movedOn(0)
+	looked(2)
 	h.add(false)
 	f.movedOn(0)
 	if r := answer(t, c); len(r.Events) != 1 || r.Events[0].Position != 3 {

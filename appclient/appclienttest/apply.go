@@ -10,7 +10,7 @@ import (
 
 // apply applies a batch, or refuses it for a condition.
 func (s *store) apply(p *part, w *op.Write) op.WriteResult {
-	s.expire(p)
+	expired := s.expire(p)
 	r := p.roots[w.Root]
 	if r == nil {
 		r = &root{objects: make(map[string]op.Object)}
@@ -42,7 +42,9 @@ func (s *store) apply(p *part, w *op.Write) op.WriteResult {
 	}
 	p.roots[w.Root] = r
 	r.revision++
-	p.position++
+	if !expired { // what has expired is removed in the same entry
+		p.position++
+	}
 	res.Revision = r.revision
 	applied := Applied{Root: w.Root}
 	for i := range w.Mutations {

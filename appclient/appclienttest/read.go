@@ -148,7 +148,7 @@ func (s *store) changes(p *part, q *op.Read, res *op.ReadResult) {
 		if !q.ByRevision && e.Position <= q.Since || !watched(q, e) {
 			continue
 		}
-		if e.Position == q.Since+1 && skip > 0 && !q.ByRevision {
+		if first := q.ByRevision && e.Revision == q.SinceRevision+1 || !q.ByRevision && e.Position == q.Since+1; first && skip > 0 {
 			skip--
 			continue
 		}

@@ -130,8 +130,9 @@ func (s *store) settle(partition uint32, q *op.Settle) op.WriteResult {
 	return ses.results[q.Seq]
 }
 
-// expire removes what is due by log time, each object as a change of its own.
-func (s *store) expire(p *part) {
+// expire removes what is due by log time, each object as a change of its own. False:
+// nothing was.
+func (s *store) expire(p *part) bool {
 	now := s.now()
 	var due []op.Object
 	for name, r := range p.roots {
@@ -156,6 +157,7 @@ func (s *store) expire(p *part) {
 	if len(due) > 0 {
 		p.wake()
 	}
+	return len(due) > 0
 }
 
 // nextExpiry is when the next object is due; false: none is.

@@ -211,8 +211,8 @@ type Read struct {
 	// SinceRevision begins behind a revision of Root instead; Since is 0 then.
 	SinceRevision uint64
 	ByRevision    bool
-	// Skip is how many events of the entry behind Since to leave out: those that the
-	// page before had behind its Position, because the entry is larger than a page.
+	// Skip is how many events of the entry behind Since, or of the revision behind
+	// SinceRevision, to leave out: the page before had them.
 	Skip int
 	Wait int64 // milliseconds to wait for the first event; 0: none
 }

@@ -210,7 +210,7 @@ func (f *feedPage) record(r *record) bool {
 				continue
 			}
 		}
-		if r.entry == f.r.Since+1 && f.skipped < f.r.Skip {
+		if f.skipped < f.r.Skip && f.first(r) {
 			f.skipped++
 			continue
 		}
@@ -226,6 +226,14 @@ func (f *feedPage) record(r *record) bool {
 			return false
 		}
 	}
+}
+
+// first tells whether a record belongs to what the read leaves the beginning out of.
+func (f *feedPage) first(r *record) bool {
+	if f.r.ByRevision {
+		return r.revision == f.r.SinceRevision+1
+	}
+	return r.entry == f.r.Since+1
 }
 
 // cut ends the page in front of an entry, whose events are left out unless there

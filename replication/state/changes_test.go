@@ -168,3 +168,35 @@ func TestFileOfFormat1(t *testing.T) {
 		t.Errorf("format %x, %v", format, err)
 	}
 }
+
+// TestChangesWithinEntry: behind a revision in the midst of an entry pages go on by
+// revision: what the reader had before is not counted, nor told again.
+func TestChangesWithinEntry(t *testing.T) {
+	f := newFeed(t, Options{MaxReadBytes: 20})
+	s := f.open()
+	f.write(s, 1, op.Mutation{Kind: op.Put, Path: "a", TTL: 100}, op.Mutation{Kind: op.Put, Path: "b", TTL: 100})
+	f.now = 100
+	f.write(s, 2, op.Mutation{Kind: op.Put, Path: "c"}, op.Mutation{Kind: op.Put, Path: "d"}, op.Mutation{Kind: op.Put, Path: "e"}, op.Mutation{Kind: op.Put, Path: "f"})
+	const all = "a2 b3 c4 d4 e4 f4 "
+	for from, want := range map[uint64]string{1: all, 2: all[3:], 3: all[6:]} {
+		got := ""
+		for r := (op.Read{Kind: op.Changes, Root: "root", ByRevision: true, SinceRevision: from}); ; {
+			res := f.p.Read(&r)
+			if res.Code != op.OK || len(got) > len(all) {
+				t.Fatalf("%+v: %+v", r, res)
+			}
+			for _, e := range res.Events {
+				if got += fmt.Sprint(e.Path, e.Revision, " "); e.Revision != r.SinceRevision+1 {
+					r.SinceRevision, r.Skip = e.Revision-1, 0
+				}
+				r.Skip++
+			}
+			if !res.More {
+				break
+			}
+		}
+		if got != want {
+			t.Errorf("behind revision %d: %q, want %q", from, got, want)
+		}
+	}
+}
