@@ -1,6 +1,7 @@
-// Package trim gives memory back to the operating system once a program has become quiet. After a
-// burst of work, such as many logins, Go keeps what the burst has used: the next collection may be
-// minutes away, and freed pages go back slowly.
+// Package trim keeps garbage small. It gives memory back to the operating system once a program has
+// become quiet: after a burst of work, such as many logins, Go keeps what the burst has used, the next
+// collection may be minutes away, and freed pages go back slowly. And it bounds garbage in bytes
+// where a percentage of what is alive would be too much (Heap).
 package trim
 
 import (
@@ -18,14 +19,15 @@ const (
 
 // Run looks every so often, until ctx ends, whether the program is quiet, and collects garbage and
 // gives back memory if enough has been allocated since it did so last. While there is work it does
-// nothing but read two counters.
-func Run(ctx context.Context, every time.Duration) {
+// nothing but read two counters, and what heap asks for.
+func Run(ctx context.Context, every time.Duration, heap Heap) {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	w := watch{samples: []metrics.Sample{
 		{Name: "/gc/heap/allocs:bytes"},
 		{Name: "/gc/heap/live:bytes"},
 	}}
+	percent := heap.begin()
 	for {
 		select {
 		case <-ctx.Done():
@@ -37,6 +39,7 @@ func Run(ctx context.Context, every time.Duration) {
 				metrics.Read(w.samples)
 				w.trimmed(w.samples[0].Value.Uint64())
 			}
+			percent = heap.follow(percent, w.samples[1].Value.Uint64())
 		}
 	}
 }

@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
-		Run(ctx, 5*time.Millisecond)
+		Run(ctx, 5*time.Millisecond, Heap{})
 		close(done)
 	}()
 	for released() < before+48<<20 && ctx.Err() == nil {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,19 +63,21 @@ func runCommand() *cli.Command {
 // How a data node uses memory and processors, unless the environment says otherwise
 // (GOGC, GOMAXPROCS): as few threads as it needs (package procs); memory grows to
 // three times what is alive before garbage is collected, which saves a tenth of the
-// CPU time of writes, and what a burst has used is given back.
+// CPU time of writes, but not by more than garbage, and what a burst has used is given back.
 const (
-	collectAt = 200 // percent of what is alive
+	collectAt = 200       // percent of what is alive
+	garbage   = 128 << 20 // bytes
 	trimEvery = 2 * time.Second
 )
 
 func serve(ctx context.Context, cfg datanode.Config) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
+	heap := trim.Heap{Percent: collectAt, Garbage: garbage}
+	if os.Getenv("GOGC") != "" {
+		heap = trim.Heap{}
 	}
 	careCtx, stop := context.WithCancel(ctx)
 	var care sync.WaitGroup
-	care.Go(func() { trim.Run(careCtx, trimEvery) })
+	care.Go(func() { trim.Run(careCtx, trimEvery, heap) })
 	if os.Getenv("GOMAXPROCS") == "" {
 		care.Go(func() { procs.Run(careCtx) })
 	}

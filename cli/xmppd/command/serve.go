@@ -131,7 +131,7 @@ func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVa
 		return err
 	}
 	var trimming sync.WaitGroup
-	trimming.Go(func() { trim.Run(ctx, trimEvery) })
+	trimming.Go(func() { trim.Run(ctx, trimEvery, trim.Heap{}) })
 	var failed error
 	for running := true; running; {
 		select {
