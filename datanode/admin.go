@@ -254,6 +254,9 @@ func (n *Node) status(detail string) adminxml.NodeStatus {
 	case adminxml.WithLeaders:
 		out.Leaders, out.Behind, out.Moving = leadership(n.engine.Groups())
 		return out
+	case adminxml.WithIndexes:
+		out.Indexes = n.engine.ReadyIndexes()
+		return out
 	case adminxml.WithGroups:
 	default:
 		return out

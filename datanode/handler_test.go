@@ -124,6 +124,7 @@ func (e *fakeEngine) ScrubState(groups ...uint32) (s replication.ScrubState) {
 }
 func (e *fakeEngine) Status() replication.Status        { return replication.Status{} }
 func (e *fakeEngine) Groups() []replication.GroupStatus { return nil }
+func (e *fakeEngine) ReadyIndexes() map[uint32]int      { return nil }
 func (e *fakeEngine) Close() error                      { return nil }
 
 const testCluster = "6f1a2b3c-0000-4000-8000-000000000001"

@@ -38,6 +38,7 @@ type engine interface {
 	ScrubState(groups ...uint32) replication.ScrubState
 	SetLow(low bool)
 	Groups() []replication.GroupStatus
+	ReadyIndexes() map[uint32]int
 	Close() error
 }
 

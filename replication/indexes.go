@@ -29,6 +29,25 @@ func (n *Node) definer(clock func() int64) func(group uint32) []byte {
 	}
 }
 
+// ReadyIndexes counts, by the number of an index, the partitions led here in which it
+// can be queried.
+func (n *Node) ReadyIndexes() map[uint32]int {
+	ready := make(map[uint32]int)
+	for _, g := range n.Groups() {
+		part := n.part(g.Group)
+		if g.Group == ring.MetaPartition || part == nil || g.Match == nil {
+			continue // not a partition, or led elsewhere
+		}
+		list, _ := part.Indexes()
+		for _, x := range list {
+			if x.Ready {
+				ready[x.ID]++
+			}
+		}
+	}
+	return ready
+}
+
 // sameIndexes compares regardless of the order; numbers are unique.
 func sameIndexes(has []state.IndexState, want []ring.Index) bool {
 	return len(has) == len(want) && !slices.ContainsFunc(has, func(x state.IndexState) bool { return !slices.Contains(want, x.Index) })

@@ -30,6 +30,15 @@ func TestIndexesComeWithTheRing(t *testing.T) {
 			t.Fatalf("document %d: %+v", doc.Epoch, res)
 		}
 	}
+	ready := func() (sum int) { // each partition is counted by its leader, and by nobody else
+		for i := range 3 {
+			sum += c.node(i).ReadyIndexes()[1]
+		}
+		return sum
+	}
+	if n := ready(); n != 0 {
+		t.Errorf("ready in %d partitions before it is defined", n)
+	}
 	propose(0, c.doc)
 	next := *c.doc
 	next.Epoch, next.Indexes = 2, []ring.Index{{Name: "n", ID: 1, Field: "n"}}
@@ -43,6 +52,7 @@ func TestIndexesComeWithTheRing(t *testing.T) {
 	if len(res.Objects) != 5 || res.Objects[0].Root != "r4" || res.Objects[4].Key != (op.Scalar{Kind: op.Number}) {
 		t.Errorf("%+v", res)
 	}
+	eventually(t, "the index is ready in both partitions", func() bool { return ready() == 2 })
 	last := next
 	last.Epoch, last.Indexes = 3, nil
 	propose(2, &last)

@@ -41,29 +41,43 @@ type Behind struct {
 // one that has no leader. Errors: ErrNotOperator; a node that does not answer is
 // none, but listed in Silent.
 func (c *Client) Leaders(ctx context.Context, doc *ring.Document) (*Leaders, error) {
+	answers, silent, err := c.statuses(ctx, doc, adminxml.WithLeaders)
+	if err != nil {
+		return nil, err
+	}
+	reports := make(map[uint64][][3]uint64, len(answers))
+	for member, s := range answers {
+		reports[member] = s.Leaders
+	}
+	l := countLeaders(doc, reports)
+	l.Silent = silent
+	l.gather(doc, answers)
+	return l, nil
+}
+
+// statuses asks every member that is online for its status with a detail. Who does
+// not answer in time is silent. Errors: ErrNotOperator.
+func (c *Client) statuses(ctx context.Context, doc *ring.Document, detail string) (answers map[uint64]*NodeStatus, silent []string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, leadersTimeout, fmt.Errorf("no answer within %v", leadersTimeout))
 	defer cancel()
 	var (
-		mu      sync.Mutex
-		wg      sync.WaitGroup
-		denied  error
-		silent  []string
-		reports = make(map[uint64][][3]uint64)
-		details []NodeStatus
+		mu     sync.Mutex
+		wg     sync.WaitGroup
+		denied error
 	)
+	answers = make(map[uint64]*NodeStatus)
 	for _, m := range doc.Members {
 		if !c.nodes.online(m.JID) {
 			continue
 		}
 		wg.Go(func() {
 			var s NodeStatus
-			err := c.ask(ctx, m.JID, "get", adminxml.CmdStatus, adminxml.WithLeaders, &s)
+			err := c.ask(ctx, m.JID, "get", adminxml.CmdStatus, detail, &s)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err == nil:
-				reports[m.ID] = s.Leaders
-				details = append(details, s)
+				answers[m.ID] = &s
 			case isCondition(err, "forbidden"):
 				denied = fmt.Errorf("%w: %w", ErrNotOperator, err)
 			default:
@@ -72,19 +86,13 @@ func (c *Client) Leaders(ctx context.Context, doc *ring.Document) (*Leaders, err
 		})
 	}
 	wg.Wait()
-	if denied != nil {
-		return nil, denied
-	}
-	l := countLeaders(doc, reports)
-	l.Silent = silent
-	l.gather(doc, details)
-	return l, nil
+	return answers, silent, denied
 }
 
 // gather adds up what leaders say of replicas that lack something.
-func (l *Leaders) gather(doc *ring.Document, details []NodeStatus) {
+func (l *Leaders) gather(doc *ring.Document, answers map[uint64]*NodeStatus) {
 	l.Behind = make(map[string]Behind)
-	for _, s := range details {
+	for _, s := range answers {
 		l.Moving = append(l.Moving, s.Moving...)
 		for _, b := range s.Behind {
 			if m, ok := doc.Member(b.Member); ok {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -148,29 +150,21 @@ Without any grant all applications may use everything: taking the last one back 
 }
 
 func accessListCommand(env Env) *cli.Command {
-	return &cli.Command{
-		Name:  "list",
-		Usage: "the grants there are",
-		Description: `
+	return listCommand(env, listing[ring.Grant]{
+		key: "access", usage: "the grants there are",
+		description: `
    ringctl access list -o json | jq -r '.access[].account'
-` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag()),
-		Action: func(c *cli.Context) error {
-			return showRing(c, env, func(doc *ring.Document, out format) error {
-				if out == formatJSON {
-					return writeJSON(env.Stdout, map[string]any{"epoch": doc.Epoch, "access": orEmpty(doc.Access)})
-				}
-				t := newTable(env.Stdout, "account", "prefix", "may")
-				for _, g := range doc.Access {
-					may := "read"
-					if g.Write {
-						may = "read, write"
-					}
-					t.AppendRow([]any{g.Account, orDash(g.Prefix), may})
-				}
-				t.Render()
-				return nil
-			})
+`,
+		of: func(_ context.Context, _ *admin.Client, doc *ring.Document) ([]ring.Grant, error) {
+			return doc.Access, nil
 		},
-	}
+		header: []any{"account", "prefix", "may"},
+		row: func(g ring.Grant) []any {
+			may := "read"
+			if g.Write {
+				may = "read, write"
+			}
+			return []any{g.Account, orDash(g.Prefix), may}
+		},
+	})
 }

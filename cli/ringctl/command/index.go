@@ -2,10 +2,15 @@ package command
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -33,23 +38,33 @@ func indexCreateCommand(env Env) *cli.Command {
 whose names begin so; --path to one object of each root, or "*" for any.
 An index that is there with the same definition is no error.
 
-   ringctl index create --field email users-by-email
+An array is indexed by its elements; strings over 512 bytes, objects and what is no JSON are
+left out. Queries are refused until the index is built: --wait returns then.
+
+   ringctl index create --wait --field email users-by-email
    ringctl index create --prefix cart/ --path "*" --field sku by-sku
 ` + connectionHelp,
 		Flags: append(connectionFlags(), outputFlag(),
 			&cli.StringFlag{Name: "field", Usage: "`FIELD` of the JSON, as address.city"},
 			&cli.StringFlag{Name: "prefix", Usage: "`PREFIX` of the roots' names; without, all roots"},
-			&cli.StringFlag{Name: "path", Usage: "`PATH` of the objects within a root; without, the root object itself; * is any"}),
+			&cli.StringFlag{Name: "path", Usage: "`PATH` of the objects within a root; without, the root object itself; * is any"},
+			&cli.BoolFlag{Name: "wait", Usage: "return when it is built, and queries are answered"}),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, "NAME"); err != nil {
 				return err
 			}
-			if c.String("field") == "" {
-				return usageErrorf("index create wants --field; see `%s --help`", commandName(c))
-			}
 			x := ring.Index{Name: c.Args().First(), Prefix: c.String("prefix"), Path: c.String("path"), Field: c.String("field")}
-			return editRing(c, env, indexEdit(x), func(*ring.Document) string {
-				return "index " + x.Name + " is defined; queries are answered once it is built"
+			if err := checkIndex(x); err != nil {
+				return err
+			}
+			err := editRing(c, env, indexEdit(x), func(*ring.Document) string {
+				return "index " + x.Name + " is defined; queries are answered once it is built: ringctl index list"
+			})
+			if err != nil || !c.Bool("wait") {
+				return err
+			}
+			return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, _ format) error {
+				return awaitIndex(ctx, env, op, conn, x.Name)
 			})
 		},
 	}
@@ -90,46 +105,100 @@ func indexDropCommand(env Env) *cli.Command {
 	}
 }
 
+// indexRow is the JSON of an index in index list: its definition, and how far it is.
+type indexRow struct {
+	ring.Index
+	State      string `json:"state"` // ready or building
+	Ready      int    `json:"ready"` // partitions in which it can be queried
+	Partitions int    `json:"partitions"`
+}
+
 func indexListCommand(env Env) *cli.Command {
-	return &cli.Command{
-		Name:  "list",
-		Usage: "the indexes that are defined",
-		Description: `
-   ringctl index list -o json | jq -r '.indexes[].name'
-` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag()),
-		Action: func(c *cli.Context) error {
-			return showRing(c, env, func(doc *ring.Document, out format) error {
-				if out == formatJSON {
-					return writeJSON(env.Stdout, map[string]any{"epoch": doc.Epoch, "indexes": orEmpty(doc.Indexes)})
-				}
-				t := newTable(env.Stdout, "index", "id", "prefix", "path", "field")
-				for _, x := range doc.Indexes {
-					t.AppendRow([]any{x.Name, x.ID, orDash(x.Prefix), orDash(x.Path), x.Field})
-				}
-				rightAlign(t, 2)
-				t.Render()
-				return nil
-			})
+	return listCommand(env, listing[indexRow]{
+		key: "indexes", usage: "the indexes that are defined, and whether they can be queried",
+		description: `An index that is building refuses queries until it is ready in all partitions.
+
+   ringctl index list -o json | jq -r '.indexes[] | select(.state=="building") | .name'
+`,
+		of:     indexRows,
+		header: []any{"index", "id", "prefix", "path", "field", "state", "partitions"},
+		row: func(x indexRow) []any {
+			return []any{x.Name, x.ID, orDash(x.Prefix), orDash(x.Path), x.Field, x.State, fmt.Sprintf("%d of %d", x.Ready, x.Partitions)}
 		},
+	})
+}
+
+func indexRows(ctx context.Context, operator *admin.Client, doc *ring.Document) ([]indexRow, error) {
+	ready, err := operator.ReadyIndexes(ctx, doc)
+	rows := []indexRow{}
+	for _, x := range doc.Indexes {
+		row := indexRow{Index: x, State: "building", Ready: ready[x.ID], Partitions: doc.Partitions}
+		if row.Ready == row.Partitions {
+			row.State = "ready"
+		}
+		rows = append(rows, row)
+	}
+	return rows, err
+}
+
+// awaitIndex returns when the index can be queried everywhere.
+func awaitIndex(ctx context.Context, env Env, operator *admin.Client, conn connection, name string) error {
+	told := time.Now()
+	for {
+		look, cancel := context.WithTimeout(ctx, conn.timeout)
+		doc, err := operator.Ring(look)
+		var rows []indexRow
+		if err == nil {
+			rows, err = indexRows(look, operator, doc)
+		}
+		cancel()
+		if err != nil {
+			return unreachable(err)
+		}
+		i := slices.IndexFunc(rows, func(x indexRow) bool { return x.Name == name })
+		if i < 0 {
+			return fmt.Errorf("index %s was dropped meanwhile", name)
+		}
+		if rows[i].Ready == rows[i].Partitions {
+			_, err := fmt.Fprintf(env.Stderr, "index %s is ready\n", name)
+			return err
+		}
+		if time.Since(told) > 5*time.Second {
+			told = time.Now()
+			fmt.Fprintf(env.Stderr, "index %s is ready in %d of %d partitions\n", name, rows[i].Ready, rows[i].Partitions)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
 
-// orEmpty makes JSON show no elements as [].
-func orEmpty[T any](list []T) []T { return append([]T{}, list...) }
-
-// showRing fetches the ring and shows something of it.
-func showRing(c *cli.Context, env Env, show func(*ring.Document, format) error) error {
-	if err := wantArgs(c); err != nil {
-		return err
+// checkIndex says what is wrong with a definition that is typed: the store takes any
+// text, but names are to be typed again, and a field that no JSON has finds nothing.
+func checkIndex(x ring.Index) error {
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
 	}
-	return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
-		ctx, cancel := context.WithTimeout(ctx, conn.timeout)
-		defer cancel()
-		doc, err := op.Ring(ctx)
-		if err != nil {
-			return unreachable(seesNothing(op, conn, err))
+	if x.Name == "" || len(x.Name) > op.MaxIndex || strings.ContainsFunc(x.Name, odd) {
+		return usageErrorf("index name %q: use up to %d letters, digits, - _ and .", x.Name, op.MaxIndex)
+	}
+	if x.Field == "" {
+		return usageErrorf("index create wants --field, as address.city")
+	}
+	for _, member := range strings.Split(x.Field, ".") {
+		if member == "" || member != strings.TrimSpace(member) {
+			return usageErrorf("field %q: write the names of JSON members with dots between, as address.city", x.Field)
 		}
-		return show(doc, out)
-	})
+	}
+	if x.Prefix != "" {
+		if err := op.CheckRoot(x.Prefix); err != nil {
+			return usageErrorf("prefix: %w", err)
+		}
+	}
+	if err := op.CheckPath(x.Path); err != nil {
+		return usageErrorf("%w", err)
+	}
+	return nil
 }

@@ -21,7 +21,7 @@ const NS = wire.NSAdmin
 const (
 	CmdIdentity  = "identity"  // get: an Identity
 	CmdBootstrap = "bootstrap" // set, with an encoded ring document: an Identity
-	CmdStatus    = "status"    // get, optionally with "groups" or "leaders": a NodeStatus
+	CmdStatus    = "status"    // get, optionally with "groups", "leaders" or "indexes": a NodeStatus
 	CmdExport    = "export"    // get, with an ExportRequest: an ExportAnswer
 	CmdHot       = "hot"       // get, with the number of objects wanted: a Hot
 	CmdWhere     = "where"     // get, with the name of a root: a Where
@@ -35,6 +35,10 @@ const WithGroups = "groups"
 // WithLeaders is the argument of CmdStatus that asks for the leaders that the
 // node knows: much less than every group in full.
 const WithLeaders = "leaders"
+
+// WithIndexes is the argument of CmdStatus that asks in how many partitions indexes
+// are ready.
+const WithIndexes = "indexes"
 
 // Identity is who a data node is.
 type Identity struct {
@@ -76,6 +80,9 @@ type NodeStatus struct {
 	// Moving are, with Leaders, groups led here that do not have the replicas yet
 	// that the ring wants; MaxMoving of them at most.
 	Moving []Moving `json:"moving,omitempty"`
+	// Indexes counts, where asked for, the partitions led here in which an index can be
+	// queried, by the number of the index.
+	Indexes map[uint32]int `json:"indexes,omitempty"`
 }
 
 // Scrub tells of the comparisons of replicas on a data node; counts are since its start.
