@@ -6,6 +6,7 @@ package trim
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -35,6 +36,7 @@ func Run(ctx context.Context, every time.Duration, heap Heap) {
 		case <-t.C:
 			metrics.Read(w.samples)
 			if w.due(w.samples[0].Value.Uint64(), w.samples[1].Value.Uint64()) {
+				runtime.GC() // what lies in a sync.Pool outlives the first collection
 				debug.FreeOSMemory()
 				metrics.Read(w.samples)
 				w.trimmed(w.samples[0].Value.Uint64())
