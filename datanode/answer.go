@@ -3,6 +3,7 @@ package datanode
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -29,6 +30,7 @@ type answers struct {
 	mu      sync.Mutex
 	clients []*client
 	iqs     []*iqRead
+	held    atomic.Int64 // bytes of results that are not sent yet
 	over    bool
 }
 
@@ -104,6 +106,7 @@ func (a *answers) sendOutbox(c *client) {
 	out := c.out
 	c.out = outbox{}
 	c.mu.Unlock()
+	defer a.n.sent(c, out.reads)
 	if c.gone.Load() {
 		return
 	}
@@ -161,6 +164,7 @@ func (a *answers) sendResponse(c *client, r *wire.Response, rest *outbox) {
 }
 
 func (a *answers) sendIQ(q *iqRead) {
+	defer a.n.sent(q.c, q.done)
 	if q.c.gone.Load() {
 		return
 	}

@@ -37,6 +37,8 @@ type client struct {
 	rightsOf *access
 	epoch    uint64 // of the newest ring that it says it has
 
+	holding  *holding     // of its account
+	average  atomic.Int64 // bytes of the results of its reads
 	inFlight atomic.Int64
 	watches  atomic.Int64 // reads of changes that wait
 	gone     atomic.Bool  // nobody is there to be answered
@@ -69,6 +71,7 @@ type written struct {
 type readDone struct {
 	tag   uint64
 	group uint32
+	held  int64 // bytes to be given back when it was sent
 	res   op.ReadResult
 }
 

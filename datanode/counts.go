@@ -55,13 +55,14 @@ const (
 	refusedOps            // too many operations of a client under way
 	refusedSessions
 	refusedWatches
-	refusedStanza // as a whole
+	refusedAnswers // more results than can be held
+	refusedStanza  // as a whole
 	reasons
 )
 
 func (r reason) String() string {
 	return [reasons]string{
-		"", "invalid", "too-large", "access", "foreign-session", "not-serving", "disk-full", "flood", "operations", "sessions", "watches", "stanza",
+		"", "invalid", "too-large", "access", "foreign-session", "not-serving", "disk-full", "flood", "operations", "sessions", "watches", "answers", "stanza",
 	}[r]
 }
 

@@ -9,15 +9,15 @@ import (
 	"github.com/rosterdb/rosterdb/replication"
 )
 
-// Bounds of fair. Operations count; bytes are those of commands and what
-// opCost adds.
+// Bounds of fair. Operations count; bytes are those of commands and of the results of
+// reads, which are expected first and known later, and what opCost adds.
 const (
 	windowOps   = 2048     // that the engine has while none waits
 	windowBytes = 16 << 20 //
 	accountOps  = 8192     // that wait for one account
 	accountCost = 16 << 20 //
 	totalCost   = 128 << 20
-	opCost      = 512     // of an operation besides its bytes
+	opCost      = 512     // of an operation besides its bytes, or those of its answer
 	quantum     = 8 << 10 // that an account may spend each turn
 	retryAfter  = 250     // ms: hint to who is refused
 )
@@ -42,6 +42,7 @@ type fair struct {
 	mu       sync.Mutex // guards what follows, and the raising of waiting…
 	accounts map[string]*account
 	turns    []*account // those with something waiting
+	bytes    int64      // that wait
 	over     bool
 
 	fifo bool // seeded by tests: one queue for all
@@ -51,7 +52,7 @@ type fair struct {
 type account struct {
 	name    string
 	waiting []waiting
-	cost    int64
+	bytes   int64 // that wait
 	deficit int64
 	paid    bool // got its quantum this turn
 }
@@ -62,6 +63,20 @@ type waiting struct {
 	read     replication.ReadRequest
 	isRead   bool
 	cost     int64
+}
+
+// bytes are what it takes while it waits: a read has no result yet.
+func (w *waiting) bytes() int64 {
+	if w.isRead {
+		return opCost
+	}
+	return w.cost
+}
+
+// reader is whose a read is, and what it counts for.
+type reader struct {
+	c    *client
+	cost int64
 }
 
 func (f *fair) init(e engine, floods *atomic.Uint64) {
@@ -82,6 +97,11 @@ func (f *fair) entered(cost int64) {
 
 func (f *fair) ended(cost int64) {
 	f.ops.Add(-1)
+	f.freed(cost)
+}
+
+// freed makes room for others.
+func (f *fair) freed(cost int64) {
 	f.cost.Add(-cost)
 	if f.waitingOps.Load() > 0 {
 		f.signal()
@@ -102,7 +122,7 @@ func (f *fair) open() bool {
 
 // submit takes what a wake-up of the read loop brought; by and readBy name whose
 // each is.
-func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.ReadRequest, readBy []*client) {
+func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.ReadRequest, readBy []reader) {
 	if f.open() {
 		f.pass(ps, rs)
 		return
@@ -121,7 +141,7 @@ func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.
 		}
 	}
 	for i := range rs {
-		if !f.put(readBy[i].bare, waiting{read: rs[i], isRead: true, cost: opCost}) {
+		if !f.put(readBy[i].c.bare, waiting{read: rs[i], isRead: true, cost: readBy[i].cost}) {
 			refusedRs = append(refusedRs, rs[i])
 		}
 	}
@@ -153,17 +173,18 @@ func (f *fair) put(name string, w waiting) bool {
 	}
 	a := f.accounts[name]
 	switch {
-	case f.waitCosts.Load()+w.cost > totalCost:
+	case f.bytes+w.bytes() > totalCost:
 		return false
 	case a == nil:
 		a = &account{name: name}
 		f.accounts[name] = a
 		f.turns = append(f.turns, a)
-	case len(a.waiting) >= accountOps || a.cost+w.cost > accountCost:
+	case len(a.waiting) >= accountOps || a.bytes+w.bytes() > accountCost:
 		return false
 	}
 	a.waiting = append(a.waiting, w)
-	a.cost += w.cost
+	a.bytes += w.bytes()
+	f.bytes += w.bytes()
 	f.waitingOps.Add(1)
 	f.waitCosts.Add(w.cost)
 	return true
@@ -197,7 +218,8 @@ func (f *fair) next() (ps []replication.Proposal, rs []replication.ReadRequest) 
 			continue
 		}
 		a.deficit -= w.cost
-		a.cost -= w.cost
+		a.bytes -= w.bytes()
+		f.bytes -= w.bytes()
 		a.waiting[0] = waiting{}
 		a.waiting = a.waiting[1:]
 		f.waitingOps.Add(-1)
@@ -243,7 +265,7 @@ func (f *fair) end() {
 			}
 		}
 	}
-	f.turns = nil
+	f.turns, f.bytes = nil, 0
 	clear(f.accounts)
 	f.waitingOps.Store(0)
 	f.waitCosts.Store(0)

@@ -21,7 +21,8 @@ const (
 // xmppconn.Handler; all its fields belong to the read loop.
 type handler struct {
 	n           *Node
-	clients     map[string]*client // by the raw from attribute
+	clients     map[string]*client  // by the raw from attribute
+	holdings    map[string]*holding // by bare JID
 	clientParts *wire.Assembler
 	peerParts   *wire.Assembler
 
@@ -29,7 +30,7 @@ type handler struct {
 	proposals    []replication.Proposal
 	proposers    []*client // whose each of them is
 	readRequests []replication.ReadRequest
-	readers      []*client
+	readers      []reader
 	clock        int64     // ms since 1970, of this wake-up; 0: not looked at yet
 	at           time.Time // the same
 
@@ -39,7 +40,7 @@ type handler struct {
 
 func newHandler(n *Node) *handler {
 	return &handler{
-		n: n, clients: make(map[string]*client),
+		n: n, clients: make(map[string]*client), holdings: make(map[string]*holding),
 		clientParts: wire.NewAssembler(wire.MaxRequest, maxClientParts),
 		peerParts:   wire.NewAssembler(maxPeerElement, maxPeerParts),
 	}
@@ -159,6 +160,7 @@ func (h *handler) sender(st *stanza.Stanza) *client {
 	if c == nil {
 		return nil
 	}
+	c.holding = h.holdingOf(c.bare)
 	if len(h.clients) >= maxClients {
 		for key, old := range h.clients {
 			if old.inFlight.Load() == 0 {

@@ -97,8 +97,9 @@ type Node struct {
 
 // faults are seeded by tests of this package, which must then turn red.
 type faults struct {
-	AnyStore bool // takes Raft batches of a wiped disk
-	NoAccess bool // grants everything to everybody
+	AnswersUnbounded bool // results of reads are held without bounds
+	AnyStore         bool // takes Raft batches of a wiped disk
+	NoAccess         bool // grants everything to everybody
 	// ReceiptOnArrival acknowledges requests when they come, not when they are durable.
 	ReceiptOnArrival bool
 	// TwinIgnored lets a second data node throw out the first.

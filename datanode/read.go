@@ -31,10 +31,9 @@ func (h *handler) reads(c *client, id string, req *wire.Request) {
 		return
 	}
 	for i := range req.Reads {
-		r, place := &req.Reads[i], &q.done[i]
-		place.tag, place.group = r.Tag, r.Partition
-		h.read(c, r, func(res op.ReadResult) {
-			place.res = res
+		place := &q.done[i]
+		h.read(c, &req.Reads[i], func(d readDone) {
+			*place = d
 			if q.left.Add(-1) == 0 {
 				h.n.answers.pushIQ(q)
 			}
@@ -45,15 +44,13 @@ func (h *handler) reads(c *client, id string, req *wire.Request) {
 // readByMessage takes a read that came in a message: its answer may be sent in
 // parts, so that also what does not fit an IQ can be read.
 func (h *handler) readByMessage(r *request, read *wire.Read) {
-	tag, group := read.Tag, read.Partition
-	h.read(r.c, read, func(res op.ReadResult) {
-		r.read(&h.n.answers, readDone{tag, group, res})
-	})
+	h.read(r.c, read, func(d readDone) { r.read(&h.n.answers, d) })
 }
 
 // read checks one read and gathers it for the engine; done is called once, here
 // or from an engine goroutine.
-func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
+func (h *handler) read(c *client, r *wire.Read, done func(readDone)) {
+	tag, group := r.Tag, r.Partition
 	answer, ok := h.admit(c, r.Partition, r.Bad)
 	if ok {
 		answer, ok = h.checkRead(c, r)
@@ -61,11 +58,8 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 	k := kindOf(r.Kind)
 	if !ok {
 		h.n.counts.refusal(k, &answer)
-		done(op.ReadResult{Code: answer.Code, Text: answer.Text, RetryAfter: answer.RetryAfter})
+		done(readDone{tag: tag, group: group, res: op.ReadResult{Code: answer.Code, Text: answer.Text, RetryAfter: answer.RetryAfter}})
 		return
-	}
-	if r.Index != "" {
-		done = defined(done)
 	}
 	if r.Kind == op.Changes {
 		h.watch(c, r, done)
@@ -76,38 +70,42 @@ func (h *handler) read(c *client, r *wire.Read, done func(op.ReadResult)) {
 	if r.Root != "" {
 		n.hot.note(false, r.Root, r.Path, begun)
 	}
+	indexed, cost := r.Index != "", opCost+c.expect()
 	n.inFlight.Add(1)
 	c.inFlight.Add(1)
-	n.fair.entered(opCost)
-	h.readers = append(h.readers, c)
+	n.fair.entered(cost)
+	h.readers = append(h.readers, reader{c, cost})
 	h.readRequests = append(h.readRequests, replication.ReadRequest{Group: r.Partition, Read: &r.Read, Done: func(res op.ReadResult) {
 		n.inFlight.Add(-1)
 		c.inFlight.Add(-1)
-		n.fair.ended(opCost)
+		size := resultSize(&res)
+		c.learn(size)
+		held := n.hold(c, &res, size, op.Overloaded)
+		n.fair.ended(cost)
 		n.counts.ended(k, res.Code, begun)
-		done(res)
+		if indexed {
+			undefined(&res)
+		}
+		done(readDone{tag, group, held, res})
 	}})
 }
 
-// defined passes on the result of a read of an index that the ring has: a partition
+// undefined changes the result of a read of an index that the ring has: a partition
 // that does not know it yet is about to be told.
-func defined(done func(op.ReadResult)) func(op.ReadResult) {
-	return func(res op.ReadResult) {
-		if res.Code == op.NotFound {
-			res = op.ReadResult{Code: op.Unavailable, Text: "the index is new and not known to the partition yet; ask again", RetryAfter: retryAfter}
-		}
-		done(res)
+func undefined(res *op.ReadResult) {
+	if res.Code == op.NotFound {
+		*res = op.ReadResult{Code: op.Unavailable, Text: "the index is new and not known to the partition yet; ask again", RetryAfter: retryAfter}
 	}
 }
 
 // watch takes a read of changes, which may wait for long: it takes no place among
 // the operations, but there is a bound of its own.
-func (h *handler) watch(c *client, r *wire.Read, done func(op.ReadResult)) {
+func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 	n := h.n
 	if c.watches.Load() >= maxWatches || n.watches.Load() >= maxNodeWatches {
 		why := refusal{why: refusedWatches, Code: op.Overloaded, Text: textWatches, RetryAfter: retryAfter}
 		n.counts.refusal(kindChanges, &why)
-		done(op.ReadResult{Code: why.Code, Text: why.Text, RetryAfter: why.RetryAfter})
+		done(readDone{tag: r.Tag, group: r.Partition, res: op.ReadResult{Code: why.Code, Text: why.Text, RetryAfter: why.RetryAfter}})
 		return
 	}
 	h.now()
@@ -122,8 +120,12 @@ func (h *handler) watch(c *client, r *wire.Read, done func(op.ReadResult)) {
 			n.denied(c, "watch", r.Root)
 			res = op.ReadResult{Code: op.Denied, Text: "this account may no longer read what it watched; see ringctl access"}
 		}
+		held := n.hold(c, &res, resultSize(&res), op.Unavailable) // Overloaded would end a watch
 		n.counts.ended(kindChanges, res.Code, begun)
-		done(res)
+		if r.Index != "" {
+			undefined(&res)
+		}
+		done(readDone{r.Tag, r.Partition, held, res})
 	}}})
 }
 
