@@ -32,7 +32,7 @@ func (m *Mesh) accept() {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			m.notices.warn("a connection of another server can't be accepted", "error", err)
+			m.notices.Warn("a connection of another server can't be accepted", "error", err)
 			continue
 		}
 		select {
@@ -42,7 +42,7 @@ func (m *Mesh) accept() {
 				<-m.strangers
 			})
 		default:
-			m.notices.warn("too many connections at once on the cluster's port: some are closed", "peer", conn.RemoteAddr())
+			m.notices.Warn("too many connections at once on the cluster's port: some are closed", "peer", conn.RemoteAddr())
 			_ = conn.Close()
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rosterdb/rosterdb/xmppd/cluster/notice"
 )
 
 // Errors of Send.
@@ -65,6 +67,9 @@ type Config struct {
 	Up   func(peer string, incarnation uint64) // nil: nobody wants to know
 	Down func(peer string)
 
+	// Dial connects to a peer; nil: by TCP.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	Faults     Faults
@@ -85,6 +90,11 @@ func (c *Config) withDefaults() {
 	def(&c.Queue, 64<<20)
 	def(&c.BulkQueue, 64<<20)
 	def(&c.Window, 8<<20)
+	if c.Dial == nil {
+		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}
+	}
 	if c.Up == nil {
 		c.Up = func(string, uint64) {}
 	}
@@ -101,7 +111,7 @@ type Mesh struct {
 	cfg      Config
 	log      *slog.Logger
 	handlers [256]Handler
-	notices  notices
+	notices  notice.Log
 
 	listener  net.Listener
 	ctx       context.Context //nolint:containedctx // of all its goroutines
@@ -120,7 +130,7 @@ type Mesh struct {
 func New(cfg Config) *Mesh {
 	cfg.withDefaults()
 	m := &Mesh{
-		cfg: cfg, log: cfg.Log, notices: notices{log: cfg.Log}, closing: make(chan struct{}),
+		cfg: cfg, log: cfg.Log, notices: notice.Log{To: cfg.Log}, closing: make(chan struct{}),
 		strangers: make(chan struct{}, 64), peers: make(map[string]*peer),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())

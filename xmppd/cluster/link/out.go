@@ -33,7 +33,7 @@ type outgoing struct {
 
 // dial opens a stream, and asks how much of an earlier one has come.
 func (m *Mesh) dial(ctx context.Context, name, addr string, asks, of uint64) (*outgoing, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	raw, err := m.cfg.Dial(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}

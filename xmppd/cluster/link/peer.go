@@ -149,7 +149,7 @@ func (r *rendezvous) step() bool {
 		r.due = true
 	case <-r.half.C:
 		if r.out != nil {
-			p.m.notices.warn("a server can't be reached the other way: it doesn't open a stream to this one; look at the addresses that are advertised", "server", p.name)
+			p.m.notices.Warn("a server can't be reached the other way: it doesn't open a stream to this one; look at the addresses that are advertised", "server", p.name)
 		}
 		r.drop()
 		r.again()

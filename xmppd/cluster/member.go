@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
+)
+
+// State is what a server is about to do.
+type State string
+
+// States.
+const (
+	Joining  State = "joining"  // it has begun, and takes no clients yet
+	Up       State = "up"       // it serves clients
+	Draining State = "draining" // its clients are asked to go elsewhere
+)
+
+// Load is how much a server has to do.
+type Load struct {
+	Sessions int `json:"n,omitempty"`
+	CPU      int `json:"c,omitempty"` // per mille of what it may use
+}
+
+// Member is a server of the cluster.
+type Member struct {
+	Name        string
+	Addr        string // host:port, of its port
+	Incarnation uint64 // of its process
+	Major       int    // of the protocol of links
+	Zone        string // may be empty
+	State       State
+	Load        Load
+}
+
+// meta is what gossip carries of a member, 512 bytes at most.
+type meta struct {
+	Incarnation uint64 `json:"i"`
+	Major       int    `json:"v"`
+	Zone        string `json:"z,omitempty"`
+	State       State  `json:"s"`
+	Load        Load   `json:"l"`
+}
+
+func (m *Member) encode() ([]byte, error) {
+	b, err := json.Marshal(meta{m.Incarnation, link.Major, m.Zone, m.State, m.Load})
+	if err != nil {
+		return nil, fmt.Errorf("encode member: %w", err)
+	}
+	return b, nil
+}
+
+// decode reads what gossip says of a member. What this version does not know is ignored.
+func (m *Member) decode(b []byte) error {
+	var x meta
+	if err := json.Unmarshal(b, &x); err != nil {
+		return fmt.Errorf("member %s: %w", m.Name, err)
+	}
+	m.Incarnation, m.Major, m.Zone, m.State, m.Load = x.Incarnation, x.Major, x.Zone, x.State, x.Load
+	return nil
+}

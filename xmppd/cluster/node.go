@@ -1,0 +1,315 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
+)
+
+// Config is what a Node needs. Zero values of times stand for the defaults given.
+type Config struct {
+	Name    string // of this server, in its certificate; others must not have it
+	Cluster string // name of the cluster: servers of another one are refused
+	Zone    string // may be empty
+
+	Listen    string   // host:port
+	Advertise string   // host or host:port that others reach it at; empty: Listen
+	Join      []string // host:port of other servers; a DNS name stands for all its addresses
+	Key       []byte   // of the gossip: 16, 24 or 32 bytes
+
+	Certificate tls.Certificate
+	Authority   *x509.CertPool
+
+	Rejoin time.Duration // how often servers are looked for that are not there; 0: 5 s
+	// Links is what package link lets one choose; identity, log and callbacks are the Node's.
+	Links link.Config
+
+	// Changed is called when the members, or what is said of them, have changed; nil: nobody wants to
+	// know. It must not wait.
+	Changed func([]Member)
+
+	Log        *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	faults     faults
+}
+
+// faults are what this package's tests plant.
+type faults struct {
+	cut   func(addr string) bool   // a broken network
+	quick func(*memberlist.Config) // other times
+	stays bool                     // a bug: members that are gone stay
+}
+
+// Node is a server's part in the cluster. It is safe for concurrent use.
+type Node struct {
+	cfg    Config
+	log    *slog.Logger
+	port   *port
+	mesh   *link.Mesh
+	gossip *memberlist.Memberlist
+	wake   chan struct{} // capacity 1: members have changed
+	wg     sync.WaitGroup
+	once   sync.Once // of Close
+	stop   context.CancelFunc
+
+	mu      sync.Mutex
+	self    Member
+	members map[string]Member // without self
+	known   map[string]place  // where members are or were, by name
+}
+
+var serverName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
+
+// ErrName tells that a server's name can't be one.
+var ErrName = errors.New("a server's name has lower-case letters, digits, dots and hyphens, 63 at most")
+
+// New opens the port. Start begins; Close releases everything, also without Start.
+func New(cfg Config) (*Node, error) {
+	if !serverName.MatchString(cfg.Name) {
+		return nil, fmt.Errorf("%w: %q", ErrName, cfg.Name)
+	}
+	if cfg.Rejoin == 0 {
+		cfg.Rejoin = 5 * time.Second
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func([]Member) {}
+	}
+	var id [8]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return nil, fmt.Errorf("draw incarnation: %w", err)
+	}
+	p, err := openPort(cfg.Listen, cfg.Advertise, cfg.Log, cfg.faults.cut)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Log, port: p, wake: make(chan struct{}, 1),
+		members: make(map[string]Member), known: make(map[string]place),
+	}
+	n.self = Member{
+		Name: cfg.Name, Addr: p.advertise.String(), Incarnation: binary.BigEndian.Uint64(id[:]),
+		Major: link.Major, Zone: cfg.Zone, State: Joining,
+	}
+	l := cfg.Links
+	l.Name, l.Cluster, l.Incarnation = cfg.Name, cfg.Cluster, n.self.Incarnation
+	l.Certificate, l.Authority = cfg.Certificate, cfg.Authority
+	l.Dial, l.Log, l.Registerer = p.dial, cfg.Log, cfg.Registerer
+	n.mesh = link.New(l)
+	n.mesh.Handle(Control, link.Handler{Receive: n.control})
+	return n, nil
+}
+
+// place is where a member is, or was until some time.
+type place struct {
+	addr  string
+	until time.Time // zero: it is there
+	bye   bool      // it has said that it leaves
+}
+
+// remembered is how long a member that is gone is looked for; the servers of Config.Join always are.
+const remembered = time.Hour
+
+// Control is the channel of this package on the links; the others are free.
+const Control link.Channel = 1
+
+// bye is what a server says on Control when it leaves.
+const bye = "bye"
+
+// control takes what other servers say on Control. What a newer version may say is ignored.
+func (n *Node) control(from string, payload []byte) {
+	if string(payload) != bye {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p, ok := n.known[from]; ok {
+		p.bye = true
+		n.known[from] = p
+	}
+}
+
+// Mesh connects this server to the others. Channels are set before Start.
+func (n *Node) Mesh() *link.Mesh { return n.mesh }
+
+// Addr is where others reach this server.
+func (n *Node) Addr() string { return n.port.advertise.String() }
+
+// Start joins the cluster. That none of the servers of Config.Join is there is no error: this may be the
+// first one. It goes on looking for them.
+func (n *Node) Start(context.Context) error {
+	cfg := memberlist.DefaultLANConfig()
+	cfg.Name, cfg.Label, cfg.SecretKey = n.cfg.Name, n.cfg.Cluster, n.cfg.Key
+	cfg.Transport = n.port
+	cfg.BindPort, cfg.AdvertisePort = n.port.advertise.Port, n.port.advertise.Port
+	cfg.Logger = gossipLog(n.log)
+	cfg.Delegate, cfg.Events, cfg.Conflict = (*delegate)(n), (*events)(n), (*events)(n)
+	cfg.GossipVerifyIncoming, cfg.GossipVerifyOutgoing = true, true
+	cfg.DeadNodeReclaimTime = time.Second // a server may come back at another address
+	cfg.DNSConfigPath = ""                // the system's resolver is enough
+	if n.cfg.faults.quick != nil {
+		n.cfg.faults.quick(cfg)
+	}
+	g, err := memberlist.Create(cfg)
+	if err != nil {
+		return fmt.Errorf("start gossip between servers: %w", err)
+	}
+	n.gossip = g
+	n.mesh.Start(&listener{port: n.port, done: make(chan struct{})})
+	ctx, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.wg.Go(func() { n.follow(ctx) })
+	n.wg.Go(func() { n.rejoin(ctx) })
+	return nil
+}
+
+// follow tells of changes.
+func (n *Node) follow(ctx context.Context) {
+	for {
+		all := n.Members()
+		peers := make([]link.Peer, 0, len(all))
+		for _, m := range all {
+			peers = append(peers, link.Peer{Name: m.Name, Addr: m.Addr})
+		}
+		n.mesh.SetPeers(peers)
+		n.cfg.Changed(all)
+		select {
+		case <-n.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// rejoin looks for servers that are not connected: those of the configuration, and those that were
+// members once. Gossip alone doesn't come back to them when the network was broken for long, and a
+// member that has no link may not have heard that this server has another address.
+func (n *Node) rejoin(ctx context.Context) {
+	t := time.NewTicker(n.cfg.Rejoin)
+	defer t.Stop()
+	for {
+		if missing := n.missing(ctx); len(missing) > 0 {
+			if _, err := n.gossip.Join(missing); err != nil {
+				n.log.Debug("servers are not there", "addresses", missing, "reason", err)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// missing are the addresses to look for servers at.
+func (n *Node) missing(ctx context.Context) (out []string) {
+	n.mu.Lock()
+	here := map[string]bool{n.self.Addr: true}
+	for name, p := range n.known {
+		if n.mesh.Reaches(name) {
+			here[p.addr] = true
+		} else if !p.until.IsZero() && time.Since(p.until) > remembered {
+			delete(n.known, name)
+		}
+	}
+	for _, p := range n.known {
+		if !here[p.addr] {
+			out = append(out, p.addr)
+			here[p.addr] = true
+		}
+	}
+	n.mu.Unlock()
+	for _, seed := range n.cfg.Join {
+		host, port, err := net.SplitHostPort(seed)
+		if err != nil {
+			host, port = seed, strconv.Itoa(n.port.advertise.Port)
+		}
+		ips, err := net.DefaultResolver.LookupHost(ctx, host)
+		if err != nil {
+			n.port.notices.Warn("the name of another server can't be resolved", "reason", err.Error())
+		}
+		for _, ip := range ips {
+			if addr := net.JoinHostPort(ip, port); !here[addr] {
+				out = append(out, addr)
+				here[addr] = true
+			}
+		}
+	}
+	return out
+}
+
+// Members lists the servers of the cluster by name, this one included.
+func (n *Node) Members() []Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := []Member{n.self}
+	for _, m := range n.members {
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Self is this server.
+func (n *Node) Self() Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.self
+}
+
+// Tell changes what the others are told of this server.
+func (n *Node) Tell(change func(*State, *Load)) {
+	n.mu.Lock()
+	before := n.self
+	change(&n.self.State, &n.self.Load)
+	same := n.self == before
+	n.mu.Unlock()
+	if same || n.gossip == nil {
+		return
+	}
+	n.changed()
+	if err := n.gossip.UpdateNode(0); err != nil {
+		n.log.Debug("news are not told", "error", err)
+	}
+}
+
+// Close leaves the cluster: the others know at once. What waits for them is sent, for a short while.
+func (n *Node) Close() (err error) {
+	n.once.Do(func() { err = n.close() })
+	return err
+}
+
+func (n *Node) close() error {
+	var errs []error
+	for _, peer := range n.mesh.Connected() {
+		if err := n.mesh.Send(peer, Control, []byte(bye)); err != nil {
+			n.log.Debug("server is not told that this one leaves", "server", peer, "error", err)
+		}
+	}
+	n.mesh.Close()
+	if n.gossip != nil {
+		n.stop()
+		if err := n.gossip.Leave(time.Second); err != nil {
+			n.log.Debug("the others were not told", "error", err)
+		}
+		n.wg.Wait()
+		errs = append(errs, n.gossip.Shutdown())
+	}
+	return errors.Join(append(errs, n.port.Shutdown())...)
+}

@@ -1,0 +1,316 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/rosterdb/rosterdb/xmppd/cluster/notice"
+)
+
+const (
+	firstByte   = 5 * time.Second // for a connection to say what it is
+	tlsRecord   = 0x16            // what a TLS handshake begins with (RFC 8446 section 5.1), and gossip does not
+	maxPacket   = 64 << 10        // bytes of a UDP packet
+	maxUnknown  = 128             // connections that have said nothing
+	packetQueue = 256
+)
+
+// port is the one port of a server: a memberlist.Transport, and a net.Listener of links. Whoever
+// closes it is sure that its goroutines have ended.
+type port struct {
+	tcp       net.Listener
+	udp       net.PacketConn
+	advertise *net.TCPAddr
+	notices   *notice.Log
+	cut       func(addr string) bool // tests: the network to an address is broken; nil: it never is
+
+	packets chan *memberlist.Packet
+	streams chan net.Conn
+	links   chan net.Conn
+	unknown chan struct{}
+	closing chan struct{}
+	once    sync.Once
+	wg      sync.WaitGroup
+
+	mu    sync.Mutex
+	young map[net.Conn]struct{} // have said nothing
+}
+
+// openPort listens on addr by TCP and UDP. Port 0: any that is free for both.
+func openPort(addr, advertise string, log *slog.Logger, cut func(string) bool) (*port, error) {
+	const tries = 10
+	var err error
+	for range tries {
+		var p *port
+		if p, err = listenBoth(addr); err != nil {
+			continue
+		}
+		p.notices, p.cut = &notice.Log{To: log}, cut
+		if p.advertise, err = advertised(p.tcp.Addr(), advertise); err != nil {
+			return nil, errors.Join(err, p.tcp.Close(), p.udp.Close())
+		}
+		p.wg.Go(p.accept)
+		p.wg.Go(p.receive)
+		return p, nil
+	}
+	return nil, fmt.Errorf("listen for other servers on %s: %w", addr, err)
+}
+
+func listenBoth(addr string) (*port, error) {
+	tcp, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says for what
+	}
+	udp, err := net.ListenPacket("udp", tcp.Addr().String())
+	if err != nil {
+		return nil, errors.Join(err, tcp.Close())
+	}
+	return &port{
+		tcp: tcp, udp: udp, packets: make(chan *memberlist.Packet, packetQueue), streams: make(chan net.Conn),
+		links: make(chan net.Conn), unknown: make(chan struct{}, maxUnknown), closing: make(chan struct{}),
+		young: make(map[net.Conn]struct{}),
+	}, nil
+}
+
+// advertised is the address that others reach this server at: what the operator says, or what it listens on.
+func advertised(at net.Addr, said string) (*net.TCPAddr, error) {
+	own, ok := at.(*net.TCPAddr)
+	if !ok {
+		return nil, fmt.Errorf("%s is no TCP address", at)
+	}
+	if said == "" {
+		if own.IP.IsUnspecified() {
+			return nil, fmt.Errorf("others can't be told to connect to %s: give the address that they reach this server at (cluster.advertise)", own)
+		}
+		return own, nil
+	}
+	if _, _, err := net.SplitHostPort(said); err != nil {
+		said = net.JoinHostPort(said, fmt.Sprint(own.Port))
+	}
+	addr, err := net.ResolveTCPAddr("tcp", said)
+	if err != nil {
+		return nil, fmt.Errorf("cluster.advertise: %w", err)
+	}
+	if addr.Port == 0 {
+		addr.Port = own.Port
+	}
+	return addr, nil
+}
+
+// accept finds out what connections are.
+func (p *port) accept() {
+	for {
+		conn, err := p.tcp.Accept()
+		if err != nil {
+			select {
+			case <-p.closing:
+				return
+			case <-time.After(100 * time.Millisecond): // such as when files have run out
+			}
+			p.notices.Warn("a connection of another server can't be accepted", "error", err.Error())
+			continue
+		}
+		select {
+		case p.unknown <- struct{}{}:
+			p.wg.Go(func() {
+				p.sort(conn)
+				<-p.unknown
+			})
+		default:
+			p.notices.Warn("too many connections at once on the cluster's port: some are closed")
+			_ = conn.Close()
+		}
+	}
+}
+
+// sort looks at the first byte of a connection.
+func (p *port) sort(conn net.Conn) {
+	p.mu.Lock()
+	p.young[conn] = struct{}{}
+	p.mu.Unlock()
+	first := make([]byte, 1)
+	_ = conn.SetReadDeadline(time.Now().Add(firstByte))
+	_, err := conn.Read(first)
+	p.mu.Lock()
+	delete(p.young, conn)
+	p.mu.Unlock()
+	if err != nil {
+		_ = conn.Close()
+		return
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	to := p.streams
+	if first[0] == tlsRecord {
+		to = p.links
+	}
+	select {
+	case to <- &begun{Conn: conn, first: first}:
+	case <-p.closing:
+		_ = conn.Close()
+	}
+}
+
+// begun is a connection whose first byte was read.
+type begun struct {
+	net.Conn
+	first []byte
+}
+
+func (b *begun) Read(p []byte) (int, error) {
+	if len(b.first) > 0 && len(p) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	return b.Conn.Read(p) //nolint:wrapcheck // a net.Conn's
+}
+
+// receive takes packets.
+func (p *port) receive() {
+	buf := make([]byte, maxPacket)
+	for {
+		n, from, err := p.udp.ReadFrom(buf)
+		if err != nil {
+			select {
+			case <-p.closing:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		if n == 0 || p.isCut(from.String()) {
+			continue
+		}
+		b := make([]byte, n)
+		copy(b, buf)
+		select {
+		case p.packets <- &memberlist.Packet{Buf: b, From: from, Timestamp: time.Now()}:
+		case <-p.closing:
+			return
+		}
+	}
+}
+
+func (p *port) isCut(addr string) bool { return p.cut != nil && p.cut(addr) }
+
+// FinalAdvertiseAddr implements memberlist.Transport.
+func (p *port) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	ip := p.advertise.IP
+	if ip4 := ip.To4(); ip4 != nil {
+		ip = ip4
+	}
+	return ip, p.advertise.Port, nil
+}
+
+// WriteTo implements memberlist.Transport.
+func (p *port) WriteTo(b []byte, addr string) (time.Time, error) {
+	to, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("send gossip: %w", err)
+	}
+	if !p.isCut(to.String()) {
+		if _, err := p.udp.WriteTo(b, to); err != nil {
+			return time.Time{}, fmt.Errorf("send gossip: %w", err)
+		}
+	}
+	return time.Now(), nil
+}
+
+// WriteToAddress implements memberlist.NodeAwareTransport.
+func (p *port) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
+	return p.WriteTo(b, a.Addr)
+}
+
+// PacketCh implements memberlist.Transport.
+func (p *port) PacketCh() <-chan *memberlist.Packet { return p.packets }
+
+// StreamCh implements memberlist.Transport.
+func (p *port) StreamCh() <-chan net.Conn { return p.streams }
+
+// DialTimeout implements memberlist.Transport.
+func (p *port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return p.dial(ctx, addr)
+}
+
+// DialAddressTimeout implements memberlist.NodeAwareTransport.
+func (p *port) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	return p.DialTimeout(a.Addr, timeout)
+}
+
+// dial connects to another server's port.
+func (p *port) dial(ctx context.Context, addr string) (net.Conn, error) {
+	if p.isCut(addr) {
+		return nil, fmt.Errorf("connect to %s: the network is cut", addr)
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	if p.cut != nil {
+		return &breakable{conn, addr, p.cut}, nil
+	}
+	return conn, nil
+}
+
+// breakable is a connection over a network that a test cuts: what is written then gets lost.
+type breakable struct {
+	net.Conn
+	addr string
+	cut  func(string) bool
+}
+
+func (b *breakable) Write(p []byte) (int, error) {
+	if b.cut(b.addr) {
+		return len(p), nil
+	}
+	return b.Conn.Write(p) //nolint:wrapcheck // a net.Conn's
+}
+
+// Shutdown implements memberlist.Transport: it ends the gossip, and with it the port.
+func (p *port) Shutdown() error {
+	p.once.Do(func() {
+		close(p.closing)
+		_ = p.tcp.Close()
+		_ = p.udp.Close()
+		p.mu.Lock()
+		for conn := range p.young {
+			_ = conn.Close()
+		}
+		p.mu.Unlock()
+	})
+	p.wg.Wait()
+	return nil
+}
+
+// listener is the net.Listener of links. Closing it ends Accept only.
+type listener struct {
+	*port
+	done chan struct{}
+	once sync.Once
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.links:
+		return conn, nil
+	case <-l.done:
+	case <-l.closing:
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *listener) Addr() net.Addr { return l.tcp.Addr() }
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
