@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"os"
 	"os/exec"
 )
 
@@ -12,6 +13,7 @@ import (
 const (
 	appAccount      = "app"
 	operatorAccount = "operator"
+	shopAccount     = "shop" // an application that may do what it is granted, and nothing before
 
 	nodesGroup = "Data nodes"
 )
@@ -21,7 +23,7 @@ const (
 type account struct{ name, group string }
 
 func (c *Cluster) accounts() []account {
-	list := []account{{appAccount, "Applications"}, {operatorAccount, "Operators"}, {"user1", ""}, {"user2", ""}}
+	list := []account{{appAccount, "Applications"}, {shopAccount, "Applications"}, {operatorAccount, "Operators"}, {"user1", ""}, {"user2", ""}}
 	for _, n := range c.info.Nodes {
 		list = append(list, account{n.ID, nodesGroup})
 	}
@@ -39,34 +41,46 @@ func (c *Cluster) makeAccounts(ctx context.Context) error {
 	return nil
 }
 
-// makeAccount works beside a running server too.
+// makeAccount makes an account with a new password.
 func (c *Cluster) makeAccount(ctx context.Context, a account) error {
 	password := rand.Text()
 	if err := writeSecret(c.files.secret(a.name), []byte(password)); err != nil {
 		return err
 	}
-	args := []string{
-		"xmppd", "user", "add",
-		"--data", c.files.data(serverID(0)),
-		"--domain", c.info.Domain,
-		"--password-file", c.files.secret(a.name),
-	}
+	args := []string{"add", "--domain", c.info.Domain, "--password-file", c.files.secret(a.name)}
 	if a.group != nodesGroup {
 		c.info.Accounts[a.name] = Account{JID: c.jid(a.name), Password: password}
 	}
 	if a.group != "" {
 		args = append(args, "--group", a.group)
 	}
+	return c.user(ctx, append(args, a.name)...)
+}
+
+// ensureAccount is makeAccount for one that may be there from before.
+func (c *Cluster) ensureAccount(ctx context.Context, a account) error {
+	secret := c.files.secret(a.name)
+	if _, err := os.Stat(secret); err == nil && c.user(ctx, "passwd", "--password-file", secret, a.name) == nil {
+		return nil
+	}
+	return c.makeAccount(ctx, a)
+}
+
+// user runs a command about an account, beside a running server too.
+func (c *Cluster) user(ctx context.Context, args ...string) error {
+	args = append([]string{"xmppd", "user", args[0], "--data", c.files.data(serverID(0))}, args[1:]...)
+	name := args[len(args)-1]
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, c.opts.Binary, append(args, a.name)...)
+	cmd := exec.CommandContext(ctx, c.opts.Binary, args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// Out of the terminal's reach: a ctrl-C ends it through ctx.
 	cmd.SysProcAttr = childAttributes(false)
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("add account %s: %w", a.name, context.Cause(ctx))
-		}
-		return fmt.Errorf("add account %s: %w: %s", a.name, err, bytes.TrimSpace(out.Bytes()))
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s account %s: %w", args[2], name, context.Cause(ctx))
 	}
-	return nil
+	return fmt.Errorf("%s account %s: %w: %s", args[2], name, err, bytes.TrimSpace(out.Bytes()))
 }

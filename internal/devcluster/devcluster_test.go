@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -215,5 +216,40 @@ func TestChoosePorts(t *testing.T) {
 	fixed, err := ChoosePorts(1, base)
 	if err != nil || fixed[0] != ports[0] {
 		t.Errorf("from base %d: %v, %v", base, fixed, err)
+	}
+}
+
+// TestPortsStay: a cluster that is started again has the ports it had, unless one of
+// them is somebody else's by now.
+func TestPortsStay(t *testing.T) {
+	ports, err := ChoosePorts(4, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	had := func() *Cluster {
+		return &Cluster{
+			opts: Options{Progress: func(string) {}},
+			info: Info{Servers: []Server{{ID: "x1", C2S: ports[0], TLS: ports[1], HTTP: ports[2]}}, Nodes: []Node{{ID: "dn1", Metrics: ports[3]}}},
+		}
+	}
+	all := func(c *Cluster) []string {
+		s := c.info.Servers[0]
+		return []string{s.C2S, s.TLS, s.HTTP, c.info.Nodes[0].Metrics}
+	}
+	c := had()
+	if err := c.choosePorts(&c.info.Servers[0]); err != nil || !slices.Equal(all(c), ports) {
+		t.Errorf("%v, want %v: %v", all(c), ports, err)
+	}
+	if args := c.nodeArgs(&c.info.Nodes[0]); !slices.Contains(args, "--listen-metrics") || !slices.Contains(args, ports[3]) {
+		t.Errorf("metrics are on, but not in %v", args)
+	}
+	taken, err := net.Listen("tcp", ports[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c = had()
+	if err := c.choosePorts(&c.info.Servers[0]); err != nil || slices.Contains(all(c), ports[3]) || slices.Contains(all(c), "") {
+		t.Errorf("%v, but %s is taken: %v", all(c), ports[3], err)
 	}
 }

@@ -117,7 +117,6 @@ func (c *Cluster) bootstrap(ctx context.Context, opt admin.BootstrapOptions) err
 // makeRing bootstraps the store, or completes a bootstrap that was interrupted. A
 // ring that has changed since was complete; not all data nodes need be members.
 func (c *Cluster) makeRing(ctx context.Context, op *admin.Client, opt admin.BootstrapOptions) (*ring.Document, error) {
-	c.opts.Progress("making the ring")
 	jids := make([]string, 0, len(c.info.Nodes))
 	for _, n := range c.info.Nodes {
 		jids = append(jids, n.JID)
@@ -131,6 +130,7 @@ func (c *Cluster) makeRing(ctx context.Context, op *admin.Client, opt admin.Boot
 			jids = append(jids, m.JID)
 		}
 	}
+	c.opts.Progress("making the ring")
 	return op.Bootstrap(ctx, jids, opt)
 }
 

@@ -18,7 +18,7 @@ type Info struct {
 	InsecurePlaintext bool               `json:"insecure_plaintext,omitempty"`
 	Servers           []Server           `json:"servers"`
 	Nodes             []Node             `json:"nodes"`
-	Accounts          map[string]Account `json:"accounts"` // "app", "operator", "user1", "user2"
+	Accounts          map[string]Account `json:"accounts"` // "app", "shop", "operator", "user1", "user2"
 }
 
 // Server is one XMPP server. Addresses are host:port, empty where a listener is off.
@@ -36,6 +36,8 @@ type Node struct {
 	PID  int    `json:"pid"`
 	JID  string `json:"jid"` // full JID
 	Data string `json:"data"`
+	// Metrics is the host:port of /metrics and /healthz; empty where they are off.
+	Metrics string `json:"metrics,omitempty"`
 }
 
 // Account is a login of the domain.

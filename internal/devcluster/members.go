@@ -42,19 +42,24 @@ func (c *Cluster) addNode(ctx context.Context, id string) (*Node, error) {
 	defer c.mu.Unlock()
 	for _, a := range c.accounts() {
 		if a.name == id {
-			return nil, fmt.Errorf("there is an account %s in this cluster already", id)
+			return nil, fmt.Errorf("there is an account %s in this cluster already; see `ringctl dev status`", id)
 		}
 	}
 	if len(c.info.Nodes) >= MaxNodes {
 		return nil, fmt.Errorf("%d data nodes are the most that a development cluster has", MaxNodes)
 	}
-	// The account of a node that was removed is there still.
-	if _, err := os.Stat(c.files.secret(id)); err != nil {
-		if err := c.makeAccount(ctx, account{id, nodesGroup}); err != nil {
+	// The account of a node that was removed is there still, unless somebody has removed it.
+	if err := c.ensureAccount(ctx, account{id, nodesGroup}); err != nil {
+		return nil, err
+	}
+	n := c.newNode(id)
+	if slices.ContainsFunc(c.info.Nodes, func(n Node) bool { return n.Metrics != "" }) {
+		metrics, err := ChoosePorts(1, 0)
+		if err != nil {
 			return nil, err
 		}
+		n.Metrics = metrics[0]
 	}
-	n := Node{ID: id, JID: c.jid(id) + "/" + nodeResource, Data: c.files.data(id)}
 	c.info.Nodes = append(c.info.Nodes, n)
 	last := &c.info.Nodes[len(c.info.Nodes)-1]
 	if err := c.startNode(last); err != nil {

@@ -28,6 +28,7 @@ type Options struct {
 	Replicas          int    // default ring.DefaultReplicas, or fewer when there are fewer nodes
 	BasePort          int    // first of the ports used; 0: free ones are chosen
 	InsecurePlaintext bool   // logins without TLS; for measurements
+	Metrics           bool   // of each data node, on a port of its own
 	OpenRegistration  bool   // in-band registration (XEP-0077)
 	ServerConfig      string // TOML file with further settings of the XMPP server; may be empty
 
@@ -85,10 +86,18 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("%d data nodes: choose 1 to %d", o.Nodes, MaxNodes)
 	case o.Replicas < 0 || o.Replicas > o.Nodes:
 		return o, fmt.Errorf("%d replicas on %d data nodes: each replica needs a node of its own", o.Replicas, o.Nodes)
-	case o.BasePort != 0 && (o.BasePort < 1 || o.BasePort+portsPerServer*o.Servers > 65536):
-		return o, fmt.Errorf("base port %d: choose 1 to %d", o.BasePort, 65536-portsPerServer*o.Servers)
+	case o.BasePort != 0 && (o.BasePort < 1 || o.BasePort+o.ports() > 65536):
+		return o, fmt.Errorf("base port %d: choose 1 to %d", o.BasePort, 65536-o.ports())
 	}
 	return o, nil
+}
+
+// ports is how many ports the cluster has in a row from BasePort on.
+func (o *Options) ports() int {
+	if o.Metrics {
+		return portsPerServer*o.Servers + o.Nodes
+	}
+	return portsPerServer * o.Servers
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
@@ -74,9 +75,13 @@ func (c *Cluster) describe() (again bool, err error) {
 	}
 	for i := range c.opts.Nodes {
 		id := nodeID(i)
-		c.info.Nodes = append(c.info.Nodes, Node{ID: id, JID: id + "@" + c.opts.Domain + "/" + nodeResource, Data: c.files.data(id)})
+		c.info.Nodes = append(c.info.Nodes, c.newNode(id))
 	}
 	return false, nil
+}
+
+func (c *Cluster) newNode(id string) Node {
+	return Node{ID: id, JID: c.jid(id) + "/" + nodeResource, Data: c.files.data(id)}
 }
 
 // resume takes over the description of a cluster that ran here before.
@@ -112,11 +117,9 @@ const nodeResource = "store"
 // startServer chooses ports, starts the XMPP server and waits until it answers.
 func (c *Cluster) startServer(ctx context.Context) error {
 	s := &c.info.Servers[0]
-	ports, err := ChoosePorts(portsPerServer, c.opts.BasePort)
-	if err != nil {
+	if err := c.choosePorts(s); err != nil {
 		return err
 	}
-	s.C2S, s.TLS, s.HTTP = ports[0], ports[1], ports[2]
 	c.opts.Progress("starting the XMPP server on " + s.C2S)
 	if err := c.run(s.ID, c.serverArgs(s), &s.PID); err != nil {
 		return err
@@ -127,6 +130,34 @@ func (c *Cluster) startServer(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", errPortTaken, err)
 		}
 		return err
+	}
+	return nil
+}
+
+// choosePorts gives the server and the nodes' metrics their ports: those that a
+// cluster had before, so that addresses written down elsewhere stay right, unless others
+// are asked for or somebody else uses one.
+func (c *Cluster) choosePorts(s *Server) error {
+	old := []string{s.C2S, s.TLS, s.HTTP}
+	metrics := c.opts.Metrics || slices.ContainsFunc(c.info.Nodes, func(n Node) bool { return n.Metrics != "" })
+	if metrics {
+		for _, n := range c.info.Nodes {
+			old = append(old, n.Metrics)
+		}
+	}
+	ports := old
+	if taken := slices.IndexFunc(old, func(addr string) bool { return addr == "" || probe(addr) != nil }); c.opts.BasePort != 0 || taken >= 0 {
+		if taken >= 0 && old[taken] != "" && c.opts.BasePort == 0 {
+			c.opts.Progress(old[taken] + ", where the cluster was before, is in use: other ports are chosen")
+		}
+		var err error
+		if ports, err = ChoosePorts(len(old), c.opts.BasePort); err != nil {
+			return err
+		}
+	}
+	s.C2S, s.TLS, s.HTTP = ports[0], ports[1], ports[2]
+	for i := range ports[portsPerServer:] {
+		c.info.Nodes[i].Metrics = ports[portsPerServer+i]
 	}
 	return nil
 }
@@ -243,6 +274,9 @@ func (c *Cluster) nodeArgs(n *Node) []string {
 		"--addr", c.info.Servers[0].C2S,
 		"--operator", c.jid(operatorAccount),
 		"--app", c.jid(appAccount),
+	}
+	if n.Metrics != "" {
+		args = append(args, "--listen-metrics", n.Metrics)
 	}
 	if c.info.InsecurePlaintext {
 		return append(args, "--insecure-plaintext")

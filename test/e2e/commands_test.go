@@ -3,14 +3,34 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// get fetches a page by HTTP, which has to answer 200 and to match:
+//
+//	get http://$METRICS/healthz ^ok
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: get URL REGEXP")
+	}
+	resp, err := http.Get(args[0])
+	ts.Check(err)
+	defer resp.Body.Close() //nolint:errcheck // only read
+	page, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if resp.StatusCode != http.StatusOK || !regexp.MustCompile("(?m)"+args[1]).Match(page) {
+		ts.Fatalf("%s, without %s: %s", resp.Status, args[1], page)
+	}
+}
 
 // exitCode runs a program that has to end with a certain code:
 //

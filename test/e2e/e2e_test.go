@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"eventually": eventually,
 			"comesto":    comesTo,
 			"field":      field,
+			"get":        get,
 		},
 	})
 }

@@ -27,11 +27,16 @@ partition has a leader, prints how to reach the cluster, and leaves it running.
 In a directory of a cluster that was stopped it starts that one, with its data.
 
 The JSON (also kept in DIR/cluster.json) names the domain, the certificate
-authority, the processes with their addresses and data directories, and four
-accounts: app and operator for the store, user1 and user2 for chat clients.
+authority, the processes with their addresses and data directories, and
+accounts: app and operator for the store; shop, an application that may do only what it
+is granted; user1 and user2 for chat clients. A cluster that was stopped gets its ports
+again, unless somebody else uses them.
 
    ringctl dev up --dir /tmp/ring -o json | jq -r .accounts.app.password
-   ringctl dev up --dir /tmp/load --insecure-plaintext --registration open`,
+   ringctl dev up --dir /tmp/load --insecure-plaintext --registration open
+
+   ringctl dev up --dir /tmp/ring --metrics
+   curl $(jq -r .nodes[0].metrics /tmp/ring/cluster.json)/metrics`,
 		Flags: []cli.Flag{
 			dirFlag(),
 			&cli.IntFlag{Name: "nodes", DefaultText: "3, or those of the cluster that was stopped", Usage: "`NUMBER` of data nodes"},
@@ -40,6 +45,7 @@ accounts: app and operator for the store, user1 and user2 for chat clients.
 			&cli.IntFlag{Name: "partitions", DefaultText: strconv.Itoa(ring.DefaultPartitions), Usage: "`NUMBER` of partitions of a new cluster"},
 			&cli.IntFlag{Name: "replicas", DefaultText: "3, or the number of nodes if less", Usage: "`NUMBER` of copies of each partition"},
 			&cli.IntFlag{Name: "base-port", DefaultText: "free ones are chosen", Usage: "first `PORT` used"},
+			&cli.BoolFlag{Name: "metrics", Usage: "let each data node serve /metrics and /healthz, on a port of its own"},
 			&cli.StringFlag{Name: "registration", Value: "closed", Usage: "may anybody make an account (XEP-0077): `open|closed`"},
 			&cli.StringFlag{Name: "server-config", Usage: "TOML `FILE` with further settings of the XMPP server (docs/xmppd.md)"},
 			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "take logins without TLS, and let the data nodes do without; for measurements"},
@@ -76,6 +82,7 @@ func devUpOptionsOf(c *cli.Context) (o devUpOptions, err error) {
 		Replicas:          c.Int("replicas"),
 		BasePort:          c.Int("base-port"),
 		InsecurePlaintext: c.Bool("insecure-plaintext"),
+		Metrics:           c.Bool("metrics"),
 		ServerConfig:      c.String("server-config"),
 		StartTimeout:      c.Duration("timeout"),
 	}
@@ -126,7 +133,11 @@ func printCluster(env Env, info *devcluster.Info) {
 		t.AppendRow([]any{s.ID, s.PID, fmt.Sprintf("XMPP %s (STARTTLS), %s (TLS); HTTP %s", s.C2S, s.TLS, s.HTTP)})
 	}
 	for _, n := range info.Nodes {
-		t.AppendRow([]any{n.ID, n.PID, n.JID + "  " + n.Data})
+		where := n.JID + "  " + n.Data
+		if n.Metrics != "" {
+			where += "  http://" + n.Metrics + "/metrics"
+		}
+		t.AppendRow([]any{n.ID, n.PID, where})
 	}
 	t.Render()
 }
