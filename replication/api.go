@@ -137,8 +137,10 @@ type Status struct {
 	Fatal      string // what stopped the node; "" while it runs
 	DiskUsed   uint64 // bytes in the data directory (WAL and state)
 	StateUsed  uint64 // bytes of the state file that hold something
-	DiskFree   uint64 // bytes free on its file system
-	Pending    int64  // bytes of proposals not yet answered
+	// StateWritten is the bytes of pages written to the state file since the start.
+	StateWritten uint64
+	DiskFree     uint64 // bytes free on its file system
+	Pending      int64  // bytes of proposals not yet answered
 	// SharedReads counts the reads answered with the result of an equal one that
 	// was confirmed with them.
 	SharedReads uint64

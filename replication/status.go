@@ -9,7 +9,7 @@ func (n *Node) Status() Status {
 	if doc := n.known.Load(); doc != nil {
 		s.Epoch = doc.Epoch
 	}
-	s.StateUsed = uint64(n.store.Used())
+	s.StateUsed, s.StateWritten = uint64(n.store.Used()), uint64(n.store.Written())
 	if err := n.fatal.get(); err != nil {
 		s.Fatal = err.Error()
 	}

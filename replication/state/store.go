@@ -236,6 +236,13 @@ func (s *Store) Used() int64 {
 	return used
 }
 
+// Written is how many bytes of pages the store has given the file since it was
+// opened.
+func (s *Store) Written() int64 {
+	stats := s.db.Stats()
+	return stats.TxStats.GetPageAlloc()
+}
+
 // Dirty is how many bytes, about, wait for Flush.
 func (s *Store) Dirty() int64 { return s.dirty.Load() }
 

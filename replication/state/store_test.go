@@ -397,3 +397,17 @@ func TestFlushIsRetried(t *testing.T) {
 		t.Errorf("digest %x after reopening, %x before", got, want)
 	}
 }
+
+// TestWritten: what a flush writes is counted, whole pages of it.
+func TestWritten(t *testing.T) {
+	s := testStore(t, Options{})
+	f := &feed{t: t, p: testPart(t, s, 3)}
+	f.put(f.open(), 1, 1, "path", strings.Repeat("v", 100_000))
+	before := s.Written()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Written() - before; n < 100_000 || n > 200_000 {
+		t.Errorf("a flush of 100,000 bytes has written %d", n)
+	}
+}

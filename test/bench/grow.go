@@ -113,7 +113,7 @@ func (s *scaling) stage(ctx context.Context, c *devcluster.Cluster, f *filler, h
 	if err := s.restarts(ctx, c, row); err != nil {
 		return err
 	}
-	after := use(c)
+	after := s.use(c)
 	row["after_anon_mib"], row["after_file_mib"] = after.anon, after.file
 	for _, clients := range []int{1, 64} {
 		if err := s.under(ctx, c, n, fmt.Sprint("after", clients), "C", clients, row); err != nil {
@@ -125,7 +125,7 @@ func (s *scaling) stage(ctx context.Context, c *devcluster.Cluster, f *filler, h
 
 // filled loads, and measures what that has cost until all of it is where it stays.
 func (s *scaling) filled(ctx context.Context, c *devcluster.Cluster, f *filler, have, n int, row sample) error {
-	before, began := use(c), time.Now()
+	before, began := s.use(c), time.Now()
 	done := make(chan error, 1)
 	go func() { done <- f.fill(ctx, have, n, fillCalls) }()
 	peak := 0.0
@@ -137,21 +137,21 @@ func (s *scaling) filled(ctx context.Context, c *devcluster.Cluster, f *filler, 
 				return err
 			}
 		case <-tick.C:
-			peak = max(peak, use(c).anon)
+			peak = max(peak, s.use(c).anon)
 			continue
 		}
 		break
 	}
 	took := time.Since(began).Seconds()
-	if err := quiet(ctx, c); err != nil {
+	if err := s.quiet(ctx, c); err != nil {
 		return err
 	}
-	now := use(c)
+	now := s.use(c)
 	added := float64(n - have)
 	row["load_per_s"] = added / took
 	row["load_cpu_us"] = (now.cpu - before.cpu) * 1e6 / added
 	row["peak_anon_mib"] = max(peak, now.anon)
-	row["load_amp"] = perByte(now.device-before.device, added)
+	row["load_amp"] = perByte(now.written-before.written, added)
 	row["state_mib"], row["wal_mib"] = now.state, now.wal
 	row["state_per_byte"] = now.state * mib / (float64(n) * (fillSize + fillKey))
 	row["anon_mib"], row["file_mib"], row["xmppd_mib"] = now.anon, now.file, now.server
@@ -168,7 +168,7 @@ func perByte(written, objects float64) float64 { return written / (objects * (fi
 
 // under measures reads or writes by kvload, and of writes what they have the disks write.
 func (s *scaling) under(ctx context.Context, c *devcluster.Cluster, objects int, name, preset string, clients int, row sample) error {
-	before := use(c)
+	before := s.use(c)
 	got, err := s.run(ctx, c, objects, preset, clients)
 	if err != nil {
 		return err
@@ -186,10 +186,10 @@ func (s *scaling) under(ctx context.Context, c *devcluster.Cluster, objects int,
 	if preset != "W" {
 		return nil
 	}
-	if err := quiet(ctx, c); err != nil {
+	if err := s.quiet(ctx, c); err != nil {
 		return err
 	}
 	writes, _ := m["n"].(float64) // not 0, or there were errors
-	row["write_amp"] = perByte(use(c).device-before.device, writes)
+	row["write_amp"] = perByte(s.use(c).written-before.written, writes)
 	return nil
 }

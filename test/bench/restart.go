@@ -53,7 +53,7 @@ func (s *scaling) restarts(ctx context.Context, c *devcluster.Cluster, row sampl
 		if err := c.WaitHealthy(ctx); err != nil {
 			return err
 		}
-		if err := quiet(ctx, c); err != nil {
+		if err := s.quiet(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -51,6 +52,7 @@ type scaling struct {
 	*bench
 	objects, partitions, nodes []int
 	rows                       samples
+	told                       told
 }
 
 // scale measures what more objects cost, and more partitions and data nodes. Without
@@ -85,7 +87,7 @@ func (b *bench) scaling() (*scaling, error) {
 	if b.o.quick {
 		o.objects, o.partitions, o.nodes = "2000,20000", "64", "3"
 	}
-	s := &scaling{bench: b}
+	s := &scaling{bench: b, told: told{client: http.Client{Timeout: scaleTime}}}
 	var errs [3]error
 	s.objects, errs[0] = counts("objects", o.objects)
 	s.partitions, errs[1] = counts("partitions", o.partitions)
@@ -97,7 +99,7 @@ func (b *bench) scaling() (*scaling, error) {
 func (s *scaling) within(ctx context.Context, nodes, partitions int, measure func(context.Context, *devcluster.Cluster, time.Duration) error) (err error) {
 	dir := s.bin("scale")
 	began := time.Now()
-	c, err := s.startSized(ctx, dir, nodes, partitions)
+	c, err := s.startSized(ctx, dir, nodes, partitions, s.told.launch)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
@@ -142,17 +144,17 @@ const quietCores = 0.2
 
 // quiet waits until a cluster has nothing to do any more, and has written all it
 // had to: the measured span of what went before ends there.
-func quiet(ctx context.Context, c *devcluster.Cluster) error {
+func (s *scaling) quiet(ctx context.Context, c *devcluster.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, scaleTime)
 	defer cancel()
-	before := use(c)
+	before := s.use(c)
 	for still := 0; still < 3; {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the cluster is not quiet after %v: %w", scaleTime, context.Cause(ctx))
 		case <-time.After(time.Second): // the span over which is looked
 		}
-		now := use(c)
+		now := s.use(c)
 		still++
 		if now.cpu-before.cpu > quietCores || now.written != before.written {
 			still = 0

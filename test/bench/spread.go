@@ -57,20 +57,20 @@ func (s *scaling) spread(ctx context.Context) error {
 }
 
 func (s *scaling) spreadOne(ctx context.Context, c *devcluster.Cluster, row sample) error {
-	if err := quiet(ctx, c); err != nil {
+	if err := s.quiet(ctx, c); err != nil {
 		return err
 	}
 	span := 10 * time.Second
 	if s.o.quick {
 		span = 2 * time.Second
 	}
-	before := use(c)
+	before := s.use(c)
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-time.After(span): // the measured span
 	}
-	now := use(c)
+	now := s.use(c)
 	row["idle_cores"] = (now.cpu - before.cpu) / span.Seconds()
 	row["idle_mib"] = now.all
 	f, err := newFiller(ctx, c)
@@ -87,7 +87,7 @@ func (s *scaling) spreadOne(ctx context.Context, c *devcluster.Cluster, row samp
 			return err
 		}
 	}
-	row["after_mib"] = use(c).all
+	row["after_mib"] = s.use(c).all
 	fmt.Fprintf(os.Stderr, "%d data nodes: ready in %.1f s, %.3f cores idle; load average %s\n", len(c.Info().Nodes), row["ready_s"], row["idle_cores"], loadAverage())
 	return nil
 }
