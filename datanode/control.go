@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -98,6 +99,9 @@ func (n *Node) catchUp(ctx context.Context) {
 		if err == nil && doc != nil {
 			err = n.adopt(doc)
 		}
+		if errors.Is(err, replication.ErrStranger) {
+			return // others would say the same
+		}
 		if err != nil {
 			n.log.Warn("newer ring document not fetched", "from", p.jid, "epoch", n.wanted.Load(), "err", err)
 		}
@@ -139,7 +143,7 @@ func (n *Node) adopt(doc *ring.Document) error {
 		}
 	}
 	if why := n.strangerIn(doc); why != "" {
-		n.estrange(why)
+		n.estrange(why, n.hasLeft(doc))
 		return fmt.Errorf("%w: %s", replication.ErrStranger, why)
 	}
 	if err := n.engine.Reconcile(doc); err != nil {
@@ -159,18 +163,29 @@ func (n *Node) strangerIn(doc *ring.Document) string {
 		return fmt.Sprintf("the ring has given the place of %s to store %s, but the data directory has %s: its disk was replaced. Put the new one in", n.full, m.Store, n.store)
 	case ok:
 		return fmt.Sprintf("the ring knows %s with store %s, but the data directory has %s. A wiped disk is a new member: put the old disk back, or replace the member", n.full, m.Store, n.store)
-	case n.dir.Member() != 0:
+	case n.hasLeft(doc):
 		return fmt.Sprintf("%s has left cluster %s, and its data was moved to others: stop it; to let it join again start it with an empty data directory", n.full, doc.Cluster)
 	default:
 		return fmt.Sprintf("the ring of cluster %s has no member %s", doc.Cluster, n.full)
 	}
 }
 
-func (n *Node) estrange(why string) {
+// estrange serves nothing from here on. Who has left as asked need not alarm anybody.
+func (n *Node) estrange(why string, left bool) {
 	if old := n.stranger.Swap(&why); old == nil || *old != why {
-		n.log.Error("this data node is a stranger and serves nothing", "why", why)
+		level, text := slog.LevelError, "this data node is a stranger and serves nothing"
+		if left {
+			level, text = slog.LevelInfo, "this data node is no member any more and serves nothing"
+		}
+		n.log.Log(context.Background(), level, text, "why", why)
 	}
 	n.announcer.poke()
+}
+
+// hasLeft tells whether this node was a member and a document has nobody in its place.
+func (n *Node) hasLeft(doc *ring.Document) bool {
+	_, ok := doc.ByJID(n.full)
+	return !ok && n.dir != nil && n.dir.Member() != 0
 }
 
 // publish makes a document that the engine has the one to serve by.
@@ -184,7 +199,7 @@ func (n *Node) publish(doc *ring.Document) error {
 		return err
 	}
 	if v.self == 0 {
-		n.estrange(n.strangerIn(doc))
+		n.estrange(n.strangerIn(doc), n.hasLeft(doc))
 	} else {
 		n.stranger.Store(nil)
 	}

@@ -49,7 +49,7 @@ func newHandler(n *Node) *handler {
 // Up implements xmppconn.Handler.
 func (h *handler) Up(c *xmppconn.Conn) {
 	if c.JID() != h.n.full {
-		h.n.estrange("the server bound " + c.JID() + " instead of " + h.n.full + "; is another data node logged in with this account?")
+		h.n.estrange("the server bound "+c.JID()+" instead of "+h.n.full+"; is another data node logged in with this account?", false)
 	}
 	h.n.conn.Store(c)
 	h.n.log.Info("logged in", "as", c.JID())

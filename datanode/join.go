@@ -35,7 +35,7 @@ func (n *Node) lookAgain(ctx context.Context) {
 	case !n.isContact(ctx, *jid):
 		n.log.Warn("a ring that names this node comes from somebody who is not in its roster, and is not taken over", "from", *jid, "cluster", doc.Cluster)
 	case m.Store != n.store:
-		n.estrange(n.strangerIn(doc))
+		n.estrange(n.strangerIn(doc), n.hasLeft(doc))
 	case doc.Epoch == 1:
 		n.log.Warn("the ring has this node, but its bootstrap was interrupted: run bootstrap again", "cluster", doc.Cluster)
 	default:

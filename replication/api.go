@@ -17,6 +17,8 @@ var (
 	// ErrForeignDir: the directory holds something else than a data directory, or
 	// files of another store.
 	ErrForeignDir = errors.New("not this node's data directory")
+	// ErrDamaged: a small file of the directory does not match its checksum.
+	ErrDamaged = errors.New("file is damaged")
 	// ErrNewerFormat: the directory was written by a newer version.
 	ErrNewerFormat = errors.New("data directory has a newer format")
 	// ErrLocked: another process uses the directory.

@@ -43,7 +43,7 @@ type Dir struct {
 
 // OpenDir opens the data directory at path, making it (with a new store UUID)
 // when it does not exist or is empty. It holds a lock until Close. Errors:
-// ErrForeignDir, ErrNewerFormat, ErrLocked.
+// ErrForeignDir, ErrDamaged, ErrNewerFormat, ErrLocked.
 func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
@@ -64,14 +64,11 @@ func (d *Dir) load() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return d.create()
 	}
-	if errors.Is(err, errDamaged) {
-		return fmt.Errorf("%w: %w", ErrForeignDir, err)
-	}
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, &d.id); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrForeignDir, filepath.Join(d.path, identityFile), err)
+		return fmt.Errorf("%s: %w: %w", filepath.Join(d.path, identityFile), ErrDamaged, err)
 	}
 	return nil
 }

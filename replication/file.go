@@ -2,20 +2,19 @@ package replication
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/rosterdb/rosterdb/replication/core"
 )
 
 // A small file of the data directory is one line, `rosterdb KIND VERSION CRC`,
 // and a body; CRC is the CRC-32C of the body in hex. It is replaced as a whole.
 const fileVersion = 1
-
-var errDamaged = errors.New("file is damaged")
 
 func writeFile(path, kind string, body []byte) error {
 	head := fmt.Sprintf("rosterdb %s %d %08x\n", kind, fileVersion, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
@@ -51,14 +50,14 @@ func readFile(path, kind string) ([]byte, error) {
 	head, body, _ := bytes.Cut(b, []byte("\n"))
 	f := strings.Fields(string(head))
 	if len(f) != 4 || f[0] != "rosterdb" || f[1] != kind {
-		return nil, fmt.Errorf("%s: %w: restore it from a backup, or empty the directory and add this node as a new member", path, errDamaged)
+		return nil, fmt.Errorf("%s: %w: this is no %s file; %s", path, ErrDamaged, kind, core.WhatToDo)
 	}
 	if v, err := strconv.Atoi(f[2]); err != nil || v > fileVersion {
 		return nil, fmt.Errorf("%s: %w: version %s, this program knows %d; run a newer program", path, ErrNewerFormat, f[2], fileVersion)
 	}
 	sum, err := strconv.ParseUint(f[3], 16, 32)
 	if err != nil || uint32(sum) != crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) {
-		return nil, fmt.Errorf("%s: %w: checksum does not match; restore it from a backup, or empty the directory and add this node as a new member", path, errDamaged)
+		return nil, fmt.Errorf("%s: %w: checksum does not match; %s", path, ErrDamaged, core.WhatToDo)
 	}
 	return body, nil
 }

@@ -78,7 +78,7 @@ type Node struct {
 
 // Open recovers WAL and state of cfg.Dir and starts the groups of the stored
 // ring document, if there is one. Errors: ErrNewerFormat, ErrForeignDir,
-// ErrStranger, ErrLostState, those of wal.Open and state.OpenStore.
+// ErrDamaged, ErrStranger, ErrLostState, those of wal.Open and state.OpenStore.
 func Open(cfg Config) (*Node, error) {
 	cfg = withDefaults(cfg)
 	id, err := uuid.Parse(cfg.Dir.Store())
@@ -103,8 +103,13 @@ func Open(cfg Config) (*Node, error) {
 		n.logger.Warn("write-ahead log ended in a torn record; it was cut off", "file", n.rec.Cut.File, "offset", n.rec.Cut.Offset)
 	}
 	if cfg.Dir.started() && len(n.rec.Groups) == 0 {
-		return nil, errors.Join(fmt.Errorf("%w: the write-ahead log of %s has vanished; restore the data directory, or empty it and add this node as a new member",
-			ErrLostState, cfg.Dir.Path()), n.log.Close(), n.store.Close())
+		return nil, errors.Join(fmt.Errorf("%w: the write-ahead log of %s has vanished; %s",
+			ErrLostState, cfg.Dir.Path(), core.WhatToDo), n.log.Close(), n.store.Close())
+	}
+	// The ring file is written before any group starts.
+	if known == nil && (cfg.Dir.started() || len(n.rec.Groups) > 0) {
+		return nil, errors.Join(fmt.Errorf("%w: the file %s has vanished; %s",
+			ErrLostState, filepath.Join(cfg.Dir.Path(), ringFile), core.WhatToDo), n.log.Close(), n.store.Close())
 	}
 	forget, err := ForgetRemoved(n.store, n.rec)
 	if err == nil && forget != nil {

@@ -37,6 +37,7 @@ func TestLostFilesAreNoticed(t *testing.T) {
 		"state":         {stateFile},
 		"log":           {walDir},
 		"state and log": {stateFile, walDir},
+		"ring":          {ringFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newTestCluster(t, 3, 2, nil)

@@ -20,7 +20,7 @@ func loadRing(dir string) (*ring.Document, error) {
 	}
 	doc, err := ring.Decode(body)
 	if err != nil {
-		return nil, fmt.Errorf("read ring file: %w", err)
+		return nil, fmt.Errorf("read ring file: %w: %w", ErrDamaged, err)
 	}
 	return doc, nil
 }

@@ -274,7 +274,7 @@ func (n *Node) checkDamage(group uint32) {
 
 func (n *Node) damaged(group uint32, t *core.Task, applied uint64) {
 	if err := n.core.Damaged(group, t, applied); err != nil {
-		n.fail(fmt.Errorf("%w: %w: restore the data directory", state.ErrCorrupt, err))
+		n.fail(fmt.Errorf("%w: %w; %s", state.ErrCorrupt, err, core.WhatToDo))
 	}
 }
 

@@ -78,7 +78,7 @@ func TakeUp(st *state.Store, rec *wal.Recovered, doc *ring.Document, member uint
 		log := rec.Groups[id]
 		if index == 0 && doc.Epoch == 1 {
 			if bootstrapped || log != nil {
-				return nil, fmt.Errorf("%w: group %d of member %d; restore the data directory, or empty it and add this node as a new member", ErrLostState, id, member)
+				return nil, fmt.Errorf("%w: group %d of member %d; %s", ErrLostState, id, member, core.WhatToDo)
 			}
 			part.SetConf(core.FirstIndex, core.FirstTerm, core.FirstConf(doc.Group(id)))
 			fresh = true

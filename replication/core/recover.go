@@ -20,6 +20,10 @@ var (
 	ErrLostState = errors.New("state of a replica is missing")
 )
 
+// WhatToDo with a data directory of which something is lost or damaged. An older copy
+// of it would have forgotten promises.
+const WhatToDo = "give the node an empty data directory and run `ringctl replace`; put no older copy back (docs/operations.md, Damage)"
+
 // MemberOf finds the member that a store is. The UUID decides, never the name: a
 // wiped disk has forgotten its votes and must not pass for the old member.
 func MemberOf(doc *ring.Document, store string) (ring.Member, error) {
@@ -125,8 +129,8 @@ func (l *entryLog) recover(r Replica) (hs wal.HardState, fix bool, err error) {
 		first = ents[0].Index
 	}
 	if rec.Snapshot.Index > r.Index || first > r.Index+1 {
-		return hs, false, fmt.Errorf("%w: the state of group %d ends at index %d, its log begins behind that at %d; restore the data directory or add this node as a new member with an empty one",
-			ErrLostState, r.Group, r.Index, max(rec.Snapshot.Index, first-1)+1)
+		return hs, false, fmt.Errorf("%w: the state of group %d ends at index %d, its log begins behind that at %d; %s",
+			ErrLostState, r.Group, r.Index, max(rec.Snapshot.Index, first-1)+1, WhatToDo)
 	}
 	l.offset, l.offsetTerm = r.Index, r.Term
 	switch last := first + uint64(len(ents)) - 1; {
@@ -148,8 +152,8 @@ func (l *entryLog) recover(r Replica) (hs wal.HardState, fix bool, err error) {
 	}
 	hs.Commit = max(hs.Commit, r.Index)
 	if hs.Commit > l.last() {
-		return hs, false, fmt.Errorf("%w: group %d had committed up to index %d, its log ends at %d; restore the data directory or add this node as a new member with an empty one",
-			ErrLostState, r.Group, hs.Commit, l.last())
+		return hs, false, fmt.Errorf("%w: group %d had committed up to index %d, its log ends at %d; %s",
+			ErrLostState, r.Group, hs.Commit, l.last(), WhatToDo)
 	}
 	return hs, fix, nil
 }

@@ -39,6 +39,11 @@ func TestExitCodes(t *testing.T) {
 	}
 	file("photos/summer.jpg", "x")
 	fresh := filepath.Join(dir, "fresh")
+	damaged := filepath.Join(dir, "damaged")
+	if err := os.Mkdir(damaged, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file("damaged/identity", "rosterdb identity 1 00000000\n{}")
 	locked := filepath.Join(dir, "locked")
 	d, err := replication.OpenDir(locked)
 	if err != nil {
@@ -64,6 +69,8 @@ func TestExitCodes(t *testing.T) {
 		{"bad JID", []string{"run", "--dir", fresh, "--jid", "localhost", "--password-file", pw}, 3, "JID"},
 		{"bad app", append([]string{"run", "--dir", fresh, "--app", "a/b/c"}, base...), 3, "bare JID"},
 		{"somebody's photos", append([]string{"run", "--dir", photos}, base...), 3, "summer.jpg"},
+		{"damaged identity", append([]string{"run", "--dir", damaged}, base...), 5, "ringctl replace"},
+		{"identity that is damaged", []string{"identity", "--dir", damaged}, 5, "ringctl replace"},
 		{"locked", append([]string{"run", "--dir", locked}, base...), 3, "in use"},
 		{"identity of nothing", []string{"identity", "--dir", dir + "/none"}, 3, "no such file"},
 		{"identity without directory", []string{"identity"}, 2, "--dir is missing"},

@@ -59,6 +59,8 @@ func withCode(err error) error {
 		return false
 	}
 	switch {
+	case is(replication.ErrDamaged):
+		return coded{err, ExitDisk}
 	case is(xmppconn.ErrAuth):
 		return coded{err, ExitAuth}
 	case is(datanode.ErrConfig, datanode.ErrTwin, xmppconn.ErrPolicy, xmppconn.ErrReplaced,

@@ -138,7 +138,19 @@ func toFile(env Env, file string, write func(io.Writer) error) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", file, err), os.Remove(tmp.Name()))
 	}
+	if err := syncDir(filepath.Dir(file)); err != nil {
+		return fmt.Errorf("write %s: its directory cannot be synced, so it may be gone after a power cut: %w", file, err)
+	}
 	return nil
+}
+
+// syncDir makes the names of a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func export(ctx context.Context, env Env, operator *admin.Client, w io.Writer, whole bool) (saved, error) {
