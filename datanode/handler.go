@@ -1,6 +1,7 @@
 package datanode
 
 import (
+	"sync"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -14,17 +15,19 @@ import (
 const (
 	maxClientParts = 4
 	maxPeerElement = 1 << 30
-	maxPeerParts   = 2 // one of each lane of the pacer
+	maxPeerParts   = 3 // one of each lane of the pacer, and one that it has cut off
 )
 
 // handler is the Node as the stream's read loop sees it. It implements
-// xmppconn.Handler; all its fields belong to the read loop.
+// xmppconn.Handler. Of the fields behind mu some are the assembly's, too.
 type handler struct {
-	n           *Node
-	clients     map[string]*client  // by the raw from attribute
-	holdings    map[string]*holding // by bare JID
-	clientParts *wire.Assembler
-	peerParts   *wire.Assembler
+	n       *Node
+	parts   *assembly
+	inParts []partStanza // of the stanza being handled, for the assembly
+
+	mu       sync.Mutex
+	clients  map[string]*client  // by the raw from attribute
+	holdings map[string]*holding // by bare JID
 
 	// Gathered until the bytes read are used up.
 	proposals    []replication.Proposal
@@ -34,16 +37,13 @@ type handler struct {
 	clock        int64     // ms since 1970, of this wake-up; 0: not looked at yet
 	at           time.Time // the same
 
-	elements  [][]byte // of the message being handled
-	partsFrom []*peer  // peers whose parts are to be acknowledged
+	elements [][]byte // of the message being handled
 }
 
 func newHandler(n *Node) *handler {
-	return &handler{
-		n: n, clients: make(map[string]*client), holdings: make(map[string]*holding),
-		clientParts: wire.NewAssembler(wire.MaxRequest, maxClientParts),
-		peerParts:   wire.NewAssembler(maxPeerElement, maxPeerParts),
-	}
+	h := &handler{n: n, clients: make(map[string]*client), holdings: make(map[string]*holding)}
+	h.parts = newAssembly(h)
+	return h
 }
 
 // Up implements xmppconn.Handler.
@@ -58,10 +58,14 @@ func (h *handler) Up(c *xmppconn.Conn) {
 
 // Idle implements xmppconn.Handler: what the bytes read brought goes to the
 // engine in one batch.
-func (h *handler) Idle(c *xmppconn.Conn) {
-	if len(h.partsFrom) > 0 {
-		h.acknowledgeParts(c)
-	}
+func (h *handler) Idle(*xmppconn.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.submit()
+}
+
+// submit passes on what has gathered. The lock is held.
+func (h *handler) submit() {
 	if len(h.proposals)+len(h.readRequests) > 0 {
 		h.n.fair.submit(h.proposals, h.proposers, h.readRequests, h.readers)
 		if len(h.proposals) > 0 {
@@ -83,6 +87,8 @@ func (h *handler) Idle(c *xmppconn.Conn) {
 func (h *handler) Down(error) {
 	h.n.conn.Store(nil)
 	h.n.iqs.Down()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, c := range h.clients {
 		h.n.leave(c) // their answers could not be sent; they ask again
 	}
@@ -90,6 +96,7 @@ func (h *handler) Down(error) {
 	if v := h.n.view.Load(); v != nil {
 		for _, p := range v.peers {
 			p.down.Store(false)
+			h.n.pacer.forget(p)
 		}
 	}
 }
@@ -136,6 +143,18 @@ func (h *handler) departed(from string) {
 
 // Stanza implements xmppconn.Handler.
 func (h *handler) Stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {
+	h.mu.Lock()
+	handled := h.stanza(c, st)
+	h.mu.Unlock()
+	for _, p := range h.inParts {
+		h.parts.put(p) // may wait, and not under the lock, which the assembly needs
+	}
+	clear(h.inParts)
+	h.inParts = h.inParts[:0]
+	return handled
+}
+
+func (h *handler) stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {
 	switch st.Kind {
 	case stanza.Message:
 		h.message(c, st)

@@ -66,7 +66,7 @@ func healthOf(st *stanza.Stanza) *wire.Health {
 }
 
 func (h *handler) unavailable(st *stanza.Stanza) {
-	h.clientParts.Forget(st.AttrString(st.From))
+	h.inParts = append(h.inParts, partStanza{gone: st.AttrString(st.From)})
 	h.departed(string(st.Get(st.From.Value)))
 	if p := h.peerOf(st); p != nil {
 		h.peerGone(p)

@@ -80,9 +80,8 @@ type peer struct {
 	probed atomic.Int64 // when something was last sent while down, ns
 
 	// Of the pacer: what waits, and what is on its way.
-	inOrder, bulk lane
-	flight        flight
-	received      int // parts not acknowledged yet; of the read loop
+	appends, frames lane
+	flight          flight
 }
 
 func newPeer(m ring.Member) *peer {

@@ -102,6 +102,8 @@ type faults struct {
 	NoAccess         bool // grants everything to everybody
 	// ReceiptOnArrival acknowledges requests when they come, not when they are durable.
 	ReceiptOnArrival bool
+	// UrgentWaits puts what is urgent behind what is bulky.
+	UrgentWaits bool
 	// TwinIgnored lets a second data node throw out the first.
 	TwinIgnored bool
 }
@@ -141,7 +143,7 @@ func Open(cfg Config) (*Node, error) {
 	n.exports.init(n)
 	n.answers.init(n)
 	n.announcer.init(n)
-	n.pacer.init(transport{n}.sendPart, xmppconn.ErrOverflow)
+	n.pacer.init(transport{n}.open, transport{n}.sendPart, xmppconn.ErrOverflow)
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -228,7 +230,13 @@ func (n *Node) Serve(ctx context.Context) error {
 	working.Go(func() { n.fair.run(loops) })
 	working.Go(func() { n.exports.run(loops) })
 	ended := make(chan error, 1)
-	go func() { ended <- xmppconn.Run(stream, n.cfg.XMPP, newHandler(n)) }()
+	go func() {
+		h := newHandler(n)
+		h.parts.start()
+		err := xmppconn.Run(stream, n.cfg.XMPP, h)
+		h.parts.end()
+		ended <- err
+	}()
 
 	streaming := true
 	select {

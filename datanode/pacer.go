@@ -4,56 +4,53 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/replication"
 )
 
-// How what is sent in parts (large values, frames of snapshots) is kept from overrunning
-// its receiver: XMPP has no flow control from end to end, and a server cuts off
-// who does not read as fast as others send to it.
+// What is bulky (large appends, frames of snapshots) must neither overrun its
+// receiver, for XMPP has no flow control from end to end and a server cuts off who
+// does not read as fast as others send to it, nor make what is urgent wait behind it.
 const (
-	paceWindow  = 4               // parts to one peer on their way (count)
-	paceStale   = 2 * time.Second // without a word of them they are taken for lost
-	paceWaiting = 512 << 20       // bytes that may wait before more is dropped; one element may exceed it
+	pacePart    = 96 << 10  // bytes of a stanza with a part, at most
+	paceWaiting = 256 << 20 // bytes that may wait before more is dropped; one batch may exceed it
 	paceAgain   = 20 * time.Millisecond
+	paceStale   = 2 * time.Second // without a word of parts they are taken for lost
 )
 
-// pacer sends elements part by part, as fast as the receiver says that it got
-// them. What goes to one peer stays in order, because Raft takes an overtaken
-// batch for a lost one and sends it again: while something waits for a peer,
-// smaller batches wait behind it. Only snapshots have a lane of their own, since
-// nothing has to wait for them. Parts of different lanes take turns.
+// pacer sends bulky batches part by part, as fast as their receivers say that
+// they got them. Everything else passes by it. Each peer has a lane for appends,
+// whose order it keeps, and one for frames; lanes take turns. What waits and has
+// become useless is dropped: see replication.Bulk.
 type pacer struct {
-	send func(p *peer, el []byte) error
+	open func(p *peer, batch []byte) *wire.Splitter
+	send func(p *peer, part []byte) error
 	full error // what send returns when the stream has no room just now
 
 	mu      sync.Mutex
 	active  []*lane // with something in it
 	waiting int     // bytes
 	wake    chan struct{}
+
+	keepOutdated bool // seeded by tests
 }
 
-// lane is a queue of elements. Its fields belong to the pacer, under its lock.
+// lane is a queue of batches. Its fields belong to the pacer, under its lock.
 type lane struct {
 	p        *peer
-	elements []element
-	// busy counts the elements not sent completely. It is read without the lock.
-	busy atomic.Int32
+	elements []*element
 }
 
 type element struct {
-	parts [][]byte
-	whole bool // in one piece, which the receiver does not acknowledge
+	what  replication.Bulk
+	batch []byte
+	parts *wire.Splitter // of the sending goroutine; nil: not begun
 }
 
-// flight is what is on its way to a peer, under the pacer's lock.
-type flight struct {
-	parts int
-	since time.Time // the last word of it, or the first part
-}
-
-func (c *pacer) init(send func(*peer, []byte) error, full error) {
-	c.send, c.full, c.wake = send, full, make(chan struct{}, 1)
+func (c *pacer) init(open func(*peer, []byte) *wire.Splitter, send func(*peer, []byte) error, full error) {
+	c.open, c.send, c.full, c.wake = open, send, full, make(chan struct{}, 1)
 }
 
 func (c *pacer) poke() {
@@ -63,103 +60,102 @@ func (c *pacer) poke() {
 	}
 }
 
-// push takes an element in parts into a lane of the peer, or drops it when too much waits already. It never blocks.
-func (c *pacer) push(l *lane, p *peer, parts [][]byte) {
-	size := 0
-	for _, part := range parts {
-		size += len(part)
+// push takes a batch for a peer, or drops it when too much waits already or the
+// same waits. Without a batch it only drops what is outdated. It never blocks.
+func (c *pacer) push(p *peer, what replication.Bulk, batch []byte) {
+	l := &p.appends
+	if what.Kind == replication.BulkFrame {
+		l = &p.frames
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting >= paceWaiting {
-		return
-	}
-	c.waiting += size
 	if l.p == nil {
-		l.p = p
+		l.p = p // read without the lock from now on
+	}
+	c.drop(l, func(e *element) bool { return !c.keepOutdated && what.Outdates(e.what) })
+	if batch == nil || c.waiting >= paceWaiting ||
+		slices.ContainsFunc(l.elements, func(e *element) bool { return e.what == what }) {
+		return
 	}
 	if len(l.elements) == 0 {
 		c.active = append(c.active, l)
 	}
-	l.elements = append(l.elements, element{parts, len(parts) == 1})
-	l.busy.Add(1)
+	c.waiting += len(batch)
+	l.elements = append(l.elements, &element{what: what, batch: batch})
 	c.poke()
+}
+
+// drop removes elements of a lane. One of which parts have left is cut off: its
+// receiver forgets them for the next one's.
+func (c *pacer) drop(l *lane, which func(*element) bool) {
+	if len(l.elements) == 0 {
+		return
+	}
+	l.elements = slices.DeleteFunc(l.elements, func(e *element) bool {
+		if !which(e) {
+			return false
+		}
+		c.waiting -= len(e.batch)
+		return true
+	})
+	if len(l.elements) == 0 {
+		l.elements = nil
+		c.active = slices.DeleteFunc(c.active, func(other *lane) bool { return other == l })
+	}
 }
 
 // got notes that a peer has received parts.
 func (c *pacer) got(p *peer, parts int) {
 	c.mu.Lock()
-	p.flight.parts = max(0, p.flight.parts-parts)
-	p.flight.since = time.Now()
+	p.flight.landed(parts, time.Now())
 	c.mu.Unlock()
 	c.poke()
 }
 
-// next takes the next part that may be sent off the lane whose turn it is; last
-// says that its element is complete with it. l is nil when nothing may be sent,
-// waiting then says whether something waits.
-func (c *pacer) next(turn int) (l *lane, part []byte, last, waiting bool) {
+// next chooses the lane whose turn it is among those that may send a part. l is nil
+// when none may, waiting then says whether something waits.
+func (c *pacer) next(turn int) (l *lane, e *element, waiting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.active {
-		i = (i + turn) % len(c.active)
-		l = c.active[i]
-		e := &l.elements[0]
-		if !e.whole && !l.p.flight.take() {
-			continue
+		if l = c.active[(i+turn)%len(c.active)]; l.p.flight.take(time.Now()) {
+			return l, l.elements[0], true
 		}
-		part = e.parts[0]
-		e.parts = e.parts[1:]
-		c.waiting -= len(part)
-		if last = len(e.parts) == 0; last {
-			l.elements = l.elements[1:]
-		}
-		if len(l.elements) == 0 {
-			l.elements = nil
-			c.active = slices.Delete(c.active, i, i+1)
-		}
-		return l, part, last, true
 	}
-	return nil, nil, false, len(c.active) > 0
+	return nil, nil, len(c.active) > 0
 }
 
-// take makes room in the window for one more part; false when there is none.
-func (f *flight) take() bool {
-	now := time.Now()
-	if f.parts >= paceWindow && now.Sub(f.since) < paceStale {
-		return false
+// sent notes that a part has left. After an error the peer or the stream is gone,
+// and with it all that waits for the peer.
+func (c *pacer) sent(l *lane, e *element, err error) {
+	if err != nil {
+		c.forget(l.p)
+		return
 	}
-	if f.parts >= paceWindow {
-		f.parts = 0 // lost, or the receiver's word was
+	if e.parts.Done() {
+		c.mu.Lock()
+		c.drop(l, func(other *element) bool { return other == e })
+		c.mu.Unlock()
 	}
-	if f.parts == 0 {
-		f.since = now
-	}
-	f.parts++
-	return true
 }
 
-// clear empties a lane: its peer or the stream is gone.
-func (c *pacer) clear(l *lane) {
+// forget drops all that waits for a peer, and what is on its way to it.
+func (c *pacer) forget(p *peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.active = slices.DeleteFunc(c.active, func(other *lane) bool { return other == l })
-	for _, e := range l.elements {
-		for _, part := range e.parts {
-			c.waiting -= len(part)
-		}
+	for _, l := range [...]*lane{&p.appends, &p.frames} {
+		c.drop(l, func(*element) bool { return true })
 	}
-	l.elements = nil
-	l.busy.Store(0)
-	l.p.flight.parts = 0
+	p.flight = flight{}
 }
 
 // run sends until ctx ends.
 func (c *pacer) run(ctx context.Context) {
 	stale := time.NewTicker(paceStale / 4)
 	defer stale.Stop()
+	var buf []byte
 	for turn := 0; ; turn++ {
-		l, part, last, waiting := c.next(turn)
+		l, e, waiting := c.next(turn)
 		if l == nil {
 			var again <-chan time.Time
 			if waiting {
@@ -173,18 +169,18 @@ func (c *pacer) run(ctx context.Context) {
 			}
 			continue
 		}
-		err := c.send(l.p, part)
+		if e.parts == nil {
+			e.parts = c.open(l.p, e.batch)
+		}
+		buf = e.parts.Append(buf[:0])
+		err := c.send(l.p, buf)
 		for err != nil && err == c.full {
 			if !rest(ctx, paceAgain) {
 				return
 			}
-			err = c.send(l.p, part)
+			err = c.send(l.p, buf)
 		}
-		if err != nil {
-			c.clear(l)
-		} else if last {
-			l.busy.Add(-1)
-		}
+		c.sent(l, e, err)
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/replication"
 )
 
 // maxElement is the largest payload put into one stanza, in bytes. ejabberd,
-// Prosody and xmppd take stanzas of 256 KiB from clients by default.
+// Prosody and xmppd take stanzas of 256 KiB from clients by default. What other data
+// nodes send in parts is smaller, see pacer.
 const maxElement = 192 << 10
 
 const noStore = `<no-store xmlns='urn:xmpp:hints'/>`
@@ -33,14 +35,8 @@ func (t transport) Send(to uint64, batch []byte) {
 	if p == nil || !p.reachable(time.Now().UnixNano()) {
 		return
 	}
-	if base64.StdEncoding.EncodedLen(len(batch)) > maxElement-256 {
-		el := wire.AppendRaft(nil, v.self, t.n.store, batch)
-		id := "r" + strconv.FormatUint(t.n.fragments.Add(1), 36)
-		t.n.pacer.push(&p.inOrder, p, wire.Split(el, maxElement, id))
-		return
-	}
-	if p.inOrder.busy.Load() > 0 {
-		t.n.pacer.push(&p.inOrder, p, [][]byte{wire.AppendRaft(nil, v.self, t.n.store, batch)})
+	if t.n.faults.UrgentWaits {
+		t.n.pacer.push(p, replication.Bulk{Kind: replication.BulkAppend, First: t.n.fragments.Add(1)}, batch)
 		return
 	}
 	buf := append(t.n.buffers.get(), p.header...)
@@ -57,26 +53,31 @@ func (t transport) Flush() {
 	}
 }
 
-// SendBulk implements replication.Transport: through the pacer's lane for
-// snapshots, which takes turns with the parts of what must stay in order.
-func (t transport) SendBulk(to uint64, batch []byte) {
+// SendBulk implements replication.Transport: through the pacer.
+func (t transport) SendBulk(to uint64, what replication.Bulk, batch []byte) {
 	v := t.n.view.Load()
 	if v == nil || v.self == 0 {
 		return
 	}
 	p := v.peers[to]
-	if p == nil || !p.reachable(time.Now().UnixNano()) {
+	if p == nil || batch != nil && !p.reachable(time.Now().UnixNano()) {
 		return
 	}
-	el := wire.AppendRaft(nil, v.self, t.n.store, batch)
-	parts := [][]byte{el}
-	if len(el) > maxElement {
-		parts = wire.Split(el, maxElement, "r"+strconv.FormatUint(t.n.fragments.Add(1), 36))
-	}
-	t.n.pacer.push(&p.bulk, p, parts)
+	t.n.pacer.push(p, what, batch)
 }
 
-// sendPart sends one part of a batch, or a batch that waited. Errors: xmppconn.ErrOverflow where another
+// open encodes a batch that leaves in parts. It may be large: that is not done in
+// the engine's goroutine.
+func (t transport) open(_ *peer, batch []byte) *wire.Splitter {
+	var self uint64
+	if v := t.n.view.Load(); v != nil {
+		self = v.self
+	}
+	id := "r" + strconv.FormatUint(t.n.fragments.Add(1), 36)
+	return wire.NewSplitter(wire.AppendRaft(nil, self, t.n.store, batch), pacePart, id)
+}
+
+// sendPart sends one part of a batch. Errors: xmppconn.ErrOverflow where another
 // try makes sense, or what makes the rest useless.
 func (t transport) sendPart(p *peer, part []byte) error {
 	conn := t.n.conn.Load()

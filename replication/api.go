@@ -45,9 +45,11 @@ type Transport interface {
 	// Send hands over a batch for a member. It never blocks and may drop. The
 	// batch belongs to the transport from then on.
 	Send(to uint64, batch []byte)
-	// SendBulk is Send for a part of a snapshot: what Send takes should not wait
-	// for it. Only a few of them are on their way to a member at a time.
-	SendBulk(to uint64, batch []byte)
+	// SendBulk is Send for what everything else may overtake, and should: what Send
+	// takes must not wait for it. Those of a kind and group keep their order. Those
+	// that wait and are outdated by this one (Bulk.Outdates) should be dropped, and so
+	// should it itself where the same waits. Without a batch that is all.
+	SendBulk(to uint64, what Bulk, batch []byte)
 	// Flush says that the batches of this moment are all handed over. It never
 	// blocks.
 	Flush()
@@ -122,6 +124,18 @@ type Proposal = core.Proposal
 // goroutine, and must not block. Read must not be changed before; Now is filled in
 // by the node.
 type ReadRequest = core.ReadRequest
+
+// Bulk says what a batch holds that everything else may overtake.
+type Bulk = core.Bulk
+
+// BulkKind is a kind of Bulk.
+type BulkKind = core.BulkKind
+
+// The kinds of Bulk.
+const (
+	BulkAppend = core.BulkAppend
+	BulkFrame  = core.BulkFrame
+)
 
 // GroupStatus is one group as its replica here sees it.
 type GroupStatus = core.GroupStatus

@@ -76,8 +76,8 @@ func (n *Node) step(ev *events, tick bool) (err error) {
 
 func (n *Node) carryOut(r *core.Round) {
 	for _, s := range r.Sends {
-		if s.Bulk {
-			n.cfg.Transport.SendBulk(s.To, s.Batch)
+		if s.Bulk.Kind != 0 {
+			n.cfg.Transport.SendBulk(s.To, s.Bulk, s.Batch)
 		} else {
 			n.cfg.Transport.Send(s.To, s.Batch)
 		}

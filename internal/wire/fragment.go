@@ -26,21 +26,13 @@ const (
 // messages in order, or returns it alone when it fits. id names the element among
 // the sender's; it has at most 64 bytes. A limit below 1 KiB is taken as 1 KiB.
 func Split(el []byte, limit int, id string) [][]byte {
-	limit = max(limit, minPart)
-	if len(el) <= limit {
+	if limit = max(limit, minPart); len(el) <= limit {
 		return [][]byte{el}
 	}
-	size := (limit - partOverhead) / 4 * 3
-	of := (len(el) + size - 1) / size
-	parts := make([][]byte, 0, of)
-	for n := range of {
-		piece := el[n*size : min(len(el), (n+1)*size)]
-		p := append(make([]byte, 0, partOverhead+b64.EncodedLen(len(piece))), "<part xmlns='"+NS+"'"...)
-		p = stanza.AppendAttr(p, "id", id)
-		p = appendUint(p, "n", uint64(n))
-		p = append(appendUint(p, "of", uint64(of)), '>')
-		p = b64.Append(p, piece)
-		parts = append(parts, append(p, "</part>"...))
+	s := NewSplitter(el, limit, id)
+	parts := make([][]byte, 0, s.of)
+	for !s.Done() {
+		parts = append(parts, s.Append(nil))
 	}
 	return parts
 }
@@ -48,6 +40,36 @@ func Split(el []byte, limit int, id string) [][]byte {
 // ErrTooLarge is in the error of each part of an element that is too large, from the
 // one on that is too much.
 var ErrTooLarge = errors.New("element too large")
+
+// Splitter makes the parts of an element one by one, when they are wanted. Unlike
+// Split it makes a part of an element that fits one, too: parts are acknowledged
+// between data nodes. Not safe for concurrent use.
+type Splitter struct {
+	el    []byte
+	id    string
+	size  int // bytes of the element in a part
+	n, of int
+}
+
+// NewSplitter begins with the first part; see Split for its parameters.
+func NewSplitter(el []byte, limit int, id string) *Splitter {
+	size := (max(limit, minPart) - partOverhead) / 4 * 3
+	return &Splitter{el: el, id: id, size: size, of: max(1, (len(el)+size-1)/size)}
+}
+
+// Append appends the next part. It must not be called when Done.
+func (s *Splitter) Append(dst []byte) []byte {
+	piece := s.el[s.n*s.size : min(len(s.el), (s.n+1)*s.size)]
+	dst = slices.Grow(dst, partOverhead+b64.EncodedLen(len(piece)))
+	dst = stanza.AppendAttr(append(dst, "<part xmlns='"+NS+"'"...), "id", s.id)
+	dst = appendUint(dst, "n", uint64(s.n))
+	dst = append(appendUint(dst, "of", uint64(s.of)), '>')
+	s.n++
+	return append(b64.Append(dst, piece), "</part>"...)
+}
+
+// Done tells that there was a last part.
+func (s *Splitter) Done() bool { return s.n == s.of }
 
 type partial struct {
 	id       string

@@ -30,14 +30,15 @@ type group struct {
 	tasks     int    // handed out and not yet reported
 	termStart uint64 // on a leader: index of the first entry of its term
 
-	queue   []Proposal // not yet given to raft
-	pending []pendingProposal
-	reads   readQueue
-	snap    outgoing
-	in      incoming
-	staging int // stage jobs at the caller
-	repair  repair
-	digests map[uint64]digest // on a leader, by member
+	queue    []Proposal // not yet given to raft
+	pending  []pendingProposal
+	reads    readQueue
+	snap     outgoing
+	underway []underway // on a leader: appends that left as bulk
+	in       incoming
+	staging  int // stage jobs at the caller
+	repair   repair
+	digests  map[uint64]digest // on a leader, by member
 
 	// Appends in the WAL's order; see append.go.
 	held      []*pb.Message
@@ -156,6 +157,7 @@ func (c *Core) lostLeadership(g *group) {
 	c.refuseQueue(g)
 	c.refuseReads(g)
 	g.keep, g.digests = 0, nil
+	c.forgetBulk(g, func(*underway) bool { return true })
 }
 
 // refuseAll answers everything open of a group whose node stops.

@@ -323,7 +323,7 @@ func (w *world) settle() {
 func (n *testNode) carryOut(r *Round) bool {
 	for _, s := range r.Sends {
 		to := n.w.nodes[s.To-1]
-		if n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
+		if s.Batch == nil || n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
 			continue
 		}
 		to.inbox = append(to.inbox, func() {

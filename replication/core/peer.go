@@ -29,6 +29,7 @@ type peer struct {
 	urgent      bool   // something in it should not wait for company
 	opened      uint64 // tick in which it was begun
 	asks        bool   // it has appends that are waited for
+	underway    int64  // bytes of appends sent as bulk and not answered
 	owes        uint64 // tick in which the first append was sent whose answer is waited for; 0: none
 }
 
@@ -112,6 +113,9 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		// raft refuses what is outdated or from strangers; it repeats what matters.
 		_ = g.rn.Step(rec.msg)
 		c.mark(g)
+		if len(g.underway) > 0 {
+			c.answeredBulk(g)
+		}
 		if c.outdoes(g, rec.msg) {
 			c.campaign(g)
 		}
@@ -191,6 +195,7 @@ func (c *Core) heardOf(p *peer, flags byte, incarnation uint64) {
 	restarted := p.incarnation != 0
 	p.incarnation = incarnation
 	if restarted {
+		c.forgetBulkTo(p)
 		c.leaderGone(p)
 		c.rouse(p.id) // it does not know who leads
 	}
@@ -203,6 +208,7 @@ func (c *Core) PeerDown(id uint64) {
 		return
 	}
 	p.up = false
+	c.forgetBulkTo(p)
 	c.leaderGone(p)
 	for _, g := range c.list {
 		if g.rn != nil && g.state == raft.StateLeader && c.tracks(g, id) {
@@ -321,7 +327,7 @@ func (c *Core) send(g *group, m *pb.Message) {
 			c.tellCommit(g, p)
 		}
 	}
-	if c.needless(g, m) {
+	if c.needless(g, m) || c.asBulk(g, p, m) {
 		return
 	}
 	kind := byte(recMessage)

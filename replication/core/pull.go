@@ -44,6 +44,7 @@ type incoming struct {
 	early  map[int][]byte
 	jobs   int    // stage jobs at the caller
 	heard  uint64 // tick of the sender's last word
+	came   uint64 // tick of the last frame
 	pulled uint64 // tick of the last word to the sender
 }
 
@@ -73,7 +74,7 @@ func (c *Core) offered(g *group, p *peer, m *pb.Message) bool {
 func (c *Core) beginPull(g *group, from uint64, name []byte, offer *pb.Message) {
 	c.endPull(g)
 	c.pulls++
-	g.in = incoming{number: c.pulls, name: bytes.Clone(name), from: from, offer: offer, early: make(map[int][]byte), heard: c.now, pulled: c.now, jobs: 1}
+	g.in = incoming{number: c.pulls, name: bytes.Clone(name), from: from, offer: offer, early: make(map[int][]byte), heard: c.now, came: c.now, pulled: c.now, jobs: 1}
 	c.pulling = append(c.pulling, g)
 	c.stage(StageJob{Group: g.id, Name: g.in.name, pull: c.pulls})
 }
@@ -139,6 +140,7 @@ func (c *Core) framed(g *group, p *peer, rec record) {
 	if rec.flags&frameComing != 0 || !in.opened || n < in.next || n >= in.asked {
 		return
 	}
+	in.came = c.now
 	if rec.flags&frameLast != 0 {
 		in.end = n + 1
 	}
@@ -196,8 +198,8 @@ func (c *Core) tickPulls() {
 			c.endPull(g)
 		case in.opened && c.now-in.pulled >= pullAgain:
 			from := in.next
-			if in.jobs >= pullWindow {
-				from = in.asked // there is enough to do: just a sign of life
+			if in.jobs >= pullWindow || c.now-in.came < pullAgain {
+				from = in.asked // there is enough to do, or frames come, if slowly: just a sign of life
 			}
 			c.askFrames(g, from, in.asked)
 		}

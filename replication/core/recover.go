@@ -191,7 +191,7 @@ func (c *Core) start(g *group) {
 		MaxCommittedSizePerReady:  4 << 20,
 		MaxUncommittedEntriesSize: 64 << 20,
 		MaxInflightMsgs:           256,
-		MaxInflightBytes:          max(8<<20, uint64(c.maxMessage())),
+		MaxInflightBytes:          max(groupWaiting, uint64(c.maxMessage())),
 		CheckQuorum:               true,
 		PreVote:                   true,
 		ReadOnlyOption:            raft.ReadOnlySafe,

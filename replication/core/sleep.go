@@ -32,6 +32,9 @@ func (c *Core) tickGroup(g *group) {
 	if g.state != raft.StateLeader {
 		return
 	}
+	if len(g.underway) > 0 {
+		c.answeredBulk(g)
+	}
 	if c.cfg.SleepTicks > 0 && c.now-g.busyAt >= uint64(c.cfg.SleepTicks) && c.settled(g) {
 		c.putToSleep(g)
 	}

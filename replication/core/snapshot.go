@@ -226,7 +226,10 @@ func (c *Core) FrameDone(job FrameJob, frame []byte, last bool, err error) error
 	}
 	b := appendBatchHead(make([]byte, 0, len(frame)+64), c.flags(), c.cfg.Incarnation)
 	b = appendFrameRecord(b, g.id, g.snap.snap.GetData(), uint64(job.Frame), flags, frame)
-	c.next.Sends = append(c.next.Sends, Send{To: p.id, Batch: sealBatch(b), Bulk: true})
+	c.next.Sends = append(c.next.Sends, Send{
+		To: p.id, Batch: sealBatch(b),
+		Bulk: Bulk{Kind: BulkFrame, Group: g.id, Age: job.Number, First: uint64(job.Frame), Last: uint64(job.Frame)},
+	})
 	return nil
 }
 
@@ -267,6 +270,7 @@ func (c *Core) tickPicture(g *group) {
 		default:
 			return false
 		}
+		c.dropFrames(g, t.peer)
 		return true
 	})
 	switch {
@@ -293,6 +297,9 @@ func (c *Core) losePicture(g *group) {
 func (c *Core) dropPicture(g *group) {
 	if g.snap.phase != snapReady {
 		return
+	}
+	for _, t := range g.snap.takers {
+		c.dropFrames(g, t.peer)
 	}
 	c.next.Closed = append(c.next.Closed, g.snap.number)
 	c.pictured = slices.DeleteFunc(c.pictured, func(o *group) bool { return o == g })

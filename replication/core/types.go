@@ -92,6 +92,8 @@ type Faults struct {
 	LeadWhileFull bool
 	// EmptyVotes lets a replica vote that was deleted and begun anew.
 	EmptyVotes bool
+	// AppendsOvertake lets later appends of a group overtake a large one.
+	AppendsOvertake bool
 	// RepairOvertaken hands out entries while those before them wait for a repair.
 	RepairOvertaken bool
 }
@@ -141,8 +143,8 @@ func (r *Round) reset() {
 // Send is a batch for a peer.
 type Send struct {
 	To    uint64
-	Batch []byte
-	Bulk  bool // part of a snapshot: everything else goes first
+	Batch []byte // nil: only what Bulk outdates is to be dropped
+	Bulk  Bulk   // everything else goes first, if its Kind is set
 }
 
 // Task is work on a group's state: entries to apply (Entries), or a snapshot to

@@ -145,7 +145,7 @@ func TestReadsByMessage(t *testing.T) {
 
 // TestCatchUp: a node that was away gets what it missed, each write in many parts.
 func TestCatchUp(t *testing.T) {
-	c := newClusterOf(t, 3, 200*time.Millisecond) // leaders keep their place on a slow machine, too
+	c := newCluster(t, 3)
 	c.bootstrap()
 	app := c.rawClient("app")
 	root := "big"

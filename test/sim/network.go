@@ -1,5 +1,11 @@
 package sim
 
+import (
+	"slices"
+
+	"github.com/rosterdb/rosterdb/replication/core"
+)
+
 // network decides the fate of messages between nodes, and between clients and
 // nodes (which share its quality, but not its cuts).
 type network struct {
@@ -7,6 +13,7 @@ type network struct {
 	delayLo      int64
 	delayHi      int64
 	cut          map[[2]int]bool // from, to
+	lanes        map[laneKey]*lane
 }
 
 func (w *world) setNetwork(loss, double float64, lo, hi int64) {
@@ -46,6 +53,52 @@ func (w *world) send(from *node, to uint64, batch []byte) {
 			w.fail("node %d: %w", n.id(), err)
 		}
 		n.step()
+	})
+}
+
+// lane is what of a kind of bulk waits to leave a node for a member.
+type lane struct {
+	waiting []core.Send
+	busy    bool
+}
+
+type laneKey struct {
+	from, life int
+	to         uint64
+	kind       core.BulkKind
+}
+
+// sendBulk carries what everything else may overtake: in order, now and then very
+// slowly, and without what has become useless while it waited.
+func (w *world) sendBulk(from *node, s core.Send) {
+	key := laneKey{from.index, from.life, s.To, s.Bulk.Kind}
+	l := w.net.lanes[key]
+	if l == nil {
+		l = &lane{}
+		w.net.lanes[key] = l
+	}
+	l.waiting = slices.DeleteFunc(l.waiting, func(o core.Send) bool { return s.Bulk.Outdates(o.Bulk) })
+	if s.Batch == nil || slices.ContainsFunc(l.waiting, func(o core.Send) bool { return o.Bulk == s.Bulk }) {
+		return
+	}
+	if l.waiting = append(l.waiting, s); !l.busy {
+		l.busy = true
+		w.leave(from, l)
+	}
+}
+
+func (w *world) leave(from *node, l *lane) {
+	delay := w.between(0, 10*ms)
+	if w.chance(0.05) {
+		delay += w.between(0, 2*second)
+	}
+	from.later(delay, func() {
+		if l.busy = len(l.waiting) > 0; l.busy {
+			s := l.waiting[0]
+			l.waiting = l.waiting[1:]
+			w.send(from, s.To, s.Batch)
+			w.leave(from, l)
+		}
 	})
 }
 

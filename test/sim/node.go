@@ -121,7 +121,7 @@ func (n *node) open() error {
 	}
 	n.core = core.New(core.Config{
 		Member: n.member, Incarnation: uint64(w.now) + 1, KeepEntries: 4, KeepBytes: 8 << 10,
-		MaxBatch: 16 << 10, SleepTicks: w.sleepTicks, Faults: w.opt.Faults.Core,
+		MaxBatch: 4 << 10, SleepTicks: w.sleepTicks, Faults: w.opt.Faults.Core,
 	})
 	n.parts = make(map[uint32]*state.Partition)
 	n.newTransfers()
@@ -242,7 +242,11 @@ func (n *node) step() {
 func (n *node) carryOut(r *core.Round) {
 	w := n.w
 	for _, s := range r.Sends {
-		w.send(n, s.To, s.Batch)
+		if s.Bulk.Kind != 0 {
+			w.sendBulk(n, s)
+		} else {
+			w.send(n, s.To, s.Batch)
+		}
 	}
 	if r.WAL != nil {
 		n.batch = r.WAL

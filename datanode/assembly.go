@@ -1,0 +1,158 @@
+package datanode
+
+import (
+	"strconv"
+	"sync"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
+)
+
+// assemblyWaits is how many stanzas with parts may wait to be put together, of
+// peers and of clients. Then the read loop waits, and the server with it: for peers
+// their windows see to it that this does not happen.
+const assemblyWaits = 64
+
+// assembly puts together what comes in parts, beside the read loop: to decode a
+// large value takes a slow machine as long as hundreds of stanzas that are urgent.
+// What is in parts may therefore be overtaken by what came behind it.
+type assembly struct {
+	h             *handler
+	peers, others chan partStanza
+	running       sync.WaitGroup
+
+	peerParts   *wire.Assembler // of the goroutine for peers
+	clientParts *wire.Assembler // of that for clients
+}
+
+// partStanza is a message with parts, or the word that its sender has gone.
+type partStanza struct {
+	conn    *xmppconn.Conn
+	st      *stanza.Stanza // nil: gone
+	peer    *peer          // the sender, if it is one
+	receipt bool
+	gone    string
+}
+
+func newAssembly(h *handler) *assembly {
+	return &assembly{
+		h: h, peers: make(chan partStanza, assemblyWaits), others: make(chan partStanza, assemblyWaits),
+		peerParts:   wire.NewAssembler(maxPeerElement, maxPeerParts),
+		clientParts: wire.NewAssembler(wire.MaxRequest, maxClientParts),
+	}
+}
+
+// start runs until end.
+func (a *assembly) start() {
+	a.running.Go(func() {
+		for p := range a.peers {
+			a.fromPeer(p)
+		}
+	})
+	a.running.Go(func() {
+		for p := range a.others {
+			a.fromClient(p)
+		}
+	})
+}
+
+// end may be called when nothing more is put in.
+func (a *assembly) end() {
+	close(a.peers)
+	close(a.others)
+	a.running.Wait()
+}
+
+// put takes a copy of a message of which not more than the parts is looked at.
+func (a *assembly) put(p partStanza) {
+	if p.peer != nil {
+		a.peers <- p
+	} else {
+		a.others <- p
+	}
+}
+
+// fromPeer tells the sender of a part that it is there, which opens the sender's
+// window again.
+func (a *assembly) fromPeer(p partStanza) {
+	parts := 0
+	for _, el := range elementsOf(p.st) {
+		whole, done := el, true
+		if isPart(el) {
+			parts++
+			var err error
+			if whole, done, err = a.peerParts.Add(p.peer.jid, el); err != nil {
+				continue // Raft repeats what got lost
+			}
+		}
+		if done {
+			a.h.batch(p.peer, whole)
+		}
+	}
+	if parts > 0 && p.conn != nil {
+		b := appendGot(append([]byte(nil), p.peer.header...), parts)
+		_ = p.conn.Send(append(b, noStore+`</message>`...)) // lost: the sender goes on after a while
+	}
+}
+
+func (a *assembly) fromClient(p partStanza) {
+	if p.st == nil {
+		a.clientParts.Forget(p.gone)
+		return
+	}
+	h := a.h
+	h.mu.Lock()
+	c := h.sender(p.st)
+	denied := c != nil && h.rights(c).none()
+	h.mu.Unlock()
+	switch {
+	case c == nil:
+		return
+	case denied:
+		h.refuse(p.conn, p.st, "forbidden", textDenied)
+		return
+	}
+	reqs, ok := h.decode(p.conn, p.st, elementsOf(p.st), func(part []byte) ([]byte, bool, error) {
+		return a.clientParts.Add(c.jid, part)
+	})
+	if !ok || len(reqs) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.requests(c, p.st.AttrString(p.st.ID), p.receipt, reqs)
+	h.submit()
+}
+
+// elementsOf are the elements of a message that are ours.
+func elementsOf(st *stanza.Stanza) (els [][]byte) {
+	p := stanza.Parse(st.Raw)
+	p.Next()
+	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
+		if ev != stanza.Start {
+			continue
+		}
+		if ns := string(p.NS()); ns == wire.NS || ns == wire.NSRaft {
+			els = append(els, p.Element())
+		} else {
+			p.Skip()
+		}
+	}
+	return els
+}
+
+func appendGot(dst []byte, parts int) []byte {
+	dst = append(dst, "<got xmlns='"+wire.NSRaft+"' parts='"...)
+	return append(strconv.AppendInt(dst, int64(parts), 10), "'/>"...)
+}
+
+func partsGot(el []byte) (parts int, ok bool) {
+	p := stanza.Parse(el)
+	if p.Next() != stanza.Start || string(p.Name()) != "got" {
+		return 0, false
+	}
+	a, _ := p.Attr("parts")
+	n, err := strconv.ParseUint(string(a), 10, 16)
+	return int(n), err == nil
+}
