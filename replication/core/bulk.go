@@ -71,7 +71,7 @@ type underway struct {
 // asBulk takes an append out of the ordinary way: it leaves as bulk, or not at all.
 // False: it travels with the rest.
 func (c *Core) asBulk(g *group, p *peer, m *pb.Message) bool {
-	if m.GetType() != pb.MsgApp || c.cfg.Faults.AppendsOvertake {
+	if m.GetType() != pb.MsgApp {
 		return false
 	}
 	u := g.underwayTo(p.id)
@@ -113,6 +113,9 @@ func (c *Core) asBulk(g *group, p *peer, m *pb.Message) bool {
 		To: p.id, Batch: sealBatch(appendMessageRecord(b, kind, g.id, m)),
 		Bulk: Bulk{Kind: BulkAppend, Group: g.id, Age: m.GetTerm(), First: first, Last: last},
 	})
+	if c.cfg.Faults.AppendsOvertake {
+		c.endBulk(g, u)
+	}
 	return true
 }
 

@@ -46,6 +46,8 @@ type world struct {
 	restart uint64
 	doc     *ring.Document             // what a node starts with; nil: the first membership
 	parted  func(from, to uint64) bool // links that are cut; nil: none
+	slow    bool                       // large appends are held, in order
+	held    []func()
 }
 
 // testNode is a node with a WAL that is a slice and a state that is a list of
@@ -69,6 +71,8 @@ type testNode struct {
 	slow     bool // tasks gather in late instead of being run
 	late     []Task
 	scrubs   []Scrub
+	dropped  []Bulk // what need not be sent any more
+	bulky    []Bulk // appends that were sent as bulk
 	damages  []uint32
 	sent     int
 	keep     int // frames are lost, but for each keep-th,
@@ -323,14 +327,26 @@ func (w *world) settle() {
 func (n *testNode) carryOut(r *Round) bool {
 	for _, s := range r.Sends {
 		to := n.w.nodes[s.To-1]
-		if s.Batch == nil || n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
+		if s.Batch == nil {
+			n.dropped = append(n.dropped, s.Bulk)
 			continue
 		}
-		to.inbox = append(to.inbox, func() {
+		if n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
+			continue
+		}
+		arrive := func() {
 			if err := to.core.Receive(n.id, s.Batch); err != nil {
 				n.w.printf("node %d: %v", to.id, err)
 			}
-		})
+		}
+		if s.Bulk.Kind == BulkAppend {
+			n.bulky = append(n.bulky, s.Bulk)
+			if n.w.slow {
+				n.w.held = append(n.w.held, func() { to.inbox = append(to.inbox, arrive) })
+				continue
+			}
+		}
+		to.inbox = append(to.inbox, arrive)
 	}
 	if r.WAL != nil {
 		n.batch = r.WAL
