@@ -8,6 +8,33 @@ import (
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
+// deliver carries batches, or holds those that are bulk.
+func (n *testNode) deliver(sends []Send) {
+	for _, s := range sends {
+		to := n.w.nodes[s.To-1]
+		if s.Batch == nil {
+			n.dropped = append(n.dropped, s.Bulk)
+			continue
+		}
+		if n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
+			continue
+		}
+		arrive := func() {
+			if err := to.core.Receive(n.id, s.Batch); err != nil {
+				n.w.printf("node %d: %v", to.id, err)
+			}
+		}
+		if s.Bulk.Kind == BulkAppend {
+			n.bulky = append(n.bulky, s.Bulk)
+			if n.w.slow {
+				n.w.held = append(n.w.held, func() { to.inbox = append(to.inbox, arrive) })
+				continue
+			}
+		}
+		to.inbox = append(to.inbox, arrive)
+	}
+}
+
 // slowLink is three nodes of which the first leads group 0, and a large append of
 // that group on links that do not deliver it, then a small one.
 func slowLink(t *testing.T, f Faults) (w *world, leader *testNode, large string, codes map[string]op.Code) {

@@ -325,29 +325,7 @@ func (w *world) settle() {
 }
 
 func (n *testNode) carryOut(r *Round) bool {
-	for _, s := range r.Sends {
-		to := n.w.nodes[s.To-1]
-		if s.Batch == nil {
-			n.dropped = append(n.dropped, s.Bulk)
-			continue
-		}
-		if n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
-			continue
-		}
-		arrive := func() {
-			if err := to.core.Receive(n.id, s.Batch); err != nil {
-				n.w.printf("node %d: %v", to.id, err)
-			}
-		}
-		if s.Bulk.Kind == BulkAppend {
-			n.bulky = append(n.bulky, s.Bulk)
-			if n.w.slow {
-				n.w.held = append(n.w.held, func() { to.inbox = append(to.inbox, arrive) })
-				continue
-			}
-		}
-		to.inbox = append(to.inbox, arrive)
-	}
+	n.deliver(r.Sends)
 	if r.WAL != nil {
 		n.batch = r.WAL
 	}

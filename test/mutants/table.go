@@ -79,6 +79,8 @@ func mutants() []mutant {
 		{"log time not causal", node, "TestLogTimeIsCausal"},
 		{"a cut with an entry that is too late", state, "TestCutHasWhatWasBefore"},
 		{"word of an earlier pull of a snapshot taken for the present", core, "TestStagedOfAnEarlierPull"},
+		{"later appends overtake a large one", core, "TestALargeAppendLeavesOnce"},
+		{"what is outdated is sent all the same", node, "TestOutdatedIsDropped"},
 		{"digests of different positions compared", core, "TestDigests"},
 		{"a replica found wrong is trusted again by a restart", state, "TestCondemned"},
 	}

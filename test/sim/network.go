@@ -74,6 +74,9 @@ func (w *world) sendBulk(from *node, s core.Send) {
 	key := laneKey{from.index, from.life, s.To, s.Bulk.Kind}
 	l := w.net.lanes[key]
 	if l == nil {
+		if w.net.lanes == nil {
+			w.net.lanes = make(map[laneKey]*lane)
+		}
 		l = &lane{}
 		w.net.lanes[key] = l
 	}
