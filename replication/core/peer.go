@@ -348,6 +348,9 @@ func (c *Core) record(p *peer, encode func([]byte) []byte) {
 		c.openBatch(p)
 	}
 	at := len(p.buf)
+	if cap(p.buf) < 2*at {
+		p.buf = slices.Grow(p.buf, at) // append alone grows large ones by a quarter, and copies each time
+	}
 	p.buf = encode(p.buf)
 	if len(p.buf)+batchTail <= c.cfg.MaxBatch || at == p.head {
 		return
