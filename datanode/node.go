@@ -155,7 +155,7 @@ func (n *Node) open() error {
 		return err
 	}
 	engine := replication.Config{
-		Dir: n.dir, Transport: transport{n}, Logger: n.log, Tick: n.cfg.Tick,
+		Dir: n.dir, Transport: transport{n}, Copied: true, Logger: n.log, Tick: n.cfg.Tick,
 		// The node's own reserve comes first where it is the larger.
 		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
 		ScrubEvery:  n.cfg.ScrubEvery,

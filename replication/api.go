@@ -43,7 +43,7 @@ var (
 // reordering; it is fastest where they are rare.
 type Transport interface {
 	// Send hands over a batch for a member. It never blocks and may drop. The
-	// batch belongs to the transport from then on.
+	// batch belongs to the transport from then on, unless Config.Copied says otherwise.
 	Send(to uint64, batch []byte)
 	// SendBulk is Send for what everything else may overtake, and should: what Send
 	// takes must not wait for it. Those of a kind and group keep their order. Those
@@ -63,6 +63,7 @@ type Transport interface {
 type Config struct {
 	Dir       *Dir // opened by OpenDir; the Node does not close it
 	Transport Transport
+	Copied    bool         // Transport.Send has copied what it needs when it returns: the memory is used again
 	Logger    *slog.Logger // nil: discard
 
 	// Tick is the unit of Raft's logical clock; 0: 50 ms. Elections start after

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
@@ -48,7 +49,7 @@ func (l testLink) Send(to uint64, batch []byte) {
 	cut := l.net.cut[to] || l.net.cut[l.from]
 	l.net.mu.RUnlock()
 	if n != nil && !cut {
-		n.Receive(l.from, batch)
+		n.Receive(l.from, bytes.Clone(batch)) // the sender uses its memory again: Config.Copied
 	}
 }
 
@@ -135,7 +136,7 @@ func (c *testCluster) start(i int) {
 		c.openDir(i)
 	}
 	cfg := Config{
-		Dir: c.dirs[i], Transport: testLink{net: c.net, from: uint64(i + 1)},
+		Dir: c.dirs[i], Transport: testLink{net: c.net, from: uint64(i + 1)}, Copied: true,
 		WAL:     wal.Options{SegmentSize: 4 << 20},
 		OnFatal: func(err error) { c.t.Errorf("node %d: %v", i+1, err) },
 	}

@@ -80,6 +80,9 @@ func (n *Node) carryOut(r *core.Round) {
 			n.cfg.Transport.SendBulk(s.To, s.Bulk, s.Batch)
 		} else {
 			n.cfg.Transport.Send(s.To, s.Batch)
+			if n.cfg.Copied {
+				n.core.Recycle(s.Batch)
+			}
 		}
 	}
 	if len(r.Sends) > 0 {

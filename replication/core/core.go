@@ -95,6 +95,7 @@ type Core struct {
 	stopping bool
 
 	next, last *Round
+	free       [][]byte // memory for batches: see Recycle
 }
 
 // New makes a Core without groups.

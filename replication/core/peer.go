@@ -362,7 +362,22 @@ func (c *Core) record(p *peer, encode func([]byte) []byte) {
 	p.buf = append(p.buf, rec...)
 }
 
+// maxFree is how many batches are kept for their memory (count).
+const maxFree = 4
+
+// Recycle gives the memory of a batch of Sends back that nobody reads any more. Without it
+// each batch is made anew.
+func (c *Core) Recycle(batch []byte) {
+	if len(c.free) < maxFree && cap(batch) <= 2*c.cfg.MaxBatch {
+		c.free = append(c.free, batch[:0])
+	}
+}
+
 func (c *Core) openBatch(p *peer) {
+	if n := len(c.free); n > 0 && p.buf == nil {
+		p.buf, c.free[n-1] = c.free[n-1], nil
+		c.free = c.free[:n-1]
+	}
 	p.buf = appendBatchHead(p.buf, 0, c.cfg.Incarnation) // flushPeer adds the flags, so that they are of then
 	p.head = len(p.buf)
 	p.opened = c.now
