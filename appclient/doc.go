@@ -36,4 +36,12 @@
 // Query and Watch go over all partitions: each part of their work has the
 // guarantees of one partition, and they say in their comments what order and
 // consistency the whole has. docs/client.md is the overview.
+//
+// # Limits
+//
+// Names of roots have 1 to 512 bytes of UTF-8 without control characters, paths up to
+// 1,024 bytes; values up to 1 MiB; an object up to 4,096 references. A batch has up to
+// 1,024 mutations, each path once, with 4 MiB of keys, values and references in all, and
+// 8 MiB as XML, where values take a third more and each of < > & ' " in a key four to six
+// bytes. Beyond that values, counts and batches are ErrTooLarge, and names ErrInvalid.
 package appclient

@@ -31,8 +31,8 @@ func (o *Object) Ref() Ref { return Ref{Root: o.Root, Path: o.Path} }
 type Entry struct {
 	Path    string
 	Version uint64
-	Size    uint64 // bytes of the value
-	Expires time.Time
+	Size    uint64    // bytes of the value
+	Expires time.Time // in the store's time; zero: never
 }
 
 // Mutation is one change of a batch, or a condition on it; Put, Delete, Add,
@@ -118,9 +118,10 @@ func describeCondition(c op.Condition) string {
 	return fmt.Sprintf("to have version %d", c.Version)
 }
 
-// WithTTL lets an object of a Put expire after d, counted in whole milliseconds of
-// the store's time, at most 100 years. Each Put says it anew: without it the
-// object stays for ever.
+// WithTTL lets an object of a Put expire after d, counted in whole milliseconds (rounded
+// up) of the store's time, at most 100 years; 0 and less are ErrInvalid. Each Put says it
+// anew: without it the object stays for ever. An expired object is absent at once, for
+// reads and conditions; its removal is a revision of its root and an Expired event.
 func WithTTL(d time.Duration) MutationOption {
 	return MutationOption{func(m *Mutation) {
 		if d <= 0 || d > op.MaxTTL*time.Millisecond {

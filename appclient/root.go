@@ -87,8 +87,9 @@ func batchResult(r *op.WriteResult) *BatchResult {
 	return res
 }
 
-// Batch applies all mutations atomically, or none of them. No path may be
-// named twice. Errors: as of Put.
+// Batch applies all mutations atomically, or none of them: one log entry, one revision
+// of the root. No path may be named twice. The values must not be changed until it has
+// returned. A batch of nothing but checks changes nothing. Errors: as of Put.
 func (r Root) Batch(ctx context.Context, mutations ...Mutation) (*BatchResult, error) {
 	c, err := r.write(ctx, mutations)
 	if err != nil {

@@ -66,7 +66,8 @@ func (tx *Tx) see(path string, version uint64, at moment) {
 }
 
 // List yields the stored objects, without what this transaction has written. It
-// makes the whole root part of what the transaction depends on. Errors: as of Root.List.
+// makes the whole root part of what the transaction depends on. It is never stale:
+// o.Read is passed over. An error ends the sequence. Errors: as of Root.List.
 func (tx *Tx) List(o ListOptions) iter.Seq2[Entry, error] {
 	o.Read = ReadOption{}
 	return func(yield func(Entry, error) bool) {
@@ -95,12 +96,13 @@ func (tx *Tx) pin() error {
 }
 
 // Put creates or replaces an object when the transaction commits. The last Put or
-// Delete of an object counts; a condition of any of them stays.
+// Delete of an object counts; a condition of any of them stays. The value is copied.
+// What is wrong with it Update tells at the end.
 func (tx *Tx) Put(path string, value []byte, opts ...MutationOption) {
 	tx.write(Put(path, bytes.Clone(value), opts...))
 }
 
-// Delete removes an object when the transaction commits.
+// Delete removes an object when the transaction commits, as Put writes one.
 func (tx *Tx) Delete(path string, opts ...MutationOption) { tx.write(Delete(path, opts...)) }
 
 // Add adds to a counter when the transaction commits; several are summed up. What
@@ -148,6 +150,7 @@ const (
 //
 // It is optimistic: while do runs, its reads may be of different moments, but then it
 // never commits. An error of do ends the transaction and is returned as it is.
+// A transaction that wrote nothing returns nil only if all that it has read was so at one moment.
 // Errors: those of do; ErrConflict if ctx ended between two attempts, for others were
 // always faster, or if a condition of the transaction's own does not hold; else
 // the write errors.

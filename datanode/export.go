@@ -230,6 +230,9 @@ func (x *export) page(partition uint32, from *adminxml.Cursor) (a adminxml.Expor
 			}
 		}
 	})
+	if errors.Is(err, state.ErrCorrupt) {
+		err = fmt.Errorf("partition %d here is damaged and is fetched from another replica now; begin again in a moment: %w", partition, err)
+	}
 	return a, err
 }
 

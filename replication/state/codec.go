@@ -41,7 +41,7 @@ func seal(key, rec []byte) []byte {
 // unseal checks a record and returns its payload.
 func unseal(key, rec []byte) ([]byte, error) {
 	if len(rec) < 4 || binary.LittleEndian.Uint32(rec) != sum(key, rec[4:]) {
-		return nil, fmt.Errorf("%w: record %q does not match its checksum: replace this node, its replicas have the data", ErrCorrupt, key)
+		return nil, fmt.Errorf("%w: record %q does not match its checksum", ErrCorrupt, key)
 	}
 	return rec[4:], nil
 }

@@ -91,10 +91,16 @@ type Place struct{ Root, Path string }
 
 // Objects visits the objects of a picture that there are at log time now, in order:
 // from the one at a place on, or behind it; from the first where it is nil. It ends
-// when visit is false. What visit gets is valid during the call only. Errors:
-// ErrCorrupt.
+// when visit is false. What visit gets is valid during the call only. A damaged record
+// is noticed like one that a read meets. Errors: ErrCorrupt.
 func (v *Picture) Objects(from *Place, behind bool, now int64, visit func(*op.Object) bool) error {
-	return v.store.guard(func() error { return v.objects(from, behind, now, visit) })
+	err := v.store.guard(func() error { return v.objects(from, behind, now, visit) })
+	if errors.Is(err, ErrCorrupt) {
+		if p, gone := v.store.Partition(v.id); gone == nil {
+			p.noticed(err)
+		}
+	}
+	return err
 }
 
 func (v *Picture) objects(from *Place, behind bool, now int64, visit func(*op.Object) bool) error {

@@ -162,6 +162,32 @@ func TestCondemned(t *testing.T) {
 	}
 }
 
+// TestDamageMetByAnExport: what an export finds damaged is repaired as what a read does.
+func TestDamageMetByAnExport(t *testing.T) {
+	path := stored(t)
+	edit(t, path, func(tx *bbolt.Tx) error {
+		return flip(tx.Bucket(partitionKey(3)).Bucket(objectsBucket), appendKey(nil, "root", "path"), -1)
+	})
+	told := 0
+	s, err := OpenStore(path, Options{OnDamaged: func(uint32, error) { told++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p := testPart(t, s, 3)
+	v, err := p.Picture(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if err := v.Objects(nil, false, 1, func(*op.Object) bool { return true }); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("an export of a damaged object: %v", err)
+	}
+	if p.Damaged() == nil || told != 1 {
+		t.Errorf("damaged: %v, told %d times", p.Damaged(), told)
+	}
+}
+
 func TestDamagedPartition(t *testing.T) {
 	for name, damage := range map[string]func(b *bbolt.Bucket) error{
 		"position":         func(b *bbolt.Bucket) error { return flip(b, positionKey, 5) },

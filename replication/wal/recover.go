@@ -58,7 +58,7 @@ func (l *Log) recover() (*Recovered, error) {
 		r.stopped = 0
 	}
 	if len(headers) == 0 && r.stopped > 0 {
-		return nil, fmt.Errorf("%w: the segments of %s are missing, it was closed with record %d: restore them, or replace this node", ErrCorrupt, l.dir, r.stopped)
+		return nil, fmt.Errorf("%w: the segments of %s are missing, it was closed with record %d: replace this node; put no older copy back", ErrCorrupt, l.dir, r.stopped)
 	}
 	for i, number := range headers {
 		if err := r.segment(number, i == 0, i == len(headers)-1); err != nil {
@@ -107,7 +107,7 @@ func (l *Log) scanDir() ([]uint64, error) {
 	slices.Sort(numbers)
 	for i := 1; i < len(numbers); i++ {
 		if numbers[i] != numbers[i-1]+1 {
-			return nil, fmt.Errorf("%w: segment %s is missing: restore it, or replace this node",
+			return nil, fmt.Errorf("%w: segment %s is missing: replace this node; put no older copy back",
 				ErrCorrupt, l.path(segName(numbers[i-1]+1)))
 		}
 	}
