@@ -212,3 +212,56 @@ func TestExpiredObjectsStayAway(t *testing.T) {
 		t.Errorf("%+v, %v, %v in %d writes", l, err, m.roots, m.writes)
 	}
 }
+
+// TestWrongObjectsAreRefused before anything of their file is written, with their line.
+func TestWrongObjectsAreRefused(t *testing.T) {
+	const header, good = `{"format":"rosterdb-objects","version":1}` + "\n", `{"root":"a","text":"x"}` + "\n"
+	for name, bad := range map[string]string{
+		"a misspelt member":      `{"root":"a","txt":"x"}`,
+		"text and base64":        `{"root":"a","text":"x","base64":"eA=="}`,
+		"no root":                `{"path":"a"}`,
+		"a control character":    `{"root":"a\u0001"}`,
+		"another type":           `{"root":"a","expires":"soon"}`,
+		"a value of 2 MiB":       `{"root":"a","text":"` + strings.Repeat("x", 2<<20) + `"}`,
+		"a reference to nothing": `{"root":"a","refs":[{"root":""}]}`,
+		"a misspelt reference":   `{"root":"a","refs":[{"root":"b","pth":"c"}]}`,
+		"counts of the end":      `{"root":"a","objects":3}`,
+	} {
+		text := header + good + bad + "\n" + `{"end":true,"objects":2,"bytes":2}` + "\n"
+		if _, _, err := Verify(strings.NewReader(text), true); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "line 3") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, bad := range map[string]string{"no JSON": `{"root":"a"`, "no UTF-8": "{\"root\":\"a\xff\"}", "two objects": `{"root":"a"}{"root":"b"}`} {
+		if _, _, err := Verify(strings.NewReader(header+good+bad+"\n"), true); !errors.Is(err, ErrTorn) || !strings.Contains(err.Error(), "line 3") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestShortForm: what JSON would blow up is base64, and what people read is text.
+func TestShortForm(t *testing.T) {
+	for _, c := range []struct {
+		value string
+		text  bool
+	}{
+		{"", true},
+		{"two apples", true},
+		{"{\"a\":\"b\",\n\t\"c\":\"\\\\\"}", true},
+		{"äöü \u2028", true},
+		{strings.Repeat("\x00", 1<<20), false},
+		{"\xff", false},
+		{"a\x01\x02\x03", false},
+	} {
+		var o Object
+		if o.SetValue([]byte(c.value)); o.Text != "" && !c.text || len(o.Base64) > 0 && c.text {
+			t.Errorf("%.20q as text: %v, want %v", c.value, len(o.Base64) == 0, c.text)
+		}
+		if string(o.Value()) != c.value {
+			t.Errorf("%.20q became %.20q", c.value, o.Value())
+		}
+		if b := file(t, []Object{{Root: "r", Text: o.Text, Base64: o.Base64}}); len(b) > 2*len(c.value)+500 {
+			t.Errorf("%.20q of %d bytes makes a file of %d", c.value, len(c.value), len(b))
+		}
+	}
+}

@@ -13,11 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -48,40 +46,6 @@ type Header struct {
 	Partitions int          `json:"partitions,omitempty"`
 	Indexes    []ring.Index `json:"indexes,omitempty"`
 	Access     []ring.Grant `json:"access,omitempty"`
-}
-
-// Object is the line of an object. Its value is text where that is UTF-8.
-type Object struct {
-	Root    string `json:"root"`
-	Path    string `json:"path"`
-	Text    string `json:"text,omitempty"`
-	Base64  []byte `json:"base64,omitempty"`
-	Refs    []Ref  `json:"refs,omitempty"`
-	Expires int64  `json:"expires,omitempty"` // milliseconds since 1970
-	Version uint64 `json:"version,omitempty"` // in the cluster that it came from; not restored
-}
-
-// Ref is a reference.
-type Ref struct {
-	Root string `json:"root"`
-	Path string `json:"path,omitempty"`
-}
-
-// Value is the object's value.
-func (o *Object) Value() []byte {
-	if len(o.Base64) > 0 {
-		return o.Base64
-	}
-	return []byte(o.Text)
-}
-
-// SetValue puts a value in as text or base64.
-func (o *Object) SetValue(v []byte) {
-	if utf8.Valid(v) {
-		o.Text = string(v)
-	} else {
-		o.Base64 = v
-	}
 }
 
 // Trailer is the last line.
@@ -190,29 +154,23 @@ func (r *Reader) line() ([]byte, error) {
 }
 
 // Next reads the next object; io.EOF after the last, if the trailer is right. Errors:
-// ErrTorn.
+// ErrTorn; ErrFormat for an object that no store would take.
 func (r *Reader) Next() (*Object, error) {
 	b, err := r.line()
 	if err != nil {
 		return nil, err
 	}
-	var l struct {
-		Object
-		Trailer
+	o, t, err := parseLine(b)
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %w", r.seen.Objects+2, err) // behind the header and the objects
 	}
-	if err := json.Unmarshal(b, &l); err != nil {
-		return nil, fmt.Errorf("%w: object %d: %w", ErrTorn, r.seen.Objects+1, err)
-	}
-	if l.End {
-		return nil, r.finish(&l.Trailer)
+	if t != nil {
+		return nil, r.finish(t)
 	}
 	r.add(b)
-	if err := errors.Join(op.CheckRoot(l.Root), op.CheckPath(l.Path)); err != nil {
-		return nil, fmt.Errorf("%w: object %d: %w", ErrTorn, r.seen.Objects+1, err)
-	}
 	r.seen.Objects++
-	r.seen.Bytes += int64(len(l.Text) + len(l.Base64))
-	return &l.Object, nil
+	r.seen.Bytes += int64(len(o.Text) + len(o.Base64))
+	return o, nil
 }
 
 func (r *Reader) finish(t *Trailer) error {

@@ -2,9 +2,8 @@ package command
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"time"
@@ -18,10 +17,11 @@ import (
 )
 
 const importHelp = `
-The whole file is checked before anything is written. Objects that have expired since are
-left out, others keep their moment of expiry. Versions and revisions begin anew. How far it
-came is kept in FILE.progress: after an interruption the same command goes on there.
-Nobody else should write the same objects meanwhile.`
+The whole file is checked before anything is written; --dry-run does only that, and needs no
+cluster. Objects that have expired since are left out, others keep their moment of expiry.
+Versions and revisions begin anew. How far it came is kept in FILE.progress: after an
+interruption the same command goes on there. FILE - is standard input, which is kept in a
+temporary file meanwhile. Nobody else should write the same objects meanwhile.`
 
 func importCommand(env Env) *cli.Command {
 	return &cli.Command{
@@ -36,8 +36,9 @@ A file of your own whose header names no cluster may leave the checksum out of i
 line; what it says of objects and bytes is checked all the same.
 
    ringctl import objects.jsonl
+   ringctl export --dev old/cluster.json | ringctl import --dev new/cluster.json -
 ` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag()),
+		Flags: append(connectionFlags(), outputFlag(), dryRunFlag()),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, "FILE"); err != nil {
 				return err
@@ -57,9 +58,10 @@ partitions, and takes over its index definitions and grants: index definitions f
 last.
 ` + importHelp + fileHelp + `
 
+   ringctl restore --dry-run monday.jsonl
    ringctl restore monday.jsonl
 ` + connectionHelp,
-		Flags: append(connectionFlags(), outputFlag()),
+		Flags: append(connectionFlags(), outputFlag(), dryRunFlag()),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, "FILE"); err != nil {
 				return err
@@ -67,6 +69,10 @@ last.
 			return load(c, env, c.Args().First(), true)
 		},
 	}
+}
+
+func dryRunFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "dry-run", Usage: "check the file, and write nothing"}
 }
 
 // loaded is the JSON of import and restore; its fields are a contract with scripts.
@@ -84,28 +90,38 @@ func load(c *cli.Context, env Env, file string, whole bool) error {
 	if err != nil {
 		return err
 	}
-	conn, err := connectionOf(c, env)
+	dry := c.Bool("dry-run")
+	var conn connection
+	if !dry {
+		if conn, err = connectionOf(c, env); err != nil {
+			return err
+		}
+	}
+	in, done, err := openObjects(env, file)
 	if err != nil {
 		return err
 	}
-	in, err := os.Open(file)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
-	}
-	defer in.Close() //nolint:errcheck // only read
+	defer done()
 	header, end, err := backup.Verify(in, !whole)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
+		return fmt.Errorf("nothing is written: read %s: %w", file, err)
 	}
 	if end.Unchecked {
 		fmt.Fprintf(env.Stderr, "%s has no checksum: that nothing of it is damaged could not be verified\n", file)
+	}
+	if dry {
+		if out == formatJSON {
+			return writeJSON(env.Stdout, end)
+		}
+		_, err := fmt.Fprintf(env.Stdout, "%d objects, %s of values: all in order; nothing is written\n", end.Objects, bytesText(uint64(end.Bytes)))
+		return err
 	}
 	if _, err := in.Seek(0, 0); err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
 	}
 	var l loaded
 	err = withOperator(c.Context, conn, func(ctx context.Context, operator *admin.Client) error {
-		l, err = bring(ctx, env, conn, operator, in, header, end, whole)
+		l, err = bring(ctx, env, conn, operator, source{in, file != "-"}, header, end, whole)
 		return err
 	})
 	if err != nil {
@@ -119,14 +135,50 @@ func load(c *cli.Context, env Env, file string, whole bool) error {
 	return err
 }
 
+// source is an open file of objects.
+type source struct {
+	*os.File
+	named bool // it can be read again, so that an interrupted try can go on
+}
+
+// openObjects opens a file of objects. Standard input is copied to a temporary file
+// first: it is read twice, to check it and to write it. done closes, and removes that.
+func openObjects(env Env, file string) (in *os.File, done func(), err error) {
+	if file != "-" {
+		if in, err = os.Open(file); err != nil {
+			return nil, nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		return in, func() { _ = in.Close() }, nil // only read
+	}
+	if in, err = os.CreateTemp("", "ringctl-*.jsonl"); err != nil {
+		return nil, nil, fmt.Errorf("keep standard input: %w", err)
+	}
+	done = func() {
+		_ = in.Close()
+		_ = os.Remove(in.Name()) // the system empties that directory at last
+	}
+	_, err = io.Copy(in, env.Stdin)
+	if err == nil {
+		_, err = in.Seek(0, 0)
+	}
+	if err != nil {
+		done()
+		return nil, nil, fmt.Errorf("keep standard input: %w; set TMPDIR to a directory with room for it", err)
+	}
+	return in, done, nil
+}
+
 // bring writes a file that was verified.
-func bring(ctx context.Context, env Env, conn connection, operator *admin.Client, in *os.File, header backup.Header, end backup.Trailer, whole bool) (loaded, error) {
+func bring(ctx context.Context, env Env, conn connection, operator *admin.Client, in source, header backup.Header, end backup.Trailer, whole bool) (loaded, error) {
 	l := loaded{Objects: end.Objects}
 	doc, err := operator.Ring(ctx)
 	if err != nil {
 		return l, unreachable(err)
 	}
-	mark := checkpoint{Checksum: end.Checksum, Cluster: doc.Cluster, file: in.Name() + ".progress"}
+	mark := checkpoint{Checksum: end.Checksum, Cluster: doc.Cluster}
+	if in.named {
+		mark.file = in.Name() + ".progress"
+	}
 	begun := false
 	if l.Skipped, begun, err = mark.read(); err != nil {
 		return l, err
@@ -166,7 +218,11 @@ func bring(ctx context.Context, env Env, conn connection, operator *admin.Client
 	})
 	l.Expired, l.Bytes = got.Expired, got.Bytes
 	if err != nil {
-		return l, fmt.Errorf("%w; run the same command again to go on", err)
+		again := "run the same command again to go on"
+		if mark.file == "" {
+			again = "to go on, bring all of it again from a file"
+		}
+		return l, fmt.Errorf("%w; of %d objects the first %d are written, and perhaps some behind them: %s", err, end.Objects, max(got.Objects, l.Skipped), again)
 	}
 	if whole {
 		if l.Grants, err = takeGrants(ctx, operator, header.Access); err != nil {
@@ -249,54 +305,4 @@ func takeGrants(ctx context.Context, operator *admin.Client, grants []ring.Grant
 		return next, nil
 	})
 	return added, err
-}
-
-// checkpoint keeps how many objects of a file are in a cluster.
-type checkpoint struct {
-	Checksum string `json:"checksum"` // of the file
-	Cluster  string `json:"cluster"`
-	Objects  int64  `json:"objects"`
-
-	file string
-}
-
-// read says how many objects an earlier try has written, and whether there was one.
-func (m *checkpoint) read() (objects int64, begun bool, err error) {
-	b, err := os.ReadFile(m.file)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, false, nil
-	}
-	var was checkpoint
-	if err == nil {
-		err = json.Unmarshal(b, &was)
-	}
-	if err != nil {
-		return 0, false, fmt.Errorf("read how far an earlier try came: %w; delete %s to begin from the start", err, m.file)
-	}
-	if was.Checksum != m.Checksum || was.Cluster != m.Cluster {
-		return 0, false, fmt.Errorf("%s is about another file or another cluster; delete it to begin from the start", m.file)
-	}
-	return was.Objects, true, nil
-}
-
-func (m *checkpoint) write(objects int64) error {
-	m.Objects = objects
-	b, err := json.Marshal(m)
-	if err == nil {
-		err = os.WriteFile(m.file+".tmp", b, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(m.file+".tmp", m.file)
-	}
-	if err != nil {
-		return fmt.Errorf("note how far it came: %w", err)
-	}
-	return nil
-}
-
-func (m *checkpoint) remove() error {
-	if err := os.Remove(m.file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("everything is written, but %s is still there: %w; delete it", m.file, err)
-	}
-	return nil
 }

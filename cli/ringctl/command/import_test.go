@@ -1,6 +1,7 @@
 package command
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,5 +30,36 @@ func TestCheckpointOfNothing(t *testing.T) {
 	}
 	if _, begun, err := mark.read(); begun || err != nil {
 		t.Errorf("after the end: %v, %v", begun, err)
+	}
+}
+
+// TestDryRun: a file is checked without a cluster, from a name or from standard input,
+// and nothing stays of that.
+func TestDryRun(t *testing.T) {
+	const good = `{"format":"rosterdb-objects","version":1}
+{"root":"a","text":"hello"}
+{"end":true,"objects":1,"bytes":5}
+`
+	bad := strings.Replace(good, "text", "txet", 1)
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	for _, c := range []struct {
+		command, text string
+		code          int
+		want          string
+	}{
+		{"import", good, ExitOK, "1 objects, 5 B of values"},
+		{"import", bad, ExitFailed, `nothing is written: read -: line 2: not a file that ringctl can import`},
+		{"restore", good, ExitFailed, "checksum"},
+	} {
+		env, out, errs := testEnv()
+		env.Stdin = strings.NewReader(c.text)
+		code := Run(t.Context(), env, []string{"ringctl", c.command, "--dry-run", "-"})
+		if code != c.code || !strings.Contains(out.String()+errs.String(), c.want) {
+			t.Errorf("%s: code %d, %s%s, want %q", c.command, code, out, errs, c.want)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
