@@ -21,6 +21,10 @@ func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: string(formatTable), Usage: "`FORMAT` of the result: table, or json for scripts"}
 }
 
+func watchFlag(usage string) cli.Flag {
+	return &cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: usage}
+}
+
 func outputOf(c *cli.Context) (format, error) {
 	switch f := format(c.String("output")); f {
 	case formatTable, formatJSON:

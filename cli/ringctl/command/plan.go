@@ -73,9 +73,8 @@ func makePlan(ctx context.Context, env Env, op *admin.Client, o planOptions, wan
 	if err != nil {
 		return err
 	}
-	if p.Idle(doc) && o.out == "" && o.output == formatTable {
-		_, err := fmt.Fprintln(env.Stdout, "nothing to do: all is even, and no plan is written")
-		return err
+	if p.Idle(doc) {
+		return nothingToDo(env, p, doc, o)
 	}
 	file := o.out
 	if file == "" && !o.yes {
@@ -97,6 +96,19 @@ func makePlan(ctx context.Context, env Env, op *admin.Client, o planOptions, wan
 	}
 	_, err = fmt.Fprintf(env.Stdout, "\nnothing is changed yet; start it with\n   ringctl commit %s\n", file)
 	return err
+}
+
+// nothingToDo tells so. There is no plan to write and none to commit: an epoch more would
+// only refuse plans that others have made meanwhile.
+func nothingToDo(env Env, p *plan.Plan, doc *ring.Document, o planOptions) error {
+	switch {
+	case o.output == formatTable:
+		_, err := fmt.Fprintln(env.Stdout, "nothing to do: all is even, and no plan is written")
+		return err
+	case o.yes:
+		return writeJSON(env.Stdout, map[string]any{"id": p.ID, "done": true, "epoch": doc.Epoch})
+	}
+	return writeJSON(env.Stdout, p)
 }
 
 func planOf(ctx context.Context, op *admin.Client, o planOptions, want wanter) (*plan.Plan, *ring.Document, error) {

@@ -34,7 +34,7 @@ second, and ends when the change does, telling how.
    ringctl progress -o json | jq '.left_s, .stalls'
 ` + connectionHelp,
 		Flags: append(connectionFlags(), outputFlag(),
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "look again every second until the change is done, or ctrl-C"}),
+			watchFlag("look again every second until the change is done, or ctrl-C")),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c); err != nil {
 				return err

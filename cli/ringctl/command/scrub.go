@@ -43,7 +43,7 @@ output says which and why.
    ringctl scrub -o json | jq '.nodes[] | select(.repaired > 0)'
 ` + connectionHelp,
 		Flags: append(connectionFlags(), outputFlag(),
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show what was found so far, each time that it changes"}),
+			watchFlag("show what was found so far, each time that it changes")),
 		Action: func(c *cli.Context) error {
 			groups, err := groupsOf(c.Args().Slice())
 			if err != nil {

@@ -48,7 +48,7 @@ partition has a leader; 4: not so.
    ringctl status -o json | jq '.nodes[] | select(.presence=="down") | .node'
 ` + connectionHelp,
 		Flags: append(connectionFlags(), outputFlag(),
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "look again every second, until ctrl-C"}),
+			watchFlag("look again every second, until ctrl-C")),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c); err != nil {
 				return err

@@ -271,6 +271,8 @@ The cluster stays until you press ctrl-C. In another terminal:
   export ROSTERDB_DEV=%[1]s
   %[2]s status --watch    # one node is down; it is listed
   %[2]s where net/http    # partition, leader, replicas
+  %[2]s ls --prefix net/  # roots; ls net/http: its files
+  %[2]s get net/http      # one object; put, delete: try it
   %[2]s dev restart %[3]s   # the killed one comes back with its disk
   kill -9 %[4]d           # the XMPP server; this brings it back:
   %[2]s dev restart x1

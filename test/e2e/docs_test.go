@@ -20,32 +20,41 @@ import (
 
 const productionDoc = "../../docs/production.md"
 
-// TestProduction runs the commands of docs/production.md as they stand, in an empty
-// directory. Only addresses and the number of partitions are others, by the variables that
-// the document leaves open.
+// TestReadme runs the commands of the README as they stand, in an empty directory.
+func TestReadme(t *testing.T) { runDocument(t, "../../README.md", "dev") }
+
+// TestProduction runs those of docs/production.md. Only addresses and the number of
+// partitions are others, by the variables that the document leaves open.
 func TestProduction(t *testing.T) {
 	ports, err := devcluster.ChoosePorts(5, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	runDocument(t, productionDoc, "rehearsal",
+		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4], "PARTITIONS=16")
+}
+
+// runDocument runs the blocks of shell commands in a document, one after the other.
+// dev is the directory of a development cluster that it may start.
+func runDocument(t *testing.T, doc, dev string, variables ...string) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "bash", "-eu", "-c", script(t, "sh"))
+	cmd := exec.CommandContext(ctx, "bash", "-eu", "-c", script(t, doc, "sh"))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
-	cmd.Env = append(os.Environ(), "PATH="+programs(t)+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4], "PARTITIONS=16")
+	cmd.Env = append(os.Environ(), "PATH="+programs(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd.Env = append(cmd.Env, variables...)
 	// A group of its own, so that nothing which the document starts outlives the test.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
-	err = cmd.Run()
+	err := cmd.Run()
 	if cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // mostly there is nobody left
 	}
-	if _, serr := os.Stat(filepath.Join(dir, "rehearsal", "lock")); serr == nil {
-		if derr := devcluster.Down(filepath.Join(dir, "rehearsal")); derr != nil {
+	if _, serr := os.Stat(filepath.Join(dir, dev, "lock")); serr == nil {
+		if derr := devcluster.Down(filepath.Join(dir, dev)); derr != nil {
 			t.Error(derr)
 		}
 	}
@@ -57,7 +66,7 @@ func TestProduction(t *testing.T) {
 
 // TestProductionUnits: the flags of the systemd units are flags of the programs.
 func TestProductionUnits(t *testing.T) {
-	units := script(t, "ini")
+	units := script(t, productionDoc, "ini")
 	if !strings.Contains(units, "datanode run") {
 		t.Fatal("there is no unit of a data node")
 	}
@@ -74,9 +83,9 @@ func TestProductionUnits(t *testing.T) {
 
 // script is all that the document has in blocks of a language, each with its line
 // before it.
-func script(t *testing.T, language string) string {
+func script(t *testing.T, doc, language string) string {
 	t.Helper()
-	b, err := os.ReadFile(productionDoc)
+	b, err := os.ReadFile(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +95,7 @@ func script(t *testing.T, language string) string {
 		switch {
 		case line == "```"+language:
 			within = true
-			fmt.Fprintf(&s, "echo \"## docs/production.md:%d after $SECONDS s\"\n", i+2)
+			fmt.Fprintf(&s, "echo \"## %s:%d after $SECONDS s\"\n", filepath.Base(doc), i+2)
 		case strings.HasPrefix(line, "```"):
 			within = false
 		case within:
