@@ -1,0 +1,120 @@
+package replicated
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/rosterdb/rosterdb/replication/wal"
+)
+
+// Errors, beside those of package store; test with errors.Is.
+var (
+	// ErrUnavailable: no majority of an owner's replicas could be reached in time. Nothing
+	// was changed; another try makes sense.
+	ErrUnavailable = errors.New("too few servers of the cluster can be reached")
+	// ErrTooMuch: the changes of an Update are more than MaxUpdate. Nothing was changed.
+	ErrTooMuch = errors.New("too much is changed at once")
+	// ErrLeft: the servers have agreed that this one is none of them any more. Its data
+	// directory is of no use; with an empty one it is a new server.
+	ErrLeft = errors.New("this server has left the cluster")
+)
+
+// Limits, in bytes unless said otherwise.
+const (
+	// MaxPayload is the largest payload that a Transport has to carry.
+	MaxPayload = 1 << 20
+	// MaxUpdate is how much one Update may change: keys, values and what they are
+	// stored with.
+	MaxUpdate = 96 << 20
+
+	// What is written as one entry of a log: larger updates go in stages.
+	maxEntry     = 512 << 10
+	maxMutations = 1000 // count
+	maxStages    = 900  // count: all of them are deleted in one entry
+)
+
+// Transport carries payloads between servers, which it names. The store survives loss,
+// duplication and reordering; it is fastest where they are rare. What it says about the sender of
+// a payload must be proven, for instance by a certificate: servers believe one another.
+type Transport interface {
+	// Send hands over a payload of up to MaxPayload for a server. It never blocks and
+	// may drop. The payload belongs to the transport from then on.
+	Send(to string, channel byte, payload []byte)
+	// Handle says who takes what comes on a channel from now on; nil: nobody. It takes in
+	// the reading goroutine, must not block, and owns the payload.
+	Handle(channel byte, take func(from string, payload []byte))
+}
+
+// Server is a server of the cluster as Membership knows it.
+type Server struct {
+	Name  string // as of Transport; without "/"
+	Store string // UUID of its data, which is Store.ID there; "" if it is not known
+	Zone  string // servers of one zone may fail together; "": it is one of its own
+	// Leaving: an operator has asked for it to be drained or removed. It stays so until
+	// the server has left and, to come back, has other data.
+	Leaving bool
+}
+
+// Membership says which servers there are. It is a hint that decides about joining and
+// leaving, never about what is acknowledged.
+type Membership interface {
+	// Servers lists the servers that are up, this one included or not, and those that
+	// are to leave, up or not. Who is silent is not listed, and stays a member.
+	Servers() []Server
+}
+
+// Options say how a Store runs.
+type Options struct {
+	Dir        string // data directory of this server, for nothing else
+	Domain     string // what the data is for
+	Name       string // of this server, as of Transport
+	Zone       string
+	Transport  Transport
+	Membership Membership
+	Logger     *slog.Logger // nil: discard
+
+	// Found makes a new cluster of one server if the directory is new, and no server that
+	// Membership lists has a ring to join.
+	Found bool
+	// Partitions of a new cluster; 0 is 64. Their number is fixed when it is founded.
+	Partitions int
+
+	// Urgent and Bulk are the channels used. What goes over Bulk (copies of replicas)
+	// should not delay what goes over Urgent.
+	Urgent, Bulk byte
+
+	// Patience is how long an operation waits for a majority before it fails; 0 is 10 s.
+	Patience time.Duration
+	// Tick and FlushEvery are as of replication.Config.
+	Tick, FlushEvery time.Duration
+	// DiskReserve is as of replication.Config.
+	DiskReserve uint64
+
+	wal    wal.Options // tests
+	faults faults
+}
+
+// faults are bugs that tests plant.
+type faults struct {
+	ackEarly      bool // an update is answered when it has been handed over
+	newSequence   bool // each try of a write has a sequence of its own
+	unconditional bool // a write does not say what it rests on
+	unconfirmed   bool // a view shows what is here, however old
+	halfStaged    bool // a reader does not carry out what is decided
+}
+
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Partitions == 0 {
+		o.Partitions = 64
+	}
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Second
+	}
+	if o.Bulk == o.Urgent {
+		o.Bulk = o.Urgent + 1
+	}
+}

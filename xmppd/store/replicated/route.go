@@ -1,0 +1,152 @@
+package replicated
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/xmppd/store"
+)
+
+// errClosing: the store is being closed.
+var errClosing = errors.New("the store is closing")
+
+// How long one server may take to answer before another one is asked, and how long is
+// waited between tries, at first and at most.
+const (
+	firstWait = 150 * time.Millisecond
+	lastWait  = 2 * time.Second
+	firstRest = 5 * time.Millisecond
+	lastRest  = 200 * time.Millisecond
+)
+
+// candidates are the members to ask for a group, the best first: who is known to lead
+// it, this server if it has a replica, the other replicas.
+func (s *Store) candidates(group uint32, here bool) []uint64 {
+	doc := s.ring.Load()
+	if doc == nil {
+		return nil
+	}
+	var list []uint64
+	add := func(id uint64) {
+		if id != 0 && !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	self := s.dir.Member()
+	held := slices.Contains(doc.Group(group), self) || slices.Contains(doc.Goal(group), self)
+	if here && held {
+		add(self)
+	}
+	if leader, ok := s.node.LeaderOf(group); ok {
+		add(leader)
+	} else if leader, ok := s.leaders.Load(group); ok {
+		add(leader.(uint64))
+	}
+	for _, id := range slices.Concat(doc.Goal(group), doc.Group(group)) {
+		add(id)
+	}
+	return list
+}
+
+// try is one operation's way from server to server.
+type try struct {
+	s        *Store
+	ctx      context.Context
+	deadline time.Time
+	wait     time.Duration
+	rest     time.Duration
+	turn     int
+	member   uint64 // that was asked last
+	unknown  bool   // a try may have had effect
+	last     string
+}
+
+func (s *Store) newTry(ctx context.Context) *try {
+	return &try{s: s, ctx: ctx, deadline: time.Now().Add(s.opt.Patience), wait: firstWait, rest: firstRest}
+}
+
+// next asks the next candidate for a group. done is false when somebody else is to be
+// asked, or later. Errors end the operation: see fail.
+func (t *try) next(group uint32, r *request, here bool) (a answer, done bool, err error) {
+	list := t.s.candidates(group, here)
+	if len(list) == 0 {
+		t.last = "this server does not know the cluster's ring yet"
+		return a, false, t.pause()
+	}
+	member := list[t.turn%len(list)]
+	t.member = member
+	// Once it may have had effect it has to be found out, whoever waits for it.
+	ctx := t.ctx
+	if t.unknown {
+		ctx = context.WithoutCancel(ctx)
+	}
+	a, err = t.s.ask(ctx, member, r, t.wait)
+	if err != nil {
+		t.unknown = true
+		t.wait, t.turn, t.last = min(2*t.wait, lastWait), t.turn+1, err.Error()
+		return a, false, t.ended()
+	}
+	switch a.code {
+	case op.Redirect:
+		t.last = a.text
+		if a.leader != 0 && a.leader != member {
+			t.s.leaders.Store(group, a.leader)
+			if _, known := t.s.node.LeaderOf(group); !known {
+				t.turn = 0
+				return a, false, t.pause()
+			}
+		}
+		t.turn++
+		return a, false, t.pause()
+	case op.Retry:
+		t.unknown = true
+		fallthrough
+	case op.Unavailable, op.Full, op.Overloaded:
+		t.turn, t.last = t.turn+1, a.text
+		return a, false, t.pause()
+	}
+	return a, true, nil
+}
+
+// pause waits before the next try.
+func (t *try) pause() error {
+	if err := t.ended(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(t.rest)
+	defer timer.Stop()
+	t.rest = min(2*t.rest, lastRest)
+	done := t.ctx.Done()
+	if t.unknown {
+		done = nil
+	}
+	select {
+	case <-timer.C:
+	case <-done:
+	case <-t.s.quit:
+	}
+	return t.ended()
+}
+
+// ended says why there is to be no other try, nil if there is. store.ErrUncertain: it is not
+// known whether a try had effect. Else none had: ErrUnavailable, store.ErrClosed, those of
+// the context.
+func (t *try) ended() error {
+	closing := t.s.ended()
+	late := !time.Now().Before(t.deadline)
+	switch {
+	case !closing && !late && (t.unknown || t.ctx.Err() == nil):
+		return nil
+	case t.unknown:
+		return fmt.Errorf("%w: no server could tell within %s (%s)", store.ErrUncertain, t.s.opt.Patience, t.last)
+	case closing:
+		return store.ErrClosed
+	case t.ctx.Err() != nil:
+		return t.ctx.Err()
+	}
+	return fmt.Errorf("%w: no success within %s (%s)", ErrUnavailable, t.s.opt.Patience, t.last)
+}

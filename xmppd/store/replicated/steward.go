@@ -1,0 +1,192 @@
+package replicated
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// stewardEvery is the time between two looks at the ring and its servers.
+const stewardEvery = 500 * time.Millisecond
+
+func never() time.Time { return time.Unix(1<<40, 0) }
+
+// steward looks after this server's place in the cluster: it founds it or joins, follows the
+// ring, and, while it leads the meta group, has the ring follow the servers.
+func (s *Store) steward() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.stops.Go(func() {
+		select {
+		case <-s.quit:
+		case <-ctx.Done():
+		}
+		cancel()
+	})
+	ticker := time.NewTicker(stewardEvery)
+	defer ticker.Stop()
+	for {
+		s.round(ctx)
+		select {
+		case <-s.quit:
+			return
+		case <-ticker.C:
+		case <-s.look:
+		}
+	}
+}
+
+// wake has the steward look at once.
+func (s *Store) wake() {
+	select {
+	case s.look <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Store) round(ctx context.Context) {
+	s.held.sweep(time.Now().Add(-heldTime))
+	s.follow(ctx)
+	if s.ring.Load() == nil {
+		if s.opt.Found && !s.otherRing(ctx) {
+			s.found()
+		}
+		return
+	}
+	s.manage(ctx)
+}
+
+// saw takes note of a ring document.
+func (s *Store) saw(doc *ring.Document) {
+	for {
+		old := s.ring.Load()
+		if old != nil && (old.Epoch >= doc.Epoch || old.Cluster != doc.Cluster) {
+			return
+		}
+		if s.ring.CompareAndSwap(old, doc) {
+			s.heard(doc.Epoch)
+			return
+		}
+	}
+}
+
+func (s *Store) epoch() uint64 {
+	if doc := s.ring.Load(); doc != nil {
+		return doc.Epoch
+	}
+	return 0
+}
+
+// heard takes note that there is a ring of an epoch.
+func (s *Store) heard(epoch uint64) {
+	for old := s.newest.Load(); epoch > old; old = s.newest.Load() {
+		if s.newest.CompareAndSwap(old, epoch) {
+			if epoch > s.epoch() {
+				s.wake()
+			}
+			return
+		}
+	}
+}
+
+// follow asks another server whether there is a newer ring, and takes it over.
+func (s *Store) follow(ctx context.Context) {
+	if name := s.anyServer(); name != "" {
+		a, err := s.askServer(ctx, name, &request{kind: askRing, epoch: s.epoch()}, stewardEvery)
+		if err == nil && a.code == op.OK {
+			s.adopt(a.doc, name)
+		}
+	}
+	doc := s.ring.Load()
+	if doc == nil {
+		return
+	}
+	if known := s.node.Ring(); known != nil && known.Epoch >= doc.Epoch {
+		return
+	}
+	switch err := s.node.Reconcile(doc); {
+	case err == nil:
+	case errors.Is(err, replication.ErrStranger):
+		if s.dir.Member() != 0 { // else it is about to join
+			s.left.Store(true)
+			s.fail(ErrLeft)
+		}
+	default:
+		s.log.Error("the ring of the servers can't be followed", "epoch", doc.Epoch, "err", err)
+		s.fail(err)
+	}
+}
+
+// adopt takes over a ring document that another server has sent.
+func (s *Store) adopt(raw []byte, from string) {
+	doc, err := ring.Decode(raw)
+	if err != nil {
+		s.log.Warn("the ring of another server makes no sense", "server", from, "err", err)
+		return
+	}
+	if c := s.dir.Cluster(); c != "" && c != doc.Cluster {
+		s.log.Warn("the ring of another cluster's server is not taken over", "server", from, "cluster", doc.Cluster, "own", c)
+		return
+	}
+	s.saw(doc)
+}
+
+// anyServer is another server, "" if none is known.
+func (s *Store) anyServer() string {
+	var names []string
+	for _, x := range s.opt.Membership.Servers() {
+		if x.Name != s.opt.Name {
+			names = append(names, x.Name)
+		}
+	}
+	if doc := s.ring.Load(); doc != nil {
+		for _, m := range doc.Members {
+			if m.Store != s.ID() && nameOf(m) != s.opt.Name {
+				names = append(names, nameOf(m))
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return names[rand.IntN(len(names))]
+}
+
+// otherRing tells whether a listed server has a ring already; one that does not answer may have.
+func (s *Store) otherRing(ctx context.Context) bool {
+	for _, x := range s.opt.Membership.Servers() {
+		if x.Name == s.opt.Name {
+			continue
+		}
+		a, err := s.askServer(ctx, x.Name, &request{kind: askRing}, stewardEvery)
+		if err != nil || a.code != op.NotFound {
+			if err == nil && a.code == op.OK {
+				s.adopt(a.doc, x.Name)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// found makes a new cluster of this server.
+func (s *Store) found() {
+	doc, err := ring.New([]ring.Member{{JID: jidOf(s.opt.Name), Store: s.ID(), Zone: s.opt.Zone}},
+		ring.Options{Cluster: uuid.NewString(), Partitions: s.opt.Partitions})
+	if err == nil {
+		err = s.node.Reconcile(doc)
+	}
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.log.Info("a new cluster of servers is founded", "cluster", doc.Cluster)
+	s.wake()
+}
