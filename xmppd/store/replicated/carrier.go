@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/rosterdb/rosterdb/replication"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -37,8 +38,13 @@ func (c carrier) Flush() {}
 // Send implements replication.Transport.
 func (c carrier) Send(to uint64, batch []byte) { c.send(c.s.opt.Urgent, to, batch) }
 
-// SendBulk implements replication.Transport.
-func (c carrier) SendBulk(to uint64, batch []byte) { c.send(c.s.opt.Bulk, to, batch) }
+// SendBulk implements replication.Transport. What waits in a link is not looked through for what is
+// outdated.
+func (c carrier) SendBulk(to uint64, _ replication.Bulk, batch []byte) {
+	if len(batch) > 0 {
+		c.send(c.s.opt.Bulk, to, batch)
+	}
+}
 
 func (c carrier) send(channel byte, to uint64, batch []byte) {
 	name, ok := c.s.nameOf(to)
