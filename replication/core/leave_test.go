@@ -3,6 +3,7 @@ package core
 import (
 	"testing"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -49,6 +50,24 @@ func TestEmptyReplicaIsDeaf(t *testing.T) {
 	}
 	if g := c.groups[0]; g.rn.BasicStatus().GetTerm() != 4 {
 		t.Errorf("term %d; it must neither fall behind what was promised nor follow a vote that it does not give", g.rn.BasicStatus().GetTerm())
+	}
+}
+
+// TestGoneReplicaSleeps: that its state is damaged, or its leader gone, does not wake
+// a replica that is being deleted: it would campaign with a log that is no more.
+func TestGoneReplicaSleeps(t *testing.T) {
+	w := scrubWorld(t, Faults{})
+	c := w.nodes[1].core
+	g := c.groups[0]
+	g.gone, g.asleep, c.awake = true, true, nil // as bury leaves it
+	if err := c.Damaged(0, nil, w.nodes[1].state[0].index); err != nil {
+		t.Fatal(err)
+	}
+	c.PeerDown(1)
+	term := g.rn.BasicStatus().GetTerm()
+	c.campaign(g)
+	if len(c.awake) > 0 || g.rn.BasicStatus().RaftState != raft.StateFollower || g.rn.BasicStatus().GetTerm() != term {
+		t.Errorf("awake: %d groups; %+v", len(c.awake), g.rn.BasicStatus())
 	}
 }
 

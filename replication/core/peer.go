@@ -290,7 +290,7 @@ func (c *Core) willing(id uint64) bool {
 }
 
 func (c *Core) campaign(g *group) {
-	if g.repair.on {
+	if g.gone || g.repair.on {
 		return // it could not serve; where nobody else can lead, raft's time-out decides
 	}
 	// Refused where it makes no sense (a learner, a leader).

@@ -57,7 +57,9 @@ func (c *Core) Damaged(id uint32, t *Task, applied uint64) error {
 	r.on, r.tries = true, 0
 	c.refuseQueue(g)
 	c.refuseReads(g)
-	c.dropPicture(g)
+	if g.snap.phase == snapReady {
+		c.losePicture(g) // a wrong state must not spread; who takes it is offered another
+	}
 	c.repairing = append(c.repairing, g)
 	c.wake(g)
 	c.askState(g)
@@ -107,9 +109,9 @@ func (c *Core) askState(g *group) {
 func (c *Core) wanted(g *group, p *peer, rec record) {
 	s := &g.snap
 	switch {
-	case g.repair.on || g.applied < rec.index:
+	case g.repair.on || g.applied < rec.index && !c.cfg.Faults.OlderState:
 		return // another has it, or it is asked again
-	case s.phase == snapReady && s.snap.GetMetadata().GetIndex() >= rec.index:
+	case s.phase == snapReady && (s.snap.GetMetadata().GetIndex() >= rec.index || c.cfg.Faults.OlderState):
 		c.offerState(g, p)
 		return
 	case s.phase == snapReady && len(s.takers) == 0:
@@ -130,7 +132,8 @@ func (c *Core) offerState(g *group, p *peer) {
 func (c *Core) stateOffered(g *group, p *peer, rec record) {
 	r := &g.repair
 	meta := rec.snap.GetMetadata()
-	if !r.on || r.swap || r.over || meta.GetIndex() < r.min || len(g.held) > 0 || g.restoring {
+	older := meta.GetIndex() < r.min && !c.cfg.Faults.OlderState
+	if !r.on || r.swap || r.over || older || len(g.held) > 0 || g.restoring {
 		return
 	}
 	if g.in.name != nil && (g.in.offer != nil || bytes.Equal(g.in.name, rec.snap.GetData())) {

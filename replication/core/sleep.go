@@ -17,7 +17,7 @@ type tracked = tracker.Progress
 // wake makes a group tick again.
 func (c *Core) wake(g *group) {
 	g.busyAt = c.now
-	if g.asleep && g.rn != nil {
+	if g.asleep && g.rn != nil && !g.gone {
 		g.asleep = false
 		c.awake = append(c.awake, g)
 	}

@@ -94,6 +94,8 @@ type Faults struct {
 	EmptyVotes bool
 	// AppendsOvertake lets later appends of a group overtake a large one.
 	AppendsOvertake bool
+	// OlderState lets a repair take a state from before the damaged one's position.
+	OlderState bool
 	// RepairOvertaken hands out entries while those before them wait for a repair.
 	RepairOvertaken bool
 }

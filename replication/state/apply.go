@@ -21,16 +21,15 @@ func (p *Partition) Apply(index, term uint64, cmd []byte) op.WriteResult {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case index <= p.pos.index:
+	case index <= p.pos.index && !p.store.opt.Faults.AppliedAgain:
 		return op.WriteResult{Code: op.Unknown, Text: "this entry was applied before"}
-	case index != p.pos.index+1 && p.pos.index != 0:
+	case p.damaged != nil && p.store.Err() == nil:
+		return p.broken() // also where an entry before it could not be applied
+	case index > p.pos.index+1 && p.pos.index != 0:
 		return p.dead(fmt.Errorf("partition %d: entry %d does not follow the applied one, %d", p.id, index, p.pos.index))
 	}
 	if err := p.store.Err(); err != nil {
 		return p.dead(err)
-	}
-	if p.damaged != nil {
-		return p.broken()
 	}
 	var res op.WriteResult
 	if len(cmd) > 0 {

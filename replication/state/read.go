@@ -14,7 +14,7 @@ import (
 // noticed: see Damaged. What
 // the result holds may be shared and must not be changed.
 func (p *Partition) Read(r *op.Read) (res op.ReadResult) {
-	if err := p.Damaged(); err != nil {
+	if err := p.Damaged(); err != nil && !p.store.opt.Faults.DamagedAnswers {
 		return op.ReadResult{Code: op.Unavailable, Text: "this replica is damaged and being repaired: " + err.Error()}
 	}
 	err := p.store.guard(func() (err error) {

@@ -12,8 +12,10 @@ import (
 // Restore puts a complete staging in the place of the state: in one transaction
 // that moves buckets and copies nothing. name and position are those of the
 // snapshot; conf is the configuration that goes with it. It is durable when
-// Restore returns; on an error the partition is unchanged. Errors: ErrIncomplete,
-// ErrFull; any other leaves the store dead.
+// Restore returns; on an error the partition is unchanged. A repair may have put a
+// newer state in place than Raft knows of: then a snapshot from before changes
+// nothing, for what the state has is committed, too. Errors: ErrIncomplete, ErrFull;
+// any other leaves the store dead.
 func (p *Partition) Restore(name []byte, index, term uint64, conf []byte) error {
 	s := p.store
 	s.flushing.Lock()
@@ -26,7 +28,7 @@ func (p *Partition) Restore(name []byte, index, term uint64, conf []byte) error 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if index < p.pos.index {
-		return fmt.Errorf("restore partition %d: snapshot at %d is older than the state at %d", p.id, index, p.pos.index)
+		return nil // what was staged goes when the next snapshot is
 	}
 	err := s.update(func(tx *bbolt.Tx) error { return p.swap(tx, name, index, term, conf) })
 	if errors.Is(err, ErrIncomplete) {

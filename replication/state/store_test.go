@@ -122,6 +122,29 @@ func TestDamagedObject(t *testing.T) {
 	}
 }
 
+// TestDamageUnderEntries: what follows an entry that a damaged record keeps from being
+// applied waits for the repair, too; it is no gap.
+func TestDamageUnderEntries(t *testing.T) {
+	path := stored(t)
+	edit(t, path, func(tx *bbolt.Tx) error {
+		return flip(tx.Bucket(partitionKey(3)).Bucket(objectsBucket), []byte("root\x00path"), -1)
+	})
+	var fatal error
+	s, err := OpenStore(path, Options{OnFatal: func(err error) { fatal = err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	p := testPart(t, s, 3)
+	f := &feed{t: t, p: p, index: 2}
+	for seq := range uint64(2) {
+		f.create(1, 2+seq, "path")
+	}
+	if index, _ := p.Applied(); index != 2 || p.Damaged() == nil || fatal != nil {
+		t.Errorf("applied %d, damaged %v, stopped by %v", index, p.Damaged(), fatal)
+	}
+}
+
 // TestCondemned: what a scrub has found is known behind a crash, until the state is
 // replaced.
 func TestCondemned(t *testing.T) {

@@ -82,6 +82,13 @@ func mutants() []mutant {
 		{"later appends overtake a large one", core, "TestALargeAppendLeavesOnce"},
 		{"what is outdated is sent all the same", node, "TestOutdatedIsDropped"},
 		{"digests of different positions compared", core, "TestDigests"},
+		{"digests of different positions compared, under storms", sim, "TestFaults/digests_of_different_indexes_compared"},
 		{"a replica found wrong is trusted again by a restart", state, "TestCondemned"},
+		{"a replica found wrong is trusted again, under storms", sim, "TestFaults/condemned_state_trusted_by_a_restart"},
+		{"a damaged replica goes on answering", sim, "TestFaults/damaged_state_answers"},
+		{"a repair takes an older state", sim, "TestFaults/older_state_taken_by_a_repair"},
+		{"entries overtake a repair", core, "TestRepairUnderWrites"},
+		{"entries overtake a repair, under storms", sim, "TestFaults/entries_overtake_a_repair"},
+		{"entries applied twice behind a repair", sim, "TestFaults/entries_applied_again_after_a_repair"},
 	}
 }

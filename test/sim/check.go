@@ -24,7 +24,9 @@ import (
 //   - a term has one leader;
 //   - after a crash the WAL gives back what was durable, and nothing that was
 //     never written;
-//   - replicas at the same applied index hold the same state.
+//   - replicas at the same applied index hold the same state, also after a repair;
+//   - no replica applies an entry twice, and none answers from a state that is known
+//     to be damaged (witness.go); who is to repair its state is wrong (scrub.go).
 type checker struct {
 	w       *world
 	disks   map[diskKey]*mirror
@@ -227,10 +229,24 @@ func (c *checker) compare(n *node, part interface {
 	index, _ := part.Applied()
 	key := entryKey{part.ID(), index}
 	digest := part.Digest()
+	if c.w.marks[diskKey{n.index, part.ID()}] != nil {
+		return // it is damaged, and a scrub will find that
+	}
+	if digest == 0 {
+		c.w.fail("group %d, applied index %d: the state of node %d cannot be read", key.group, index, n.id())
+	}
 	if known, ok := c.digests[key]; ok && known != digest {
 		c.w.fail("group %d, applied index %d: node %d has another state than others had", key.group, index, n.id())
 	}
 	c.digests[key] = digest
+}
+
+// pictured takes note of the state of which a picture is taken: a replica that gets
+// it must be equal.
+func (c *checker) pictured(n *node, group uint32) {
+	if part := n.parts[group]; part.Damaged() == nil {
+		c.compare(n, part)
+	}
 }
 
 // recovered compares what the WAL gives back after a crash with what was

@@ -31,6 +31,10 @@ type client struct {
 	hints    map[uint32]uint64
 	done     int
 	op       *operation
+
+	script   func() *operation // what it does, instead of drawing; nil: it is done
+	told     func(ok bool)     // with a script: what came of it
+	scripted uint32            // the group of the script
 }
 
 // operation is one under way.
@@ -54,6 +58,12 @@ func newClient(w *world, id int) *client {
 // next begins the next operation after a pause.
 func (c *client) next() {
 	c.op = nil
+	if c.script != nil {
+		if o := c.script(); o != nil {
+			c.begin(o, c.scripted)
+		}
+		return
+	}
 	pause := c.w.between(0, 25*ms)
 	if c.w.chance(0.02) {
 		pause = c.w.between(0, 4*second) // long enough for groups to fall asleep
@@ -280,7 +290,11 @@ func (c *client) readAnswer(o *operation, r op.ReadResult, hint uint64) {
 func (c *client) finish(o *operation) {
 	o.Return = c.w.stamp()
 	c.w.history = append(c.w.history, o.Operation)
-	c.haunt(o)
+	if c.script == nil {
+		c.haunt(o)
+	} else {
+		c.told(true)
+	}
 	c.next()
 }
 

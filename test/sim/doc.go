@@ -1,7 +1,8 @@
 // Package sim runs the replication engine in a simulated world: virtual time, a
 // network that loses, doubles, delays, reorders and cuts, disks that lose or
 // tear what was not synced when a node crashes, clocks that are wrong, disks
-// that are wiped. Clients write, read, compare and swap, and retry as real ones
+// that are wiped, records in state files that change silently, which reads, applying, snapshots
+// and scrubs meet and repairs mend, with crashes at each step. Clients write, read, compare and swap, and retry as real ones
 // do. An operator lets nodes join, leave and take the place of lost ones, and
 // pauses, resumes and cancels such changes under way. All of it follows from one
 // seed.

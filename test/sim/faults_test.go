@@ -28,6 +28,12 @@ func TestFaults(t *testing.T) {
 		"joint change skipped":                    {Core: core.Faults{SkipJoint: true}},
 		"leadership kept after removal":           {Core: core.Faults{LeadAfterRemoval: true}},
 		"replica deleted by a document":           {Core: core.Faults{GoneByDocument: true}},
+		"older state taken by a repair":           {Core: core.Faults{OlderState: true}},
+		"entries overtake a repair":               {Core: core.Faults{RepairOvertaken: true}},
+		"digests of different indexes compared":   {Core: core.Faults{DigestOfAnyIndex: true}},
+		"entries applied again after a repair":    {State: state.Faults{AppliedAgain: true}},
+		"damaged state answers":                   {State: state.Faults{DamagedAnswers: true}},
+		"condemned state trusted by a restart":    {State: state.Faults{CondemnedInMemory: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= within; seed++ {

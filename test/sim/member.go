@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"time"
-
 	"github.com/google/uuid"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -48,6 +46,9 @@ func (n *node) takeUp() error {
 			return err
 		}
 	}
+	for _, r := range replicas {
+		n.later(0, func() { n.checkDamage(r.Group) }) // found when it was loaded
+	}
 	return nil
 }
 
@@ -60,6 +61,7 @@ func (n *node) remove(r core.Removal) {
 			return
 		}
 		delete(n.parts, r.Group)
+		n.w.unmark(diskKey{n.index, r.Group})
 		n.w.check.removed(n, r.Group)
 		n.later(n.w.between(0, 20*ms), func() {
 			n.core.Removed(r.Group, func() {
@@ -143,8 +145,7 @@ func (n *node) proposeDocument(expect uint64, doc *ring.Document, done func(op.W
 		n.w.fail("document of epoch %d: %w", doc.Epoch, err)
 		return
 	}
-	now := time.UnixMicro(n.w.now + n.skew).Add(time.Hour).UnixMilli()
-	n.core.Propose([]core.Proposal{{Group: ring.MetaPartition, Cmd: state.EncodeRing(nil, now, expect, raw), Done: done}})
+	n.core.Propose([]core.Proposal{{Group: ring.MetaPartition, Cmd: state.EncodeRing(nil, n.clock(), expect, raw), Done: done}})
 	n.step()
 }
 

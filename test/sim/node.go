@@ -56,6 +56,8 @@ type node struct {
 	transfers    *replication.Transfers
 	stages       []core.StageJob
 	staging      bool
+	scrubs       map[*state.Picture]bool // to be read
+	pictures     map[uint64]uint32       // held for others: the group of each
 }
 
 func (n *node) id() uint64 { return n.member }
@@ -96,9 +98,10 @@ func (n *node) open() error {
 	if err = os.MkdirAll(n.dir, 0o700); err != nil {
 		return err
 	}
-	n.state, err = state.OpenStore(filepath.Join(n.dir, fmt.Sprintf("state-%d.db", n.wipes)), state.Options{
+	n.state, err = state.OpenStore(n.stateFile(), state.Options{
 		NoSync: true, Faults: w.opt.Faults.State, MaxSessions: 64,
-		OnFatal: func(err error) { w.fail("node %d: state is dead: %w", n.id(), err) },
+		OnFatal:   func(err error) { w.fail("node %d: state is dead: %w", n.id(), err) },
+		OnDamaged: n.onDamaged,
 	})
 	if err != nil {
 		return err
@@ -162,15 +165,23 @@ func (n *node) crash() {
 		_ = n.log.Append(n.batch) // written, not synced: torn by the crash
 	}
 	n.disk.Crash(w.rng.Uint64())
-	n.transfers.CloseAll()
-	if err := n.state.Close(); err != nil {
-		w.fail("close state: %w", err)
-	}
+	n.close()
 	w.after(w.between(20*ms, 3*second), func() {
 		if !n.up && !n.lost {
 			n.start()
 		}
 	})
+}
+
+// close closes the state without a flush, as a crash does.
+func (n *node) close() {
+	for v := range n.scrubs {
+		v.Close()
+	}
+	n.transfers.CloseAll()
+	if err := n.state.Close(); err != nil {
+		n.w.fail("close state: %w", err)
+	}
 }
 
 // wipe replaces the disk by an empty one. The store's UUID goes with it, unless
@@ -201,30 +212,34 @@ func (n *node) tick() {
 
 func (n *node) flush() {
 	if n.state.Dirty() > 0 {
-		if err := n.state.Flush(); err != nil {
-			n.w.fail("node %d: flush: %w", n.id(), err)
-			return
-		}
-		durable := make(map[uint32]uint64)
-		tombs, err := n.state.Removed()
-		if err != nil {
-			n.w.fail("node %d: %w", n.id(), err)
-		}
-		for id, t := range tombs {
-			durable[id] = t.Index
-		}
-		for id, p := range n.parts {
-			durable[id] = p.Durable()
-			if index, _ := p.Applied(); index > 0 {
-				n.w.check.flushed(n, id, p.Durable())
-			}
-		}
-		if err := n.log.Release(durable); err != nil {
-			n.w.fail("node %d: release: %w", n.id(), err)
-		}
+		n.flushState()
 	}
 	n.sweep()
 	n.later(n.w.between(50*ms, 800*ms), n.flush)
+}
+
+func (n *node) flushState() {
+	if err := n.state.Flush(); err != nil {
+		n.w.fail("node %d: flush: %w", n.id(), err)
+		return
+	}
+	durable := make(map[uint32]uint64)
+	tombs, err := n.state.Removed()
+	if err != nil {
+		n.w.fail("node %d: %w", n.id(), err)
+	}
+	for id, t := range tombs {
+		durable[id] = t.Index
+	}
+	for id, p := range n.parts {
+		durable[id] = p.Durable()
+		if index, _ := p.Applied(); index > 0 {
+			n.w.check.flushed(n, id, p.Durable())
+		}
+	}
+	if err := n.log.Release(durable); err != nil {
+		n.w.fail("node %d: release: %w", n.id(), err)
+	}
 }
 
 // step lets the core work a moment later, so that inputs gather.
@@ -263,6 +278,10 @@ func (n *node) carryOut(r *core.Round) {
 	}
 	n.work()
 	n.snapshotJobs(r)
+	n.scrubResults(r)
+	if !n.up {
+		return // it crashed on the way
+	}
 	for _, read := range r.Reads {
 		n.later(w.between(0, ms), func() {
 			if part := n.parts[read.Group]; part != nil {
@@ -317,10 +336,16 @@ func (n *node) work() {
 		return
 	}
 	n.working = true
-	n.later(n.w.between(0, 3*ms), func() {
+	delay := n.w.between(0, 3*ms)
+	if n.tasks[0].Restore != nil {
+		delay = n.w.between(0, 60*ms) // a large transaction: much happens meanwhile
+	}
+	n.later(delay, func() {
 		t := n.tasks[0]
 		n.tasks = n.tasks[1:]
-		n.run(t)
+		if n.run(t); !n.up {
+			return // it crashed on the way
+		}
 		n.working = false
 		n.work()
 		n.step()
@@ -329,6 +354,9 @@ func (n *node) work() {
 
 func (n *node) run(t *core.Task) {
 	part := n.parts[t.Group]
+	if t.Repair && n.stumble() {
+		return
+	}
 	if t.Restore != nil {
 		meta := t.Restore.GetMetadata()
 		n.w.logf("node %d restores group %d at %d", n.id(), t.Group, meta.GetIndex())
@@ -338,6 +366,9 @@ func (n *node) run(t *core.Task) {
 		}
 		n.w.check.flushed(n, t.Group, meta.GetIndex())
 		n.w.check.restored(n, t.Group, meta.GetConfState())
+		if n.replaced(t, part); t.Repair && n.stumble() {
+			return
+		}
 		n.core.Restored(t)
 	} else {
 		for i, e := range t.Entries {
@@ -345,11 +376,24 @@ func (n *node) run(t *core.Task) {
 				part.SetConf(e.GetIndex(), e.GetTerm(), t.Confs[i])
 				continue
 			}
+			before, _ := part.Applied()
 			res := part.Apply(e.GetIndex(), e.GetTerm(), e.GetData())
-			if t.Dones != nil && t.Dones[i] != nil {
-				n.w.acked[t.Group] = n.w.acked[t.Group].note(n.w.now, e.GetIndex())
-				t.Dones[i](res)
+			if now, _ := part.Applied(); now < before {
+				n.w.fail("group %d: node %d goes back from %d to %d", t.Group, n.id(), before, now)
 			}
+			if t.Dones != nil && t.Dones[i] != nil {
+				if at, _ := part.Applied(); at >= e.GetIndex() {
+					n.w.acked[t.Group] = n.w.acked[t.Group].note(n.w.now, e.GetIndex())
+				}
+				t.Dones[i](res)
+				t.Dones[i] = nil // a task of a damaged state comes again
+			}
+		}
+		if v := part.TakeScrub(); v != nil {
+			n.digestScrub(t.Group, v)
+		}
+		if n.undone(t) {
+			return
 		}
 		n.core.Applied(t)
 	}
@@ -361,7 +405,7 @@ func (n *node) run(t *core.Task) {
 
 // propose and read are what arrives from clients.
 func (n *node) propose(group uint32, w *op.Write, done func(op.WriteResult)) {
-	now := time.UnixMicro(n.w.now + n.skew).Add(time.Hour).UnixMilli()
+	now := n.clock()
 	var cmd []byte
 	if w == nil {
 		cmd = state.EncodeOpen(nil, now, "app@example.org")
@@ -376,6 +420,9 @@ func (n *node) read(group uint32, r *op.Read, done func(op.ReadResult)) {
 	n.core.Read([]core.ReadRequest{{Group: group, Read: r, Done: done}})
 	n.step()
 }
+
+// clock is the node's time of day, in milliseconds.
+func (n *node) clock() int64 { return time.UnixMicro(n.w.now + n.skew).Add(time.Hour).UnixMilli() }
 
 // leaderOf is the hint a node gives with a redirect; 0: none.
 func (n *node) leaderOf(group uint32) uint64 {

@@ -31,6 +31,9 @@ type Report struct {
 	Unknown    int
 	Changes    int            // of the ring, completed
 	Stale      int            // reads of a bounded age that were served
+	Scrubs     int            // begun
+	Damaged    int            // states found damaged
+	Repaired   int            // states replaced by that of another replica for that reason
 	Faults     map[string]int // by kind
 	Undecided  int            // 1: the history could not be judged in time
 	Trace      uint64         // equal for equal seeds
@@ -42,6 +45,9 @@ func (r *Report) Add(o Report) {
 	r.Unknown += o.Unknown
 	r.Changes += o.Changes
 	r.Stale += o.Stale
+	r.Scrubs += o.Scrubs
+	r.Damaged += o.Damaged
+	r.Repaired += o.Repaired
 	r.Undecided += o.Undecided
 	if r.Faults == nil {
 		r.Faults = make(map[string]int)
@@ -70,7 +76,7 @@ func Run(opt Options) (rep Report, err error) {
 }
 
 func run(opt Options) (Report, error) {
-	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks), faults: make(map[string]int)}
+	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks), faults: make(map[string]int), marks: make(map[diskKey]*mark), wronged: make(map[diskKey]int64)}
 	w.check = newChecker(w)
 	w.heal()
 	w.setNetwork(0, 0, 200, 2*ms)
@@ -91,6 +97,11 @@ func run(opt Options) (Report, error) {
 		w.clients = append(w.clients, c)
 		c.next()
 	}
+	for g := range uint32(partitions) {
+		w.writeWitness(g)
+	}
+	w.askWitnesses()
+	w.after(second, w.scrub)
 	w.after(second, w.storm)
 	w.after(second, w.operator)
 	w.after(second, w.staleReads)
@@ -104,13 +115,10 @@ func run(opt Options) (Report, error) {
 	w.finalReads()
 	for _, n := range w.nodes {
 		if n.up {
-			n.transfers.CloseAll()
-			if err := n.state.Close(); err != nil {
-				w.fail("close state: %w", err)
-			}
+			n.close()
 		}
 	}
-	rep := Report{Operations: len(w.history), Stale: w.stale, Changes: w.changes, Faults: w.faults, Trace: w.trace}
+	rep := Report{Operations: len(w.history), Stale: w.stale, Changes: w.changes, Scrubs: w.scrubs, Damaged: w.found, Repaired: w.repaired, Faults: w.faults, Trace: w.trace}
 	for i := range w.history {
 		if w.history[i].Unknown {
 			rep.Unknown++
@@ -144,6 +152,11 @@ func (w *world) unsettled() string {
 		return "a lost member has not been replaced"
 	}
 	for g := range w.groups() {
+		if n := w.markedNode(g); n != nil {
+			return fmt.Sprintf("node %d, group %d: record %q may still be damaged", n.id(), g, w.marks[diskKey{n.index, g}].key)
+		}
+	}
+	for g := range w.groups() {
 		if why := w.unlevel(doc, g); why != "" {
 			return fmt.Sprintf("group %d: %s", g, why)
 		}
@@ -174,6 +187,8 @@ func (w *world) unlevel(doc *ring.Document, g uint32) string {
 			continue
 		case part == nil:
 			return fmt.Sprintf("node %d has no replica", n.id())
+		case part.Damaged() != nil:
+			return fmt.Sprintf("node %d is damaged: %v", n.id(), part.Damaged())
 		}
 		index, _ := part.Applied()
 		if level == 0 {

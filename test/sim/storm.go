@@ -15,7 +15,7 @@ func (w *world) storm() {
 func (w *world) mishap() {
 	n := w.victim()
 	i := n.index
-	switch w.rng.IntN(16) {
+	switch w.rng.IntN(21) {
 	case 0, 1, 2:
 		w.count("crash")
 		n.crash()
@@ -54,9 +54,11 @@ func (w *world) mishap() {
 	case 14:
 		w.fill(n)
 	case 15:
-		if w.chance(0.3) && n.member != 0 && !w.anyLost() {
+		if w.chance(0.3) && n.member != 0 && !w.anyLost() && !w.anyMarked() {
 			n.wipe()
 		}
+	default:
+		w.damage()
 	}
 }
 

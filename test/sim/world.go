@@ -62,8 +62,17 @@ type world struct {
 	acked   map[uint32]acks // by group
 	stale   int             // reads of a bounded age that were served
 	faults  map[string]int  // by kind
-	trace   uint64          // hash of what happened, to compare runs
-	err     error
+
+	marks     map[diskKey]*mark // damage that may be there
+	wronged   map[diskKey]int64 // when a wrong value was gone
+	witnesses [partitions]witness
+	scrubs    int // begun
+	found     int // states found damaged
+	repaired  int // of these, replaced by that of another replica
+	asked     int // answers about witnesses
+
+	trace uint64 // hash of what happened, to compare runs
+	err   error
 }
 
 // event is something that happens at a time.

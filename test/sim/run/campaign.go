@@ -117,6 +117,7 @@ func (c *campaign) end() error {
 	line("operations", "%d, %d of them of unknown outcome", t.Operations, t.Unknown)
 	line("reads of bounded age", "%d", t.Stale)
 	line("ring changes", "%d completed", t.Changes)
+	line("scrubs", "%d; %d states found damaged, %d replaced by that of another replica", t.Scrubs, t.Damaged, t.Repaired)
 	line("faults", "%s", t.Kinds())
 	line("undecided histories", "%d", t.Undecided)
 	line("violations", "%d %v", len(c.violated), c.violated)
