@@ -75,6 +75,7 @@ type Faults struct {
 	IndexKeepsExpired  bool // an index is not told that an object has expired
 	OwnersUncounted    bool // one owner may take all places for sessions
 	BacklogIgnored     bool // a root's revision is compared while expired objects wait for their removal
+	OlderRestored      bool // a snapshot from before the state's position takes its place
 	DamagedAnswers     bool // a damaged state goes on answering reads
 	AppliedAgain       bool // entries that the state has already are applied once more
 	CondemnedInMemory  bool // that a state is not the majority's is forgotten by a restart

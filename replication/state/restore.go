@@ -27,7 +27,7 @@ func (p *Partition) Restore(name []byte, index, term uint64, conf []byte) error 
 	defer s.endWriting()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if index < p.pos.index {
+	if index < p.pos.index && !s.opt.Faults.OlderRestored {
 		return nil // what was staged goes when the next snapshot is
 	}
 	err := s.update(func(tx *bbolt.Tx) error { return p.swap(tx, name, index, term, conf) })

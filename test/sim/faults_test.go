@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/replication/core"
@@ -11,7 +12,9 @@ import (
 // TestFaults seeds one mistake at a time: the checks must find each within a
 // number of seeds, or a green TestSim means nothing.
 func TestFaults(t *testing.T) {
+	// Few are enough of the right kind, so that a slow machine has the time for them.
 	const within = 300
+	repairs := []string{"older state taken by a repair", "entries overtake a repair", "entries applied again after a repair", "damaged state answers", "condemned state trusted by a restart"}
 	for name, faults := range map[string]Faults{
 		"acknowledged before the fsync":            {Core: core.Faults{AckBeforeFsync: true}},
 		"WAL does not sync":                        {WAL: wal.Faults{SkipSync: true}},
@@ -28,7 +31,7 @@ func TestFaults(t *testing.T) {
 		"joint change skipped":                    {Core: core.Faults{SkipJoint: true}},
 		"leadership kept after removal":           {Core: core.Faults{LeadAfterRemoval: true}},
 		"replica deleted by a document":           {Core: core.Faults{GoneByDocument: true}},
-		"older state taken by a repair":           {Core: core.Faults{OlderState: true}},
+		"older state taken by a repair":           {Core: core.Faults{OlderState: true}, State: state.Faults{OlderRestored: true}},
 		"entries overtake a repair":               {Core: core.Faults{RepairOvertaken: true}},
 		"digests of different indexes compared":   {Core: core.Faults{DigestOfAnyIndex: true}},
 		"entries applied again after a repair":    {State: state.Faults{AppliedAgain: true}},
@@ -36,9 +39,14 @@ func TestFaults(t *testing.T) {
 		"condemned state trusted by a restart":    {State: state.Faults{CondemnedInMemory: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := uint64(1); seed <= within; seed++ {
-				if _, err := Run(Options{Seed: seed, Dir: t.TempDir(), Length: DefaultLength, Faults: faults}); err != nil {
-					t.Logf("found with seed %d: %.300v", seed, err)
+			o := Options{Length: DefaultLength, Faults: faults}
+			if slices.Contains(repairs, name) {
+				o.Damage = 0.7
+			}
+			for o.Seed = 1; o.Seed <= within; o.Seed++ {
+				o.Dir = t.TempDir()
+				if _, err := Run(o); err != nil {
+					t.Logf("found with seed %d: %.300v", o.Seed, err)
 					return
 				}
 			}

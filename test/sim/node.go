@@ -360,9 +360,13 @@ func (n *node) run(t *core.Task) {
 	if t.Restore != nil {
 		meta := t.Restore.GetMetadata()
 		n.w.logf("node %d restores group %d at %d", n.id(), t.Group, meta.GetIndex())
+		before, _ := part.Applied()
 		if err := part.Restore(t.Restore.GetData(), meta.GetIndex(), meta.GetTerm(), core.EncodeConf(meta.GetConfState())); err != nil {
 			n.w.fail("node %d: restore: %w", n.id(), err)
 			return
+		}
+		if now, _ := part.Applied(); now < before {
+			n.w.fail("group %d: node %d goes back from %d to %d", t.Group, n.id(), before, now)
 		}
 		n.w.check.flushed(n, t.Group, meta.GetIndex())
 		n.w.check.restored(n, t.Group, meta.GetConfState())

@@ -61,8 +61,8 @@ func (c *checker) scrubbed(n *node, group uint32, index, sum uint64, taken int64
 	known, ok := c.digests[key]
 	m := c.w.marks[disk]
 	switch {
-	case m != nil && m.wrong && (!ok || known != sum):
-		return
+	case c.w.wasWrong(disk) && (!ok || known != sum):
+		return // also where the picture is from before the damage was gone
 	case ok && known != sum:
 		c.w.fail("group %d, scrub at %d: node %d has another state than others had", group, index, n.id())
 	case !ok:

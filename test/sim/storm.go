@@ -8,11 +8,19 @@ func (w *world) storm() {
 		return
 	}
 	w.mishap()
-	w.after(w.between(100*ms, 2*second), w.storm)
+	pause := w.between(100*ms, 2*second)
+	if w.opt.Damage > 0 {
+		pause /= 4
+	}
+	w.after(pause, w.storm)
 }
 
 // mishap draws one.
 func (w *world) mishap() {
+	if w.opt.Damage > 0 && w.chance(w.opt.Damage) {
+		w.damage()
+		return
+	}
 	n := w.victim()
 	i := n.index
 	switch w.rng.IntN(21) {

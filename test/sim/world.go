@@ -36,6 +36,7 @@ type Options struct {
 	Dir     string // for the state files
 	Length  int64  // of the stormy part, in virtual microseconds
 	Faults  Faults
+	Damage  float64      // share of damage among what goes wrong, beyond the usual
 	Verbose func(string) // told what happens; nil: nobody
 }
 
