@@ -23,9 +23,10 @@ type fault struct {
 type lane struct {
 	stage   *stage
 	rng     *rand.Rand
-	calm    time.Duration // between two faults, about
-	longest time.Duration // that a fault lasts
-	lose    bool          // what is not synced at a power cut
+	calm    time.Duration  // between two faults, about
+	longest time.Duration  // that a fault lasts
+	lose    bool           // what is not synced at a power cut
+	acks    func() []int64 // of each writer of the ledger
 	kinds   []fault
 	told    func(string)
 	counts  func(kind string)
@@ -150,9 +151,11 @@ func (l *lane) power(ctx context.Context, ids ...string) error {
 	if l.rng.IntN(2) == 0 && !l.lose {
 		fate = powerfs.Scatter
 	}
+	l.beforePowerCut(ctx)
 	if err := l.stage.powerCut(fate, seed, ids...); err != nil {
 		return err
 	}
+	l.afterPowerCut(l.stage.opt.SyncTime)
 	l.wait("cut the power of", strings.Join(ids, ", "))
 	return l.back(ctx, ids...)
 }
@@ -168,7 +171,11 @@ func troubles() []fault {
 			k.slow(0)
 			return nil
 		}},
-		{"drop", always, func(_ context.Context, l *lane) error {
+		{"drop", always, func(ctx context.Context, l *lane) error {
+			if l.stage.plant == NoDedupe {
+				l.dropAnswers(ctx)
+				return nil
+			}
 			k, id := l.link()
 			l.told("break the connections of " + id)
 			k.drop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/appclient"
 )
@@ -14,8 +15,19 @@ import (
 type ledger struct {
 	meter *meter
 
+	acks [ledgerWriters]atomic.Int64
+
 	mu    sync.Mutex
 	roots []*page
+}
+
+// acknowledged counts each writer's acknowledged writes.
+func (l *ledger) acknowledged() []int64 {
+	out := make([]int64, ledgerWriters)
+	for i := range out {
+		out[i] = l.acks[i].Load()
+	}
+	return out
 }
 
 // page is a root with what was told about each of its objects.
@@ -52,6 +64,7 @@ func (l *ledger) run(ctx context.Context, c *appclient.Client, id int) {
 			})
 			if o == applied {
 				w.acknowledged()
+				l.acks[id].Add(1)
 			}
 			pg.told = append(pg.told, told{o, version})
 		}

@@ -20,6 +20,8 @@ type link struct {
 	changed chan struct{} // closed, and made anew, when delay or stalled change
 	delay   time.Duration // of each piece, in each direction
 	stalled bool
+	muted   bool // what comes from the server is held back
+	held    int  // connections in which something is
 	conns   map[*net.TCPConn]bool
 	closed  bool
 }
@@ -68,20 +70,21 @@ func (k *link) serve(near *net.TCPConn) {
 	}
 	defer k.leave(far)
 	var both sync.WaitGroup
-	both.Go(func() { k.pump(near, far) })
-	both.Go(func() { k.pump(far, near) })
+	both.Go(func() { k.pump(near, far, false) })
+	both.Go(func() { k.pump(far, near, true) })
 	both.Wait()
 }
 
-// pump carries bytes one way until an end closes; then both close.
-func (k *link) pump(from, to *net.TCPConn) {
+// pump carries bytes one way, which may be down from the server, until an end
+// closes; then both close.
+func (k *link) pump(from, to *net.TCPConn, down bool) {
 	defer from.Close() //nolint:errcheck // ends the other direction
 	defer to.Close()   //nolint:errcheck // as above
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
-			if !k.hold() {
+			if !k.hold(down) {
 				return
 			}
 			if _, err := to.Write(buf[:n]); err != nil {
@@ -95,14 +98,20 @@ func (k *link) pump(from, to *net.TCPConn) {
 }
 
 // hold waits as long as the link wants; false: it is closed.
-func (k *link) hold() bool {
+func (k *link) hold(down bool) bool {
 	k.mu.Lock()
 	delay := k.delay
-	for k.stalled && !k.closed {
+	for (k.stalled || k.muted && down) && !k.closed {
 		changed := k.changed
+		if down {
+			k.held++
+		}
 		k.mu.Unlock()
 		<-changed
 		k.mu.Lock()
+		if down {
+			k.held--
+		}
 	}
 	closed := k.closed
 	k.mu.Unlock()
@@ -137,6 +146,22 @@ func (k *link) stall(stalled bool) {
 	k.stalled = stalled
 	close(k.changed)
 	k.changed = make(chan struct{})
+}
+
+// mute holds back what comes from the server, or lets it through again.
+func (k *link) mute(muted bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.muted = muted
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+// muffled tells whether something is held back in every connection.
+func (k *link) muffled() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.held > 0 && 2*k.held >= len(k.conns) // two ends each
 }
 
 // drop breaks all connections (RST): what is under way is lost.

@@ -18,11 +18,12 @@ var ErrViolated = errors.New("a promise was broken")
 
 // run is a run under way.
 type run struct {
-	opt   Options
-	stage *stage
-	tasks []task
-	meter *meter
-	began time.Time
+	opt    Options
+	stage  *stage
+	tasks  []task
+	ledger *ledger
+	meter  *meter
+	began  time.Time
 
 	mu     sync.Mutex
 	faults map[string]int
@@ -38,6 +39,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r := &run{opt: o, meter: newMeter(o.Pace), faults: make(map[string]int), began: time.Now()}
+	r.ledger = &ledger{meter: r.meter}
 	if r.stage, err = newStage(ctx, &o); err != nil {
 		return nil, fmt.Errorf("start a cluster in %s: %w", o.Dir, err)
 	}
@@ -65,7 +67,7 @@ func (r *run) counts(kind string) {
 }
 
 func (r *run) suffer(ctx context.Context) (*Report, error) {
-	r.tasks = []task{&ledger{meter: r.meter}, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir)}
+	r.tasks = []task{r.ledger, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir)}
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	var work sync.WaitGroup
@@ -119,7 +121,7 @@ func (r *run) strike(ctx context.Context) error {
 			continue
 		}
 		l := &lane{
-			stage: r.stage, rng: r.random(i), calm: r.opt.Calm, longest: r.opt.Hold, lose: r.opt.Lose,
+			stage: r.stage, rng: r.random(i), calm: r.opt.Calm, longest: r.opt.Hold, lose: r.opt.Lose, acks: r.ledger.acknowledged,
 			kinds: kinds, told: r.told, counts: r.counts,
 		}
 		goOn(i, l.run)

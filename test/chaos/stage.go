@@ -67,11 +67,6 @@ func newStage(ctx context.Context, o *Options) (*stage, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	for _, p := range s.nodes {
-		if p.disk != nil {
-			p.disk.SetLying(o.Plant == LyingDisk)
-		}
-	}
 	return s, nil
 }
 
