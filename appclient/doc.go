@@ -43,5 +43,5 @@
 // 1,024 bytes; values up to 1 MiB; an object up to 4,096 references. A batch has up to
 // 1,024 mutations, each path once, with 4 MiB of keys, values and references in all, and
 // 8 MiB as XML, where values take a third more and each of < > & ' " in a key four to six
-// bytes. Beyond that values, counts and batches are ErrTooLarge, and names ErrInvalid.
+// bytes. What is beyond is ErrTooLarge or, for names, ErrInvalid.
 package appclient

@@ -198,6 +198,9 @@ func (tx *Tx) commit() (final bool, err error) {
 	}
 	if len(tx.order) > 0 || tx.mixed && len(tx.seen) > 1 && !tx.listed {
 		_, err = tx.root.Batch(tx.ctx, batch...)
+		if len(tx.order) == 0 && errors.Is(err, ErrDenied) {
+			return false, tx.together() // who may only read cannot check in the log
+		}
 		return tx.ownCondition(err), err
 	}
 	if tx.listed {
@@ -228,6 +231,31 @@ func (tx *Tx) unchanged() error {
 		return fmt.Errorf("%w: root %q has revision %d, not %d", ErrConflict, tx.root.name, now.revision, tx.revision)
 	case now.vague && !tx.root.c.engine.faults.vagueAccepted:
 		return fmt.Errorf("%w: objects expire while root %q is listed", ErrConflict, tx.root.name)
+	}
+	return nil
+}
+
+// together reads all again that a transaction has read, and finds out whether that is so
+// at one moment.
+func (tx *Tx) together() error {
+	var first moment
+	for i, path := range tx.onlyRead() {
+		o, at, err := tx.root.getAt(tx.ctx, path, nil)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			o = &Object{}
+		case err != nil:
+			return err
+		}
+		if i == 0 {
+			first = at
+		}
+		switch {
+		case o.Version != tx.seen[path]:
+			return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: o.Version, wanted: was(tx.seen[path])})
+		case at.vague || at != first:
+			return tx.root.wrap("read", fmt.Errorf("%w: the root changes all the time", ErrConflict))
+		}
 	}
 	return nil
 }

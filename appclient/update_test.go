@@ -12,6 +12,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/appclient/appclienttest"
+	"github.com/rosterdb/rosterdb/internal/op"
 )
 
 // TestUpdate moves amounts between accounts of a root from many goroutines.
@@ -288,4 +289,51 @@ func expireUnder(t *testing.T, f appclient.Faults, read func(*appclient.Tx) (str
 		t.Fatal(err)
 	}
 	return saw, attempts
+}
+
+// TestUpdateOfAReader: an account that may not write can still read several objects
+// together, whatever is written meanwhile.
+func TestUpdateOfAReader(t *testing.T) {
+	for _, tc := range []struct {
+		changed, want string
+		tries         int
+	}{{"other", "old old", 1}, {"a", "new old", 2}} {
+		var reader atomic.Bool
+		cl := cluster(t, appclienttest.Options{Fault: func(s appclienttest.Stanza) (f appclienttest.Fault) {
+			if s.Opens+s.Writes > 0 && reader.Load() {
+				f.Refuse = op.Denied
+			}
+			return f
+		}})
+		writer, c := dial(t, cl, nil).Root("r"), dial(t, cl, nil)
+		for _, path := range []string{"a", "b"} {
+			if _, err := writer.Put(deadline(t), path, []byte("old")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		saw, tries := "", 0
+		err := c.Root("r").Update(deadline(t), func(tx *appclient.Tx) error {
+			tries++
+			reader.Store(false)
+			a, err := tx.Get("a")
+			if err != nil {
+				return err
+			}
+			if tries == 1 {
+				if _, err := writer.Put(deadline(t), tc.changed, []byte("new")); err != nil {
+					return err
+				}
+			}
+			b, err := tx.Get("b")
+			if err != nil {
+				return err
+			}
+			reader.Store(true)
+			saw = string(a.Value) + " " + string(b.Value)
+			return nil
+		})
+		if err != nil || saw != tc.want || tries != tc.tries {
+			t.Errorf("while %s changes: %q after %d tries, %v; want %q after %d", tc.changed, saw, tries, err, tc.want, tc.tries)
+		}
+	}
 }
