@@ -21,6 +21,7 @@ type Tx struct {
 	seen     map[string]uint64 // versions of what was read before a list; 0: there was nothing
 	listed   bool
 	revision uint64 // of the root, at the first list or else the first read
+	torn     error  // an object was read twice and has changed in between
 	mixed    bool   // reads showed several revisions, or one that is vague
 	writes   map[string]Mutation
 	order    []string // of writes
@@ -49,9 +50,9 @@ func (tx *Tx) Get(path string) (*Object, error) {
 	return o, err
 }
 
-// see records what was read. Only the first look counts: if a later one shows
-// something else, the first will not be true at the commit. After a list the
-// root's revision stands for all.
+// see records what was read. If a later look at an object shows something else the
+// transaction cannot commit: it may be as it was by then. After a list the root's
+// revision stands for all.
 func (tx *Tx) see(path string, version uint64, at moment) {
 	if tx.listed {
 		return
@@ -60,8 +61,10 @@ func (tx *Tx) see(path string, version uint64, at moment) {
 		tx.revision = at.revision
 	}
 	tx.mixed = tx.mixed || at.revision != tx.revision || at.vague && !tx.root.c.engine.faults.vagueAccepted
-	if _, before := tx.seen[path]; !before {
+	if was, before := tx.seen[path]; !before {
 		tx.seen[path] = version
+	} else if was != version {
+		tx.torn = tx.changed(path, version)
 	}
 }
 
@@ -177,6 +180,9 @@ func (r Root) Update(ctx context.Context, do func(tx *Tx) error) error {
 // commit applies what was written under the condition that what was read is so.
 // final says that another attempt would be of no use.
 func (tx *Tx) commit() (final bool, err error) {
+	if tx.torn != nil && !tx.root.c.engine.faults.updateUnchecked {
+		return false, tx.torn
+	}
 	batch := make([]Mutation, 0, len(tx.order)+len(tx.seen)+1)
 	if tx.listed {
 		batch = append(batch, CheckRevision(tx.revision))
@@ -220,7 +226,7 @@ func (tx *Tx) unchanged() error {
 			return err
 		}
 		if o.Version != version {
-			return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: o.Version, wanted: was(version)})
+			return tx.changed(path, o.Version)
 		}
 	}
 	now, err := tx.root.now(tx.ctx, nil)
@@ -252,12 +258,17 @@ func (tx *Tx) together() error {
 		}
 		switch {
 		case o.Version != tx.seen[path]:
-			return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: o.Version, wanted: was(tx.seen[path])})
+			return tx.changed(path, o.Version)
 		case at.vague || at != first:
 			return tx.root.wrap("read", fmt.Errorf("%w: the root changes all the time", ErrConflict))
 		}
 	}
 	return nil
+}
+
+// changed says that an object that was read has another version now.
+func (tx *Tx) changed(path string, now uint64) error {
+	return tx.root.wrap("read", &ConflictError{Root: tx.root.name, Path: path, Version: now, wanted: was(tx.seen[path])})
 }
 
 // onlyRead returns the paths that were read and not written, in order.

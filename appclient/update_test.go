@@ -337,3 +337,37 @@ func TestUpdateOfAReader(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdateReadsTwice: an object that is read twice and has changed in between, even
+// back, was not so at one moment.
+func TestUpdateReadsTwice(t *testing.T) {
+	for _, writes := range []bool{false, true} {
+		c := dial(t, cluster(t, appclienttest.Options{}), nil)
+		r := c.Root("r")
+		tries, first, second := 0, "", ""
+		err := r.Update(deadline(t), func(tx *appclient.Tx) (err error) {
+			tries++
+			if first, err = readA(tx); err != nil {
+				return err
+			}
+			if tries == 1 {
+				if err := putA(deadline(t), r); err != nil {
+					return err
+				}
+			}
+			if second, err = readA(tx); err != nil {
+				return err
+			}
+			if tries == 1 {
+				err = r.Delete(deadline(t), "a")
+			}
+			if writes {
+				tx.Put("b", nil)
+			}
+			return err
+		})
+		if err != nil || tries != 2 || first != second {
+			t.Errorf("writing %v: saw %q and %q after %d tries, %v", writes, first, second, tries, err)
+		}
+	}
+}
