@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,12 +28,35 @@ func TestReadme(t *testing.T) { runDocument(t, "../../README.md", "dev") }
 // TestProduction runs those of docs/production.md. Only addresses and the number of
 // partitions are others, by the variables that the document leaves open.
 func TestProduction(t *testing.T) {
-	ports, err := devcluster.ChoosePorts(5, 0)
+	ports := ownAddresses(t, 5)
+	runDocument(t, productionDoc, "rehearsal",
+		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4], "PARTITIONS=16")
+}
+
+// ownAddresses are host:port of loopback that nobody else takes between the choice and
+// the listening: where all of 127.0.0.0/8 is loopback, as on Linux, the host is drawn.
+func ownAddresses(t *testing.T, n int) []string {
+	t.Helper()
+	addrs, err := devcluster.ChoosePorts(n, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	runDocument(t, productionDoc, "rehearsal",
-		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4], "PARTITIONS=16")
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		return addrs // there is one loopback address only
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, addr := range addrs {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs[i] = net.JoinHostPort(host, port)
+	}
+	return addrs
 }
 
 // runDocument runs the blocks of shell commands in a document, one after the other.
