@@ -63,7 +63,7 @@ func runCommand() *cli.Command {
 // How a data node uses memory and processors, unless the environment says otherwise
 // (GOGC, GOMAXPROCS): as few threads as it needs (package procs); memory grows to
 // three times what is alive before garbage is collected, which saves a tenth of the
-// CPU time of writes, but not by more than garbage, and what a burst has used is given back.
+// CPU time of writes, but not by more than garbage or a quarter, and what a burst has used is given back.
 const (
 	collectAt = 200       // percent of what is alive
 	garbage   = 128 << 20 // bytes
