@@ -88,6 +88,13 @@ func mutants() []mutant {
 		{"a damaged replica goes on answering", sim, "TestFaults/damaged_state_answers"},
 		{"a repair takes an older state", sim, "TestFaults/older_state_taken_by_a_repair"},
 		{"entries overtake a repair", core, "TestRepairUnderWrites"},
+		{"a revision compared while expired objects wait for their removal", state, "TestBacklog"},
+		{"a transaction believes a revision that does not count what has expired", app, "TestUpdateDuringExpiry"},
+		{"a burst of opens takes all places for sessions", state, "TestSessionsOfOneOwner"},
+		{"a watch by revision goes on by position within an entry", app, "TestWatchWithinEntry"},
+		{"results of reads held without bounds", node, "TestAnswersAreBounded"},
+		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
+		{"a batch that no node takes is sent", app, "TestBatchesTooLarge"},
 		{"entries overtake a repair, under storms", sim, "TestFaults/entries_overtake_a_repair"},
 		{"entries applied twice behind a repair", sim, "TestFaults/entries_applied_again_after_a_repair"},
 	}
