@@ -52,6 +52,9 @@ func (g *changer) change(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if g.rng.IntN(4) == 0 {
+		return g.replace(ctx, doc, nodeOf(doc.Members[g.rng.IntN(len(doc.Members))]))
+	}
 	if len(doc.Members) > g.least && (g.rng.IntN(2) == 0 || len(doc.Members) > g.least+1) {
 		return g.leave(ctx, nodeOf(doc.Members[g.rng.IntN(len(doc.Members))]))
 	}
@@ -71,43 +74,66 @@ func (g *changer) join(ctx context.Context) error {
 		return fmt.Errorf("start %s: %w", id, err)
 	}
 	g.counts("join")
-	return g.bring(ctx, "join", id, func(doc *ring.Document) bool { return memberOf(doc, id) })
+	return g.bring(ctx, func(doc *ring.Document) bool { return member(doc, id) != nil }, "join", id)
 }
 
 func (g *changer) leave(ctx context.Context, id string) error {
 	g.counts("leave")
-	if err := g.bring(ctx, "leave", id, func(doc *ring.Document) bool { return !memberOf(doc, id) }); err != nil {
+	if err := g.bring(ctx, func(doc *ring.Document) bool { return member(doc, id) == nil }, "leave", id); err != nil {
 		return err
 	}
 	g.told("stop " + id)
 	return g.stage.remove(ctx, id)
 }
 
-func memberOf(doc *ring.Document, id string) bool {
-	for _, m := range doc.Members {
-		if nodeOf(m) == id && m.State == ring.Active {
-			return true
-		}
+// replace takes a data node's disk away, and lets the node take its own place with an
+// empty one.
+func (g *changer) replace(ctx context.Context, doc *ring.Document, id string) error {
+	g.counts("replace")
+	g.told("wipe the disk of " + id)
+	old := member(doc, id)
+	if err := g.stage.wipe(ctx, id); err != nil {
+		return fmt.Errorf("wipe %s: %w", id, err)
 	}
-	return false
+	return g.bring(ctx, func(doc *ring.Document) bool {
+		m := member(doc, id)
+		return m != nil && m.Store != old.Store && m.State == ring.Active
+	}, "replace", id, id)
 }
 
-// bring commits a change and waits until it is done. Meanwhile it may pause it.
-func (g *changer) bring(ctx context.Context, verb, id string, done func(*ring.Document) bool) error {
-	g.told("ringctl " + verb + " " + id)
+// member finds a data node's entry, its newest one; nil: there is none.
+func member(doc *ring.Document, id string) (found *ring.Member) {
+	for i := range doc.Members {
+		if nodeOf(doc.Members[i]) == id {
+			found = &doc.Members[i]
+		}
+	}
+	return found
+}
+
+// bring commits a change and waits until it is done. Meanwhile it may pause it, or
+// cancel it and begin again.
+func (g *changer) bring(ctx context.Context, done func(*ring.Document) bool, command ...string) error {
+	what := strings.Join(command, " ")
+	g.told("ringctl " + what)
 	began, last := time.Now(), ""
 	for {
 		doc, err := g.ring(ctx)
 		if err != nil {
-			return fmt.Errorf("%s %s: %w; ringctl said last: %s", verb, id, err, last)
+			return fmt.Errorf("%s: %w; ringctl said last: %s", what, err, last)
 		}
 		switch {
 		case doc.Change == nil && done(doc):
-			g.told(fmt.Sprintf("%s %s took %s", verb, id, time.Since(began).Round(time.Millisecond)))
+			g.told(fmt.Sprintf("%s took %s", what, time.Since(began).Round(time.Millisecond)))
 			return nil
 		case doc.Change == nil:
-			last = g.ringctl(ctx, verb, "--yes", id)
-		case g.rng.IntN(40) == 0:
+			last = g.ringctl(ctx, append([]string{command[0], "--yes"}, command[1:]...)...)
+		case g.rng.IntN(25) == 0 && !doc.Change.Canceled:
+			g.counts("cancel")
+			g.told("cancel the change")
+			g.ringctl(ctx, "cancel")
+		case g.rng.IntN(25) == 0:
+			g.counts("pause")
 			g.told("pause the change, and resume it")
 			g.ringctl(ctx, "pause")
 			time.Sleep(time.Duration(g.rng.Int64N(int64(g.calm)))) // the operator's pause
@@ -118,7 +144,7 @@ func (g *changer) bring(ctx context.Context, verb, id string, done func(*ring.Do
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s %s does not end: epoch %d, change %+v; ringctl said last: %s", verb, id, doc.Epoch, doc.Change, last)
+			return fmt.Errorf("%s does not end: epoch %d, change %+v; ringctl said last: %s", what, doc.Epoch, doc.Change, last)
 		case <-time.After(200 * time.Millisecond): // the pause of a poll
 		}
 	}

@@ -76,6 +76,7 @@ func TestPlants(t *testing.T) {
 		{AckBeforeFsync, "blackout", true, func(r *Report) bool { return r.Verdict.Lost > 0 }},
 		{LyingDisk, "blackout", true, func(r *Report) bool { return r.Verdict.Lost > 0 }},
 		{NoDedupe, "drop", false, func(r *Report) bool { return r.Verdict.Doubled > 0 }},
+		{StaleUnbound, "slow", false, func(r *Report) bool { return r.Verdict.Wrong > 0 }},
 	} {
 		t.Run(string(c.plant), func(t *testing.T) {
 			if c.disks && !probe.disks {

@@ -14,7 +14,8 @@
 //
 //	stage     the processes with their links and disks
 //	faults    what happens to them
-//	changes   data nodes that join and leave, by ringctl
+//	changes   data nodes that join, leave, lose their disks and are replaced, by ringctl
+//	betray    the moments that planted mistakes need to show
 //	work      the clients, each kind with its ledger
 //	report    what came of it
 //	calm      a cluster that is left alone, for soak and failover

@@ -27,12 +27,13 @@ const (
 	LyingDisk      Plant = "lying-disk"       // a sync answers before anything is durable
 	AckBeforeFsync Plant = "ack-before-fsync" // entries and votes are vouched for before they are durable
 	NoDedupe       Plant = "no-dedupe"        // a repeated operation is executed again
+	StaleUnbound   Plant = "stale-unbound"    // replicas answer from what they have, whatever age is allowed
 )
 
 // Plants lists all mistakes.
-func Plants() []Plant { return []Plant{LyingDisk, AckBeforeFsync, NoDedupe} }
+func Plants() []Plant { return []Plant{LyingDisk, AckBeforeFsync, NoDedupe, StaleUnbound} }
 
-func (p Plant) inNode() bool { return p == AckBeforeFsync || p == NoDedupe }
+func (p Plant) inNode() bool { return p == AckBeforeFsync || p == NoDedupe || p == StaleUnbound }
 
 // operatorTool is the subcommand that is ringctl.
 const operatorTool = "ringctl"
@@ -68,6 +69,7 @@ func runFaulty(ctx context.Context, plant Plant, args []string) error {
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Engine: func(c *replication.Config) {
 			c.Faults.AckBeforeFsync = plant == AckBeforeFsync
+			c.Faults.StaleBoundIgnored = plant == StaleUnbound
 			c.State.Faults.NoDedupe = plant == NoDedupe
 		},
 	}

@@ -67,7 +67,10 @@ func (r *run) counts(kind string) {
 }
 
 func (r *run) suffer(ctx context.Context) (*Report, error) {
-	r.tasks = []task{r.ledger, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir)}
+	r.tasks = []task{
+		r.ledger, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir),
+		&scans{meter: r.meter}, &stales{meter: r.meter}, &lapses{meter: r.meter}, &outcomes{meter: r.meter},
+	}
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	var work sync.WaitGroup

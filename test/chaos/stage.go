@@ -138,10 +138,29 @@ func (s *stage) add(ctx context.Context, id string) error {
 	return err
 }
 
+// wipe kills a data node and starts one of the same name with an empty disk.
+func (s *stage) wipe(ctx context.Context, id string) error {
+	s.members.Lock()
+	defer s.members.Unlock()
+	if err := s.cluster.Kill(id); err != nil {
+		return err
+	}
+	if err := s.discard(ctx, id); err != nil {
+		return err
+	}
+	_, err := s.cluster.Add(ctx, id)
+	return err
+}
+
 // remove stops a data node for good.
 func (s *stage) remove(ctx context.Context, id string) error {
 	s.members.Lock()
 	defer s.members.Unlock()
+	return s.discard(ctx, id)
+}
+
+// discard is remove with members held.
+func (s *stage) discard(ctx context.Context, id string) error {
 	if err := s.cluster.Remove(ctx, id); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ func mutants() []mutant {
 		{"receipt on arrival", node, "TestReceiptComesWhenDurable"},
 		{"no dedupe", sim, "TestFaults/no_dedupe"},
 		{"no dedupe, over processes", chaos, "TestPlants/no-dedupe"},
+		{"stale read beyond its bound, over processes", chaos, "TestPlants/stale-unbound"},
 		{"a retry under a new sequence", app, "TestNewSequenceOnRetryIsSeen"},
 		{"retry below the floor executed", sim, "TestFaults/retry_below_the_floor_executed"},
 		{"floor passes operations under way", app, "TestFloorBugIsSeen"},
