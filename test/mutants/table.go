@@ -21,7 +21,7 @@ func mutants() []mutant {
 		sim   = "test/sim"
 		state = "replication/state"
 	)
-	return []mutant{
+	return append(repairs(), []mutant{
 		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
 		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
 		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
@@ -79,16 +79,8 @@ func mutants() []mutant {
 		{"one queue for all accounts", node, "TestAFloodWaitsForItself"},
 		{"log time not causal", node, "TestLogTimeIsCausal"},
 		{"a cut with an entry that is too late", state, "TestCutHasWhatWasBefore"},
-		{"word of an earlier pull of a snapshot taken for the present", core, "TestStagedOfAnEarlierPull"},
 		{"later appends overtake a large one", core, "TestALargeAppendLeavesOnce"},
 		{"what is outdated is sent all the same", node, "TestOutdatedIsDropped"},
-		{"digests of different positions compared", core, "TestDigests"},
-		{"digests of different positions compared, under storms", sim, "TestFaults/digests_of_different_indexes_compared"},
-		{"a replica found wrong is trusted again by a restart", state, "TestCondemned"},
-		{"a replica found wrong is trusted again, under storms", sim, "TestFaults/condemned_state_trusted_by_a_restart"},
-		{"a damaged replica goes on answering", sim, "TestFaults/damaged_state_answers"},
-		{"a repair takes an older state", sim, "TestFaults/older_state_taken_by_a_repair"},
-		{"entries overtake a repair", core, "TestRepairUnderWrites"},
 		{"a revision compared while expired objects wait for their removal", state, "TestBacklog"},
 		{"a transaction believes a revision that does not count what has expired", app, "TestUpdateDuringExpiry"},
 		{"a burst of opens takes all places for sessions", state, "TestSessionsOfOneOwner"},
@@ -96,6 +88,25 @@ func mutants() []mutant {
 		{"results of reads held without bounds", node, "TestAnswersAreBounded"},
 		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
 		{"a batch that no node takes is sent", app, "TestBatchesTooLarge"},
+	}...)
+}
+
+// repairs are mistakes in finding and mending what is damaged.
+func repairs() []mutant {
+	const (
+		core  = "replication/core"
+		sim   = "test/sim"
+		state = "replication/state"
+	)
+	return []mutant{
+		{"word of an earlier pull of a snapshot taken for the present", core, "TestStagedOfAnEarlierPull"},
+		{"digests of different positions compared", core, "TestDigests"},
+		{"digests of different positions compared, under storms", sim, "TestFaults/digests_of_different_indexes_compared"},
+		{"a replica found wrong is trusted again by a restart", state, "TestCondemned"},
+		{"a replica found wrong is trusted again, under storms", sim, "TestFaults/condemned_state_trusted_by_a_restart"},
+		{"a damaged replica goes on answering", sim, "TestFaults/damaged_state_answers"},
+		{"a repair takes an older state", sim, "TestFaults/older_state_taken_by_a_repair"},
+		{"entries overtake a repair", core, "TestRepairUnderWrites"},
 		{"entries overtake a repair, under storms", sim, "TestFaults/entries_overtake_a_repair"},
 		{"entries applied twice behind a repair", sim, "TestFaults/entries_applied_again_after_a_repair"},
 	}
