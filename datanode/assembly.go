@@ -1,6 +1,7 @@
 package datanode
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 
@@ -9,14 +10,14 @@ import (
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
-// assemblyWaits is how many stanzas with parts may wait to be put together, of
+// assemblyWaits is how many large stanzas may wait to be read, of
 // peers and of clients. Then the read loop waits, and the server with it: for peers
 // their windows see to it that this does not happen.
 const assemblyWaits = 64
 
-// assembly puts together what comes in parts, beside the read loop: to decode a
-// large value takes a slow machine as long as hundreds of stanzas that are urgent.
-// What is in parts may therefore be overtaken by what came behind it.
+// assembly reads what is large, in parts above all, beside the read loop: to decode
+// a large value takes a slow machine as long as hundreds of stanzas that are urgent.
+// What is large may therefore be overtaken by what came behind it from others.
 type assembly struct {
 	h             *handler
 	peers, others chan partStanza
@@ -26,11 +27,12 @@ type assembly struct {
 	clientParts *wire.Assembler // of that for clients
 }
 
-// partStanza is a message with parts, or the word that its sender has gone.
+// partStanza is a message with parts, or a large one, or the word that its sender has gone.
 type partStanza struct {
 	conn    *xmppconn.Conn
 	st      *stanza.Stanza // nil: gone
-	peer    *peer          // the sender, if it is one
+	peer    *peer          // the sender, or
+	client  *client
 	receipt bool
 	gone    string
 }
@@ -101,19 +103,17 @@ func (a *assembly) fromClient(p partStanza) {
 		a.clientParts.Forget(p.gone)
 		return
 	}
-	h := a.h
+	h, c := a.h, p.client
+	defer c.aside.Add(-1)
 	h.mu.Lock()
-	c := h.sender(p.st)
-	denied := c != nil && h.rights(c).none()
+	denied := h.rights(c).none()
 	h.mu.Unlock()
-	switch {
-	case c == nil:
-		return
-	case denied:
+	els := elementsOf(p.st)
+	if denied && slices.ContainsFunc(els, isPart) {
 		h.refuse(p.conn, p.st, "forbidden", textDenied)
 		return
 	}
-	reqs, ok := h.decode(p.conn, p.st, elementsOf(p.st), func(part []byte) ([]byte, bool, error) {
+	reqs, ok := h.decode(p.conn, p.st, els, func(part []byte) ([]byte, bool, error) {
 		return a.clientParts.Add(c.jid, part)
 	})
 	if !ok || len(reqs) == 0 {

@@ -40,6 +40,7 @@ type client struct {
 	holding  *holding     // of its account
 	average  atomic.Int64 // bytes of the results of its reads
 	inFlight atomic.Int64
+	aside    atomic.Int64 // messages in the assembly
 	watches  atomic.Int64 // reads of changes that wait
 	gone     atomic.Bool  // nobody is there to be answered
 

@@ -183,6 +183,12 @@ func feed(t testing.TB, h *handler, raw []byte) {
 			t.Fatalf("not a stanza: %v", err)
 		}
 		h.Stanza(nil, st)
+		for len(h.parts.others) > 0 {
+			h.parts.fromClient(<-h.parts.others)
+		}
+		for len(h.parts.peers) > 0 {
+			h.parts.fromPeer(<-h.parts.peers)
+		}
 		raw = raw[used:]
 	}
 	h.Idle(nil)

@@ -45,26 +45,36 @@ func (h *handler) message(c *xmppconn.Conn, st *stanza.Stanza) {
 		return
 	}
 	peer := h.peerOf(st)
-	ofPeer := raft || (peer != nil && !receipt)
 	switch {
-	case parts && !(ofPeer && peer == nil):
-		if !ofPeer {
-			peer = nil
-		}
-		clone := *st
-		clone.Raw = bytes.Clone(st.Raw)
-		h.inParts = append(h.inParts, partStanza{conn: c, st: &clone, peer: peer, receipt: receipt})
-	case ofPeer:
-		h.fromPeer(peer, st)
+	case !raft && (peer == nil || receipt):
+		h.fromClient(c, st, receipt, parts)
+	case parts && peer != nil:
+		h.inParts = append(h.inParts, partStanza{conn: c, st: cloned(st), peer: peer})
 	default:
-		h.fromClient(c, st, receipt)
+		h.fromPeer(peer, st)
 	}
 }
 
-// fromClient takes the <ops/> of a message.
-func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt bool) {
+func cloned(st *stanza.Stanza) *stanza.Stanza {
+	clone := *st
+	clone.Raw = bytes.Clone(st.Raw)
+	return &clone
+}
+
+// asideFrom is the size in bytes from which a client's message is read beside the
+// read loop, so that a flood of them holds up nothing that is urgent.
+const asideFrom = 16 << 10
+
+// fromClient takes the <ops/> of a message. While one of a client waits in the
+// assembly its next ones do, too, so that their order is kept.
+func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt, parts bool) {
 	c := h.sender(st)
 	if c == nil {
+		return
+	}
+	if parts || len(st.Raw) >= asideFrom || c.aside.Load() > 0 {
+		c.aside.Add(1)
+		h.inParts = append(h.inParts, partStanza{conn: conn, st: cloned(st), client: c, receipt: receipt})
 		return
 	}
 	if reqs, ok := h.decode(conn, st, h.elements, nil); ok && len(reqs) > 0 {
