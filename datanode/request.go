@@ -63,13 +63,24 @@ func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Requ
 		}
 		for i := range q.Writes {
 			h.write(r, &q.Writes[i])
+			h.breathe(i)
 		}
 		for i := range q.Settles {
 			h.settle(r, &q.Settles[i])
 		}
 		for i := range q.Reads {
 			h.readByMessage(r, &q.Reads[i])
+			h.breathe(i)
 		}
+	}
+}
+
+// breathe lets the read loop have the lock now and then while the assembly takes
+// many operations: what is urgent waits for it.
+func (h *handler) breathe(i int) {
+	if i%32 == 31 {
+		h.mu.Unlock()
+		h.mu.Lock()
 	}
 }
 

@@ -174,7 +174,7 @@ func TestCatchUp(t *testing.T) {
 	want := max(applied(0), applied(1))
 	began := time.Now()
 	c.start(2)
-	c.eventually("the node has caught up", func() bool { return applied(2) >= want })
+	c.within(5*time.Minute, "the node has caught up", func() bool { return applied(2) >= want })
 	t.Logf("%d MiB caught up in %v", n, time.Since(began))
 	// And it counts: with it alone beside one other there is a majority.
 	c.stop(0)

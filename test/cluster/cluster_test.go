@@ -254,7 +254,12 @@ func (c *cluster) awaitLed() {
 
 func (c *cluster) eventually(what string, ok func() bool) {
 	c.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	c.within(time.Minute, what, ok)
+}
+
+func (c *cluster) within(d time.Duration, what string, ok func() bool) {
+	c.t.Helper()
+	deadline := time.Now().Add(d)
 	for !ok() {
 		if time.Now().After(deadline) {
 			c.t.Fatalf("not in time: %s; nodes: %+v", what, c.op.Nodes())
