@@ -45,10 +45,9 @@ unit: ## tests within one process
 	@$(GO) test -p $(AT_ONCE) $(UNIT)
 	$(GO) test ./xmppd -io goroutine
 
-# Without vet, which has looked at the same files in unit.
 race: ## tests of the concurrent packages under the race detector
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then \
-		echo '$(GO) test -race $(RACE)'; GORACE=atexit_sleep_ms=0 $(GO) test -race -vet=off -p $(AT_ONCE) -skip '$(SINGLE)' $(RACE); \
+		echo '$(GO) test -race $(RACE)'; GORACE=atexit_sleep_ms=0 $(GO) test -race -p $(AT_ONCE) -skip '$(SINGLE)' $(RACE); \
 	else \
 		echo 'race detector: not run, it needs a C compiler and there is none here'; \
 	fi

@@ -100,7 +100,10 @@ type Config struct {
 	// Faults plants mistakes in the engine; only tests set it.
 	Faults core.Faults
 
-	fs wal.FS // for tests: the WAL's file system; nil: the operating system's
+	// For tests:
+	fs          wal.FS // the WAL's file system; nil: the operating system's
+	dirtyAt     int64  // bytes not flushed at which nothing more is applied; 0: defaultDirtyAt
+	beforeFlush func() // called before each flush of the state; nil: nothing
 
 	// OnLeader tells that a group's leader as known here changed; 0: none.
 	OnLeader func(group uint32, leader uint64)

@@ -15,6 +15,11 @@ import (
 // does not wait for its time.
 const flushAt = 32 << 20
 
+// defaultDirtyAt is the number of these bytes at which nothing more is applied until
+// a flush has ended. Where the disk is slower than what is written, memory would
+// grow without bound; so proposals wait, and more are refused (MaxPending).
+const defaultDirtyAt = 4 * flushAt
+
 // apply is one of the appliers; a group is always with the same one, so its
 // tasks stay in order.
 func (n *Node) apply(q *queue[*core.Task]) {
@@ -44,11 +49,33 @@ func (n *Node) apply(q *queue[*core.Task]) {
 		}
 		n.inbox.tasksDone(done)
 		if n.store.Dirty() > flushAt {
-			select {
-			case n.flushNow <- struct{}{}:
-			default:
-			}
+			n.wantFlush()
 		}
+	}
+}
+
+func (n *Node) wantFlush() {
+	select {
+	case n.flushNow <- struct{}{}:
+	default: // one is wanted already
+	}
+}
+
+// awaitFlush waits for the end of a flush if too much waits for one. Where the disk
+// has no room it does not: that may last, and replicas must be able to catch up.
+func (n *Node) awaitFlush() {
+	if n.store.Dirty() <= n.cfg.dirtyAt {
+		return
+	}
+	ended := n.flushes.next()
+	if n.store.Dirty() <= n.cfg.dirtyAt || n.full.has(fullState) {
+		return // it ended just now, or will not
+	}
+	n.wantFlush()
+	select {
+	case <-ended:
+	case <-n.flusherGone:
+	case <-n.quit:
 	}
 }
 
@@ -94,6 +121,7 @@ func (n *Node) applyTask(part *state.Partition, t *core.Task) {
 			part.SetConf(e.GetIndex(), e.GetTerm(), t.Confs[i])
 			continue
 		}
+		n.awaitFlush()
 		res := part.Apply(e.GetIndex(), e.GetTerm(), e.GetData())
 		if t.Dones != nil && t.Dones[i] != nil {
 			n.sawLogTime(part) // who is answered may be told that time

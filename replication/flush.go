@@ -17,6 +17,7 @@ import (
 func (n *Node) flush() {
 	timer := time.NewTicker(n.cfg.FlushEvery)
 	defer timer.Stop()
+	defer close(n.flusherGone)
 	var released map[uint32]uint64
 	for {
 		select {
@@ -26,7 +27,12 @@ func (n *Node) flush() {
 		case <-n.flushNow:
 		}
 		n.watchRoom()
-		switch err := n.store.Flush(); {
+		if n.cfg.beforeFlush != nil {
+			n.cfg.beforeFlush()
+		}
+		err := n.store.Flush()
+		n.flushes.ended()
+		switch {
 		case errors.Is(err, state.ErrFull):
 			n.setFull(fullState, true)
 			continue
@@ -44,6 +50,30 @@ func (n *Node) flush() {
 			released = durable
 			n.releaseWAL(durable)
 		}
+	}
+}
+
+// flushes tells those who wait that a flush has ended.
+type flushes struct {
+	mu   sync.Mutex
+	wait chan struct{} // closed at the end of the next; nil: nobody waits
+}
+
+func (f *flushes) next() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.wait == nil {
+		f.wait = make(chan struct{})
+	}
+	return f.wait
+}
+
+func (f *flushes) ended() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.wait != nil {
+		close(f.wait)
+		f.wait = nil
 	}
 }
 

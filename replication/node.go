@@ -56,10 +56,13 @@ type Node struct {
 
 	rings    chan *ring.Document
 	flushNow chan struct{}
-	quit     chan struct{} // closed to end commit, flush and ring goroutines
-	stopped  chan struct{} // closed when the loop has ended
-	wg       sync.WaitGroup
-	loopWG   sync.WaitGroup
+	flushes  flushes
+	// flusherGone is closed when nothing is flushed any more.
+	flusherGone chan struct{}
+	quit        chan struct{} // closed to end commit, flush and ring goroutines
+	stopped     chan struct{} // closed when the loop has ended
+	wg          sync.WaitGroup
+	loopWG      sync.WaitGroup
 
 	parts   atomic.Pointer[map[uint32]*state.Partition]
 	leaders sync.Map // group uint32 -> leader uint64
@@ -137,6 +140,9 @@ func withDefaults(cfg Config) Config {
 	if cfg.FlushEvery == 0 {
 		cfg.FlushEvery = defaultFlushEvery
 	}
+	if cfg.dirtyAt == 0 {
+		cfg.dirtyAt = defaultDirtyAt
+	}
 	if cfg.fs == nil {
 		cfg.fs = wal.OSFS{}
 	}
@@ -164,11 +170,11 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		frames:   newQueue[func()](),
 		stages:   newQueue[core.StageJob](),
 		rings:    make(chan *ring.Document, 1),
-		flushNow: make(chan struct{}, 1),
-		quit:     make(chan struct{}),
-		stopped:  make(chan struct{}),
-		ring:     known,
-		began:    time.Now(),
+		flushNow: make(chan struct{}, 1), flusherGone: make(chan struct{}),
+		quit:    make(chan struct{}),
+		stopped: make(chan struct{}),
+		ring:    known,
+		began:   time.Now(),
 	}
 	n.transfers = NewTransfers(n.part)
 	n.scrubs.pictures = make(chan scrubbed, maxScrubs)
