@@ -25,9 +25,10 @@ var (
 	ErrInvalid = errors.New("not a valid record")
 	// ErrClosed: the store is closed. Nothing was changed.
 	ErrClosed = errors.New("the store is closed")
-	// ErrUncertain: the disk failed while a change was being made durable, so that it may be there
-	// after a restart, or not. The store takes no more changes until it is opened again.
-	ErrUncertain = errors.New("the disk failed: it is not known whether the change is stored")
+	// ErrUncertain: the change may be there, or come to be there, or not. On one disk it failed while it
+	// was being made durable, and the store takes no more changes until it is opened again. In a cluster
+	// those who know could not be reached in time; other changes are taken.
+	ErrUncertain = errors.New("it is not known whether the change is stored")
 	// ErrCorrupt: a record's checksum does not fit its bytes, or its content makes no sense, or the
 	// order of the records on the disk does not. A RecordError tells which record it is.
 	ErrCorrupt = errors.New("stored data is damaged")

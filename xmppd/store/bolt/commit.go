@@ -223,7 +223,7 @@ func (s *Store) commit(btx *bbolt.Tx) error {
 		// The old state still counts on disk: the pages that were written belong to nobody.
 		return fmt.Errorf("store the change: %w", err)
 	}
-	err = fmt.Errorf("%w; restart the server when the disk is well: %w", store.ErrUncertain, err)
+	err = fmt.Errorf("the disk failed: %w; restart the server when the disk is well: %w", store.ErrUncertain, err)
 	if !s.faults.goOn {
 		s.fail(err)
 	}

@@ -102,6 +102,10 @@ type faults struct {
 	unconditional bool // a write does not say what it rests on
 	unconfirmed   bool // a view shows what is here, however old
 	halfStaged    bool // a reader does not carry out what is decided
+	hastyStages   bool // a large update is carried out batch by batch, before it is decided
+
+	// No bug: a server that stops during a large update, before it is decided or afterwards.
+	stopStaging, stopDecided bool
 }
 
 func (o *Options) setDefaults() {

@@ -91,10 +91,9 @@ func (s *Store) refill(ctx context.Context, lists []ownerList) error {
 }
 
 func (s *Store) nextOwners(t *try, l *ownerList) error {
-	r := &request{kind: askOwners, group: l.group, text: l.collection}
 	for len(l.names) == 0 && !l.ended {
-		r.root = l.behind
-		a, done, err := t.next(l.group, r, true)
+		// A new one each time: who was late may be reading the last one.
+		a, done, err := t.next(l.group, &request{kind: askOwners, group: l.group, root: l.behind, text: l.collection}, true)
 		t.unknown = false // a question changes nothing
 		if err != nil {
 			if err := t.ended(); err != nil {

@@ -39,13 +39,24 @@ func (s *Store) commitStaged(t *try, root string, p *prepared, batches [][]op.Mu
 		return err
 	}
 	for i, b := range batches {
+		if s.opt.faults.hastyStages {
+			if err := write(b...); err != nil {
+				return err
+			}
+		}
 		if err := write(op.Mutation{Kind: op.Put, Path: stagePath(i), Value: appendBatch(nil, b)}); err != nil {
 			return undecided(err)
 		}
 	}
+	if s.opt.faults.stopStaging {
+		return fmt.Errorf("%w: stopped", ErrUnavailable)
+	}
 	decided := rootState{large: p.state.large, staged: len(batches), decision: revision + 1}
 	if err := write(op.Mutation{Kind: op.Put, Path: pathState, Value: decided.append(nil)}); err != nil {
 		return err
+	}
+	if s.opt.faults.stopDecided {
+		return nil
 	}
 	// It is done, whoever carries it out.
 	if err := s.execute(t, root, p.state, batches, p.orphans, decided.decision); err != nil {

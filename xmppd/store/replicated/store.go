@@ -31,6 +31,7 @@ type Store struct {
 	ring     atomic.Pointer[ring.Document] // the newest known; nil: none
 	newest   atomic.Uint64                 // epoch that somebody has told of
 	leaders  sync.Map                      // group uint32 -> member uint64, as others say
+	behind   sync.Map                      // group uint32 -> time.Time until which others are asked first
 	identity atomic.Pointer[identity]      // nil until it is known
 	failed   chan error
 	calls    calls

@@ -1,7 +1,10 @@
 package replicated
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/xmppd/store"
@@ -20,23 +23,57 @@ func (w whole) Close() error {
 	return err
 }
 
-// openWhole opens a cluster in a directory; what is done is done at server `at`.
-func openWhole(t *testing.T, dir string, servers, at int) store.Store {
-	c := newCluster(t, dir, nil)
-	c.found(servers)
-	return whole{c.store(at), c}
+// lent is a store of a cluster that lives longer than a case: Close takes away what the case has left.
+type lent struct {
+	store.Store
+	mu     sync.Mutex
+	owners map[string]bool
 }
 
-func TestSuite(t *testing.T) {
-	for _, c := range []struct{ servers, at int }{{1, 1}, {3, 2}, {5, 4}} {
-		for _, property := range storetest.Cases() {
-			t.Run(fmt.Sprintf("%d/%s", c.servers, property.Name), func(t *testing.T) {
-				t.Parallel() // most of the time is spent on waiting for disks
-				dir := memory(t)
-				if err := property.Run(t.Context(), func() store.Store { return openWhole(t, dir, c.servers, c.at) }); err != nil {
-					t.Error(err)
-				}
-			})
+func lend(s store.Store) *lent { return &lent{Store: s, owners: make(map[string]bool)} }
+
+func (l *lent) Update(ctx context.Context, owner string, f func(store.Tx) error) error {
+	l.mu.Lock()
+	l.owners[owner] = true
+	l.mu.Unlock()
+	return l.Store.Update(ctx, owner, f)
+}
+
+func (l *lent) Close() (err error) {
+	for owner := range l.owners {
+		if store.CheckOwner(owner) == nil {
+			err = errors.Join(err, l.Store.Update(context.Background(), owner, func(tx store.Tx) error { return tx.Drop() }))
 		}
+	}
+	return err
+}
+
+// opensAgain tells whether a case opens its data more than once.
+func opensAgain(c storetest.Case) bool { return c.Name == "Durable" || c.Name == "Close" }
+
+// TestSuite: what every store has to do holds on clusters of one, three and five servers.
+func TestSuite(t *testing.T) {
+	for _, n := range []struct{ servers, at int }{{1, 1}, {3, 2}, {5, 4}} {
+		t.Run(fmt.Sprint(n.servers), func(t *testing.T) {
+			c := newCluster(t, memory(t), nil)
+			defer c.close()
+			c.found(n.servers)
+			for _, property := range storetest.Cases() {
+				t.Run(property.Name, func(t *testing.T) {
+					open := func() store.Store { return lend(c.store(n.at)) }
+					if opensAgain(property) {
+						dir := memory(t)
+						open = func() store.Store {
+							own := newCluster(t, dir, nil)
+							own.found(n.servers)
+							return whole{own.store(n.at), own}
+						}
+					}
+					if err := property.Run(t.Context(), open); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
 	}
 }

@@ -169,7 +169,8 @@ func (s *Store) snapshot(t *try, root string) (snapshot, error) {
 		return nil, err
 	}
 	for {
-		list := s.candidates(group, true)
+		here := !s.isBehind(group)
+		list := s.candidates(group, here)
 		if len(list) == 0 {
 			t.last = "no server is known to have a replica"
 			if err := t.pause(); err != nil {
@@ -189,7 +190,7 @@ func (s *Store) snapshot(t *try, root string) (snapshot, error) {
 			continue
 		}
 		before := t.unknown
-		a, done, err := t.next(group, &request{kind: askView, group: group, root: root}, true)
+		a, done, err := t.next(group, &request{kind: askView, group: group, root: root}, here)
 		t.unknown = before // a question changes nothing
 		switch {
 		case err != nil:
@@ -208,7 +209,12 @@ func (s *Store) viewHere(t *try, group uint32, root string) (snapshot, error) {
 	if !s.opt.faults.unconfirmed {
 		ctx, cancel := context.WithTimeout(t.ctx, serveWait)
 		defer cancel()
-		if err := s.confirm(ctx, group); err != nil {
+		began := time.Now()
+		err := s.confirm(ctx, group)
+		if time.Since(began) > slowConfirm {
+			s.behind.Store(group, time.Now().Add(behindTime))
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -217,4 +223,17 @@ func (s *Store) viewHere(t *try, group uint32, root string) (snapshot, error) {
 		return nil, err
 	}
 	return localView{v}, nil
+}
+
+// A follower that its leader does not hurry has what is written a tick later. While a group is written to,
+// a view of its leader's replica is sooner to be had than one of such a follower's.
+const (
+	slowConfirm = 5 * time.Millisecond
+	behindTime  = 500 * time.Millisecond
+)
+
+// isBehind tells whether the replica here was behind a moment ago.
+func (s *Store) isBehind(group uint32) bool {
+	until, ok := s.behind.Load(group)
+	return ok && time.Now().Before(until.(time.Time))
 }
