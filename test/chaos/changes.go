@@ -153,15 +153,26 @@ func (g *changer) bring(ctx context.Context, done func(*ring.Document) bool, com
 // ringctl runs a command and returns the last line of what it says. That it
 // fails now and then is the weather; what counts is what the ring says.
 func (g *changer) ringctl(ctx context.Context, args ...string) string {
+	last, _ := g.try(ctx, args...)
+	return last
+}
+
+// try is ringctl with its error, which it tells.
+func (g *changer) try(ctx context.Context, args ...string) (last string, err error) {
+	return g.tryOn(ctx, g.stage.cluster.File(), args...)
+}
+
+// tryOn does that on the cluster that a file describes.
+func (g *changer) tryOn(ctx context.Context, file string, args ...string) (last string, err error) {
 	cmd := exec.CommandContext(ctx, g.binary, append([]string{operatorTool}, args...)...)
-	cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+g.stage.cluster.File())
+	cmd.Env = append(os.Environ(), "ROSTERDB_DEV="+file)
 	cmd.Dir = g.stage.dir
 	out, err := cmd.CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if err != nil {
 		g.told(fmt.Sprintf("ringctl %s: %v: %s", strings.Join(args, " "), err, lines[len(lines)-1]))
 	}
-	return lines[len(lines)-1]
+	return lines[len(lines)-1], err
 }
 
 // ring fetches the document, again and again if it must.

@@ -32,8 +32,9 @@ func (l *ledger) acknowledged() []int64 {
 
 // page is a root with what was told about each of its objects.
 type page struct {
-	root string
-	told []told
+	root   string
+	writer int
+	told   []told // under the ledger's mu while the writer runs
 }
 
 type told struct {
@@ -47,12 +48,23 @@ const (
 	valueEvery    = 10 // of so many objects one has its value read
 )
 
+// told counts what was told of each root so far.
+func (l *ledger) told() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make(map[string]int, len(l.roots))
+	for _, pg := range l.roots {
+		out[pg.root] = len(pg.told)
+	}
+	return out
+}
+
 func (l *ledger) clients() int { return ledgerWriters }
 
 func (l *ledger) run(ctx context.Context, c *appclient.Client, id int) {
 	w := l.meter.writer()
 	for n := 0; ctx.Err() == nil; n++ {
-		pg := &page{root: fmt.Sprintf("ledger/%d/%d", id, n)}
+		pg := &page{root: fmt.Sprintf("ledger/%d/%d", id, n), writer: id}
 		l.mu.Lock()
 		l.roots = append(l.roots, pg)
 		l.mu.Unlock()
@@ -66,7 +78,9 @@ func (l *ledger) run(ctx context.Context, c *appclient.Client, id int) {
 				w.acknowledged()
 				l.acks[id].Add(1)
 			}
+			l.mu.Lock()
 			pg.told = append(pg.told, told{o, version})
+			l.mu.Unlock()
 		}
 	}
 }

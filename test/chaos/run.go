@@ -71,6 +71,8 @@ func (r *run) suffer(ctx context.Context) (*Report, error) {
 		r.ledger, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir),
 		&scans{meter: r.meter}, &stales{meter: r.meter}, &lapses{meter: r.meter}, &outcomes{meter: r.meter},
 	}
+	operator := &changer{stage: r.stage, binary: r.opt.Binary, told: r.told, counts: r.counts}
+	saved := &backups{operator: operator, ledger: r.ledger, dir: r.opt.Dir, calm: 3 * r.opt.Calm}
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	var work sync.WaitGroup
@@ -88,7 +90,7 @@ func (r *run) suffer(ctx context.Context) (*Report, error) {
 			work.Go(func() { t.run(working, c, id) })
 		}
 	}
-	if err := r.strike(ctx); err != nil {
+	if err := r.strike(ctx, saved); err != nil {
 		return nil, err
 	}
 	stopWork()
@@ -100,6 +102,11 @@ func (r *run) suffer(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("judge: %w", err)
 		}
 	}
+	if r.opt.Plant == NoPlant {
+		if err := saved.judge(ctx, r.opt.Binary, &report.Verdict); err != nil {
+			return nil, fmt.Errorf("judge: %w", err)
+		}
+	}
 	if !report.Good() {
 		return report, ErrViolated
 	}
@@ -107,11 +114,11 @@ func (r *run) suffer(ctx context.Context) (*Report, error) {
 }
 
 // strike lets both lanes run for the time, and waits until all is well.
-func (r *run) strike(ctx context.Context) error {
+func (r *run) strike(ctx context.Context, saved *backups) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opt.Duration)
 	defer cancel()
 	var lanes sync.WaitGroup
-	var errs [3]error
+	var errs [4]error
 	goOn := func(i int, run func(context.Context) error) {
 		lanes.Go(func() {
 			if errs[i] = run(ctx); errs[i] != nil {
@@ -135,6 +142,9 @@ func (r *run) strike(ctx context.Context) error {
 			told: r.told, counts: r.counts, next: r.opt.Nodes + 1,
 		}
 		goOn(2, g.run)
+	}
+	if r.opt.Plant == NoPlant {
+		goOn(3, saved.run)
 	}
 	<-ctx.Done()
 	lanes.Wait()
