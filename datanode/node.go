@@ -102,8 +102,6 @@ type faults struct {
 	NoAccess         bool // grants everything to everybody
 	// ReceiptOnArrival acknowledges requests when they come, not when they are durable.
 	ReceiptOnArrival bool
-	// UrgentWaits puts what is urgent behind what is bulky.
-	UrgentWaits bool
 	// TwinIgnored lets a second data node throw out the first.
 	TwinIgnored bool
 }

@@ -35,10 +35,6 @@ func (t transport) Send(to uint64, batch []byte) {
 	if p == nil || !p.reachable(time.Now().UnixNano()) {
 		return
 	}
-	if t.n.faults.UrgentWaits {
-		t.n.pacer.push(p, replication.Bulk{Kind: replication.BulkAppend, First: t.n.fragments.Add(1)}, batch)
-		return
-	}
 	buf := append(t.n.buffers.get(), p.header...)
 	buf = wire.AppendRaft(buf, v.self, t.n.store, batch)
 	buf = append(buf, noStore+`</message>`...)
