@@ -49,8 +49,7 @@ func growColumns() [][]column {
 	return [][]column{{
 		{"loaded/s", "load_per_s"},
 		{"CPU us each", "load_cpu_us"},
-		{"written per byte", "load_amp"},
-		{"the same, device", "load_device_amp"},
+		{"written per byte of data", "load_amp"},
 		{"data node MiB at most", "peak_anon_mib"},
 		{"state.db MiB", "state_mib"},
 		{"per byte of data", "state_per_byte"},
@@ -91,8 +90,7 @@ func growColumns() [][]column {
 		{"p50 ms", "W64.p50_ms"},
 		{"p99 ms", "W64.p99_ms"},
 		{"CPU us", "W64.cpu_us"},
-		{"written per byte", "write_amp"},
-		{"the same, device", "write_device_amp"},
+		{"written per byte of data", "write_amp"},
 	}}
 }
 
