@@ -3,13 +3,14 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"regexp"
 	"slices"
@@ -92,7 +93,7 @@ func New(cfg Config) (*Node, error) {
 		cfg.Changed = func([]Member) {}
 	}
 	var id [8]byte
-	if _, err := rand.Read(id[:]); err != nil {
+	if _, err := crand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("draw incarnation: %w", err)
 	}
 	p, err := openPort(cfg.Listen, cfg.Advertise, cfg.Log, cfg.faults.cut)
@@ -205,6 +206,8 @@ func (n *Node) rejoin(ctx context.Context) {
 	defer t.Stop()
 	for {
 		if missing := n.missing(ctx); len(missing) > 0 {
+			rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
+			missing = missing[:min(len(missing), atOnce)]
 			if _, err := n.gossip.Join(missing); err != nil {
 				n.log.Debug("servers are not there", "addresses", missing, "reason", err)
 			}
@@ -216,6 +219,9 @@ func (n *Node) rejoin(ctx context.Context) {
 		}
 	}
 }
+
+// atOnce is how many servers are looked for in a round: each that answers knows the others.
+const atOnce = 2
 
 // missing are the addresses to look for servers at.
 func (n *Node) missing(ctx context.Context) (out []string) {

@@ -118,6 +118,7 @@ type Mesh struct {
 	cancel    context.CancelFunc
 	closing   chan struct{}
 	strangers chan struct{} // one entry for each connection that has not said who it is
+	dials     chan struct{} // one entry for each dial under way
 	wg        sync.WaitGroup
 
 	mu     sync.Mutex
@@ -131,7 +132,7 @@ func New(cfg Config) *Mesh {
 	cfg.withDefaults()
 	m := &Mesh{
 		cfg: cfg, log: cfg.Log, notices: notice.Log{To: cfg.Log}, closing: make(chan struct{}),
-		strangers: make(chan struct{}, 64), peers: make(map[string]*peer),
+		strangers: make(chan struct{}, 64), dials: make(chan struct{}, dialsAtOnce), peers: make(map[string]*peer),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.view.Store(new(map[string]*peer))

@@ -33,11 +33,21 @@ type outgoing struct {
 
 // dial opens a stream, and asks how much of an earlier one has come.
 func (m *Mesh) dial(ctx context.Context, name, addr string, asks, of uint64) (*outgoing, error) {
-	raw, err := m.cfg.Dial(ctx, addr)
+	select {
+	case m.dials <- struct{}{}:
+		defer func() { <-m.dials }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	first, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	raw, err := m.cfg.Dial(first, addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	conn := tls.Client(raw, m.clientTLS(name))
+	ctx, cancel = context.WithTimeout(ctx, helloTime)
+	defer cancel()
 	out, err := m.greet(ctx, conn, name, asks, of)
 	if err != nil {
 		_ = conn.Close()

@@ -11,10 +11,13 @@ import (
 
 // Times of what is no stream yet.
 const (
-	helloTime = 5 * time.Second       // from connecting to the answer, and for the other stream of the pair
-	firstWait = 50 * time.Millisecond // before dialling again; doubles
-	longWait  = 2 * time.Second       // at most
-	drainLook = 2 * time.Millisecond  // how often a queue is looked at that has to run empty
+	helloTime   = 10 * time.Second      // from connecting to the answer
+	dialTime    = 2 * time.Second       // for the network to connect
+	dialsAtOnce = 4                     // handshakes under way: many at once would all take too long
+	halfTime    = 3 * helloTime         // for the other stream of a pair
+	firstWait   = 50 * time.Millisecond // before dialling again; doubles
+	longWait    = 2 * time.Second       // at most
+	drainLook   = 2 * time.Millisecond  // how often a queue is looked at that has to run empty
 )
 
 // peer is what this server has to do with another one. Its goroutine, run, owns what has no other
@@ -89,7 +92,7 @@ func (p *peer) run() {
 func (p *peer) meet() (*outgoing, *incoming) {
 	r := rendezvous{p: p, dialed: make(chan dialed, 1)}
 	r.retry = time.NewTimer(0)
-	r.half = time.NewTimer(helloTime)
+	r.half = time.NewTimer(halfTime)
 	r.half.Stop()
 	defer r.end()
 	for !r.met() {
@@ -167,7 +170,7 @@ func (r *rendezvous) step() bool {
 
 // dial opens a stream to the peer.
 func (r *rendezvous) dial(addr string) {
-	ctx, cancel := context.WithTimeout(r.p.m.ctx, helloTime)
+	ctx, cancel := context.WithCancel(r.p.m.ctx)
 	r.dialing, r.due = cancel, false
 	asks, of := r.p.question()
 	r.p.m.wg.Go(func() {
@@ -212,7 +215,7 @@ func (r *rendezvous) other() {
 		r.again()
 		return
 	}
-	r.half.Reset(helloTime)
+	r.half.Reset(halfTime)
 }
 
 func (r *rendezvous) drop() {
