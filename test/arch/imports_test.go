@@ -82,7 +82,7 @@ func rules() []rule {
 		{"appclient/...", []string{"appclient/...", "ring", "internal/op", "internal/stanza", "internal/wire", "internal/xmppconn/..."}},
 		{"xmppd/modules/...", []string{"xmppd/module", "xmppd/session", "xmppd/store", "xmppd/store/sweep", "internal/stanza"}},
 		{"xmppd/store/replicated", []string{"xmppd/store", "replication/...", "ring", "internal/op"}},
-		{"xmppd/...", []string{"xmppd/...", "internal/certs", "internal/rawio", "internal/stanza", "internal/version"}},
+		{"xmppd/...", []string{"xmppd/...", "ring", "internal/certs", "internal/rawio", "internal/stanza", "internal/version"}},
 		{"examples/...", []string{"appclient"}},
 		{"cli/...", []string{"..."}}, // the mains wire
 		{"test/...", []string{"..."}},

@@ -22,6 +22,10 @@ type Passage struct {
 	Stamped bool
 	// Again tells that a message was in a queue before: of a session that is gone, or behind that.
 	Again bool
+	// Hops is through how many other servers of the cluster it has come.
+	Hops int
+	// Here tells that this server takes care of it, wherever else the receiver has sessions.
+	Here bool
 }
 
 // Bytes returns the stanza as its receiver gets it, with the sender's address. It is a copy unless

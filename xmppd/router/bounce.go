@@ -170,6 +170,8 @@ func (r *Router) reply(ctx context.Context, to stanza.JID, raw []byte, b *sessio
 	if r.Local(to) {
 		if dst := r.table.Get(to.String()); dst != nil {
 			b.Send(dst, raw, nil, nil, nil)
+		} else if r.cluster != nil && to.Resource != "" {
+			r.cluster.Reply(to, raw)
 		}
 		return
 	}

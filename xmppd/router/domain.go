@@ -123,9 +123,9 @@ func (r *Router) Inject(ctx context.Context, raw []byte, b *session.Batch) error
 	case !r.Local(p.To):
 		return r.elsewhere(ctx, p)
 	case st.Kind == stanza.Message:
-		return r.message(ctx, p)
+		return r.toAccount(ctx, p, r.message)
 	case st.Kind == stanza.IQ:
-		return r.iq(ctx, p)
+		return r.toAccount(ctx, p, r.iq)
 	}
 	r.presence.Inbound(ctx, p)
 	return nil

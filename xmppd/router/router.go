@@ -40,6 +40,7 @@ type Router struct {
 	nonzas   map[string]module.NonzaHandler
 	hooks    hooks
 	domains  atomic.Pointer[map[string]module.Domain] // copied on write
+	cluster  Cluster // nil: there are no other servers
 	faults   Faults
 	counts   Counters
 }
@@ -123,6 +124,9 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	if st.Kind == stanza.Nonza {
 		return r.nonza(ctx, src, st, b)
 	}
+	if r.cluster != nil && r.hop(src, st) {
+		return nil
+	}
 	if r.mayWait(src, st) {
 		b.Block()
 	}
@@ -164,9 +168,9 @@ func (r *Router) pass(ctx context.Context, p *module.Passage) {
 	case !r.Local(p.To):
 		err = r.elsewhere(ctx, p)
 	case p.Stanza.Kind == stanza.Message:
-		err = r.message(ctx, p)
+		err = r.toAccount(ctx, p, r.message)
 	case p.Stanza.Kind == stanza.IQ:
-		err = r.iq(ctx, p)
+		err = r.toAccount(ctx, p, r.iq)
 	case p.Stanza.Kind == stanza.Presence:
 		r.presence.Inbound(ctx, p)
 	}

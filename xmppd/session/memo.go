@@ -48,6 +48,19 @@ func (m Memo[T]) Get(u *User, load func() (v T, idle bool, err error)) (T, error
 	return v, nil
 }
 
+// ForgetMemos drops what all modules remember of an account, and sets their marks: the store was changed
+// by another server. A nil User is no error.
+func (u *User) ForgetMemos() {
+	if u == nil {
+		return
+	}
+	u.memos.mu.Lock()
+	defer u.memos.mu.Unlock()
+	u.memos.changes++
+	clear(u.memos.m)
+	u.Wake()
+}
+
 // Forget drops what is remembered and sets the mark again. It is called after the store has
 // changed: what was loaded before the change is not kept, what is loaded later sees it. A nil User
 // is no error.

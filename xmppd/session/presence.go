@@ -7,9 +7,12 @@ import "time"
 // seen of the session before.
 func (s *Session) SetPresence(p []byte, priority int) (before []byte) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.priority.Store(int32(priority)) //nolint:gosec // -128..127 or Unavailable
+	other := s.priority.Swap(int32(priority)) != int32(priority) //nolint:gosec // -128..127 or Unavailable
 	before, s.presence = s.presence, p
+	s.mu.Unlock()
+	if other && s.user != nil {
+		s.user.tell()
+	}
 	return before
 }
 

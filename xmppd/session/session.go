@@ -32,6 +32,8 @@ type Session struct {
 	// Order is held while presence of the session is sent out, so that what others see last is
 	// what it sent last, its end included.
 	Order sync.Mutex
+	// Bound is when the session was made, Unix ns.
+	Bound int64
 
 	user     *User
 	escaped  bool // Full looks different in XML
@@ -53,7 +55,7 @@ type Session struct {
 
 // New makes a session for a full JID. Its Outbox is not ready until Out.Init.
 func New(j stanza.JID) *Session {
-	s := &Session{JID: j, Full: j.String(), Bare: j.Bare().String()}
+	s := &Session{JID: j, Full: j.String(), Bare: j.Bare().String(), Bound: time.Now().UnixNano()}
 	s.From = stanza.AppendAttr(nil, "from", s.Full)
 	s.escaped = stanza.EscapedLen(s.Full) != len(s.Full)
 	s.priority.Store(Unavailable)

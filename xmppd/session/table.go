@@ -30,6 +30,7 @@ type User struct {
 	memos    memos
 	forks    forks
 	leavers  leavers
+	changed  func(*User) // Table.Changed
 	Sent     Meters // what all sessions together send
 
 	mu       sync.Mutex
@@ -90,6 +91,11 @@ type fullShard struct {
 // Table finds sessions by full JID and users by bare JID. It is safe for concurrent use.
 // A lock of full is only ever taken inside one of users, never the other way round.
 type Table struct {
+	// Changed is told of an account whose sessions have come, gone, or have another priority. It is set
+	// before the first session; nil: nobody wants to know. It must not wait, and is called without locks
+	// of this package; calls for one account may come in another order than the changes.
+	Changed func(*User)
+
 	seed  maphash.Seed
 	users [shards]userShard
 	full  [shards]fullShard
@@ -161,12 +167,26 @@ var (
 // returned: the caller ends it (RFC 6120 section 7.7.2.2: the newest wins), unless the rule lets the
 // old one keep it: ErrTaken. ErrTooMany. For one that was replaced Left has to be called.
 func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
+	if old, err = t.bind(s, rule); err == nil {
+		s.user.tell()
+	}
+	return old, err
+}
+
+// tell calls Table.Changed.
+func (u *User) tell() {
+	if u.changed != nil {
+		u.changed(u)
+	}
+}
+
+func (t *Table) bind(s *Session, rule Rule) (old *Session, err error) {
 	sh := t.userShard(s.Bare)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.m[s.Bare]
 	if u == nil {
-		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare)}
+		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare), changed: t.Changed}
 		u.idle.Store(Leaving)
 	}
 	s.user = u // also of one that is refused: its stream may have more to read
@@ -197,6 +217,14 @@ func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 // Unbind removes a session, for which Left has to be called. It reports false if it was not listed, or
 // had been replaced.
 func (t *Table) Unbind(s *Session) bool {
+	was := t.unbind(s)
+	if was {
+		s.user.tell()
+	}
+	return was
+}
+
+func (t *Table) unbind(s *Session) bool {
 	sh := t.userShard(s.Bare)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

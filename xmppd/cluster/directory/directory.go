@@ -1,0 +1,263 @@
+package directory
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Links are the ways to other servers (link.Mesh, on one channel).
+type Links interface {
+	Send(to string, frame []byte) error // never waits
+}
+
+// Config is what a Directory needs.
+type Config struct {
+	Self  string // name of this server
+	Links Links
+	Log   *slog.Logger
+	// Conflict ends a session of this server whose resource was bound by another one. It must not
+	// wait, and is called without locks.
+	Conflict func(account, resource string)
+	// Settle is how long owners may not know everything after servers have come or gone; 0: 3 s
+	Settle time.Duration
+	// Cache is how many accounts are remembered that have no session here; 0: 20,000; negative: none.
+	Cache  int
+	Now    func() time.Time // nil: time.Now
+	Faults Faults
+}
+
+// Faults are bugs that tests plant, to see that a test would notice them.
+type Faults struct {
+	KeepGone   bool // holdings of a server that was cut off stay
+	TellNobody bool // new owners are not told
+}
+
+// Directory is one server's part. It is safe for concurrent use. Callbacks are called without locks.
+type Directory struct {
+	cfg Config
+
+	mu       sync.Mutex
+	shards   *shards
+	changed  time.Time            // when servers came or went
+	own      map[string][]Session // sessions here, by account
+	views    map[string]Entry     // of accounts that have sessions here: where others are
+	shard    map[string]Entry     // of the accounts that this server owns
+	cache    map[string]Entry     // of others
+	asks     map[string]*ask      // under way, by account
+	waiting  map[uint64]*barrier
+	barriers uint64 // made
+}
+
+// ask is a question under way.
+type ask struct {
+	waits map[string]bool // servers that have not answered
+	found Entry
+	then  []func(Entry)
+}
+
+// New makes the directory of a server that knows no other yet.
+func New(cfg Config) *Directory {
+	if cfg.Settle == 0 {
+		cfg.Settle = 3 * time.Second
+	}
+	if cfg.Cache == 0 {
+		cfg.Cache = 20_000
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Directory{
+		cfg: cfg, shards: newShards([]string{cfg.Self}), own: make(map[string][]Session), views: make(map[string]Entry),
+		shard: make(map[string]Entry), cache: make(map[string]Entry), asks: make(map[string]*ask), waiting: make(map[uint64]*barrier),
+	}
+}
+
+// outgoing is what is to be done when the lock is released.
+type outgoing struct {
+	frames []frameTo
+	calls  []func()
+}
+
+type frameTo struct {
+	to    string
+	frame []byte
+}
+
+func (o *outgoing) send(to string, frame []byte) { o.frames = append(o.frames, frameTo{to, frame}) }
+
+// locked runs f, and sends what it leaves while the lock is held: frames have to go out in the order in
+// which they were made.
+func (d *Directory) locked(f func(*outgoing)) {
+	var o outgoing
+	d.mu.Lock()
+	f(&o)
+	for _, x := range o.frames {
+		if err := d.cfg.Links.Send(x.to, x.frame); err != nil {
+			d.cfg.Log.Debug("directory: not sent", "server", x.to, "error", err) // its link is about to end
+		}
+	}
+	d.mu.Unlock()
+	for _, c := range o.calls {
+		c()
+	}
+}
+
+// Set says which sessions of an account this server has now.
+func (d *Directory) Set(account string, sessions []Session) {
+	d.locked(func(o *outgoing) {
+		if len(sessions) == 0 {
+			delete(d.own, account)
+			delete(d.views, account)
+		} else {
+			d.own[account] = sessions
+		}
+		for _, owner := range d.shards.of(account) {
+			d.tell(o, owner, account, false)
+		}
+	})
+}
+
+// tell sends an owner, which may be this server, what this server has of an account.
+func (d *Directory) tell(o *outgoing, owner, account string, again bool) {
+	if owner != d.cfg.Self {
+		o.send(owner, putFrame(account, d.own[account], again))
+		return
+	}
+	d.put(o, d.cfg.Self, account, d.own[account], again)
+}
+
+// Servers says which servers are connected, besides this one. What those had that are gone is dropped;
+// owners that are new are told what they have to know.
+func (d *Directory) Servers(connected []string) {
+	now := newShards(append([]string{d.cfg.Self}, connected...))
+	d.locked(func(o *outgoing) {
+		before := d.shards
+		d.shards, d.changed = now, d.cfg.Now()
+		clear(d.cache)
+		if !d.cfg.Faults.KeepGone {
+			d.drop(o)
+		}
+		for account := range d.own {
+			was := before.of(account)
+			for _, owner := range now.of(account) {
+				// An owner that has lost its link since, and has a new one, has forgotten this server.
+				if !slices.Contains(was, owner) && !d.cfg.Faults.TellNobody {
+					d.tell(o, owner, account, true)
+				}
+			}
+		}
+		for id, x := range d.waiting {
+			for server := range x.waits {
+				if !slices.Contains(now.servers, server) {
+					d.echoed(o, id, server)
+				}
+			}
+		}
+		for account, a := range d.asks {
+			for server := range a.waits {
+				if !slices.Contains(now.servers, server) {
+					d.answered(o, account, server, nil)
+				}
+			}
+		}
+	})
+}
+
+// drop forgets what servers had that are gone, and parts that this server does not own any more.
+func (d *Directory) drop(o *outgoing) {
+	for account, e := range d.shard {
+		if !slices.Contains(d.shards.of(account), d.cfg.Self) {
+			delete(d.shard, account)
+			continue
+		}
+		left := e
+		for _, h := range e {
+			if !slices.Contains(d.shards.servers, h.Server) {
+				left = left.with(h.Server, nil)
+			}
+		}
+		if len(left) < len(e) {
+			d.change(o, account, e, left)
+		}
+	}
+	for account, e := range d.views {
+		d.views[account] = slices.DeleteFunc(slices.Clone(e), func(h Holding) bool { return !slices.Contains(d.shards.servers, h.Server) })
+	}
+}
+
+// put takes what a server has of an account that this one owns.
+func (d *Directory) put(o *outgoing, server, account string, sessions []Session, again bool) {
+	if !slices.Contains(d.shards.of(account), d.cfg.Self) {
+		return // the sender doesn't know yet that another one is the owner now
+	}
+	before := d.shard[account]
+	if d.first(account) {
+		d.conflicts(o, before, server, account, sessions, again)
+	}
+	d.change(o, account, before, before.with(server, sessions))
+}
+
+// first reports whether this server is the first owner of an account: it speaks for both.
+func (d *Directory) first(account string) bool { return d.shards.of(account)[0] == d.cfg.Self }
+
+// conflicts ends sessions that have lost their resource: the newest wins (RFC 6120 section 7.7.2.2).
+// Of two that were there before their servers met it is the one that was bound later.
+func (d *Directory) conflicts(o *outgoing, before Entry, server, account string, sessions []Session, again bool) {
+	had := before.Of(server)
+	for _, s := range sessions {
+		if slices.ContainsFunc(had, func(x Session) bool { return x.Resource == s.Resource && x.Bound == s.Bound }) {
+			continue
+		}
+		for _, h := range before {
+			i := slices.IndexFunc(h.Sessions, func(x Session) bool { return x.Resource == s.Resource })
+			if h.Server == server || i < 0 {
+				continue
+			}
+			loser := h.Server
+			if other := h.Sessions[i]; again && (other.Bound > s.Bound || other.Bound == s.Bound && h.Server > server) {
+				loser = server
+			}
+			if loser == d.cfg.Self {
+				o.calls = append(o.calls, func() { d.cfg.Conflict(account, s.Resource) })
+			} else {
+				o.send(loser, conflictFrame(account, s.Resource))
+			}
+		}
+	}
+}
+
+// change replaces an entry of the shard, and tells the servers that have sessions of the account.
+func (d *Directory) change(o *outgoing, account string, before, now Entry) {
+	if len(now) == 0 {
+		delete(d.shard, account)
+	} else {
+		d.shard[account] = now
+	}
+	if !d.first(account) || len(now) < 2 && len(before) < 2 {
+		return
+	}
+	for _, h := range now {
+		if h.Server == d.cfg.Self {
+			d.view(account, now)
+		} else {
+			o.send(h.Server, viewFrame(account, now))
+		}
+	}
+}
+
+// view takes note of where else an account is that has sessions here.
+func (d *Directory) view(account string, e Entry) {
+	if _, here := d.own[account]; !here {
+		return
+	}
+	if e = e.with(d.cfg.Self, nil); len(e) == 0 {
+		delete(d.views, account)
+	} else {
+		d.views[account] = e
+	}
+}
+
+var errKind = errors.New("unknown kind of frame")

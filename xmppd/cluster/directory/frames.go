@@ -1,0 +1,110 @@
+package directory
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Kinds of frames. All begin with the account.
+const (
+	kindPut      = 1 // sessions of the sender
+	kindAgain    = 2 // the same, and they were there before
+	kindAsk      = 3
+	kindAnswer   = 4 // an entry
+	kindView     = 5 // an entry
+	kindConflict = 6 // a resource
+	kindWrong    = 7 // the sender does not have what it was addressed for
+	kindEcho     = 8 // in the place of the account, a number: to be sent back
+	kindEchoed   = 9
+)
+
+func head(kind byte, account string) []byte { return appendString([]byte{kind}, account) }
+
+func putFrame(account string, s []Session, again bool) []byte {
+	kind := byte(kindPut)
+	if again {
+		kind = kindAgain
+	}
+	return appendSessions(head(kind, account), s)
+}
+
+func askFrame(account string) []byte             { return head(kindAsk, account) }
+func answerFrame(account string, e Entry) []byte { return appendEntry(head(kindAnswer, account), e) }
+func viewFrame(account string, e Entry) []byte   { return appendEntry(head(kindView, account), e) }
+
+func echoFrame(kind byte, id uint64) []byte { return head(kind, strconv.FormatUint(id, 36)) }
+
+func conflictFrame(account, resource string) []byte {
+	return appendString(head(kindConflict, account), resource)
+}
+
+// Wrong tells a server that this one does not have the session that it was addressed for, so that it
+// asks again.
+func (d *Directory) Wrong(server, account string) {
+	d.locked(func(o *outgoing) { o.send(server, head(kindWrong, account)) })
+}
+
+// Receive takes a frame of another server. It doesn't wait.
+func (d *Directory) Receive(from string, frame []byte) {
+	if err := d.receive(from, frame); err != nil {
+		d.cfg.Log.Error("directory: frame can't be read", "server", from, "error", err)
+	}
+}
+
+func (d *Directory) receive(from string, frame []byte) error {
+	if len(frame) == 0 {
+		return errShort
+	}
+	account, rest, err := cutString(frame[1:])
+	if err != nil {
+		return err
+	}
+	switch kind := frame[0]; kind {
+	case kindPut, kindAgain:
+		list, _, err := cutSessions(rest)
+		if err != nil {
+			return err
+		}
+		d.locked(func(o *outgoing) { d.put(o, from, account, list, kind == kindAgain) })
+	case kindAsk:
+		d.locked(func(o *outgoing) {
+			e := d.shard[account].with(d.cfg.Self, d.own[account]) // of itself it knows best
+			o.send(from, answerFrame(account, e))
+		})
+	case kindAnswer, kindView:
+		e, _, err := cutEntry(rest)
+		if err != nil {
+			return err
+		}
+		d.locked(func(o *outgoing) {
+			if kind == kindView {
+				d.view(account, e)
+			} else {
+				d.answered(o, account, from, e)
+			}
+		})
+	case kindConflict:
+		resource, _, err := cutString(rest)
+		if err != nil {
+			return err
+		}
+		d.cfg.Conflict(account, resource)
+	case kindEcho, kindEchoed:
+		id, err := strconv.ParseUint(account, 36, 64)
+		if err != nil {
+			return fmt.Errorf("echo: %w", err)
+		}
+		d.locked(func(o *outgoing) {
+			if kind == kindEcho {
+				o.send(from, echoFrame(kindEchoed, id))
+			} else {
+				d.echoed(o, id, from)
+			}
+		})
+	case kindWrong:
+		d.Forget(account)
+	default:
+		return fmt.Errorf("%w: %d", errKind, kind)
+	}
+	return nil
+}

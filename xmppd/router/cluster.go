@@ -1,0 +1,97 @@
+package router
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// Cluster is the way to sessions that other servers of the domain have. It is safe for concurrent use.
+type Cluster interface {
+	// Hop sends a stanza of a session to the server that is known to have the session of a full JID. It
+	// reports false if none is known. It doesn't wait.
+	Hop(src *session.Session, st *stanza.Stanza) bool
+	// Pass takes a message or an IQ to an account. It reports false if this server has to take care of
+	// it: the account's sessions are here, or nowhere. An error tells that nobody gets it. It doesn't wait;
+	// what has to be found out first comes back through Arrive.
+	Pass(p *module.Passage) (taken bool, err error)
+	// Reply sends a stanza to a session that is not here. Nobody hears if it is nowhere.
+	Reply(to stanza.JID, raw []byte)
+}
+
+// SetCluster makes the sessions of other servers reachable. It is called before the first stanza.
+func (r *Router) SetCluster(c Cluster) { r.cluster = c }
+
+// hop sends a stanza to a full JID straight to where that is known to be, if no module wants to see it
+// on its sender's side.
+func (r *Router) hop(src *session.Session, st *stanza.Stanza) bool {
+	switch st.Kind {
+	case stanza.Message:
+		if r.hooks.fromMessage&src.User().Interest() != 0 {
+			return false
+		}
+	case stanza.IQ:
+		if r.hooks.fromIQ&src.User().Interest() != 0 || !validIQ(st) {
+			return false
+		}
+	case stanza.Presence, stanza.Nonza, stanza.StreamEnd:
+		return false
+	}
+	if !st.To.Present() || r.faults.TrustFrom || !r.cluster.Hop(src, st) {
+		return false
+	}
+	r.counts.Routed.Add(1)
+	return true
+}
+
+// toAccount hands a stanza to where it can be taken care of: another server, or this one, by here.
+func (r *Router) toAccount(ctx context.Context, p *module.Passage, here func(context.Context, *module.Passage) error) error {
+	if r.cluster != nil && !p.Here && p.To.Local != "" {
+		if taken, err := r.cluster.Pass(p); taken || err != nil {
+			return err
+		}
+	}
+	return here(ctx, p)
+}
+
+// Arrive routes a stanza that has come from another server of the cluster, or back from there. It bears
+// its "from", whose server has run the hooks of the sender. An error goes to the sender, wherever that is.
+func (r *Router) Arrive(ctx context.Context, p *module.Passage) {
+	if p.Stanza.Kind == stanza.Message || p.Stanza.Kind == stanza.IQ {
+		if dst := r.table.Get(p.To.String()); dst != nil && !r.hooks.awaited(p.Stanza.Kind, dst.User()) && r.send(p, dst) {
+			return
+		}
+	}
+	handle := r.message
+	if p.Stanza.Kind == stanza.IQ {
+		handle = r.iq
+	}
+	err := r.toAccount(ctx, p, handle)
+	if err == nil {
+		return
+	}
+	var se *module.Error
+	if !errors.As(err, &se) {
+		r.log.Error("stanza failed", "kind", p.Stanza.Kind, "from", p.From, "to", p.To, "error", err)
+		se = &module.Error{Type: "wait", Condition: "internal-server-error"}
+	}
+	r.Undelivered(ctx, p, se)
+}
+
+// Undelivered tells the sender of a stanza, wherever that is, that it was not delivered.
+func (r *Router) Undelivered(ctx context.Context, p *module.Passage, e *module.Error) {
+	if reply := r.errorReply(p.Stanza, e); reply != nil {
+		r.reply(ctx, p.From, reply, p.Batch)
+	}
+}
+
+// awaited reports whether a module wants to see a stanza that an account gets.
+func (h *hooks) awaited(kind stanza.Kind, to *session.User) bool {
+	if kind == stanza.Message {
+		return h.toMessage&to.Interest() != 0
+	}
+	return h.toIQ&to.Interest() != 0
+}
