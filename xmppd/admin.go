@@ -93,6 +93,10 @@ func (s *Server) adminHandler() http.Handler {
 	// Profiles show what is in memory, so they are here and not on --listen-http.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) {
+		servers, err := s.ClusterStatus()
+		reply(w, servers, err)
+	})
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
 		users, err := listUsers(r.Context(), s.store)
 		reply(w, users, err)

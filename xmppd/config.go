@@ -45,6 +45,7 @@ type Config struct {
 	// Components may connect to ListenComponent.
 	Components []ComponentConfig `toml:"component"`
 	Portal     PortalConfig      `toml:"portal"`
+	Cluster    ClusterConfig     `toml:"cluster"`
 }
 
 // AccountConfig is an account that the server makes when it starts, if it doesn't exist yet.
@@ -108,7 +109,7 @@ func (c *Config) check() error {
 	if err := c.checkNumbers(); err != nil {
 		return err
 	}
-	for _, err := range []error{c.Web.check(), c.Modules.check(), c.Portal.check(c.Domain), c.checkAddrs(), c.checkAccounts(), c.Limits.check(), c.Auth.check()} {
+	for _, err := range []error{c.Web.check(), c.Modules.check(), c.Portal.check(c.Domain), c.checkAddrs(), c.checkAccounts(), c.Limits.check(), c.Auth.check(), c.Cluster.check()} {
 		if err != nil {
 			return err
 		}
@@ -132,6 +133,7 @@ func (c *Config) checkAddrs() error {
 		{"listen_http", c.ListenHTTP},
 		{"listen_https", c.ListenHTTPS},
 		{"portal.listen", c.Portal.Listen},
+		{"cluster.listen", c.Cluster.Listen},
 	} {
 		if l.addr == "" {
 			continue

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 )
 
 func manual(t *testing.T) string {
@@ -84,6 +86,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		*addr = "127.0.0.1:0"
 	}
 	cfg.Portal.SecretFile = secret
+	cfg.Cluster = clusterOf(t, clustertest.New(t), "x1")
 	registry := prometheus.NewRegistry()
 	s, err := Start(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler), Registry: registry})
 	if err != nil {

@@ -2,13 +2,44 @@ package xmppd
 
 import (
 	"context"
+	"testing"
 
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
+	"github.com/rosterdb/rosterdb/xmppd/cluster"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
+	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
 // StartFaulty starts a server with planted bugs.
 func StartFaulty(ctx context.Context, cfg Config, opt Options, r router.Faults, i im.Faults, c c2s.Faults) (*Server, error) {
 	return start(ctx, cfg, opt, faults{router: r, im: i, c2s: c})
 }
+
+// Together is what the servers of a test's cluster have of their own.
+type Together struct {
+	Exchange exchange.Faults
+	Links    links.Config
+	Cache    int         // of accounts; negative: none
+	Records  store.Store // what all have together
+}
+
+// StartTogether starts a server of a cluster.
+func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
+	return start(ctx, cfg, opt, faults{exchange: x.Exchange, links: x.Links, cache: x.Cache, records: x.Records})
+}
+
+// ClusterOf is the configuration of a server of a cluster on loopback.
+func ClusterOf(t *testing.T, ca *clustertest.Authority, name string, join ...string) ClusterConfig {
+	t.Helper()
+	return clusterOf(t, ca, name, join...)
+}
+
+// Node is the server's part in its cluster.
+func (s *Server) Node() *cluster.Node { return s.cluster }
+
+// Exchange is what carries its stanzas to the others.
+func (s *Server) Exchange() *exchange.Exchange { return s.exchange }

@@ -29,13 +29,16 @@ import (
 //
 // What a client has been sent is known for sure: all that was sent before has been handled.
 type play struct {
-	t       *testing.T
-	s       *xmppd.Server
-	cfg     string
-	where   string
-	accts   [][2]string
-	clients map[string]*actor
-	left    bool // a connection has ended: what follows from it may still be under way
+	t        *testing.T
+	s        *xmppd.Server
+	trio     *trio // instead of s: each login is at the next of its servers
+	together bool
+	cfg      string
+	where    string
+	accts    [][2]string
+	clients  map[string]*actor
+	logins   int
+	left     bool // a connection has ended: what follows from it may still be under way
 }
 
 type actor struct {
@@ -46,18 +49,26 @@ type actor struct {
 }
 
 // TestPlays runs the plays. Each names the section of the specification that it shows.
-func TestPlays(t *testing.T) {
+func TestPlays(t *testing.T) { runPlays(t, false) }
+
+// TestPlaysTogether runs the same plays where each client has another server.
+func TestPlaysTogether(t *testing.T) { runPlays(t, true) }
+
+func runPlays(t *testing.T, together bool) {
 	files, err := filepath.Glob("testdata/plays/*.play")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no plays", err)
 	}
 	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if together && alone(string(text)) {
+			continue
+		}
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".play"), func(t *testing.T) {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := &play{t: t, clients: make(map[string]*actor)}
+			p := &play{t: t, together: together, clients: make(map[string]*actor)}
 			for i, line := range strings.Split(string(text), "\n") {
 				p.where = fmt.Sprintf("%s:%d: %s", f, i+1, line)
 				if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
@@ -66,6 +77,11 @@ func TestPlays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// alone reports whether a play is about something that only one server of a cluster has.
+func alone(text string) bool {
+	return strings.Contains(text, "\ncomponent ") || strings.HasPrefix(text, "component ")
 }
 
 func (p *play) line(line string) {
@@ -88,7 +104,7 @@ func (p *play) line(line string) {
 		return
 	case "login":
 		p.start()
-		c := login(p.t, p.s, text, what)
+		c := login(p.t, p.next(), text, what)
 		p.clients[what] = &actor{client: c}
 		return
 	}
@@ -138,11 +154,21 @@ func (p *play) start() {
 	if p.s != nil {
 		return
 	}
-	p.s = startServer(p.t, options{cfg: func(c *xmppd.Config) {
-		if _, err := toml.Decode(p.cfg, c); err != nil {
-			p.t.Fatalf("configuration: %v", err)
-		}
-	}})
+	if p.together {
+		p.trio = startTrio(p.t, trioOptions{cfg: func(c *xmppd.Config) {
+			if _, err := toml.Decode(p.cfg, c); err != nil {
+				p.t.Fatalf("configuration: %v", err)
+			}
+		}})
+		p.s = p.trio.servers[0]
+	}
+	if p.s == nil {
+		p.s = startServer(p.t, options{cfg: func(c *xmppd.Config) {
+			if _, err := toml.Decode(p.cfg, c); err != nil {
+				p.t.Fatalf("configuration: %v", err)
+			}
+		}})
+	}
 	for _, a := range p.accts {
 		if err := p.s.Accounts().Add(p.t.Context(), a[0], password, a[1]); err != nil {
 			p.t.Fatal(err)
@@ -158,7 +184,21 @@ func (p *play) hear(a *actor) {
 			x.catchUp()
 		}
 	}
+	if p.trio != nil {
+		a.catchUp()
+		p.trio.quiet(p.t)
+	}
 	a.catchUp()
+}
+
+// next is the server of the next login.
+func (p *play) next() *xmppd.Server {
+	if p.trio == nil {
+		return p.s
+	}
+	p.trio.quiet(p.t)
+	p.logins++
+	return p.trio.servers[p.logins%len(p.trio.servers)]
 }
 
 func (a *actor) catchUp() {

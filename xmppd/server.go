@@ -20,6 +20,9 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/bosh"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
+	"github.com/rosterdb/rosterdb/xmppd/cluster"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
+	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/component"
 	"github.com/rosterdb/rosterdb/xmppd/httpauth"
 	"github.com/rosterdb/rosterdb/xmppd/im"
@@ -49,27 +52,35 @@ type faults struct {
 	im     im.Faults
 	c2s    c2s.Faults
 	bosh   bosh.Faults
+	// Of a cluster; records are shared by the servers of a test.
+	exchange exchange.Faults
+	links    links.Config
+	cache    int
+	records  store.Store
 }
 
 // Server is a running server.
 type Server struct {
-	faults   faults
-	cfg      Config
-	log      *slog.Logger
-	level    *slog.LevelVar
-	records  store.Store    // of all layers and modules
-	broken   <-chan error   // gets what makes records refuse changes
-	health   func() error   // of records
-	store    *account.Store // on records
-	accounts *Accounts
-	im       *im.Service
-	c2s      *c2s.Server
-	registry *prometheus.Registry
+	faults       faults
+	cfg          Config
+	log          *slog.Logger
+	level        *slog.LevelVar
+	records      store.Store  // of all layers and modules
+	broken       <-chan error // gets what makes records refuse changes
+	health       func() error // of records
+	closeRecords func() error
+	store        *account.Store // on records
+	accounts     *Accounts
+	im           *im.Service
+	c2s          *c2s.Server
+	registry     *prometheus.Registry
 
 	sourceMetrics *httpauth.Metrics // of all sources of logins that come after one another
 
 	embedder   []module.Module
 	modulesOn  []module.Module
+	cluster    *cluster.Node // nil: there are no other servers
+	exchange   *exchange.Exchange
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 
@@ -123,6 +134,10 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.records, s.broken, s.health, s.store = disk, disk.Failed(), disk.Health, account.NewStore(disk)
+	s.closeRecords = disk.Close
+	if s.faults.records != nil {
+		s.records, s.store = s.faults.records, account.NewStore(s.faults.records)
+	}
 	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain}
 	s.sourceMetrics = httpauth.NewMetrics(s.registry)
 	files := fileSums(&s.cfg)
@@ -145,6 +160,9 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.im = ims
+	if err := s.newCluster(table, r, ims); err != nil {
+		return err
+	}
 	registerPresence(s.registry, ims.Counts())
 	s.accounts.Watch = ims
 	if err := s.makeAccounts(ctx, s.cfg.Accounts); err != nil {
@@ -162,7 +180,7 @@ func (s *Server) start(ctx context.Context) error {
 	s.c2s = c2s.New(c2s.Config{
 		IO:     waits,
 		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth, Resumption: resumption,
-		Table: table, Router: r, Ended: ims.SessionEnded, Exists: s.accounts.exists,
+		Table: table, Router: r, Ended: ims.SessionEnded, Registered: s.registered, Exists: s.accounts.exists,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		MaxQueue: s.cfg.Limits.QueueBytes,
 		Trusted:  ims.Grouped, MaxTrustedQueue: s.cfg.Limits.GroupQueueBytes,
@@ -175,8 +193,7 @@ func (s *Server) start(ctx context.Context) error {
 	if s.events, err = s.newPortal(r); err != nil {
 		return misconfigured(err)
 	}
-	s.serve()
-	return nil
+	return s.serve(table)
 }
 
 // ioStrategy is how the server waits for input of its clients.
@@ -187,7 +204,7 @@ func (s *Server) ioStrategy() (netio.Strategy, error) {
 	return netio.NewEventLoop(0)
 }
 
-func (s *Server) serve() {
+func (s *Server) serve(table *session.Table) error {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopRunners = stop
 	s.running.Go(func() {
@@ -200,7 +217,11 @@ func (s *Server) serve() {
 	for _, r := range s.runners {
 		s.running.Go(func() { r.Run(ctx) })
 	}
+	if err := s.serveCluster(ctx, table); err != nil {
+		return err
+	}
 	s.serveListeners()
+	return nil
 }
 
 // Accounts manages the server's accounts while it runs.
@@ -235,7 +256,7 @@ func (s *Server) Close() error {
 	if s.bosh != nil {
 		s.bosh.Close()
 	}
-	errs = append(errs, s.closeListeners())
+	errs = append(errs, s.closeCluster(), s.closeListeners())
 	s.wg.Wait()
 	if s.stopRunners != nil {
 		s.stopRunners()
@@ -247,8 +268,8 @@ func (s *Server) Close() error {
 	if s.im != nil {
 		s.im.Close()
 	}
-	if s.records != nil {
-		errs = append(errs, s.records.Close())
+	if s.closeRecords != nil {
+		errs = append(errs, s.closeRecords())
 	}
 	return errors.Join(errs...)
 }

@@ -161,6 +161,9 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 			s.cfg.Ended(ctx, old)
 		}
 		st.checkAccount(ctx)
+		if s.cfg.Registered != nil {
+			s.cfg.Registered(ctx, sess)
+		}
 	}
 	return st, nil
 }

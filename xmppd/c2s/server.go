@@ -53,6 +53,8 @@ type Config struct {
 	Exists func(ctx context.Context, local string) (bool, error)
 	// Ended takes back the presence of a session; it may be called more than once for one.
 	Ended func(context.Context, *session.Session)
+	// Registered waits until other servers of the cluster can find a session; nil: there are none.
+	Registered func(context.Context, *session.Session)
 
 	Limits   stanza.Limits
 	MaxQueue int // bytes that wait for one slow client; 0: 4 MiB

@@ -10,16 +10,30 @@ import (
 // Blocked takes back the presence of an account's sessions from contacts that the account has just
 // blocked, and from those of the others that got it directed (XEP-0191 section 3).
 func (s *Service) Blocked(ctx context.Context, owner stanza.JID, others []stanza.JID) error {
+	b := newMail()
+	err := s.blockedHere(ctx, owner, others, b)
+	s.post(ctx, b)
+	s.tell(Op{Kind: OpBlock, A: owner.String(), List: addresses(others)})
+	return err
+}
+
+func (s *Service) blockedHere(ctx context.Context, owner stanza.JID, others []stanza.JID, b *mail) error {
 	contacts, err := s.concerned(ctx, owner, others)
 	if err != nil {
 		return err
 	}
-	b := newMail()
 	for _, own := range s.table.User(owner.String()).Sessions() {
 		s.takeBackFrom(ctx, own, contacts, others, b)
 	}
-	s.post(ctx, b)
 	return nil
+}
+
+// addresses are JIDs as text.
+func addresses(list []stanza.JID) (out []string) {
+	for _, j := range list {
+		out = append(out, j.String())
+	}
+	return out
 }
 
 func (s *Service) takeBackFrom(ctx context.Context, own *session.Session, contacts []relation, others []stanza.JID, b *mail) {
@@ -43,11 +57,18 @@ func (s *Service) takeBackFrom(ctx context.Context, own *session.Session, contac
 // Unblocked sends contacts that the account has just unblocked the presence of its sessions, and
 // these the presence of the contacts.
 func (s *Service) Unblocked(ctx context.Context, owner stanza.JID, others []stanza.JID) error {
+	b := newMail()
+	err := s.unblockedHere(ctx, owner, others, b)
+	s.post(ctx, b)
+	s.tell(Op{Kind: OpUnblock, A: owner.String(), List: addresses(others)})
+	return err
+}
+
+func (s *Service) unblockedHere(ctx context.Context, owner stanza.JID, others []stanza.JID, b *mail) error {
 	contacts, err := s.concerned(ctx, owner, others)
 	if err != nil {
 		return err
 	}
-	b := newMail()
 	sessions := s.table.User(owner.String()).Sessions()
 	for _, c := range contacts {
 		if s.apart(ctx, owner.String(), c.to.Bare().String()) {
@@ -64,7 +85,6 @@ func (s *Service) Unblocked(ctx context.Context, owner stanza.JID, others []stan
 			}
 		}
 	}
-	s.post(ctx, b)
 	return nil
 }
 
@@ -81,6 +101,7 @@ func (s *Service) bring(own *session.Session, contact stanza.JID, b *mail) {
 			b.Send(own, p[:at], to, p[at:], nil)
 		})
 	}
+	s.tell(Op{Kind: OpProbe, A: own.Full, List: []string{contact.String()}})
 }
 
 // blockedBetween reports whether presence must not reach a session because one of the two sides has

@@ -12,6 +12,7 @@ func (s *Service) broadcast(ctx context.Context, src *session.Session, p []byte,
 	s.counts.Broadcasts.Add(1)
 	b.gated = s.router.Gated(src.User())
 	muted := src.Muted(false)
+	s.begin(b)
 	before := s.contacts(ctx, src.User())
 	for _, c := range before.From {
 		if _, is := muted[c]; !is {
@@ -19,6 +20,7 @@ func (s *Service) broadcast(ctx context.Context, src *session.Session, p []byte,
 		}
 	}
 	s.presenceTo(ctx, src.Bare, p, b)
+	s.finish(p, b)
 	// A subscription that has ended meanwhile was told so, perhaps before this presence came.
 	if now := s.contacts(ctx, src.User()); now != before && now != &s.unknown {
 		gone := plainPresence(src.Full, "", "unavailable")
@@ -45,20 +47,43 @@ func lost(before, now []string) (out []string) {
 // presenceTo sends presence, which has no "to" yet, to a contact: to the available sessions of an
 // account, or to another domain.
 func (s *Service) presenceTo(ctx context.Context, bare string, p []byte, b *mail) {
+	switch {
+	case !s.ofDomain(bare):
+		b.away = append(b.away, addressed(p, bare))
+		return
+	case b.gather:
+		b.many = append(b.many, bare)
+	case s.others != nil:
+		s.tell(Op{Kind: OpCast, Raw: p, List: []string{bare}})
+	}
+	s.presenceHere(ctx, bare, p, b)
+}
+
+// begin lets presenceTo gather the accounts that the other servers are told of; finish tells them.
+func (s *Service) begin(b *mail) { b.gather = s.others != nil }
+
+func (s *Service) finish(p []byte, b *mail) {
+	if b.gather {
+		s.tell(Op{Kind: OpCast, Raw: p, List: b.many})
+		b.gather, b.many = false, nil
+	}
+}
+
+// presenceHere sends presence to the available sessions that an account has here, and reports whether
+// it has some.
+func (s *Service) presenceHere(ctx context.Context, bare string, p []byte, b *mail) (any bool) {
 	u := s.table.User(bare)
 	if u == nil {
-		if !s.ofDomain(bare) {
-			b.away = append(b.away, addressed(p, bare))
-		}
-		return
+		return false
 	}
 	at := nameEnd(p)
 	gated := b.gated || s.router.Gated(u)
 	for _, dst := range u.Sessions() {
 		if dst.Available() && !(gated && s.blockedBetween(ctx, p, dst)) {
-			b.Send(dst, p[:at], u.To, p[at:], nil)
+			any = b.Send(dst, p[:at], u.To, p[at:], nil) || any
 		}
 	}
+	return any
 }
 
 // current sends a session's presence, and sends again if it changed meanwhile: a broadcast of the
@@ -130,6 +155,15 @@ func (s *Service) askAround(ctx context.Context, src *session.Session, b *mail) 
 			s.current(own, send)
 		}
 	}
+	if s.others != nil {
+		accounts := []string{src.Bare}
+		for _, c := range before.To {
+			if s.ofDomain(c) {
+				accounts = append(accounts, c)
+			}
+		}
+		s.tell(Op{Kind: OpProbe, A: src.Full, List: accounts})
+	}
 }
 
 // unavailable takes back the presence of a session (RFC 6121 section 4.5), also from those that
@@ -155,12 +189,14 @@ func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, 
 	}
 	unlock()
 	if seen {
+		s.begin(b)
 		for _, c := range told {
 			if _, is := muted[c]; !is {
 				s.presenceTo(ctx, c, p, b)
 			}
 		}
 		s.presenceTo(ctx, src.Bare, p, b)
+		s.finish(p, b)
 	}
 	directed := src.TakeDirected()
 	if len(directed) == 0 {

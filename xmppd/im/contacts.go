@@ -88,6 +88,11 @@ func (s *Service) fromGroups(g *shared, name, contact string) bool {
 
 // forget drops what is loaded of an account's roster, after a change in the store.
 func (s *Service) forget(bare string) {
+	s.forgetHere(bare)
+	s.tell(Op{Kind: OpForget, A: bare})
+}
+
+func (s *Service) forgetHere(bare string) {
 	if u := s.table.User(bare); u != nil {
 		u.Forget()
 	}

@@ -34,42 +34,9 @@ func (s *Service) sendDirected(ctx context.Context, to stanza.JID, p []byte, b *
 		if dst := s.table.Get(to.String()); dst != nil {
 			at := nameEnd(p)
 			b.Send(dst, p[:at], stanza.AppendAttr(nil, "to", to.String()), p[at:], nil)
+		} else if s.others != nil {
+			s.tell(Op{Kind: OpDirect, A: to.String(), Raw: addressed(p, to.String())})
 		}
-	}
-}
-
-// probe answers a probe of somebody, here or elsewhere, for an account or a session (RFC 6121
-// sections 4.3.2 and 4.6.6).
-func (s *Service) probe(ctx context.Context, from, to stanza.JID, b *mail) {
-	answer := func(p []byte) { s.sendDirected(ctx, from, p, b) }
-	owner, peer := to.Bare(), from.Bare()
-	if to.Resource != "" {
-		src := s.table.Get(to.String())
-		if src != nil && (src.Directed(from.String()) || src.Directed(peer.String())) {
-			answer(plainPresence(src.Full, "", "")) // that it is there, and no more
-			return
-		}
-	}
-	unlock := s.lock(owner, peer) // or an end of the subscription could be overtaken
-	defer unlock()
-	it, err := s.store.Item(ctx, owner.Local, peer.String())
-	if err != nil {
-		s.log.Error("probe not answered", "to", owner, "error", err)
-		return
-	}
-	if owner != peer && !it.From() && !s.isShared(owner, peer) {
-		answer(plainPresence(owner.String(), "", string(unsubscribed)))
-		return
-	}
-	seen := false
-	for _, own := range s.table.User(owner.String()).Sessions() {
-		if to.Resource == "" || to == own.JID {
-			seen = seen || own.Presence() != nil
-			s.current(own, answer)
-		}
-	}
-	if !seen {
-		answer(plainPresence(to.String(), "", "unavailable"))
 	}
 }
 

@@ -78,6 +78,9 @@ type Service struct {
 	late   late
 	counts Counters
 	pushes atomic.Uint64 // numbers roster pushes
+	others Others        // nil: there are none
+	sights sights
+	seeks  seeks
 
 	unknown session.Contacts // of a roster that can't be read
 

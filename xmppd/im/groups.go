@@ -116,6 +116,7 @@ func (s *Service) regroup(ctx context.Context, name, group string) {
 	if from == to {
 		return
 	}
+	s.tell(Op{Kind: OpGroup, A: name, B: group})
 	_, was := from.group[name]
 	self := s.local(name)
 	s.forget(self.String())

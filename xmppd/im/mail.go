@@ -15,6 +15,9 @@ type mail struct {
 	away [][]byte // whole stanzas, addressed
 	// gated tells that the account whose presence is sent may have blocked single sessions.
 	gated bool
+	// gather tells that presence is sent to many: their accounts come together in many.
+	gather bool
+	many   []string
 }
 
 func newMail() *mail { return &mail{Batch: new(session.Batch)} }

@@ -135,6 +135,8 @@ func (s *Service) arrive(ctx context.Context, from, to stanza.JID, typ string, r
 			s.toAvailable(to.String(), raw, b)
 		} else if dst := s.table.Get(to.String()); dst != nil {
 			b.Send(dst, raw, nil, nil, nil)
+		} else {
+			s.tell(Op{Kind: OpDirect, A: to.String(), Raw: raw})
 		}
 	}
 }

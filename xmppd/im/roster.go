@@ -134,15 +134,28 @@ func appendRemoved(dst []byte, contact string) []byte {
 // lock of the roster must be held, for the version to be that of the change.
 func (s *Service) push(ctx context.Context, owner stanza.JID, item func([]byte) []byte, b *mail) {
 	ver := ""
-	for _, dst := range s.table.User(owner.String()).Sessions() {
-		pushes, versions := dst.Interested()
-		if versions && ver == "" {
-			now, err := s.version(ctx, owner)
-			if err != nil {
-				s.log.Error("roster push without version", "account", owner, "error", err)
-			}
-			ver = now.String()
+	if s.others != nil || slices.ContainsFunc(s.table.User(owner.String()).Sessions(), wantsVersions) {
+		now, err := s.version(ctx, owner)
+		if err != nil {
+			s.log.Error("roster push without version", "account", owner, "error", err)
 		}
+		ver = now.String()
+	}
+	s.pushHere(owner.String(), ver, item, b)
+	if s.others != nil {
+		s.tell(Op{Kind: OpPush, A: owner.String(), B: ver, Raw: item(nil)})
+	}
+}
+
+func wantsVersions(s *session.Session) bool {
+	_, versions := s.Interested()
+	return versions
+}
+
+// pushHere sends a roster push to the interested sessions that an account has here.
+func (s *Service) pushHere(owner, ver string, item func([]byte) []byte, b *mail) {
+	for _, dst := range s.table.User(owner).Sessions() {
+		pushes, versions := dst.Interested()
 		switch {
 		case versions:
 			s.pushTo(dst, ver, item, b.Batch)

@@ -161,6 +161,11 @@ func (s *Service) apply(ctx context.Context, owner, contact stanza.JID, f func(*
 
 // toAvailable delivers a stanza to all available sessions of an account.
 func (s *Service) toAvailable(bare string, raw []byte, b *mail) {
+	s.availableHere(bare, raw, b)
+	s.tell(Op{Kind: OpAvailable, A: bare, Raw: raw})
+}
+
+func (s *Service) availableHere(bare string, raw []byte, b *mail) {
 	for _, dst := range s.table.User(bare).Sessions() {
 		if dst.Available() {
 			b.Send(dst, raw, nil, nil, nil)
@@ -170,6 +175,11 @@ func (s *Service) toAvailable(bare string, raw []byte, b *mail) {
 
 // toInterested delivers a stanza to all sessions of an account that have asked for the roster.
 func (s *Service) toInterested(bare string, raw []byte, b *mail) {
+	s.interestedHere(bare, raw, b)
+	s.tell(Op{Kind: OpInterested, A: bare, Raw: raw})
+}
+
+func (s *Service) interestedHere(bare string, raw []byte, b *mail) {
 	for _, dst := range s.table.User(bare).Sessions() {
 		if pushes, _ := dst.Interested(); pushes {
 			b.Send(dst, raw, nil, nil, nil)
@@ -179,6 +189,11 @@ func (s *Service) toInterested(bare string, raw []byte, b *mail) {
 
 // startPresence sends the presence of an account's sessions to a new subscriber.
 func (s *Service) startPresence(ctx context.Context, owner, peer stanza.JID, b *mail) {
+	s.startHere(ctx, owner, peer, b)
+	s.tell(Op{Kind: OpStart, A: owner.String(), B: peer.String()})
+}
+
+func (s *Service) startHere(ctx context.Context, owner, peer stanza.JID, b *mail) {
 	for _, src := range s.table.User(owner.String()).Sessions() {
 		s.current(src, func(p []byte) { s.presenceTo(ctx, peer.String(), p, b) })
 	}
@@ -186,6 +201,11 @@ func (s *Service) startPresence(ctx context.Context, owner, peer stanza.JID, b *
 
 // endPresence tells somebody who is no subscriber any more that an account's sessions are gone.
 func (s *Service) endPresence(ctx context.Context, owner, peer stanza.JID, b *mail) {
+	s.endHere(ctx, owner, peer, b)
+	s.tell(Op{Kind: OpEnd, A: owner.String(), B: peer.String()})
+}
+
+func (s *Service) endHere(ctx context.Context, owner, peer stanza.JID, b *mail) {
 	for _, src := range s.table.User(owner.String()).Sessions() {
 		if src.Presence() != nil {
 			s.presenceTo(ctx, peer.String(), plainPresence(src.Full, "", "unavailable"), b)

@@ -40,7 +40,7 @@ type Router struct {
 	nonzas   map[string]module.NonzaHandler
 	hooks    hooks
 	domains  atomic.Pointer[map[string]module.Domain] // copied on write
-	cluster  Cluster // nil: there are no other servers
+	cluster  Cluster                                  // nil: there are no other servers
 	faults   Faults
 	counts   Counters
 }

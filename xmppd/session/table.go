@@ -31,7 +31,7 @@ type User struct {
 	forks    forks
 	leavers  leavers
 	changed  func(*User) // Table.Changed
-	Sent     Meters // what all sessions together send
+	Sent     Meters      // what all sessions together send
 
 	mu       sync.Mutex
 	contacts *Contacts // nil: not loaded

@@ -155,3 +155,10 @@ func (d *Directory) echoed(o *outgoing, id uint64, server string) {
 		o.calls = append(o.calls, x.then)
 	}
 }
+
+// Idle reports whether no question is under way.
+func (d *Directory) Idle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.asks) == 0 && len(d.waiting) == 0
+}

@@ -157,6 +157,7 @@ func (in *incoming) read(p *peer) error {
 			}
 			p.counts.got(frames, size)
 			p.m.handle(p.name, buf[:size])
+			p.counts.handled.Add(uint64(frames)) //nolint:gosec // of a buffer
 		}
 		end = copy(buf, buf[size:end])
 		if end == len(buf) { // a frame that is longer

@@ -9,7 +9,7 @@ import (
 // counts is what has passed between this server and a peer.
 type counts struct {
 	framesOut, bytesOut, batchesOut atomic.Uint64
-	framesIn, bytesIn               atomic.Uint64
+	framesIn, bytesIn, handled      atomic.Uint64
 	resets, returned                atomic.Uint64
 }
 
@@ -33,6 +33,7 @@ type Status struct {
 	Bytes     uint64
 	Batches   uint64 // writes
 	Received  uint64 // frames
+	Handled   uint64 // frames of those
 	Resets    uint64 // times it was cut off
 	Returned  uint64 // frames that it did not get
 }
@@ -45,7 +46,7 @@ func (m *Mesh) Status() []Status {
 		out = append(out, Status{
 			Name: name, Connected: p.up.Load(), Queue: p.q.bytes(),
 			Frames: c.framesOut.Load(), Bytes: c.bytesOut.Load(), Batches: c.batchesOut.Load(),
-			Received: c.framesIn.Load(), Resets: c.resets.Load(), Returned: c.returned.Load(),
+			Received: c.framesIn.Load(), Handled: c.handled.Load(), Resets: c.resets.Load(), Returned: c.returned.Load(),
 		})
 	}
 	return out

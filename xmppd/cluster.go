@@ -1,0 +1,221 @@
+package xmppd
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd/cluster"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
+	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
+	"github.com/rosterdb/rosterdb/xmppd/im"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// ClusterConfig makes the server one of several that serve the domain together.
+type ClusterConfig struct {
+	Listen    string   `toml:"listen"`    // host:port, UDP and TCP, for the other servers. Empty: there are none
+	Name      string   `toml:"name"`      // of this server, as in its certificate; empty: the host's
+	Advertise string   `toml:"advertise"` // host:port that the others reach it at; empty: listen
+	Join      []string `toml:"join"`      // host:port of some others; a name stands for all its addresses
+	Zone      string   `toml:"zone"`      // such as a data centre; may be empty
+	KeyFile   string   `toml:"key_file"`  // its first line is the key of the gossip: 16, 24 or 32 bytes in base64 or hex
+	CA        string   `toml:"ca"`        // PEM file of the authority that signs the servers' certificates
+	Cert      string   `toml:"cert"`      // PEM file
+	Key       string   `toml:"key"`       // PEM file
+}
+
+func (c *ClusterConfig) check() error {
+	if c.Listen == "" {
+		if c.Name != "" || len(c.Join) > 0 {
+			return errors.New("cluster.listen is missing: the address for other servers")
+		}
+		return nil
+	}
+	for key, value := range map[string]string{"key_file": c.KeyFile, "ca": c.CA, "cert": c.Cert, "key": c.Key} {
+		if value == "" {
+			return fmt.Errorf("cluster.%s is missing: servers talk to each other with a shared key and certificates of an authority of their own", key)
+		}
+	}
+	return nil
+}
+
+// key reads the key of the gossip.
+func (c *ClusterConfig) key() ([]byte, error) {
+	text, err := os.ReadFile(c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("cluster.key_file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	line = strings.TrimSpace(line)
+	for _, decode := range []func(string) ([]byte, error){hex.DecodeString, base64.StdEncoding.DecodeString} {
+		if key, err := decode(line); err == nil && (len(key) == 16 || len(key) == 24 || len(key) == 32) {
+			return key, nil
+		}
+	}
+	return nil, errors.New("cluster.key_file: its first line is 16, 24 or 32 bytes in base64 or hex, as `openssl rand -base64 32` writes them")
+}
+
+// node reads what the cluster needs.
+func (c *ClusterConfig) node(domain string) (n cluster.Config, err error) {
+	n = cluster.Config{Name: c.Name, Cluster: domain, Zone: c.Zone, Listen: c.Listen, Advertise: c.Advertise, Join: c.Join}
+	if n.Name == "" {
+		if n.Name, err = os.Hostname(); err != nil {
+			return n, fmt.Errorf("cluster.name: %w", err)
+		}
+		n.Name = strings.ToLower(n.Name)
+	}
+	if n.Key, err = c.key(); err != nil {
+		return n, err
+	}
+	if n.Certificate, err = tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
+		return n, fmt.Errorf("cluster.cert and cluster.key: %w", err)
+	}
+	ca, err := os.ReadFile(c.CA)
+	if err != nil {
+		return n, fmt.Errorf("cluster.ca: %w", err)
+	}
+	n.Authority = x509.NewCertPool()
+	if !n.Authority.AppendCertsFromPEM(ca) {
+		return n, errors.New("cluster.ca: there is no certificate in it")
+	}
+	leaf, err := x509.ParseCertificate(n.Certificate.Certificate[0])
+	if err == nil {
+		err = leaf.VerifyHostname(n.Name)
+	}
+	if err != nil {
+		return n, fmt.Errorf("cluster.cert has to name the server %s: %w", n.Name, err)
+	}
+	return n, nil
+}
+
+// newCluster makes the server one of a cluster, if it is configured.
+func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Service) error {
+	if s.cfg.Cluster.Listen == "" {
+		return nil
+	}
+	cfg, err := s.cfg.Cluster.node(s.cfg.Domain)
+	if err != nil {
+		return misconfigured(err)
+	}
+	cfg.Log, cfg.Registerer, cfg.Links = s.log, s.registry, s.faults.links
+	cfg.Links.Up = func(server string, incarnation uint64) { s.exchange.Up(server, incarnation) }
+	cfg.Links.Down = func(server string) { s.exchange.Down(server) }
+	n, err := cluster.New(cfg)
+	if errors.Is(err, cluster.ErrName) {
+		return misconfigured(fmt.Errorf("cluster.name: %w", err))
+	}
+	if err != nil {
+		return err
+	}
+	s.cluster = n
+	s.exchange = exchange.New(exchange.Config{
+		Self: cfg.Name, Mesh: n.Mesh(), Table: table, Router: r, IM: ims, Cache: s.faults.cache, Log: s.log, Faults: s.faults.exchange,
+	})
+	table.Changed = s.exchange.Changed
+	r.SetCluster(s.exchange)
+	ims.SetOthers(s.exchange)
+	s.exchange.Start()
+	return nil
+}
+
+// registration is how long a client that has bound a resource waits at most until the other servers can
+// know of it.
+const registration = 2 * time.Second
+
+// registered waits until the other servers can find a session.
+func (s *Server) registered(ctx context.Context, sess *session.Session) {
+	if s.exchange == nil {
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, registration)
+	defer stop()
+	s.exchange.Registered(ctx, sess.Bare)
+}
+
+// loadEvery is how often the other servers are told how much this one has to do.
+const loadEvery = 2 * time.Second
+
+// serveCluster joins the other servers.
+func (s *Server) serveCluster(ctx context.Context, table *session.Table) error {
+	if s.cluster == nil {
+		return nil
+	}
+	if err := s.cluster.Start(ctx); err != nil {
+		return err
+	}
+	s.running.Go(func() {
+		t := time.NewTicker(loadEvery)
+		defer t.Stop()
+		for {
+			s.cluster.Tell(func(state *cluster.State, load *cluster.Load) {
+				*state, load.Sessions = cluster.Up, table.Count()
+			})
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return nil
+}
+
+// closeCluster leaves the other servers, behind the clients' streams: what these left goes there first.
+func (s *Server) closeCluster() error {
+	if s.cluster == nil {
+		return nil
+	}
+	err := s.cluster.Close()
+	if s.exchange != nil {
+		s.exchange.Close()
+	}
+	return err
+}
+
+// ClusterServer is a server of the cluster as `xmppd cluster status` shows it.
+type ClusterServer struct {
+	Name      string `json:"name"`
+	Address   string `json:"address"`
+	Zone      string `json:"zone,omitempty"`
+	State     string `json:"state"`
+	Sessions  int    `json:"sessions"`
+	Self      bool   `json:"self,omitempty"`
+	Connected bool   `json:"connected"`
+	Queue     int    `json:"queue_bytes"`
+	Sent      uint64 `json:"sent_frames"`
+	Batches   uint64 `json:"sent_batches"`
+	Received  uint64 `json:"received_frames"`
+	Resets    uint64 `json:"resets"`
+}
+
+// ErrNoCluster tells that the server is alone by configuration.
+var ErrNoCluster = errors.New("this server is none of a cluster: its configuration has no cluster.listen")
+
+// ClusterStatus lists the servers of the cluster: ErrNoCluster.
+func (s *Server) ClusterStatus() ([]ClusterServer, error) {
+	if s.cluster == nil {
+		return nil, ErrNoCluster
+	}
+	byName := make(map[string]links.Status)
+	for _, l := range s.cluster.Mesh().Status() {
+		byName[l.Name] = l
+	}
+	var out []ClusterServer
+	for _, m := range s.cluster.Members() {
+		l, self := byName[m.Name], m.Name == s.cluster.Self().Name
+		out = append(out, ClusterServer{
+			Name: m.Name, Address: m.Addr, Zone: m.Zone, State: string(m.State), Sessions: m.Load.Sessions, Self: self,
+			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets,
+		})
+	}
+	return out, nil
+}

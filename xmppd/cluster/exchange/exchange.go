@@ -1,0 +1,212 @@
+package exchange
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/directory"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
+	"github.com/rosterdb/rosterdb/xmppd/im"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// Channels of the links.
+const (
+	Directory link.Channel = 2
+	Stanzas   link.Channel = 3
+	Presence  link.Channel = 4
+)
+
+// Faults are bugs that tests plant, to see that a test would notice them.
+type Faults struct {
+	LoseReturned bool // what a server did not get is forgotten
+	StoreDoubt   bool // what may have been delivered is routed again
+	NoTeardown   bool // those who saw the sessions of a server that is cut off are not told
+	NoGreeting   bool // a server that has come is not told who is here
+}
+
+// Config is what an Exchange needs.
+type Config struct {
+	Self   string
+	Mesh   *link.Mesh
+	Table  *session.Table
+	Router *router.Router
+	IM     *im.Service
+	// Cache is how many accounts are remembered that have no session here (directory.Config).
+	Cache  int
+	Log    *slog.Logger
+	Faults Faults
+}
+
+// Exchange is a server's part. It is safe for concurrent use.
+type Exchange struct {
+	cfg   Config
+	log   *slog.Logger
+	dir   *directory.Directory
+	ctx   context.Context //nolint:containedctx // of the lanes
+	end   context.CancelFunc
+	seed  maphash.Seed
+	lanes [lanes]*lane
+	casts *lane // of presence
+	stop  chan struct{}
+	wg    sync.WaitGroup
+
+	register sync.Mutex // held while sessions are told to the directory
+	servers  sync.Mutex // held while it is told of servers
+	routes   routes
+
+	counts Counters
+}
+
+// New makes an exchange, and sets its channels of the mesh, which must not run yet. Start begins. Up
+// and Down have to be called by the mesh.
+func New(cfg Config) *Exchange {
+	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), stop: make(chan struct{})}
+	x.casts = &lane{wake: make(chan struct{}, 1)}
+	x.ctx, x.end = context.WithCancel(context.Background())
+	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, Cache: cfg.Cache})
+	cfg.Mesh.Handle(Directory, link.Handler{Receive: x.dir.Receive})
+	cfg.Mesh.Handle(Stanzas, link.Handler{Receive: x.receive, Undelivered: x.undelivered})
+	cfg.Mesh.Handle(Presence, link.Handler{Receive: x.told})
+	return x
+}
+
+type dirLinks struct{ mesh *link.Mesh }
+
+func (d dirLinks) Send(to string, frame []byte) error { return d.mesh.Send(to, Directory, frame) }
+
+// Directory knows where sessions are.
+func (x *Exchange) Directory() *directory.Directory { return x.dir }
+
+// Start begins to handle what comes.
+func (x *Exchange) Start() {
+	for _, l := range append(x.lanes[:], x.casts) {
+		x.wg.Go(func() { l.run(x.stop) })
+	}
+}
+
+// Close handles what has come, and ends. The mesh must have been closed.
+func (x *Exchange) Close() {
+	close(x.stop)
+	x.wg.Wait()
+	x.end()
+}
+
+// Idle reports whether nothing is under way here.
+func (x *Exchange) Idle() bool {
+	for _, l := range x.lanes {
+		l.mu.Lock()
+		asked := len(l.asked)
+		l.mu.Unlock()
+		if asked > 0 || l.waiting.Load() > 0 {
+			return false
+		}
+	}
+	return x.casts.waiting.Load() == 0 && x.dir.Idle()
+}
+
+// Up takes note of a server that is connected: it learns who is here.
+func (x *Exchange) Up(server string, _ uint64) {
+	x.tellServers()
+	x.casts.add(func(b *session.Batch) {
+		if !x.cfg.Faults.NoGreeting {
+			x.cfg.IM.Greet(x.ctx, server, b)
+		}
+	})
+}
+
+// Down takes note of a server that is cut off: what it had is gone.
+func (x *Exchange) Down(server string) {
+	x.tellServers()
+	x.casts.add(func(b *session.Batch) {
+		if !x.cfg.Faults.NoTeardown {
+			x.cfg.IM.Lost(x.ctx, server, b)
+		}
+	})
+}
+
+func (x *Exchange) tellServers() {
+	x.servers.Lock()
+	defer x.servers.Unlock()
+	x.routes.clear()
+	x.dir.Servers(x.cfg.Mesh.Connected())
+}
+
+// Changed tells the directory what sessions an account has here (session.Table.Changed).
+func (x *Exchange) Changed(u *session.User) {
+	x.register.Lock()
+	defer x.register.Unlock()
+	list := u.Sessions()
+	out := make([]directory.Session, len(list))
+	for i, s := range list {
+		out[i] = directory.Session{Resource: s.JID.Resource, Priority: s.Priority(), Bound: s.Bound}
+	}
+	x.dir.Set(u.Bare, out)
+}
+
+// Registered waits until the directory knows the sessions that an account has here, or ctx ends.
+func (x *Exchange) Registered(ctx context.Context, account string) {
+	done := make(chan struct{})
+	x.dir.Barrier(account, func() { close(done) })
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// conflict ends a session whose resource was bound on another server.
+func (x *Exchange) conflict(account, resource string) {
+	x.lane(account).add(func(*session.Batch) {
+		if s := x.cfg.Table.Get(account + "/" + resource); s != nil {
+			s.Out.Fail(&router.StreamError{Condition: "conflict", Text: "your resource was bound by another stream"})
+		}
+	})
+}
+
+// choose returns the server that acts for the receiver of a message or an IQ; this one if that is
+// nowhere.
+func (x *Exchange) choose(e directory.Entry, p *module.Passage) string {
+	self := x.cfg.Self
+	if p.To.Resource != "" {
+		if server := e.Find(p.To.Resource); server != "" {
+			return server
+		}
+		if p.Stanza.Kind != stanza.Message {
+			return self
+		}
+		if t := module.MessageType(p.Stanza); t != "chat" {
+			return self // RFC 6121 section 8.5.3.2.1: only a chat message goes to another resource instead
+		}
+	}
+	if server := e.Best(self); server != "" {
+		return server
+	}
+	return self
+}
+
+// Counters count what has passed.
+type Counters struct {
+	Hops, Asked, Arrived, Returned, Doubtful counter
+}
+
+// tellAll sends a frame of presence to a server, or to all.
+func (x *Exchange) tellAll(to string, frame []byte) {
+	whom := []string{to}
+	if to == "" {
+		whom = x.cfg.Mesh.Connected()
+	}
+	for _, server := range whom {
+		if err := x.cfg.Mesh.Send(server, Presence, frame); err != nil {
+			x.log.Debug("presence not sent to a server", "server", server, "error", err) // its link is about to end
+		}
+	}
+}
+
+// clone copies what belongs to a buffer.
+func clone(b []byte) []byte { return slices.Clone(b) }

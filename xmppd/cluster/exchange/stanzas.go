@@ -1,0 +1,298 @@
+package exchange
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/directory"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
+	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+type counter = atomic.Uint64
+
+// Kinds of frames with stanzas: kind, hops, the length of the address, the address, the stanza.
+const (
+	kindRoute = 1 // to be taken care of
+	kindReply = 2 // for a session, if it is there
+)
+
+// maxHops bounds the way of a stanza: whoever has it then takes care of it.
+const maxHops = 3
+
+// maxAsked bounds what waits for answers of the directory in one lane, in bytes.
+const maxAsked = 8 << 20
+
+func appendHead(b []byte, kind byte, hops int, to string) []byte {
+	b = append(b, kind, byte(hops))
+	return append(binary.AppendUvarint(b, uint64(len(to))), to...)
+}
+
+// stored is a stanza that waits, or has come.
+type stored struct {
+	to   string
+	hops int
+	raw  []byte
+}
+
+var errFrame = errors.New("a frame of stanzas can't be read")
+
+func cut(frame []byte) (kind byte, s stored, err error) {
+	if len(frame) < 3 {
+		return 0, s, errFrame
+	}
+	n, size := binary.Uvarint(frame[2:])
+	if size <= 0 || n > uint64(len(frame)-2-size) {
+		return 0, s, errFrame
+	}
+	at := 2 + size
+	end := at + int(n) //nolint:gosec // not more than there is
+	return frame[0], stored{string(frame[at:end]), int(frame[1]), frame[end:]}, nil
+}
+
+// passage makes a stanza that has come one on its way.
+func (s *stored) passage(b *session.Batch) (*module.Passage, error) {
+	st, err := stanza.One(s.raw)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says from where
+	}
+	p := &module.Passage{Stanza: st, Batch: b, Stamped: true, Hops: s.hops, Here: s.hops >= maxHops}
+	if p.From, err = stanza.ParseJID(st.AttrString(st.From)); err == nil {
+		p.To, err = stanza.ParseJID(s.to)
+	}
+	return p, err //nolint:wrapcheck // as above
+}
+
+// routes remembers which server has the session of a full JID, by the bytes that an attribute has.
+type routes struct {
+	mu sync.RWMutex
+	m  map[string]string
+}
+
+const maxRoutes = 50_000
+
+func (r *routes) find(full []byte) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.m[string(full)]
+}
+
+func (r *routes) add(full, server string) {
+	if stanza.EscapedLen(full) != len(full) {
+		return // such bytes in an attribute are another name
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.m == nil || len(r.m) >= maxRoutes {
+		r.m = make(map[string]string)
+	}
+	r.m[full] = server
+}
+
+func (r *routes) drop(full string) {
+	r.mu.Lock()
+	delete(r.m, full)
+	r.mu.Unlock()
+}
+
+func (r *routes) clear() {
+	r.mu.Lock()
+	clear(r.m)
+	r.mu.Unlock()
+}
+
+// Hop implements router.Cluster.
+func (x *Exchange) Hop(src *session.Session, st *stanza.Stanza) bool {
+	to := st.Get(st.To.Value)
+	server := x.routes.find(to)
+	if server == "" {
+		return false
+	}
+	p := module.Passage{Src: src, Stanza: st}
+	frame := append(appendHead(make([]byte, 0, len(st.Raw)+len(src.From)+len(to)+8), kindRoute, 1, string(to)), p.Bytes()...)
+	if x.cfg.Mesh.Send(server, Stanzas, frame) != nil {
+		return false // the usual way tells what is wrong
+	}
+	x.counts.Hops.Add(1)
+	return true
+}
+
+// Pass implements router.Cluster.
+func (x *Exchange) Pass(p *module.Passage) (taken bool, err error) {
+	if p.To.Resource != "" && x.cfg.Table.Get(p.To.String()) != nil || p.Stanza.Kind == stanza.IQ && p.To.Resource == "" {
+		return false, nil
+	}
+	account := p.To.Bare().String()
+	l := x.lane(account)
+	l.mu.Lock()
+	if waits, asked := l.asked[account]; asked {
+		defer l.mu.Unlock()
+		return l.wait(account, waits, p)
+	}
+	e, known := x.dir.Lookup(account)
+	if known {
+		l.mu.Unlock()
+		return x.forward(x.choose(e, p), p)
+	}
+	taken, err = l.wait(account, nil, p)
+	l.mu.Unlock()
+	x.counts.Asked.Add(1)
+	x.dir.Ask(account, func(e directory.Entry) {
+		l.add(func(b *session.Batch) { x.answered(l, account, e, b) })
+	})
+	return taken, err
+}
+
+// wait lets a stanza wait for an answer of the directory. mu must be held.
+func (l *lane) wait(account string, waits []stored, p *module.Passage) (taken bool, err error) {
+	raw := p.Bytes()
+	if p.Stamped {
+		raw = clone(raw)
+	}
+	if l.bytes+len(raw) > maxAsked {
+		return true, &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much waits until it is known where its receivers are"}
+	}
+	l.bytes += len(raw)
+	l.asked[account] = append(waits, stored{p.To.String(), p.Hops, raw})
+	return true, nil
+}
+
+// answered sends on what has waited for an answer, and what comes to wait meanwhile.
+func (x *Exchange) answered(l *lane, account string, e directory.Entry, b *session.Batch) {
+	for {
+		l.mu.Lock()
+		waits := l.asked[account]
+		if len(waits) == 0 {
+			delete(l.asked, account)
+			l.mu.Unlock()
+			return
+		}
+		l.asked[account] = []stored{} // what comes waits on
+		for _, s := range waits {
+			l.bytes -= len(s.raw)
+		}
+		l.mu.Unlock()
+		for i := range waits {
+			x.settle(&waits[i], e, b)
+		}
+	}
+}
+
+// settle sends a stanza on, knowing where its receiver is.
+func (x *Exchange) settle(s *stored, e directory.Entry, b *session.Batch) {
+	p, err := s.passage(b)
+	if err != nil {
+		x.log.Error("a stanza that has waited can't be read", "error", err)
+		return
+	}
+	taken, err := x.forward(x.choose(e, p), p)
+	var se *module.Error
+	switch {
+	case errors.As(err, &se):
+		x.cfg.Router.Undelivered(x.ctx, p, se)
+	case !taken:
+		p.Here = true
+		x.cfg.Router.Arrive(x.ctx, p)
+	}
+}
+
+// forward sends a stanza to a server. It reports false if this is the one, or if that server can't be
+// reached: its sessions are gone.
+func (x *Exchange) forward(server string, p *module.Passage) (taken bool, err error) {
+	if server == x.cfg.Self {
+		return false, nil
+	}
+	to := p.To.String()
+	frame := append(appendHead(nil, kindRoute, p.Hops+1, to), p.Bytes()...)
+	err = x.cfg.Mesh.Send(server, Stanzas, frame)
+	switch {
+	case errors.Is(err, link.ErrFull):
+		return true, &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much waits for the server that has the receiver's session"}
+	case err != nil:
+		return false, nil
+	}
+	x.counts.Hops.Add(1)
+	if p.To.Resource != "" && p.Hops == 0 && x.cfg.Cache >= 0 {
+		x.routes.add(to, server)
+	}
+	return true, nil
+}
+
+// Reply implements router.Cluster. The session may be anywhere: all are asked to deliver it.
+func (x *Exchange) Reply(to stanza.JID, raw []byte) {
+	frame := append(appendHead(nil, kindReply, 1, to.String()), raw...)
+	for _, server := range x.cfg.Mesh.Connected() {
+		if err := x.cfg.Mesh.Send(server, Stanzas, frame); err != nil {
+			x.log.Debug("reply not sent to a server", "server", server, "error", err)
+		}
+	}
+}
+
+// receive takes a frame with a stanza of another server.
+func (x *Exchange) receive(from string, frame []byte) {
+	kind, s, err := cut(frame)
+	if err != nil {
+		x.log.Error("stanza of a server can't be read", "server", from, "error", err)
+		return
+	}
+	x.counts.Arrived.Add(1)
+	s.raw = clone(s.raw)
+	x.lane(bare(s.to)).add(func(b *session.Batch) {
+		if kind == kindReply {
+			if dst := x.cfg.Table.Get(s.to); dst != nil {
+				b.Send(dst, s.raw, nil, nil, nil)
+			}
+			return
+		}
+		p, err := s.passage(b)
+		if err != nil {
+			x.log.Error("stanza of a server can't be read", "server", from, "error", err)
+			return
+		}
+		if u := x.cfg.Table.User(bare(s.to)); p.To.Resource != "" && x.cfg.Table.Get(s.to) == nil || len(u.Sessions()) == 0 {
+			x.dir.Wrong(from, bare(s.to))
+		}
+		x.cfg.Router.Arrive(x.ctx, p)
+	})
+}
+
+// undelivered takes back a frame that a server did not get, or may not have got.
+func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
+	kind, s, err := cut(frame)
+	if err != nil || kind != kindRoute || x.cfg.Faults.LoseReturned {
+		return
+	}
+	x.counts.Returned.Add(1)
+	s.raw = clone(s.raw)
+	x.routes.drop(s.to)
+	x.lane(bare(s.to)).add(func(b *session.Batch) {
+		p, err := s.passage(b)
+		if err != nil {
+			x.log.Error("stanza that came back can't be read", "server", server, "error", err)
+			return
+		}
+		if doubt && !x.cfg.Faults.StoreDoubt {
+			x.counts.Doubtful.Add(1)
+			x.cfg.Router.Undelivered(x.ctx, p, &module.Error{
+				Type: "wait", Condition: "remote-server-timeout",
+				Text: "the receiver's server was cut off before it answered: this may have been delivered",
+			})
+			return
+		}
+		x.cfg.Router.Arrive(x.ctx, p)
+	})
+}
+
+// bare is a JID without its resource.
+func bare(jid string) string {
+	for i := range len(jid) {
+		if jid[i] == '/' {
+			return jid[:i]
+		}
+	}
+	return jid
+}

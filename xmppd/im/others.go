@@ -1,0 +1,251 @@
+package im
+
+import (
+	"context"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/session"
+)
+
+// Others are the other servers of a cluster. What is told to them they are told in this order, each on
+// its own way.
+type Others interface {
+	// Tell tells a server, or with an empty name all that are connected. It doesn't wait.
+	Tell(server string, op *Op)
+	// Servers lists those that are connected.
+	Servers() []string
+}
+
+// SetOthers makes the service serve an account's sessions on other servers, too. It is called before the
+// first stanza. Each server has a service of its own; what one tells comes to Told of the others.
+func (s *Service) SetOthers(o Others) { s.others = o }
+
+// OpKind says what an Op is.
+type OpKind uint8
+
+// Kinds of operations. They never change: servers of several versions understand one another.
+const (
+	OpCast       OpKind = 1  // Raw, presence without "to": for the available sessions of each account in List
+	OpDirect     OpKind = 2  // Raw, addressed: for the session A
+	OpProbe      OpKind = 3  // the session A wants the presence of the accounts in List
+	OpSeek       OpKind = 4  // B has probed A; List: the number of the question, whether B may know
+	OpAvailable  OpKind = 5  // Raw: for the available sessions of A
+	OpInterested OpKind = 6  // Raw: for those of A that have asked for the roster
+	OpPush       OpKind = 7  // Raw, a roster item, of version B: for the same
+	OpForget     OpKind = 8  // the roster of A has changed in the store
+	OpStart      OpKind = 9  // the sessions of A show their presence to B
+	OpEnd        OpKind = 10 // and do not any more
+	OpBlock      OpKind = 11 // A has blocked List
+	OpUnblock    OpKind = 12 // and has taken it back
+	OpGroup      OpKind = 13 // account A belongs to the shared group B now
+	OpMemos      OpKind = 14 // something else of A has changed in the store
+	OpSought     OpKind = 15 // the answer to question A; B: whether B was told something
+)
+
+// Op is what concerns sessions that other servers may have.
+type Op struct {
+	Kind OpKind
+	A, B string
+	List []string
+	Raw  []byte
+}
+
+func (s *Service) tell(op Op) {
+	if s.others != nil {
+		s.others.Tell("", &op)
+	}
+}
+
+// StoreChanged tells the other servers that something of an account has changed in the store that
+// modules may remember.
+func (s *Service) StoreChanged(owner stanza.JID) { s.tell(Op{Kind: OpMemos, A: owner.String()}) }
+
+// Told does what another server has told. Calls for all servers, and those of Greet and Lost, come one
+// after the other.
+func (s *Service) Told(ctx context.Context, server string, op *Op, batch *session.Batch) {
+	b := &mail{Batch: batch}
+	defer s.dispatch(ctx, b)
+	switch op.Kind {
+	case OpCast:
+		s.toldCast(ctx, server, op, b)
+	case OpDirect:
+		s.toldDirect(server, op, b)
+	case OpProbe:
+		for _, account := range op.List {
+			s.answerProbe(server, op.A, account)
+		}
+	case OpAvailable:
+		s.availableHere(op.A, op.Raw, b)
+	case OpInterested:
+		s.interestedHere(op.A, op.Raw, b)
+	case OpPush:
+		s.pushHere(op.A, op.B, func(dst []byte) []byte { return append(dst, op.Raw...) }, b)
+	case OpForget:
+		s.forgetHere(op.A)
+	case OpMemos:
+		s.table.User(op.A).ForgetMemos()
+	case OpGroup:
+		s.toldGroup(op)
+	case OpSought:
+		s.sought(ctx, server, op.A, op.B != "", b)
+	case OpSeek, OpStart, OpEnd, OpBlock, OpUnblock:
+		s.toldAccount(ctx, server, op, b)
+	}
+}
+
+// toldAccount does what is about the sessions of one account.
+func (s *Service) toldAccount(ctx context.Context, server string, op *Op, b *mail) {
+	owner, err := stanza.ParseJID(op.A)
+	if err != nil {
+		return
+	}
+	peer, _ := stanza.ParseJID(op.B)
+	if op.Kind == OpSeek {
+		s.toldSeek(ctx, server, op, owner, peer, b)
+		return
+	}
+	var others []stanza.JID
+	for _, o := range op.List {
+		if j, err := stanza.ParseJID(o); err == nil {
+			others = append(others, j)
+		}
+	}
+	switch op.Kind {
+	case OpStart:
+		s.startHere(ctx, owner, peer, b)
+	case OpEnd:
+		s.endHere(ctx, owner, peer, b)
+	case OpBlock:
+		s.table.User(op.A).ForgetMemos()
+		err = s.blockedHere(ctx, owner, others, b)
+	case OpUnblock:
+		s.table.User(op.A).ForgetMemos()
+		err = s.unblockedHere(ctx, owner, others, b)
+	}
+	if err != nil {
+		s.log.Error("change of a block list not followed", "account", owner, "error", err)
+	}
+}
+
+// toldGroup takes note of a shared group. Pushes and presence come from whoever has changed it.
+func (s *Service) toldGroup(op *Op) {
+	if from, to := s.groups.change(op.A, op.B); from != to {
+		s.forgetHere(s.bare(op.A))
+		for _, m := range to.members {
+			s.forgetHere(s.bare(m.Name))
+		}
+	}
+}
+
+// toldCast delivers presence of a session of another server.
+func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) {
+	st, err := stanza.One(op.Raw)
+	if err != nil {
+		return
+	}
+	from, here := st.AttrString(st.From), false
+	for _, contact := range op.List {
+		here = s.presenceHere(ctx, contact, op.Raw, b) || here
+	}
+	if !st.IsType("unavailable") {
+		if here {
+			s.sights.see(server, from)
+		}
+		return
+	}
+	s.sights.forget(server, from)
+	// The resource may have been bound here meanwhile: then it is not gone.
+	if own := s.table.Get(from); own != nil {
+		s.recast(ctx, own, "")
+	}
+}
+
+func (s *Service) toldDirect(server string, op *Op, b *mail) {
+	dst := s.table.Get(op.A)
+	st, err := stanza.One(op.Raw)
+	if dst == nil || err != nil {
+		return
+	}
+	b.Send(dst, op.Raw, nil, nil, nil)
+	from := st.AttrString(st.From)
+	switch {
+	case st.IsType("unavailable"):
+	case !st.Type.Present():
+		s.sights.see(server, from)
+		s.sights.direct(server, from, op.A)
+	}
+}
+
+// answerProbe sends a session of another server the presence of an account's sessions here.
+func (s *Service) answerProbe(server, asker, account string) {
+	for _, own := range s.table.User(account).Sessions() {
+		if own.Full != asker {
+			s.current(own, func(p []byte) { s.others.Tell(server, &Op{Kind: OpDirect, A: asker, Raw: addressed(p, asker)}) })
+		}
+	}
+}
+
+// recast sends the presence of a session to a server, or to all.
+func (s *Service) recast(ctx context.Context, own *session.Session, server string) {
+	to := append([]string{own.Bare}, s.contacts(ctx, own.User()).From...)
+	s.current(own, func(p []byte) { s.others.Tell(server, &Op{Kind: OpCast, Raw: p, List: to}) })
+}
+
+// Greet tells a server that is connected now who is here.
+func (s *Service) Greet(ctx context.Context, server string, _ *session.Batch) {
+	s.table.Each(func(own *session.Session) bool {
+		s.recast(ctx, own, server)
+		return true
+	})
+}
+
+// Lost takes back the presence of a server's sessions from those here that have seen it: it is cut off.
+func (s *Service) Lost(ctx context.Context, server string, batch *session.Batch) {
+	b := &mail{Batch: batch}
+	defer s.dispatch(ctx, b)
+	s.soughtOf(ctx, server, b)
+	gone := s.sights.take(server)
+	byAccount := make(map[string][]string)
+	for full, sight := range gone {
+		if own := s.table.Get(full); own != nil && own.Presence() != nil {
+			continue
+		}
+		byAccount[bareOf(full)] = append(byAccount[bareOf(full)], full)
+		for to := range sight.directed {
+			if dst := s.table.Get(to); dst != nil && !s.shows(ctx, dst, bareOf(full)) {
+				b.Send(dst, plainPresence(full, to, "unavailable"), nil, nil, nil)
+			}
+		}
+	}
+	if len(byAccount) == 0 {
+		return
+	}
+	s.table.Each(func(own *session.Session) bool {
+		if !own.Available() {
+			return true
+		}
+		see := func(account string) {
+			for _, full := range byAccount[account] {
+				b.Send(own, plainPresence(full, own.Bare, "unavailable"), nil, nil, nil)
+			}
+		}
+		see(own.Bare)
+		for _, c := range s.contacts(ctx, own.User()).To {
+			see(c)
+		}
+		return true
+	})
+}
+
+// shows reports whether an available session gets the presence of an account by its roster.
+func (s *Service) shows(ctx context.Context, dst *session.Session, account string) bool {
+	if !dst.Available() {
+		return false
+	}
+	for _, c := range s.contacts(ctx, dst.User()).To {
+		if c == account {
+			return true
+		}
+	}
+	return dst.Bare == account
+}
