@@ -12,10 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/im"
+	"github.com/rosterdb/rosterdb/xmppd/modules/carbons"
+	"github.com/rosterdb/rosterdb/xmppd/modules/offline"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
@@ -107,6 +110,7 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 		return misconfigured(err)
 	}
 	cfg.Log, cfg.Registerer, cfg.Links = s.log, s.registry, s.faults.links
+	cfg.Cut = s.faults.cut
 	cfg.Links.Up = func(server string, incarnation uint64) { s.exchange.Up(server, incarnation) }
 	cfg.Links.Down = func(server string) { s.exchange.Down(server) }
 	n, err := cluster.New(cfg)
@@ -218,4 +222,29 @@ func (s *Server) ClusterStatus() ([]ClusterServer, error) {
 		})
 	}
 	return out, nil
+}
+
+// carbons are copies for other clients of an account, on other servers as well.
+func (s *Server) carbons(table *session.Table) *carbons.Module {
+	m := carbons.New(table, s.registry)
+	if s.exchange != nil {
+		m.Elsewhere = s.exchange
+		s.exchange.OnCopy(m.CopyHere)
+	}
+	return m
+}
+
+// offline keeps messages for accounts that are not there, nor on other servers.
+func (s *Server) offline(r *router.Router, table *session.Table) *offline.Module {
+	opt := offline.Options{
+		Config: s.cfg.Modules.Offline, Store: s.records, Table: table, Domain: s.cfg.Domain,
+		Exists: account.Exists, Blocked: r.Blocked, Log: s.log, Registerer: s.registry,
+	}
+	if s.exchange == nil {
+		return offline.New(opt)
+	}
+	opt.Kept = s.exchange.Kept
+	m := offline.New(opt)
+	s.exchange.OnKept(m.Look)
+	return m
 }

@@ -23,13 +23,14 @@ func StartFaulty(ctx context.Context, cfg Config, opt Options, r router.Faults, 
 type Together struct {
 	Exchange exchange.Faults
 	Links    links.Config
-	Cache    int         // of accounts; negative: none
-	Records  store.Store // what all have together
+	Cache    int                    // of accounts; negative: none
+	Cut      func(addr string) bool // a broken network
+	Records  store.Store            // what all have together
 }
 
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
-	return start(ctx, cfg, opt, faults{exchange: x.Exchange, links: x.Links, cache: x.Cache, records: x.Records})
+	return start(ctx, cfg, opt, faults{exchange: x.Exchange, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records})
 }
 
 // ClusterOf is the configuration of a server of a cluster on loopback.

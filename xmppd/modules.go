@@ -15,7 +15,6 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/modules/bind"
 	"github.com/rosterdb/rosterdb/xmppd/modules/blocking"
 	"github.com/rosterdb/rosterdb/xmppd/modules/caps"
-	"github.com/rosterdb/rosterdb/xmppd/modules/carbons"
 	"github.com/rosterdb/rosterdb/xmppd/modules/contact"
 	"github.com/rosterdb/rosterdb/xmppd/modules/csi"
 	"github.com/rosterdb/rosterdb/xmppd/modules/disco"
@@ -86,7 +85,7 @@ func (s *Server) streams(table *session.Table) []module.Module {
 	return []module.Module{
 		sm.New(cfg.SM, s.registry),
 		csi.New(cfg.CSI, s.registry),
-		carbons.New(table, s.registry),
+		s.carbons(table),
 	}
 }
 
@@ -109,12 +108,9 @@ func (s *Server) keepers(r *router.Router, ims *im.Service, table *session.Table
 		blocking.New(blocking.Options{Config: cfg.Blocking, Store: living{s.records}, Table: table, Presence: ims, Log: s.log, Registerer: s.registry}),
 		archive.New(archive.Options{
 			Config: cfg.Archive, Store: s.records, Table: table, Exists: account.Exists,
-			InRoster: ims.InRoster, Grouped: ims.Grouped, Log: s.log, Registerer: s.registry,
+			InRoster: ims.InRoster, Grouped: ims.Grouped, Changed: ims.StoreChanged, Log: s.log, Registerer: s.registry,
 		}),
-		offline.New(offline.Options{
-			Config: cfg.Offline, Store: s.records, Table: table, Domain: s.cfg.Domain,
-			Exists: account.Exists, Blocked: r.Blocked, Log: s.log, Registerer: s.registry,
-		}),
+		s.offline(r, table),
 	}
 }
 

@@ -56,6 +56,7 @@ type faults struct {
 	exchange exchange.Faults
 	links    links.Config
 	cache    int
+	cut      func(addr string) bool
 	records  store.Store
 }
 

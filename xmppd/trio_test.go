@@ -22,7 +22,9 @@ type trio struct {
 type trioOptions struct {
 	cfg func(*xmppd.Config)
 	own xmppd.Together // of each
-	n   int            // 0: three
+	// perServer changes what one server has of its own.
+	perServer func(name string, own *xmppd.Together)
+	n         int // 0: three
 }
 
 // startTrio runs the servers, with the accounts of startServer.
@@ -71,6 +73,9 @@ func (x *trio) add(t *testing.T, o trioOptions, ca *clustertest.Authority, disk 
 	}
 	own := o.own
 	own.Records = disk
+	if o.perServer != nil {
+		o.perServer(name, &own)
+	}
 	if own.Links.Silence == 0 {
 		own.Links.Silence = time.Minute
 	}

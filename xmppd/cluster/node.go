@@ -48,12 +48,13 @@ type Config struct {
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
-	faults     faults
+	// Cut is for tests: the network to an address is broken; nil: it never is.
+	Cut    func(addr string) bool
+	faults faults
 }
 
 // faults are what this package's tests plant.
 type faults struct {
-	cut   func(addr string) bool   // a broken network
 	quick func(*memberlist.Config) // other times
 	stays bool                     // a bug: members that are gone stay
 }
@@ -96,7 +97,7 @@ func New(cfg Config) (*Node, error) {
 	if _, err := crand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("draw incarnation: %w", err)
 	}
-	p, err := openPort(cfg.Listen, cfg.Advertise, cfg.Log, cfg.faults.cut)
+	p, err := openPort(cfg.Listen, cfg.Advertise, cfg.Log, cfg.Cut)
 	if err != nil {
 		return nil, err
 	}

@@ -190,7 +190,7 @@ func TestPartitionHeals(t *testing.T) {
 	side := func(mine bool) func(*Config) {
 		return func(c *Config) {
 			quick(c)
-			c.faults.cut = func(addr string) bool {
+			c.Cut = func(addr string) bool {
 				mu.Lock()
 				defer mu.Unlock()
 				return len(far) > 0 && far[addr] == mine

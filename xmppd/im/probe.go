@@ -83,12 +83,13 @@ type seek struct {
 
 // seek asks the other servers; false if there are none.
 func (s *Service) seek(from, to stanza.JID, may, seen bool) bool {
-	servers := s.others.Servers()
-	if len(servers) == 0 {
-		return false
-	}
 	v := &s.seeks
 	v.mu.Lock()
+	servers := s.others.Servers() // under the lock: who is cut off from now on is looked for in open
+	if len(servers) == 0 {
+		v.mu.Unlock()
+		return false
+	}
 	v.next++
 	id := strconv.FormatUint(v.next, 36)
 	if v.open == nil {

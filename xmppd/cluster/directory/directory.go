@@ -21,6 +21,9 @@ type Config struct {
 	// Conflict ends a session of this server whose resource was bound by another one. It must not
 	// wait, and is called without locks.
 	Conflict func(account, resource string)
+	// View is told of an account with sessions here whose sessions elsewhere have changed; nil: nobody
+	// wants to know. As Conflict.
+	View func(account string)
 	// Settle is how long owners may not know everything after servers have come or gone; 0: 3 s
 	Settle time.Duration
 	// Cache is how many accounts are remembered that have no session here; 0: 20,000; negative: none.
@@ -241,7 +244,7 @@ func (d *Directory) change(o *outgoing, account string, before, now Entry) {
 	}
 	for _, h := range now {
 		if h.Server == d.cfg.Self {
-			d.view(account, now)
+			d.view(o, account, now)
 		} else {
 			o.send(h.Server, viewFrame(account, now))
 		}
@@ -249,7 +252,7 @@ func (d *Directory) change(o *outgoing, account string, before, now Entry) {
 }
 
 // view takes note of where else an account is that has sessions here.
-func (d *Directory) view(account string, e Entry) {
+func (d *Directory) view(o *outgoing, account string, e Entry) {
 	if _, here := d.own[account]; !here {
 		return
 	}
@@ -257,6 +260,9 @@ func (d *Directory) view(account string, e Entry) {
 		delete(d.views, account)
 	} else {
 		d.views[account] = e
+	}
+	if d.cfg.View != nil {
+		o.calls = append(o.calls, func() { d.cfg.View(account) })
 	}
 }
 

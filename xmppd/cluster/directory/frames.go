@@ -78,7 +78,7 @@ func (d *Directory) receive(from string, frame []byte) error {
 		}
 		d.locked(func(o *outgoing) {
 			if kind == kindView {
-				d.view(account, e)
+				d.view(o, account, e)
 			} else {
 				d.answered(o, account, from, e)
 			}

@@ -60,6 +60,8 @@ type Exchange struct {
 	register sync.Mutex // held while sessions are told to the directory
 	servers  sync.Mutex // held while it is told of servers
 	routes   routes
+	copied   func(account string, sent bool, raw []byte, b *session.Batch)
+	kept     func(context.Context, stanza.JID, *session.Batch)
 
 	counts Counters
 }
@@ -70,7 +72,7 @@ func New(cfg Config) *Exchange {
 	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), stop: make(chan struct{})}
 	x.casts = &lane{wake: make(chan struct{}, 1)}
 	x.ctx, x.end = context.WithCancel(context.Background())
-	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, Cache: cfg.Cache})
+	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Cache: cfg.Cache})
 	cfg.Mesh.Handle(Directory, link.Handler{Receive: x.dir.Receive})
 	cfg.Mesh.Handle(Stanzas, link.Handler{Receive: x.receive, Undelivered: x.undelivered})
 	cfg.Mesh.Handle(Presence, link.Handler{Receive: x.told})
@@ -83,6 +85,9 @@ func (d dirLinks) Send(to string, frame []byte) error { return d.mesh.Send(to, D
 
 // Directory knows where sessions are.
 func (x *Exchange) Directory() *directory.Directory { return x.dir }
+
+// Counts returns the exchange's counters.
+func (x *Exchange) Counts() *Counters { return &x.counts }
 
 // Start begins to handle what comes.
 func (x *Exchange) Start() {
@@ -118,6 +123,22 @@ func (x *Exchange) Up(server string, _ uint64) {
 		if !x.cfg.Faults.NoGreeting {
 			x.cfg.IM.Greet(x.ctx, server, b)
 		}
+		x.look(b)
+	})
+}
+
+// look delivers what another server may have kept for accounts that are here while it could not be told so.
+func (x *Exchange) look(b *session.Batch) {
+	if x.kept == nil {
+		return
+	}
+	seen := make(map[*session.User]bool)
+	x.cfg.Table.Each(func(s *session.Session) bool {
+		if u := s.User(); !seen[u] && s.Available() {
+			seen[u] = true
+			x.kept(x.ctx, s.JID.Bare(), b)
+		}
+		return true
 	})
 }
 
@@ -157,6 +178,14 @@ func (x *Exchange) Registered(ctx context.Context, account string) {
 	select {
 	case <-done:
 	case <-ctx.Done():
+	}
+}
+
+// viewed takes note that an account has other sessions elsewhere than before: what modules have found
+// out does not hold any more.
+func (x *Exchange) viewed(account string) {
+	if u := x.cfg.Table.User(account); u != nil {
+		u.Wake()
 	}
 }
 

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -19,6 +20,9 @@ type counter = atomic.Uint64
 const (
 	kindRoute = 1 // to be taken care of
 	kindReply = 2 // for a session, if it is there
+	kindSent  = 3 // a client of the account has sent it: for copies
+	kindGot   = 4 // a client of the account has got it: for copies
+	kindKept  = 5 // no stanza: one was kept for the account
 )
 
 // maxHops bounds the way of a stanza: whoever has it then takes care of it.
@@ -242,10 +246,8 @@ func (x *Exchange) receive(from string, frame []byte) {
 	x.counts.Arrived.Add(1)
 	s.raw = clone(s.raw)
 	x.lane(bare(s.to)).add(func(b *session.Batch) {
-		if kind == kindReply {
-			if dst := x.cfg.Table.Get(s.to); dst != nil {
-				b.Send(dst, s.raw, nil, nil, nil)
-			}
+		if kind != kindRoute {
+			x.aside(kind, &s, b)
 			return
 		}
 		p, err := s.passage(b)
@@ -257,6 +259,64 @@ func (x *Exchange) receive(from string, frame []byte) {
 			x.dir.Wrong(from, bare(s.to))
 		}
 		x.cfg.Router.Arrive(x.ctx, p)
+	})
+}
+
+// aside does what is no delivery of a stanza to an account.
+func (x *Exchange) aside(kind byte, s *stored, b *session.Batch) {
+	switch kind {
+	case kindReply:
+		if dst := x.cfg.Table.Get(s.to); dst != nil {
+			b.Send(dst, s.raw, nil, nil, nil)
+		}
+	case kindSent, kindGot:
+		if x.copied != nil {
+			x.copied(s.to, kind == kindSent, s.raw, b)
+		}
+	case kindKept:
+		if owner, err := stanza.ParseJID(s.to); err == nil && x.kept != nil {
+			x.kept(x.ctx, owner, b)
+		}
+	}
+}
+
+// OnCopy sets what copies a message for the sessions that an account has here. It is called before Start.
+func (x *Exchange) OnCopy(f func(account string, sent bool, raw []byte, b *session.Batch)) {
+	x.copied = f
+}
+
+// OnKept sets what looks after messages that are kept. It is called before the first stanza.
+func (x *Exchange) OnKept(f func(context.Context, stanza.JID, *session.Batch)) { x.kept = f }
+
+// Has reports whether an account that has sessions here has some on other servers, too.
+func (x *Exchange) Has(account string) bool { return len(x.dir.Others(account)) > 0 }
+
+// Copy hands a message to the servers that have more sessions of an account.
+func (x *Exchange) Copy(account string, sent bool, raw []byte) {
+	kind := byte(kindGot)
+	if sent {
+		kind = kindSent
+	}
+	frame := append(appendHead(nil, kind, 1, account), raw...)
+	for _, h := range x.dir.Others(account) {
+		if err := x.cfg.Mesh.Send(h.Server, Stanzas, frame); err != nil {
+			x.log.Debug("copy not sent to a server", "server", h.Server, "error", err)
+		}
+	}
+}
+
+// Kept tells servers where the account has come meanwhile that a message was kept for it.
+func (x *Exchange) Kept(owner stanza.JID) {
+	account := owner.String()
+	x.dir.Ask(account, func(e directory.Entry) {
+		for _, h := range e {
+			if h.Server == x.cfg.Self {
+				continue
+			}
+			if err := x.cfg.Mesh.Send(h.Server, Stanzas, appendHead(nil, kindKept, 1, account)); err != nil {
+				x.log.Debug("kept message not told to a server", "server", h.Server, "error", err)
+			}
+		}
 	})
 }
 

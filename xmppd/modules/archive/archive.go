@@ -68,7 +68,9 @@ type Options struct {
 	// InRoster tells whether an account has a contact in its roster.
 	InRoster func(ctx context.Context, owner, contact stanza.JID) (bool, error)
 	// Grouped tells whether an account belongs to a shared group: to such the default does not apply.
-	Grouped    func(local string) bool
+	Grouped func(local string) bool
+	// Changed is told of an account whose preferences have changed; nil: nobody wants to know.
+	Changed    func(owner stanza.JID)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now

@@ -113,6 +113,9 @@ func (m *Module) setPrefs(ctx context.Context, iq *module.IQ) ([]byte, error) {
 		return nil, err
 	}
 	m.memo.Forget(m.opt.Table.User(iq.Target.String()))
+	if m.opt.Changed != nil {
+		m.opt.Changed(iq.Target)
+	}
 	return p.append(nil), nil
 }
 

@@ -33,8 +33,19 @@ type Module struct {
 	table  *session.Table
 	copies *prometheus.CounterVec
 	mark   session.Interest // noted on sessions: the client wants copies
+	// Elsewhere are the account's sessions on other servers of a cluster; nil: there are none. It is set
+	// before the first stanza.
+	Elsewhere Elsewhere
 
 	mu sync.Mutex // held while an account's mark is dropped or taken
+}
+
+// Elsewhere is the way to an account's sessions on other servers. It is safe for concurrent use.
+type Elsewhere interface {
+	// Has reports whether the account has some.
+	Has(account string) bool
+	// Copy hands a message, which bears its "from", to those servers, for CopyHere.
+	Copy(account string, sent bool, raw []byte)
 }
 
 // New makes the module. A nil Registerer: no metrics.
@@ -42,7 +53,7 @@ func New(table *session.Table, reg prometheus.Registerer) *Module {
 	m := &Module{table: table, copies: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "xmppd", Name: "carbons_total", Help: "Copies of messages for other clients of an account.",
 	}, []string{"direction"})}
-	for _, direction := range []string{"sent", "received"} {
+	for _, direction := range []string{sent, received} {
 		m.copies.WithLabelValues(direction) // begins at zero
 	}
 	if reg != nil {
@@ -67,8 +78,8 @@ func (m *Module) Routes() []module.Route {
 // Extend implements module.Extender.
 func (m *Module) Extend(e *module.Extension) {
 	m.mark = e.Interest
-	e.MessageSent = m.sent
-	e.MessageReceived = m.received
+	e.MessageSent = m.onSent
+	e.MessageReceived = m.onReceived
 	e.MessageDelivered = m.delivered
 	e.Available = func(_ context.Context, s *session.Session, _ *session.Batch) { m.settle(s.User()) }
 	e.Ended = func(_ context.Context, s *session.Session) { m.settle(m.table.User(s.Bare)) }
@@ -101,7 +112,7 @@ func (m *Module) settle(u *session.User) bool {
 	if u == nil {
 		return false
 	}
-	if slices.ContainsFunc(u.Sessions(), m.mark.Noted) {
+	if slices.ContainsFunc(u.Sessions(), m.mark.Noted) || m.Elsewhere != nil && m.Elsewhere.Has(u.Bare) {
 		return true
 	}
 	m.mu.Lock()
@@ -113,19 +124,19 @@ func (m *Module) settle(u *session.User) bool {
 	return false
 }
 
-// sent copies what a client sends to the account's other clients (section 8).
-func (m *Module) sent(_ context.Context, p *module.Passage) error {
+// onSent copies what a client sends to the account's other clients (section 8).
+func (m *Module) onSent(_ context.Context, p *module.Passage) error {
 	u := p.Src.User()
 	if !m.settle(u) || p.To.Bare() == p.From.Bare() || !eligible(p.Stanza) {
 		return nil // what one sends to oneself is copied when it is delivered
 	}
-	m.copy(u, "sent", p, nil)
+	m.copyAll(u, sent, p, nil)
 	return nil
 }
 
-// received takes <private/> out of what is delivered (section 9). A hint that says the same takes
+// onReceived takes <private/> out of what is delivered (section 9). A hint that says the same takes
 // its place, for delivered and for whoever passes the message on.
-func (m *Module) received(_ context.Context, _ stanza.JID, p *module.Passage) error {
+func (m *Module) onReceived(_ context.Context, _ stanza.JID, p *module.Passage) error {
 	if !mentions(p.Stanza) {
 		return nil
 	}
@@ -144,28 +155,58 @@ func (m *Module) delivered(_ context.Context, owner stanza.JID, p *module.Passag
 		return false
 	}
 	if u := m.table.User(owner.String()); m.settle(u) && eligible(p.Stanza) {
-		m.copy(u, "received", p, took)
+		m.copyAll(u, received, p, took)
 	}
 	return false
 }
 
-// copy sends copies to the sessions of an account that want them, those that have the message
-// already left out.
-func (m *Module) copy(u *session.User, direction string, p *module.Passage, have []*session.Session) {
+// copyAll copies what clients of an account have got, here and elsewhere.
+func (m *Module) copyAll(u *session.User, direction string, p *module.Passage, have []*session.Session) {
+	raw := p.Bytes()
+	m.copy(u, direction, p.Stanza, raw, append(have[:len(have):len(have)], p.Src), p.Batch)
+	if m.Elsewhere != nil && m.Elsewhere.Has(u.Bare) {
+		m.Elsewhere.Copy(u.Bare, direction == sent, raw)
+	}
+}
+
+// Directions of copies.
+const (
+	sent     = "sent"
+	received = "received"
+)
+
+// CopyHere copies what a client has sent or got at another server to the sessions here that want it. raw
+// is the message as that server has delivered it.
+func (m *Module) CopyHere(account string, wasSent bool, raw []byte, b *session.Batch) {
+	st, err := stanza.One(raw)
+	u := m.table.User(account)
+	if err != nil || u == nil {
+		return
+	}
+	direction := received
+	if wasSent {
+		direction = sent
+	}
+	m.copy(u, direction, st, raw, nil, b)
+}
+
+// copy sends copies to the sessions of an account that want them, but for those that have the message
+// already.
+func (m *Module) copy(u *session.User, direction string, st *stanza.Stanza, raw []byte, have []*session.Session, b *session.Batch) {
 	var head, tail []byte
 	for _, s := range u.Sessions() {
-		if !m.mark.Noted(s) || s == p.Src || slices.Contains(have, s) {
+		if !m.mark.Noted(s) || slices.Contains(have, s) {
 			continue
 		}
 		if head == nil {
 			head = stanza.AppendAttr([]byte("<message"), "from", u.Bare)
-			head = stanza.AppendAttr(head, "type", module.MessageType(p.Stanza))
+			head = stanza.AppendAttr(head, "type", module.MessageType(st))
 			tail = append([]byte("><"), direction...)
 			tail = append(tail, " xmlns='"+NS+"'><forwarded xmlns='urn:xmpp:forward:0'>"...)
-			tail = stanza.AppendStandalone(tail, p.Bytes())
+			tail = stanza.AppendStandalone(tail, raw)
 			tail = append(append(append(tail, "</forwarded></"...), direction...), "></message>"...)
 		}
-		if p.Batch.Send(s, head, stanza.AppendAttr(nil, "to", s.Full), tail, nil) {
+		if b.Send(s, head, stanza.AppendAttr(nil, "to", s.Full), tail, nil) {
 			m.copies.WithLabelValues(direction).Inc()
 		}
 	}

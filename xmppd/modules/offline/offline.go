@@ -47,7 +47,10 @@ type Options struct {
 	// Exists tells whether the owner is an account.
 	Exists func(store.Reader) (bool, error)
 	// Blocked tells whether an account has blocked somebody.
-	Blocked    func(ctx context.Context, owner, other stanza.JID) bool
+	Blocked func(ctx context.Context, owner, other stanza.JID) bool
+	// Kept is told of an account for which a message was kept, so that other servers of a cluster look
+	// (Module.Look) if a session has come there meanwhile; nil: there are none. It doesn't wait.
+	Kept       func(owner stanza.JID)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
@@ -167,8 +170,17 @@ func (m *Module) take(ctx context.Context, owner stanza.JID, p *module.Passage) 
 	if kept {
 		// Somebody may have come on line after the look for sessions and before the message was there.
 		m.drain(ctx, owner, p.Batch)
+		if m.opt.Kept != nil {
+			m.opt.Kept(owner)
+		}
 	}
 	return kept, err
+}
+
+// Look delivers what is kept for an account to its sessions here: another server has kept something
+// while they came.
+func (m *Module) Look(ctx context.Context, owner stanza.JID, b *session.Batch) {
+	m.drain(ctx, owner, b)
 }
 
 // wanted applies XEP-0160 section 3 and the hints of XEP-0334.
