@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -229,7 +231,7 @@ func (s *Server) carbons(table *session.Table) *carbons.Module {
 	m := carbons.New(table, s.registry)
 	if s.exchange != nil {
 		m.Elsewhere = s.exchange
-		s.exchange.OnCopy(m.CopyHere)
+		s.exchange.OnCopy(m.CopyHere, m.Moved)
 	}
 	return m
 }
@@ -247,4 +249,11 @@ func (s *Server) offline(r *router.Router, table *session.Table) *offline.Module
 	m := offline.New(opt)
 	s.exchange.OnKept(m.Look)
 	return m
+}
+
+// AskClusterStatus asks the running server of a data directory for ClusterStatus.
+func AskClusterStatus(ctx context.Context, data string) (servers []ClusterServer, err error) {
+	r := newRemoteUsers(filepath.Join(data, adminSocket))
+	err = r.call(ctx, http.MethodGet, "/cluster", nil, &servers)
+	return servers, errors.Join(err, r.Close())
 }

@@ -67,7 +67,8 @@ func TestOfflineTogether(t *testing.T) {
 	}
 	a.Sync()
 	x.quiet(t)
-	b := x.at(t, 2, "bob", "b")
+	b := login(t, x.servers[2], "bob", "b")
+	b.Send("<presence/>")
 	got := b.Want("m4<")
 	for i := range 4 {
 		if strings.Count(got, fmt.Sprintf("m%d<", i)) != 1 {

@@ -54,9 +54,6 @@ func (i Interest) Unnote(s *Session) { s.notes.And(^i.bit) }
 // Noted reports whether Note was called for the session.
 func (i Interest) Noted(s *Session) bool { return s.notes.Load()&i.bit != 0 }
 
-// Wake sets the marks of all modules: what they had found out of the account does not hold any more.
-func (u *User) Wake() { u.idle.And(Leaving) }
-
 // Interest is the set of marks on the account; all of them for a nil User.
 func (u *User) Interest() uint32 {
 	if u == nil {

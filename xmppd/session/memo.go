@@ -48,8 +48,7 @@ func (m Memo[T]) Get(u *User, load func() (v T, idle bool, err error)) (T, error
 	return v, nil
 }
 
-// ForgetMemos drops what all modules remember of an account, and sets their marks: the store was changed
-// by another server. A nil User is no error.
+// ForgetMemos is Memo.Forget of all modules: the store was changed by another server. A nil User is no error.
 func (u *User) ForgetMemos() {
 	if u == nil {
 		return
@@ -57,8 +56,10 @@ func (u *User) ForgetMemos() {
 	u.memos.mu.Lock()
 	defer u.memos.mu.Unlock()
 	u.memos.changes++
+	for mark := range u.memos.m {
+		mark.Take(u)
+	}
 	clear(u.memos.m)
-	u.Wake()
 }
 
 // Forget drops what is remembered and sets the mark again. It is called after the store has

@@ -14,7 +14,7 @@ func App() *cli.App {
 		Usage:                 "an XMPP server",
 		Version:               xmppd.Version,
 		EnableBashCompletion:  true,
-		Commands:              onWrongFlag([]*cli.Command{serve(), user(), roster()}),
+		Commands:              onWrongFlag([]*cli.Command{serve(), user(), roster(), clusterCommand()}),
 		Action:                unknownCommand,
 		OnUsageError:          wrongFlag,
 		CustomAppHelpTemplate: cli.AppHelpTemplate + exitHelp,

@@ -61,6 +61,7 @@ type Exchange struct {
 	servers  sync.Mutex // held while it is told of servers
 	routes   routes
 	copied   func(account string, sent bool, raw []byte, b *session.Batch)
+	moved    func(account string)
 	kept     func(context.Context, stanza.JID, *session.Batch)
 
 	counts Counters
@@ -181,11 +182,10 @@ func (x *Exchange) Registered(ctx context.Context, account string) {
 	}
 }
 
-// viewed takes note that an account has other sessions elsewhere than before: what modules have found
-// out does not hold any more.
+// viewed takes note that an account has other sessions elsewhere than before.
 func (x *Exchange) viewed(account string) {
-	if u := x.cfg.Table.User(account); u != nil {
-		u.Wake()
+	if x.moved != nil {
+		x.moved(account)
 	}
 }
 

@@ -280,9 +280,10 @@ func (x *Exchange) aside(kind byte, s *stored, b *session.Batch) {
 	}
 }
 
-// OnCopy sets what copies a message for the sessions that an account has here. It is called before Start.
-func (x *Exchange) OnCopy(f func(account string, sent bool, raw []byte, b *session.Batch)) {
-	x.copied = f
+// OnCopy sets what copies a message for the sessions that an account has here, and what wants to know
+// that it has others elsewhere than before. It is called before the first stanza.
+func (x *Exchange) OnCopy(f func(account string, sent bool, raw []byte, b *session.Batch), moved func(account string)) {
+	x.copied, x.moved = f, moved
 }
 
 // OnKept sets what looks after messages that are kept. It is called before the first stanza.

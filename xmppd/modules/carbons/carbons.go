@@ -175,6 +175,13 @@ const (
 	received = "received"
 )
 
+// Moved takes note that an account has other sessions elsewhere than before.
+func (m *Module) Moved(account string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mark.Take(m.table.User(account))
+}
+
 // CopyHere copies what a client has sent or got at another server to the sessions here that want it. raw
 // is the message as that server has delivered it.
 func (m *Module) CopyHere(account string, wasSent bool, raw []byte, b *session.Batch) {
