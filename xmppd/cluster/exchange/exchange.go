@@ -26,7 +26,6 @@ const (
 // Faults are bugs that tests plant, to see that a test would notice them.
 type Faults struct {
 	LoseReturned bool // what a server did not get is forgotten
-	StoreDoubt   bool // what may have been delivered is routed again
 	NoTeardown   bool // those who saw the sessions of a server that is cut off are not told
 	NoGreeting   bool // a server that has come is not told who is here
 }

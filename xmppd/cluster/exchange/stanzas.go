@@ -324,10 +324,13 @@ func (x *Exchange) Kept(owner stanza.JID) {
 // undelivered takes back a frame that a server did not get, or may not have got.
 func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 	kind, s, err := cut(frame)
-	if err != nil || kind != kindRoute || x.cfg.Faults.LoseReturned {
+	if err != nil || kind != kindRoute {
 		return
 	}
 	x.counts.Returned.Add(1)
+	if x.cfg.Faults.LoseReturned {
+		return
+	}
 	s.raw = clone(s.raw)
 	x.routes.drop(s.to)
 	x.lane(bare(s.to)).add(func(b *session.Batch) {
@@ -336,7 +339,7 @@ func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 			x.log.Error("stanza that came back can't be read", "server", server, "error", err)
 			return
 		}
-		if doubt && !x.cfg.Faults.StoreDoubt {
+		if doubt {
 			x.counts.Doubtful.Add(1)
 			x.cfg.Router.Undelivered(x.ctx, p, &module.Error{
 				Type: "wait", Condition: "remote-server-timeout",
