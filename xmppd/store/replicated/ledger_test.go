@@ -17,6 +17,7 @@ type ledger struct {
 	owners int
 	wg     sync.WaitGroup
 	stop   chan struct{}
+	runs   atomic.Int64 // that have begun, so that no two entries have one name
 	done   atomic.Int64 // updates that were acknowledged
 	mu     sync.Mutex
 	acked  map[string]bool // by record
@@ -33,6 +34,7 @@ func owner(i int) string { return fmt.Sprintf("user%d", i) }
 // run updates through a store until the ledger or this load is stopped. An owner has several writers
 // where several stores run.
 func (l *ledger) run(s *Store, stop chan struct{}) {
+	run := l.runs.Add(1)
 	for o := range l.owners {
 		l.wg.Go(func() {
 			for i := 0; ; i++ {
@@ -43,7 +45,7 @@ func (l *ledger) run(s *Store, stop chan struct{}) {
 					return
 				default:
 				}
-				l.one(s, owner(o), fmt.Sprintf("%s-%p-%d", owner(o), stop, i))
+				l.one(s, owner(o), fmt.Sprintf("%s-%d-%d", owner(o), run, i))
 			}
 		})
 	}

@@ -65,8 +65,8 @@ func (s *Store) answer(from string, r *request, done func(answer)) {
 		s.goServe(func(ctx context.Context) { done(s.answerFresh(ctx, from, r)) }, done)
 	case askGet, askScan:
 		s.goServe(func(context.Context) { done(s.held.read(from, r)) }, done)
-	case askClose:
-		s.held.close(from, r.handle)
+	case askClose: // which may have to wait for a read of the snapshot
+		s.goServe(func(context.Context) { s.held.close(from, r.handle) }, func(answer) {})
 	default:
 		done(answer{code: op.Invalid, text: "unknown request"})
 	}
