@@ -120,7 +120,7 @@ func (n *broken) options() trioOptions {
 	return trioOptions{
 		own: xmppd.Together{},
 		perServer: func(name string, own *xmppd.Together) {
-			own.Links.Silence, own.Links.Doubt = time.Second, time.Second
+			own.Links.Silence, own.Links.Doubt = 3*time.Second, time.Second // a slow machine is not dead
 			own.Cut = func(addr string) bool {
 				n.mu.Lock()
 				defer n.mu.Unlock()
