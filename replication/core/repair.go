@@ -51,7 +51,7 @@ func (c *Core) Damaged(id uint32, t *Task, applied uint64) error {
 		c.resume(g)
 		return nil
 	}
-	if len(g.conf.GetVoters()) < 2 {
+	if len(g.conf.GetVoters())+len(g.conf.GetVotersOutgoing())+len(g.conf.GetLearners()) < 2 {
 		return fmt.Errorf("the state of group %d is damaged and no other replica has it", id)
 	}
 	r.on, r.tries = true, 0
@@ -91,7 +91,8 @@ func (c *Core) askState(g *group) {
 		return
 	}
 	var from []uint64
-	for _, id := range append([]uint64{g.lead}, g.conf.GetVoters()...) {
+	// While the configuration is joint, who leaves may be the only other one that has all.
+	for _, id := range slices.Concat([]uint64{g.lead}, g.conf.GetVoters(), g.conf.GetVotersOutgoing(), g.conf.GetLearners()) {
 		if id != 0 && id != c.cfg.Member && c.isUp(id) && !slices.Contains(from, id) {
 			from = append(from, id)
 		}

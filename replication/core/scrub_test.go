@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
@@ -99,6 +101,26 @@ func TestRepair(t *testing.T) {
 	}
 	if len(n.core.repairing)+len(n.core.pulling) > 0 {
 		t.Error("the repair has no end")
+	}
+}
+
+// TestRepairByWhoLeaves: in a joint configuration the only other replica that has all
+// may be one that leaves, or a learner.
+func TestRepairByWhoLeaves(t *testing.T) {
+	for _, conf := range []*pb.ConfState{
+		{Voters: []uint64{1, 9}, VotersOutgoing: []uint64{1, 2}},
+		{Voters: []uint64{1}, Learners: []uint64{2}},
+	} {
+		w := scrubWorld(t, Faults{})
+		n := w.nodes[0]
+		n.core.groups[0].conf = conf
+		n.broken = true
+		if err := n.core.Damaged(0, nil, n.state[0].index); err != nil {
+			t.Fatal(err)
+		}
+		if !w.until(3*repairTicks, func() bool { return !n.broken }) {
+			t.Errorf("%v: not repaired", conf)
+		}
 	}
 }
 
