@@ -95,7 +95,10 @@ func Open(cfg Config) (*Node, error) {
 	n := newNode(cfg, known)
 	stateOpt := cfg.State
 	stateOpt.OnFatal, stateOpt.OnDamaged = n.fail, n.onDamaged
-	if n.store, err = state.OpenStore(filepath.Join(cfg.Dir.Path(), stateFile), stateOpt); err != nil {
+	stateOpt.Store = cfg.Dir.Store()
+	if n.store, err = state.OpenStore(filepath.Join(cfg.Dir.Path(), stateFile), stateOpt); errors.Is(err, state.ErrForeign) {
+		return nil, fmt.Errorf("open state: %w: put back the file that was here when the node stopped; if it is lost, %s", err, core.WhatToDo)
+	} else if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	n.log, n.rec, err = wal.Open(cfg.fs, filepath.Join(cfg.Dir.Path(), walDir), id, cfg.WAL)

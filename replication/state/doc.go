@@ -62,6 +62,8 @@
 // # The file
 //
 //	bucket "meta"         "format" -> version, 4 bytes big endian
+//	  "store"             UUID of the data directory, as text; files of before it
+//	                      was written have none until they are opened
 //	  "tombp"+id          index, term, vote: what stays of a deleted replica
 //	bucket "p"+id         id: 4 bytes big endian, one bucket a partition
 //	  "position"          index, term, log time, length and bytes of the ConfState

@@ -13,6 +13,8 @@ var (
 	ErrCorrupt = errors.New("state is damaged")
 	// ErrIncomplete: the staging holds another snapshot, or not all of it.
 	ErrIncomplete = errors.New("snapshot is not complete")
+	// ErrForeign: the file is of another data directory.
+	ErrForeign = errors.New("state is of another store")
 	// ErrNewerFormat: written by a newer version of the program.
 	ErrNewerFormat = errors.New("state has a newer format")
 	// ErrLocked: another process has the file open.
@@ -36,6 +38,10 @@ type Options struct {
 	// least, before older entries are dropped for either; 0 is 8192 and 4 MiB.
 	HistoryEntries int
 	HistoryBytes   int
+
+	// Store is the UUID of the data directory that the file belongs to. A file that
+	// names another is refused, one that names none gets this name; "": any file is taken.
+	Store string
 
 	MaxReadBytes int  // most bytes of a value, or of a page, in one Read; 0 is 128 KiB
 	NoSync       bool // don't fsync: for simulators only
@@ -78,6 +84,7 @@ type Faults struct {
 	OlderRestored      bool // a snapshot from before the state's position takes its place
 	DamagedAnswers     bool // a damaged state goes on answering reads
 	AppliedAgain       bool // entries that the state has already are applied once more
+	AnyState           bool // a file of another data directory is taken
 	CondemnedInMemory  bool // that a state is not the majority's is forgotten by a restart
 }
 

@@ -33,6 +33,7 @@ var (
 	indexBucket    = []byte("index")
 	machineBucket  = []byte("machine")
 	formatKey      = []byte("format")
+	storeKey       = []byte("store")
 	positionKey    = []byte("position")
 	ringKey        = []byte("ring")
 	condemnedKey   = []byte("condemned")
@@ -63,7 +64,7 @@ type Store struct {
 }
 
 // OpenStore opens or creates the file. Errors: ErrNewerFormat, ErrLocked,
-// ErrCorrupt, ErrFull.
+// ErrForeign, ErrCorrupt, ErrFull.
 func OpenStore(path string, opt Options) (*Store, error) {
 	opt.setDefaults()
 	_, statErr := os.Stat(path)
@@ -81,6 +82,9 @@ func OpenStore(path string, opt Options) (*Store, error) {
 	}
 	s := &Store{db: db, path: path, opt: opt, partitions: make(map[uint32]*Partition)}
 	err = s.checkFormat()
+	if err == nil && opt.Store != "" {
+		err = s.checkOwner()
+	}
 	if err == nil && errors.Is(statErr, os.ErrNotExist) && !opt.NoSync {
 		err = syncDir(filepath.Dir(path))
 	}

@@ -95,10 +95,12 @@ func mutants() []mutant {
 func repairs() []mutant {
 	const (
 		core  = "replication/core"
+		node  = "replication"
 		sim   = "test/sim"
 		state = "replication/state"
 	)
 	return []mutant{
+		{"state of another store taken", node, "TestStateOfAnotherStore"},
 		{"word of an earlier pull of a snapshot taken for the present", core, "TestStagedOfAnEarlierPull"},
 		{"digests of different positions compared", core, "TestDigests"},
 		{"digests of different positions compared, under storms", sim, "TestFaults/digests_of_different_indexes_compared"},

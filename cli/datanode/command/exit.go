@@ -29,7 +29,7 @@ EXIT CODES:
    2  wrong flag
    3  configuration, or a data directory of another node, of a newer format, or in use
    4  the server refused the account
-   5  damaged or failing disk
+   5  damaged or failing disk, or a state.db of another node
    1  anything else`
 
 // coded is an error with its exit code; it implements cli.ExitCoder so that
@@ -68,7 +68,7 @@ func withCode(err error) error {
 		wal.ErrForeign, wal.ErrNewerFormat, state.ErrNewerFormat, state.ErrLocked):
 		return coded{err, ExitIdentity}
 	case is(wal.ErrCorrupt, wal.ErrFailed, wal.ErrFull,
-		state.ErrCorrupt, state.ErrFailed, state.ErrFull, replication.ErrLostState, replication.ErrContradiction):
+		state.ErrForeign, state.ErrCorrupt, state.ErrFailed, state.ErrFull, replication.ErrLostState, replication.ErrContradiction):
 		return coded{err, ExitDisk}
 	}
 	return coded{err, ExitOther}
