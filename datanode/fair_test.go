@@ -9,7 +9,6 @@ import (
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/replication"
-	"github.com/rosterdb/rosterdb/replication/state"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -263,13 +262,13 @@ func allocated() uint64 {
 }
 
 func TestTooManySessionsOfAnAccount(t *testing.T) {
-	for sessions, want := range map[int]op.Code{state.MaxOwnerSessions - 1: op.OK, state.MaxOwnerSessions: op.Overloaded} {
+	for wait, want := range map[int64]op.Code{0: op.OK, 1234: op.Overloaded} {
 		n, e, h := testNode(t)
-		e.sessions = sessions
+		e.openWait = wait
 		r := &wire.Request{Epoch: 1, Opens: []wire.Open{{Tag: 1, Partition: 3}}}
 		feed(t, h, from("app@localhost/x", wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r))))
-		if got := n.answers.clients[0].out.writes[0].res; got.Code != want {
-			t.Errorf("%s: %+v", fmt.Sprint(sessions), got)
+		if got := n.answers.clients[0].out.writes[0].res; got.Code != want || got.RetryAfter != wait {
+			t.Errorf("a place in %d ms: %+v", wait, got)
 		}
 	}
 }

@@ -30,7 +30,7 @@ type fakeEngine struct {
 	ringErr   error
 	expected  []uint64 // epochs of ring documents that were to be replaced
 	owner     string   // of every session; "" for unknown
-	sessions  int
+	openWait  int64
 	read      op.ReadResult // of every read; without code: an object
 	parts     map[uint32]*state.Partition
 	scrubs    []uint32
@@ -86,8 +86,9 @@ func (e *fakeEngine) LeaderOf(uint32) (uint64, bool) { return 1, true }
 func (e *fakeEngine) SessionOwner(uint32, op.Session) (string, bool) {
 	return e.owner, e.owner != ""
 }
-func (e *fakeEngine) Sessions(uint32, string) int { return e.sessions }
-func (e *fakeEngine) Forget(owner uint64)         { e.forgotten = append(e.forgotten, owner) }
+func (e *fakeEngine) OpenWait(uint32, string, int64) int64 { return e.openWait }
+func (e *fakeEngine) Forget(owner uint64)                  { e.forgotten = append(e.forgotten, owner) }
+
 func (e *fakeEngine) Cancel(owner uint64, tags []uint64) {
 	for _, tag := range tags {
 		for i, r := range e.held {

@@ -26,7 +26,7 @@ type engine interface {
 	Read(reads []replication.ReadRequest)
 	LeaderOf(group uint32) (member uint64, ok bool)
 	SessionOwner(group uint32, session op.Session) (owner string, ok bool)
-	Sessions(group uint32, owner string) int
+	OpenWait(group uint32, owner string, now int64) (ms int64)
 	Forget(owner uint64)
 	Cancel(owner uint64, tags []uint64)
 	LogTime() int64

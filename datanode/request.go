@@ -16,13 +16,10 @@ const (
 	textStranger = "this data node is a stranger to the ring and serves nothing"
 	textBusy     = "too many operations of this client wait for their answers; wait for some"
 	textSession  = "the session belongs to another account; open one"
-	textSessions = "too many sessions of this account in the partition; use those that there are, or wait until they expire"
+	textSessions = "too many sessions of this account are in use in the partition; use those that there are, or wait until one was unused for a minute"
 	textWatches  = "too many reads of changes wait; watch roots together by a prefix"
 	textIQ       = "writes, opens and questions after writes travel in messages, an IQ takes reads only"
 )
-
-// sessionsRetry is the hint to who has too many sessions, in milliseconds.
-const sessionsRetry = 60_000
 
 // refusal is the answer to an operation that gets no further.
 type refusal struct {
@@ -104,8 +101,9 @@ func (h *handler) checkOpen(c *client, o *wire.Open) (refusal, bool) {
 		return refusal{why: refusedAccess, Code: op.Denied, Text: "this account may not write; reads need no session"}, false
 	case h.n.disk.full():
 		return refusal{why: refusedFull, Code: op.Full, Text: h.n.disk.text(), RetryAfter: op.FullRetry}, false
-	case h.n.engine.Sessions(o.Partition, c.bare) >= state.MaxOwnerSessions:
-		return refusal{why: refusedSessions, Code: op.Overloaded, Text: textSessions, RetryAfter: sessionsRetry}, false
+	}
+	if wait := h.n.engine.OpenWait(o.Partition, c.bare, h.stamp()); wait > 0 {
+		return refusal{why: refusedSessions, Code: op.Overloaded, Text: textSessions, RetryAfter: wait}, false
 	}
 	return refusal{}, true
 }

@@ -325,14 +325,15 @@ func (n *Node) CutAt(group uint32, t int64, take func(*state.Picture, error)) er
 	return part.CutAt(t, take)
 }
 
-// Sessions counts the sessions that a bare JID has in a group held here, as far
-// as applied.
-func (n *Node) Sessions(group uint32, owner string) int {
+// OpenWait tells in how many ms an open by a bare JID would find a place among its
+// sessions in a group held here, as far as applied; 0: at once. now is the clock in
+// milliseconds since 1970.
+func (n *Node) OpenWait(group uint32, owner string, now int64) int64 {
 	part := n.part(group)
 	if part == nil {
 		return 0
 	}
-	return part.Sessions(owner)
+	return part.OpenWait(owner, now)
 }
 
 // PeerDown is the hint (presence) that a member is gone: its groups elect anew

@@ -116,9 +116,15 @@ func (p *Partition) open(index uint64, c *command) op.WriteResult {
 	}
 	t, opt, now := &p.sessions, &p.store.opt, p.pos.logTime
 	t.expire(now - opt.SessionTTL.Milliseconds())
-	if c.version >= countsAll && !opt.Faults.OwnersUncounted && t.of(string(c.owner)) >= opt.MaxOwnerSessions {
-		return op.WriteResult{Code: op.Overloaded, RetryAfter: opt.SessionGrace.Milliseconds(), Text: fmt.Sprintf(
-			"this account has %d sessions in the partition; use those that there are, or wait until they expire", opt.MaxOwnerSessions)}
+	if c.version >= countsAll && !opt.Faults.OwnersUncounted {
+		old, wait := t.place(string(c.owner), now, opt)
+		if wait > 0 {
+			return op.WriteResult{Code: op.Overloaded, RetryAfter: wait, Text: fmt.Sprintf(
+				"this account has %d sessions in use in the partition; use those that there are, or wait until one was unused for %s", opt.MaxOwnerSessions, opt.SessionGrace)}
+		}
+		if old != nil {
+			t.drop(old)
+		}
 	}
 	if len(t.byID) >= opt.MaxSessions {
 		old := t.leastRecent()

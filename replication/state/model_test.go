@@ -1,9 +1,11 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -236,14 +238,20 @@ func (m *model) at(key string) modelObject {
 }
 
 func (m *model) open(index uint64, owner string) op.WriteResult {
-	own := 0
-	for _, s := range m.sessions {
+	var own []op.Session
+	for id, s := range m.sessions {
 		if s.owner == owner {
-			own++
+			own = append(own, id)
 		}
 	}
-	if own >= m.opt.MaxOwnerSessions {
-		return op.WriteResult{Code: op.Overloaded}
+	if len(own) >= m.opt.MaxOwnerSessions {
+		slices.SortFunc(own, func(a, b op.Session) int {
+			return cmp.Or(cmp.Compare(m.sessions[a].used, m.sessions[b].used), cmp.Compare(a, b))
+		})
+		if m.logTime-m.sessions[own[0]].used < m.opt.SessionGrace.Milliseconds() {
+			return op.WriteResult{Code: op.Overloaded}
+		}
+		delete(m.sessions, own[0])
 	}
 	if len(m.sessions) >= m.opt.MaxSessions {
 		var oldest op.Session

@@ -25,12 +25,13 @@ var (
 	ErrClosed = errors.New("state is closed")
 )
 
-// Options of a Store. MaxSessions, SessionTTL, SessionGrace, HistoryEntries and
+// Options of a Store. MaxSessions, MaxOwnerSessions, SessionTTL, SessionGrace, HistoryEntries and
 // HistoryBytes decide what the replicated state becomes: they must be equal on all
 // replicas.
 type Options struct {
 	MaxSessions int // sessions a partition; 0 is 4096
-	// MaxOwnerSessions bounds those of one owner, so that nobody takes all places; 0 is 1024.
+	// MaxOwnerSessions bounds those of one owner, so that nobody takes all places: one
+	// more ends the one that the owner has not used for longest. 0 is 1024.
 	MaxOwnerSessions int
 	SessionTTL       time.Duration // log time without use until a session expires; 0 is 24 h
 	SessionGrace     time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
@@ -60,9 +61,6 @@ type Options struct {
 	failFlush func() error // tests: called inside the transaction
 }
 
-// MaxOwnerSessions is the default of the option of that name.
-const MaxOwnerSessions = 1024
-
 // Faults seed defects, for tests that show that a checker finds them.
 type Faults struct {
 	AppliedOutsideTx   bool // the applied position is committed before the data
@@ -80,6 +78,7 @@ type Faults struct {
 	CutTooLate         bool // a cut has the first entry that is too late for it
 	IndexKeepsExpired  bool // an index is not told that an object has expired
 	OwnersUncounted    bool // one owner may take all places for sessions
+	UsedEvicted        bool // a session in use is ended for a new one of its owner
 	BacklogIgnored     bool // a root's revision is compared while expired objects wait for their removal
 	OlderRestored      bool // a snapshot from before the state's position takes its place
 	DamagedAnswers     bool // a damaged state goes on answering reads
@@ -93,7 +92,7 @@ func (o *Options) setDefaults() {
 		o.MaxSessions = 4096
 	}
 	if o.MaxOwnerSessions <= 0 {
-		o.MaxOwnerSessions = MaxOwnerSessions
+		o.MaxOwnerSessions = 1024
 	}
 	if o.SessionTTL <= 0 {
 		o.SessionTTL = 24 * time.Hour

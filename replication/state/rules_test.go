@@ -311,3 +311,65 @@ func TestSessionsOfOneOwner(t *testing.T) {
 		t.Error("the seeded fault was not noticed")
 	}
 }
+
+// TestUnusedSessionOfOneOwner: who has all of a share of sessions, none of them in use,
+// gets a new one in place of the one unused for longest. What that one has sent and
+// what is sent of it again is told to be unknown and never executed.
+func TestUnusedSessionOfOneOwner(t *testing.T) {
+	f := newFeed(t, Options{MaxOwnerSessions: 2, SessionGrace: 100 * time.Millisecond})
+	other := f.apply(EncodeOpen(nil, 0, "other@example.org")).Session // unused for longer, but another's
+	old, used := f.open(), f.open()
+	f.put(old, 1, 1, "", "first")
+	f.now = 50
+	f.put(used, 1, 1, "b", "v")
+	f.now = 99
+	if r := f.apply(EncodeOpen(nil, f.now, "app@example.org")); r.Code != op.Overloaded || r.RetryAfter != 1 {
+		t.Fatalf("a third session while two are in use: %+v", r)
+	}
+	if wait := f.p.OpenWait("app@example.org", f.now); wait != 1 {
+		t.Errorf("a place in %d ms, want 1", wait)
+	}
+	f.now = 100
+	if wait := f.p.OpenWait("app@example.org", f.now); wait != 0 {
+		t.Errorf("a place in %d ms, want at once", wait)
+	}
+	third := f.open()
+	for seq, path := range []string{"", "late"} { // a copy of what was applied, and one that was under way
+		if r := f.put(old, uint64(seq+1), 1, path, "again"); r.Code != op.SessionExpired {
+			t.Errorf("in a session that was ended: %+v", r)
+		}
+	}
+	if r := f.get("late"); r.Code != op.NotFound {
+		t.Errorf("a write in a session that was ended was executed: %+v", r)
+	}
+	if r := f.get(""); string(r.Objects[0].Value) != "first" {
+		t.Errorf("a write was executed twice: %+v", r)
+	}
+	for _, s := range []op.Session{other, used, third} {
+		if _, ok := f.p.SessionOwner(s); !ok {
+			t.Errorf("session %d is gone", s)
+		}
+	}
+	f.now = 149
+	if r := f.apply(EncodeOpen(nil, f.now, "app@example.org")); r.Code != op.Overloaded || r.RetryAfter != 1 {
+		t.Errorf("the one that was used at 50, at 149: %+v", r)
+	}
+}
+
+// TestUsedSessionStays: a share whose sessions are all in use gets no new one, or what
+// they have under way would be unknown.
+func TestUsedSessionStays(t *testing.T) {
+	kept := func(faults Faults) bool {
+		f := newFeed(t, Options{MaxOwnerSessions: 1, Faults: faults})
+		s := f.open()
+		f.put(s, 1, 1, "", "v")
+		f.apply(EncodeOpen(nil, f.now, "app@example.org"))
+		return f.put(s, 1, 1, "", "v").Code == op.OK
+	}
+	if !kept(Faults{}) {
+		t.Error("a session in use was ended")
+	}
+	if kept(Faults{UsedEvicted: true}) {
+		t.Error("the seeded fault was not noticed")
+	}
+}

@@ -172,23 +172,40 @@ func (t *sessions) expire(before int64) {
 	t.oldest = oldest
 }
 
-// of counts the sessions of an owner.
-func (t *sessions) of(owner string) (n int) {
+// place tells what one more session of an owner costs: nothing, the session of theirs
+// that is unused for longest, or a wait of so many ms of log time until that one may
+// go. It looks at all sessions and changes none.
+func (t *sessions) place(owner string, now int64, opt *Options) (old *session, wait int64) {
+	n := 0
 	for _, s := range t.byID {
-		if s.owner == owner {
-			n++
+		if s.owner != owner {
+			continue
+		}
+		n++
+		if old == nil || s.longerUnused(old) {
+			old = s
 		}
 	}
-	return n
+	if n < opt.MaxOwnerSessions {
+		return nil, 0
+	}
+	if opt.Faults.UsedEvicted {
+		return old, 0
+	}
+	return old, max(0, opt.SessionGrace.Milliseconds()-(now-old.used))
 }
 
 // leastRecent is the session unused for longest, the lowest id if several are.
 func (t *sessions) leastRecent() *session {
 	var found *session
 	for _, s := range t.byID {
-		if found == nil || s.used < found.used || s.used == found.used && s.id < found.id {
+		if found == nil || s.longerUnused(found) {
 			found = s
 		}
 	}
 	return found
+}
+
+func (s *session) longerUnused(than *session) bool {
+	return s.used < than.used || s.used == than.used && s.id < than.id
 }

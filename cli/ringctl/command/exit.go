@@ -16,7 +16,7 @@ const (
 	ExitOK          = 0
 	ExitFailed      = 1   // what was asked for could not be done
 	ExitUsage       = 2   // wrong flag or argument
-	ExitUnreachable = 3   // the cluster cannot be reached, or refuses the login
+	ExitUnreachable = 3   // the cluster cannot be reached, refuses the login, or did not take the operation in time
 	ExitDegraded    = 4   // it runs, but a node is down, a partition has no leader, a change stands still, or replicas are not equal
 	ExitRefused     = 5   // the ring has changed since the plan was made
 	ExitNotFound    = 6   // there is no such object
@@ -30,7 +30,8 @@ EXIT CODES:
    0    done; for status: everything is healthy
    1    could not be done; the message says why and what to do
    2    wrong flag or argument
-   3    the cluster cannot be reached, or refuses the login
+   3    the cluster cannot be reached, refuses the login, or did not take a write or
+        read in time: overload, no leader, a full disk; the message says which
    4    the cluster is degraded: a node is down or a partition has no leader; for progress:
         the change stands still; for scrub: replicas could not be compared or mended
    5    the plan is refused: the ring has changed since it was made
