@@ -229,6 +229,7 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 	e.failed(c, n, r.Code, r.Leader, r.Text, r.RetryAfter)
 	switch {
 	case r.Code == op.Redirect:
+		c.led = c.read.Kind == op.Changes && !e.faults.watchAnywhere
 		e.redirect(c, n, r.Leader, current)
 	case r.Code == op.Overloaded && c.read.Kind == op.Changes && c.tries >= watchTries:
 		e.finish(c, &OverloadedError{RetryAfter: c.hint, cause: errors.New(c.why)})

@@ -64,6 +64,7 @@ type call struct {
 	maybe    bool   // a copy whose answer will not come may have been accepted
 	tries    int
 	due      time.Duration // on the engine's clock
+	led      bool          // a replica that may not answer reads of changes sent it to the leader
 	why      string        // what the last failed try said
 	hint     time.Duration // after which the last failed try said to come again
 	busy     bool          // the last failed try met a limit

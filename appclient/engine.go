@@ -24,6 +24,7 @@ type faults struct {
 	fullIsFinal          bool // the first node without room ends a write
 	anySize              bool // batches that no node takes are sent
 	largeRefused         bool // what does not fit an IQ is not read by message
+	watchAnywhere        bool // a watch that is sent to the leader asks anybody
 	vagueAccepted        bool // a revision is believed while expired objects wait for their removal
 }
 
@@ -254,7 +255,7 @@ func (e *engine) route(c *call, failed *node) {
 
 // choose returns the node to ask, nil when nobody can be asked.
 func (e *engine) choose(c *call, failed *node) *node {
-	if c.anywhere() {
+	if c.anywhere() && !c.led {
 		return c.part.nearest(e.zone, failed, e.now())
 	}
 	return c.part.candidate(failed, e.now())

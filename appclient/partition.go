@@ -11,7 +11,8 @@ import (
 // to be, and the session that its writes run in.
 type partition struct {
 	id       uint32
-	replicas []*node // in the ring's order
+	replicas []*node // in the ring's order, behind them those that a change makes
+	row      int     // how many of them the ring's table has
 	leader   *node   // nil: ask replicas in order
 
 	session *session // nil: none
@@ -101,11 +102,12 @@ func (p *partition) candidate(failed *node, now time.Duration) *node {
 
 // nearest returns a replica for a read that any of them may answer: of those in
 // the client's zone, if there are such, else of all, the better of two taken at
-// random. So the load spreads, and slow nodes get less of it.
+// random. So the load spreads, and slow nodes get less of it. Replicas that are
+// being made have yet to catch up: they are not asked.
 func (p *partition) nearest(zone string, failed *node, now time.Duration) *node {
 	var near, far [maxReplicas]*node
 	nears, fars := 0, 0
-	for _, n := range p.replicas {
+	for _, n := range p.replicas[:p.row] {
 		switch {
 		case n == failed || !n.usable(now):
 		case zone != "" && n.zone == zone && nears < maxReplicas:

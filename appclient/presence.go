@@ -163,6 +163,7 @@ func (e *engine) install(doc *ring.Document) error {
 		for _, m := range doc.ReplicasOf(p.id) {
 			p.replicas = append(p.replicas, e.node(m.JID))
 		}
+		p.row = len(p.replicas)
 		p.replicas = e.addTarget(p, doc)
 		if !slices.Contains(p.replicas, p.leader) {
 			p.leader = nil

@@ -112,7 +112,7 @@ func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 	begun := h.at
 	n.watches.Add(1)
 	c.watches.Add(1)
-	granted := h.n.view.Load().access
+	granted := c.rightsOf // by which it was let in
 	n.engine.Read([]replication.ReadRequest{{Group: r.Partition, Read: &r.Read, Owner: c.id, Tag: r.Tag, Done: func(res op.ReadResult) {
 		n.watches.Add(-1)
 		c.watches.Add(-1)

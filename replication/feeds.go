@@ -10,8 +10,8 @@ import (
 	"github.com/rosterdb/rosterdb/replication/core"
 )
 
-// feeds answers Changes reads, which ask any replica for what happened behind a
-// position, and keeps those that wait for it (long polls). They are read by one
+// feeds answers Changes reads, which ask any replica that is fit (core.Fitness) for
+// what happened behind a position, and keeps those that wait for it (long polls). They are read by one
 // goroutine of their own, so that neither appliers nor other reads wait for
 // them: applying costs a look at a counter, and a wake-up where somebody waits.
 type feeds struct {
@@ -23,7 +23,8 @@ type feeds struct {
 	ended  bool
 	groups map[uint32]map[*parked]struct{}
 	owned  map[uint64]map[uint64]*parked // by owner, then by its tag
-	moved  map[uint32]struct{}           // groups with parked reads that went on
+	moved  map[uint32]struct{}           // groups with parked reads that went on, or are not fit any more
+	fit    map[uint32]struct{}           // groups whose replica here is
 	due    []*parked                     // to be looked at
 	off    []*parked                     // to be answered whatever there is
 	byTime parkedHeap
@@ -53,7 +54,8 @@ type parked struct {
 func newFeeds(part func(uint32) changeReader) *feeds {
 	return &feeds{
 		part: part, wake: make(chan struct{}, 1),
-		groups: make(map[uint32]map[*parked]struct{}), owned: make(map[uint64]map[uint64]*parked), moved: make(map[uint32]struct{}),
+		groups: make(map[uint32]map[*parked]struct{}), owned: make(map[uint64]map[uint64]*parked),
+		moved: make(map[uint32]struct{}), fit: make(map[uint32]struct{}),
 	}
 }
 
@@ -114,6 +116,34 @@ func (f *feeds) movedOn(group uint32) {
 	if waited {
 		f.signal()
 	}
+}
+
+// fitness takes what has changed of it. Reads that wait at a replica that is fit no
+// more are answered, for their clients to go to another.
+func (f *feeds) fitness(changes []core.Fitness) {
+	if len(changes) == 0 {
+		return
+	}
+	f.mu.Lock()
+	for _, c := range changes {
+		if c.Fit {
+			f.fit[c.Group] = struct{}{}
+			continue
+		}
+		delete(f.fit, c.Group)
+		if _, waited := f.groups[c.Group]; waited {
+			f.moved[c.Group] = struct{}{}
+		}
+	}
+	f.mu.Unlock()
+	f.signal()
+}
+
+func (f *feeds) isFit(group uint32) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.fit[group]
+	return ok
 }
 
 // forget answers the reads of an owner that has gone.
@@ -232,7 +262,12 @@ func behind(res *op.ReadResult, r *op.Read) bool {
 // look reads, and answers if there is something or the time is over.
 func (f *feeds) look(p *parked, now time.Time) {
 	res := op.ReadResult{Code: op.Redirect, Text: "this data node has no replica of the partition; read the ring document anew"}
-	if part := f.part(p.Group); part != nil {
+	part := f.part(p.Group)
+	switch {
+	case part == nil:
+	case !f.isFit(p.Group):
+		res.Text = "this replica of the partition is being made, is cut off or lags; ask another"
+	default:
 		for {
 			res = part.Read(&p.read)
 			on := res.Position > p.read.Since

@@ -2,11 +2,13 @@ package replication
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/core"
 )
 
 // history is a changeReader with one event a position, all for everybody but
@@ -51,6 +53,7 @@ func newFeed(t *testing.T) (*feeds, *history) {
 		}
 		return h
 	})
+	f.fitness([]core.Fitness{{Group: 0, Fit: true}})
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { f.run(quit) })
@@ -257,6 +260,7 @@ func TestChangesUnderWrites(t *testing.T) {
 func TestClosedFeedsAnswerEverybody(t *testing.T) {
 	h := &history{hidden: make(map[uint64]bool)}
 	f := newFeeds(func(uint32) changeReader { return h })
+	f.fitness([]core.Fitness{{Fit: true}})
 	c := poll(t, f, 0, op.Read{Wait: 60_000})
 	quit := make(chan struct{})
 	close(quit)
@@ -309,6 +313,7 @@ func TestNoEventIsMissedWhileParking(t *testing.T) {
 	for _, fault := range []bool{false, true} {
 		b := &busy{history: history{hidden: make(map[uint64]bool)}}
 		b.f = newFeeds(func(uint32) changeReader { return b })
+		b.f.fitness([]core.Fitness{{Fit: true}})
 		b.f.faults.LookFirst = fault
 		c := poll(t, b.f, 0, op.Read{Wait: 60_000})
 		for range 2 {
@@ -320,5 +325,36 @@ func TestNoEventIsMissedWhileParking(t *testing.T) {
 		if answered := len(c) == 1; answered == fault {
 			t.Errorf("fault %v: answered %v", fault, answered)
 		}
+	}
+}
+
+// TestChangesLeaveAnUnfitReplica: a read that waits at a follower which is cut off is
+// sent elsewhere, and later ones are at once. The seeded fault keeps them.
+func TestChangesLeaveAnUnfitReplica(t *testing.T) {
+	for _, fault := range []bool{false, true} {
+		c := newTestCluster(t, 3, 1, func(cfg *Config) { cfg.Faults.AnyReplicaFeeds = fault })
+		leader := c.leader(0)
+		at := slices.IndexFunc(c.dirs, func(d *Dir) bool { return d.Member() != leader.cfg.Dir.Member() })
+		n := c.node(at)
+		look := func() op.Code { return read(n, 0, &op.Read{Kind: op.Changes}).Code }
+		eventually(t, "a follower answers", func() bool { return look() == op.OK })
+		waits := make(chan op.ReadResult, 1)
+		n.Read([]ReadRequest{{Read: &op.Read{Kind: op.Changes, Since: 1 << 40, Wait: 1 << 40}, Done: func(r op.ReadResult) { waits <- r }}})
+		c.net.setCut(n.cfg.Dir.Member(), true)
+		eventually(t, "it knows no leader", func() bool { _, ok := n.LeaderOf(0); return !ok })
+		if fault {
+			if code := look(); code != op.OK || len(waits) != 0 {
+				t.Error("the seeded fault is not seen")
+			}
+			continue
+		}
+		if r := answer(t, waits); r.Code != op.Redirect {
+			t.Errorf("a read that waits: %+v", r)
+		}
+		if code := look(); code != op.Redirect {
+			t.Errorf("a read that comes: %v", code)
+		}
+		c.net.setCut(n.cfg.Dir.Member(), false)
+		eventually(t, "it answers again", func() bool { return look() == op.OK })
 	}
 }

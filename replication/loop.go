@@ -109,6 +109,7 @@ func (n *Node) carryOut(r *core.Round) {
 			n.cfg.OnLeader(l.Group, l.Leader)
 		}
 	}
+	n.feeds.fitness(r.Fitness)
 	for _, answer := range r.Answers {
 		answer()
 	}

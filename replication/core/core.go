@@ -197,6 +197,7 @@ func (c *Core) Tick() {
 	c.tickPulls()
 	c.tickRepairs()
 	c.tickStale()
+	c.tickFitness()
 	c.tickMoves()
 	c.tickStrays()
 	c.tickReports()

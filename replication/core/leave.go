@@ -149,6 +149,7 @@ func (c *Core) Removed(id uint32, done func()) {
 	c.WhenDurable(func() {
 		g.log.reset(0, 0) // gives its memory back
 		delete(c.groups, id)
+		c.fitness(g, false)
 		c.list = slices.DeleteFunc(c.list, func(o *group) bool { return o == g })
 		c.strays = slices.DeleteFunc(c.strays, func(o *group) bool { return o == g })
 		done()

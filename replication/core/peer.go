@@ -111,6 +111,7 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 			continue
 		}
 		// raft refuses what is outdated or from strangers; it repeats what matters.
+		g.toldCommit(rec.msg)
 		_ = g.rn.Step(rec.msg)
 		c.mark(g)
 		if len(g.underway) > 0 {

@@ -68,6 +68,8 @@ type Faults struct {
 	// StaleFromRoundEnd counts the age of a confirmed state from the end of the
 	// round that confirmed it.
 	StaleFromRoundEnd bool
+	// AnyReplicaFeeds has every replica answer reads of changes, whatever it lacks.
+	AnyReplicaFeeds bool
 	// SkipJoint puts a set of voters in the place of another at once, without the
 	// joint configuration between them.
 	SkipJoint bool
@@ -116,6 +118,7 @@ type Round struct {
 	Reads    []ReadRequest
 	Answers  []func()
 	Leaders  []LeaderChange
+	Fitness  []Fitness // what has changed
 	Removals []Removal // replicas to delete, then Removed
 }
 
@@ -138,6 +141,7 @@ func (r *Round) reset() {
 		Reads:    r.Reads[:0],
 		Answers:  r.Answers[:0],
 		Leaders:  r.Leaders[:0],
+		Fitness:  r.Fitness[:0],
 		Removals: r.Removals[:0],
 	}
 }

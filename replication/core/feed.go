@@ -1,0 +1,67 @@
+package core
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Reads of changes are answered from what a replica has applied, without a word to
+// the leader. That is as good as the leader's own answer only where the log comes as
+// fast as it grows: a replica that is being made, that is cut off or falls behind
+// would hold its watchers back with it, for as long as it lasts, and nobody would
+// know. So it must be fit for them, which each tick looks at; whoever asks one that
+// is not goes to another.
+
+// feedLag is how many committed entries a follower may still have to apply.
+const feedLag = 1024
+
+// Fitness says whether the replica of a group here may answer reads of changes. No
+// replica is fit before it was said to be.
+type Fitness struct {
+	Group uint32
+	Fit   bool
+}
+
+// toldCommit notes the commit position of a leader, which may be ahead of the log here.
+func (g *group) toldCommit(m *pb.Message) {
+	if m.GetType() == pb.MsgApp && m.GetTerm() >= g.term {
+		g.told = max(g.told, m.GetCommit())
+	}
+}
+
+// mayFeed tells whether the replica has what happens in its group, as far as it can know.
+func (c *Core) mayFeed(g *group) bool {
+	if g.rn == nil || g.gone || g.removing || g.repair.on || g.restoring {
+		return false
+	}
+	if g.state == raft.StateLeader {
+		return true
+	}
+	// One that hears nothing for an election time-out is a follower no more; where the
+	// group sleeps, the peers' words to each other stand for the leader's.
+	if g.state != raft.StateFollower || g.lead == 0 || !c.isUp(g.lead) || g.stray {
+		return false
+	}
+	me := c.cfg.Member
+	if !slices.Contains(g.conf.GetVoters(), me) && !slices.Contains(g.conf.GetVotersOutgoing(), me) {
+		return false
+	}
+	// Of a snapshot that is offered the leader knows that the log here is too short.
+	return g.in.offer == nil && max(g.told, g.commit) <= g.applied+feedLag
+}
+
+// tickFitness reports the groups whose fitness has changed.
+func (c *Core) tickFitness() {
+	for _, g := range c.list {
+		if fit := c.mayFeed(g) || c.cfg.Faults.AnyReplicaFeeds && !g.gone; fit != g.feeds {
+			c.fitness(g, fit)
+		}
+	}
+}
+
+func (c *Core) fitness(g *group, fit bool) {
+	g.feeds = fit
+	c.next.Fitness = append(c.next.Fitness, Fitness{g.id, fit})
+}
