@@ -55,9 +55,13 @@ func (c *Core) mayFeed(g *group) bool {
 // tickFitness reports the groups whose fitness has changed.
 func (c *Core) tickFitness() {
 	for _, g := range c.list {
-		if fit := c.mayFeed(g) || c.cfg.Faults.AnyReplicaFeeds && !g.gone; fit != g.feeds {
-			c.fitness(g, fit)
-		}
+		c.checkFitness(g)
+	}
+}
+
+func (c *Core) checkFitness(g *group) {
+	if fit := c.mayFeed(g) || c.cfg.Faults.AnyReplicaFeeds && !g.gone; fit != g.feeds {
+		c.fitness(g, fit)
 	}
 }
 

@@ -143,6 +143,7 @@ func (c *Core) softState(g *group, s *raft.SoftState) {
 		g.eager = 0
 	}
 	g.busyAt = c.now
+	c.checkFitness(g) // who has just written finds the leader fit
 	if lost {
 		c.lostLeadership(g)
 	}
