@@ -37,7 +37,8 @@ type Client struct {
 // Dial logs in, finds the data nodes, fetches the ring and returns when the
 // store can be used. When ctx ends first the error says what was missing. What
 // trying again cannot mend ends Dial at once.
-// Errors: ErrInvalid (the JID), ErrDenied (wrong password), ErrUnavailable.
+// Errors: ErrInvalid (the JID), ErrDenied (wrong password, or an account without any
+// right), ErrReplaced, ErrUnavailable.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	return dial(ctx, cfg, faults{})
 }
@@ -54,10 +55,10 @@ func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
 
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.cancel = cancel
-	ended := make(chan error, 1)
+	ended := make(chan error, 2) // each says at most once why trying again is vain
 	c.wg.Go(func() { ended <- c.run(life) })
 	c.wg.Go(func() { c.engine.sweeper(life, busy) })
-	c.wg.Go(func() { c.keepRing(life) })
+	c.wg.Go(func() { c.keepRing(life, ended) })
 
 	select {
 	case <-c.ready:
@@ -90,11 +91,14 @@ func (c *Client) run(life context.Context) error {
 	if err == nil {
 		return nil
 	}
-	kind := ErrUnavailable
-	if errors.Is(err, xmppconn.ErrAuth) {
-		kind = ErrDenied
+	switch {
+	case errors.Is(err, xmppconn.ErrAuth):
+		err = fmt.Errorf("%w: %w", ErrDenied, err)
+	case errors.Is(err, xmppconn.ErrReplaced):
+		err = fmt.Errorf("%w: another client uses the resource of %s; leave Config.Resource empty, so that each gets its own, and dial anew (%w)", ErrReplaced, c.cfg.JID, err)
+	default:
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	err = fmt.Errorf("%w: %w", kind, err)
 	c.engine.shut(err)
 	return err
 }

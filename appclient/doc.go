@@ -21,7 +21,7 @@
 // that call for different things, told apart by errors.Is; no error is of two:
 //
 //   - it was surely not applied: ErrUnavailable, ErrOverloaded, ErrConflict,
-//     ErrInvalid, ErrTooLarge, ErrDenied, ErrClosed;
+//     ErrInvalid, ErrTooLarge, ErrDenied, ErrClosed, ErrReplaced;
 //   - it may or may not have been applied, and may yet be: ErrUnknownOutcome.
 //     Client.Status settles it;
 //   - a read found nothing: ErrNotFound; a watch was away too long: ErrCompacted.

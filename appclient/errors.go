@@ -13,9 +13,10 @@ import (
 // errors and Read errors stand for:
 //
 //   - write errors: ErrConflict, ErrUnavailable, ErrOverloaded,
-//     ErrUnknownOutcome, ErrInvalid, ErrTooLarge, ErrDenied, ErrClosed
+//     ErrUnknownOutcome, ErrInvalid, ErrTooLarge, ErrDenied, ErrClosed,
+//     ErrReplaced
 //   - read errors: ErrUnavailable, ErrOverloaded, ErrInvalid, ErrTooLarge,
-//     ErrDenied, ErrClosed
+//     ErrDenied, ErrClosed, ErrReplaced
 var (
 	// ErrNotFound: there is no such object.
 	ErrNotFound = errors.New("object not found")
@@ -52,6 +53,11 @@ var (
 	// ends with it was surely not applied and never will be; one that may have
 	// been ends with ErrUnknownOutcome instead, never with both.
 	ErrClosed = errors.New("client is closed")
+	// ErrReplaced: another client logged in under the same full JID, and the server
+	// ended this one's stream. Two clients that both came back would throw each other
+	// out for ever, so this one is over: close it, leave Config.Resource empty, and
+	// Dial anew. Of writes: as ErrClosed.
+	ErrReplaced = errors.New("client is replaced")
 )
 
 // ConflictError says which condition of a write did not hold.

@@ -150,6 +150,9 @@ func (e *engine) shut(cause error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.end != nil {
+		if cause == ErrClosed { //nolint:errorlint // not what wraps it: Close's own
+			e.end = cause // whatever ended the client before, it is closed now
+		}
 		return
 	}
 	e.end = cause

@@ -209,3 +209,12 @@ func (e *engine) ringSources() (jids []string) {
 	}
 	return append(jids, others...)
 }
+
+// outside says that a node has no place in the cluster, so that its ring, if it has
+// one, may be an old one.
+func (e *engine) outside(jid string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[jid]
+	return n == nil || !n.online || n.health.State == wire.StateStranger || n.health.State == wire.StateJoining
+}

@@ -2,11 +2,13 @@ package appclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -15,18 +17,33 @@ const (
 	ringPause   = 100 * time.Millisecond // between rounds, so that a rumour of a new epoch costs little
 )
 
-// keepRing fetches the ring whenever a newer one is rumoured to exist.
-func (c *Client) keepRing(ctx context.Context) {
+// deniedRounds is how many rounds in a row must end with a denial, before there is
+// any ring, for it to be final: the first node whose presence arrives may be one
+// that has not heard of a new grant.
+const deniedRounds = 2
+
+// keepRing fetches the ring whenever a newer one is rumoured to exist. An account
+// that may not have even the first is told in ended.
+func (c *Client) keepRing(ctx context.Context, ended chan<- error) {
+	denied := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.stale:
 		}
-		if err := c.fetchRing(ctx); err != nil {
+		err := c.fetchRing(ctx)
+		if err != nil {
 			c.note(err)
 			c.cfg.Logger.Debug("ring not fetched", "err", err)
 			notifier(c.stale)()
+		}
+		if denied++; !errors.Is(err, ErrDenied) || c.Stats().Epoch > 0 {
+			denied = 0
+		}
+		if denied == deniedRounds {
+			ended <- err
+			return
 		}
 		c.checkReady()
 		t := time.NewTimer(ringPause)
@@ -39,13 +56,14 @@ func (c *Client) keepRing(ctx context.Context) {
 	}
 }
 
-// fetchRing asks one data node after the other until one gives a document.
+// fetchRing asks one data node after the other until one gives a document. It ends
+// with ErrDenied if none did and one refuses the account.
 func (c *Client) fetchRing(ctx context.Context) error {
 	conn := c.conn.Load()
 	if conn == nil {
 		return nil // presence will ask again
 	}
-	var last error
+	var last, denied error
 	for _, jid := range c.engine.ringSources() {
 		doc, err := c.askRing(ctx, jid)
 		if err == nil {
@@ -58,6 +76,12 @@ func (c *Client) fetchRing(ctx context.Context) error {
 			return nil
 		}
 		last = err
+		if told := (*xmppconn.StanzaError)(nil); errors.As(err, &told) && told.Condition == "forbidden" && !c.engine.outside(jid) {
+			denied = fmt.Errorf("%w: %w", ErrDenied, err)
+		}
+	}
+	if denied != nil {
+		return denied
 	}
 	return last
 }

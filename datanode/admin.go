@@ -73,7 +73,7 @@ func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	if v != nil {
 		_, left = v.left[c.jid]
 	}
-	if !c.app && !c.operator && !left && h.rights(c).none() && h.peerOf(st) == nil {
+	if v != nil && !c.app && !c.operator && !left && h.rights(c).none() && h.peerOf(st) == nil {
 		h.refuse(conn, st, "forbidden", textDenied)
 		return
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	// Fault is asked about each stanza with operations; nil: all goes well. It
 	// is called from the nodes' goroutines, one at a time.
 	Fault func(Stanza) Fault
+	// RingFault is the condition of the stanza error with which a node, by its full JID,
+	// answers a question for the ring; "" or a nil function: it gives the ring.
+	RingFault func(node string) string
 }
 
 // Index declares a secondary index over one field of JSON objects, as `ringctl
@@ -158,6 +161,16 @@ func (c *Cluster) Close() {
 
 // DropStreams cuts all clients' connections.
 func (c *Cluster) DropStreams() { c.srv.Drop() }
+
+// Replace ends all clients' streams as a server does when another client has logged
+// in under the same full JID.
+func (c *Cluster) Replace() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.clients {
+		s.Send([]byte("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"))
+	}
+}
 
 // Applied returns the writes that changed the state, in order.
 func (c *Cluster) Applied() []Applied {

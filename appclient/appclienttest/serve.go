@@ -73,7 +73,15 @@ func (c *Cluster) request(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNod
 	ops := st.Get(st.Child)
 	switch string(st.Get(st.ChildName)) {
 	case "ring":
-		s.Send(c.ringAnswer(st))
+		condition := ""
+		if c.opt.RingFault != nil {
+			condition = c.opt.RingFault(n.jid)
+		}
+		if condition != "" {
+			s.Send(c.bounce(st, condition))
+		} else {
+			s.Send(c.ringAnswer(st))
+		}
 		return
 	case "part":
 		el, done, err := c.clients[s].Add(s.JID, ops)

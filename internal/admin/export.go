@@ -41,15 +41,19 @@ type Exporter struct {
 }
 
 // Export has the data nodes keep the state of all partitions as of one log time.
-// It takes a few seconds. Errors: ErrNotOperator; a partition without a leader; a
-// node that has two exports under way.
-func (c *Client) Export(ctx context.Context) (*Exporter, error) {
+// It takes a few seconds, or a minute and more while leaderships move: waits is then
+// called once, with why. Errors: ErrNotOperator; a partition without a leader; a node
+// that has two exports under way.
+func (c *Client) Export(ctx context.Context, waits func(why string)) (*Exporter, error) {
 	margin := cutMargin
+	var told sync.Once
+	tell := func(why string) { told.Do(func() { waits(why) }) }
 	for try := 1; ; try++ {
-		x, err := c.cut(ctx, margin)
+		x, err := c.cut(ctx, margin, tell)
 		if err == nil || !errors.Is(err, errMissed) || try == cutTries {
 			return x, err
 		}
+		tell("leaderships have moved")
 		select { // leaders may be about to be elected
 		case <-time.After(margin / 2):
 		case <-ctx.Done():
@@ -59,10 +63,13 @@ func (c *Client) Export(ctx context.Context) (*Exporter, error) {
 	}
 }
 
-func (c *Client) cut(ctx context.Context, margin time.Duration) (*Exporter, error) {
+func (c *Client) cut(ctx context.Context, margin time.Duration, waits func(why string)) (*Exporter, error) {
 	doc, err := c.Ring(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if doc.Change != nil {
+		waits("a change of the ring is under way")
 	}
 	x := &Exporter{Ring: doc, c: c, id: uuid.NewString()}
 	if x.parts, x.Time, err = c.leaderships(ctx, doc); err != nil {

@@ -187,6 +187,8 @@ func (p *Progress) stalls(doc *ring.Document, views []NodeView, leaders *Leaders
 		case v == nil:
 		case v.Health.State == wire.StateFull && s.Gets > 0:
 			say("%s has no room for the %d replicas that are to go there: free space on its disk", s.Node, s.Gets)
+		case v.Health.State == wire.StateStranger && m.State == ring.Leaving && s.Holds == 0:
+			// It has handed over all it had, and knows of a newer ring than ours.
 		case v.Health.State == wire.StateStranger:
 			say("%s is a stranger: %s", s.Node, v.Text)
 		case slices.Contains(leaders.Silent, m.JID):

@@ -79,6 +79,14 @@ func TestStalls(t *testing.T) {
 		"stranger": {func(_ *ring.Document, v []NodeView, _ *Leaders) {
 			v[0].Health.State, v[0].Text = wire.StateStranger, "another disk"
 		}, "dn1 is a stranger: another disk"},
+		"left, and quicker than the ring we have": {func(d *ring.Document, v []NodeView, _ *Leaders) {
+			leave(d)
+			v[0].Health.State, v[0].Text = wire.StateStranger, "has left"
+		}, ""},
+		"leaves with another disk": {func(d *ring.Document, v []NodeView, _ *Leaders) {
+			d.Members[0].State = ring.Leaving
+			v[0].Health.State, v[0].Text = wire.StateStranger, "another disk"
+		}, "dn1 is a stranger: another disk"},
 		"silent": {func(_ *ring.Document, _ []NodeView, l *Leaders) { l.Silent = []string{"dn2@d/store"} }, "dn2 is online and does not answer"},
 		"no majority": {func(_ *ring.Document, v []NodeView, l *Leaders) {
 			v[1].Online, v[2].Online, l.Leaderless = false, false, []uint32{0, 5}
@@ -129,5 +137,13 @@ func TestResolve(t *testing.T) {
 	}
 	if _, err := resolve(known, []string{"dn1", "dn1@a"}); err == nil {
 		t.Error("one node named twice was accepted")
+	}
+}
+
+// leave has the first member leave, after the last of its replicas moved.
+func leave(d *ring.Document) {
+	d.Members[0].State = ring.Leaving
+	for q, row := range d.Table {
+		d.Table[q] = slices.DeleteFunc(slices.Clone(row), func(id uint64) bool { return id == d.Members[0].ID })
 	}
 }

@@ -226,10 +226,27 @@ func TestWrongObjectsAreRefused(t *testing.T) {
 		"a reference to nothing": `{"root":"a","refs":[{"root":""}]}`,
 		"a misspelt reference":   `{"root":"a","refs":[{"root":"b","pth":"c"}]}`,
 		"counts of the end":      `{"root":"a","objects":3}`,
+		"a lone surrogate":       `{"root":"a","path":"\ud800x"}`,
+		"a low surrogate":        `{"root":"a","path":"\udc00"}`,
+		"two high surrogates":    `{"root":"a","path":"\ud800\ud83d\ude00"}`,
+		"a surrogate at the end": `{"root":"a","text":"\ud83d"}`,
+		"a value of half a char": `{"root":"a","text":"\"\ud83d\n"}`,
+		"a name of other case":   `{"root":"a","Path":"x"}`,
+		"a name that folds":      `{"root":"a","refſ":[]}`,
+		"a member twice":         `{"root":"a","path":"x","path":"y"}`,
+		"of a reference, twice":  `{"root":"a","refs":[{"root":"b","root":"c"}]}`,
 	} {
 		text := header + good + bad + "\n" + `{"end":true,"objects":2,"bytes":2}` + "\n"
 		if _, _, err := Verify(strings.NewReader(text), true); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "line 3") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, fine := range []string{
+		`{"root":"a","path":"\ud83d\ude00"}`, `{ "root" : "a" , "text" : "\\ud800 \"path\":" }`,
+		`{"root":"a","refs":[{"root":"b"},{"root":"c"}],"text":"{\"root\":1,\"root\":2}"}`, `{"root":"path","path":"path"}`,
+	} {
+		if o, _, err := parseLine([]byte(fine)); err != nil || o == nil {
+			t.Errorf("%s: %v", fine, err)
 		}
 	}
 	for name, bad := range map[string]string{"no JSON": `{"root":"a"`, "no UTF-8": "{\"root\":\"a\xff\"}", "two objects": `{"root":"a"}{"root":"b"}`} {

@@ -78,6 +78,9 @@ func parseLine(line []byte) (*Object, *Trailer, error) {
 	if (err != nil || d.InputOffset() != int64(len(line))) && !json.Valid(line) {
 		return nil, nil, fmt.Errorf("%w: it is not one object of JSON", ErrTorn)
 	}
+	if err == nil {
+		err = strict(line)
+	}
 	t := l.Trailer
 	t.End = false
 	switch {

@@ -154,7 +154,9 @@ func syncDir(path string) error {
 }
 
 func export(ctx context.Context, env Env, operator *admin.Client, w io.Writer, whole bool) (saved, error) {
-	x, err := operator.Export(ctx)
+	x, err := operator.Export(ctx, func(why string) {
+		fmt.Fprintf(env.Stderr, "%s, and a cut needs leaders that stay: waiting for it may take a minute or more\n", why)
+	})
 	if err != nil {
 		return saved{}, fmt.Errorf("make a cut: %w", err)
 	}

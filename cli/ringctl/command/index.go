@@ -58,6 +58,9 @@ left out. Queries are refused until the index is built: --wait returns then.
 				return err
 			}
 			err := editRing(c, env, indexEdit(x), func(*ring.Document) string {
+				if c.Bool("wait") {
+					return "index " + x.Name + " is defined"
+				}
 				return "index " + x.Name + " is defined; queries are answered once it is built: ringctl index list"
 			})
 			if err != nil || !c.Bool("wait") {
