@@ -89,6 +89,7 @@ func mutants() []mutant {
 		{"a revision compared while expired objects wait for their removal", state, "TestBacklog"},
 		{"a transaction believes a revision that does not count what has expired", app, "TestUpdateDuringExpiry"},
 		{"a burst of opens takes all places for sessions", state, "TestSessionsOfOneOwner"},
+		{"a session in use is ended for a new one of its owner", state, "TestUsedSessionStays"},
 		{"a watch by revision goes on by position within an entry", app, "TestWatchWithinEntry"},
 		{"results of reads held without bounds", node, "TestAnswersAreBounded"},
 		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
