@@ -128,6 +128,9 @@ type place struct {
 // remembered is how long a member that is gone is looked for; the servers of Config.Join always are.
 const remembered = time.Hour
 
+// tellFor bounds how long Tell waits until gossip has taken what is new.
+const tellFor = time.Second
+
 // Control is the channel of this package on the links; the others are free.
 const Control link.Channel = 1
 
@@ -291,7 +294,8 @@ func (n *Node) Tell(change func(*State, *Load)) {
 		return
 	}
 	n.changed()
-	if err := n.gossip.UpdateNode(0); err != nil {
+	// Without a bound it would wait for ever once the gossip has ended.
+	if err := n.gossip.UpdateNode(tellFor); err != nil {
 		n.log.Debug("news are not told", "error", err)
 	}
 }

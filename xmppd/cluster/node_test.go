@@ -182,6 +182,22 @@ func TestCrashIsNoticed(t *testing.T) {
 	whole(t, a, c)
 }
 
+// TestTellAtTheEnd: who has news while the gossip ends does not wait for ever.
+func TestTellAtTheEnd(t *testing.T) {
+	w := newWorld(t)
+	a := w.node("a", nil)
+	b := w.node("b", nil, a.Addr())
+	whole(t, a, b)
+	a.stop()
+	a.wg.Wait()
+	if err := a.gossip.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	a.Tell(func(_ *State, l *Load) { l.Sessions = 7 })
+	a.gossip = nil
+	a.mesh.Close()
+}
+
 // TestPartitionHeals: two sides that have given each other up find together without anybody's help.
 func TestPartitionHeals(t *testing.T) {
 	w := newWorld(t)
