@@ -2,10 +2,10 @@ package cluster
 
 import (
 	"bytes"
-	"log"
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -95,15 +95,34 @@ func (n *Node) changed() {
 	}
 }
 
-// gossipLog is where memberlist writes its lines.
-func gossipLog(to *slog.Logger) *log.Logger {
-	return log.New(&gossipLines{notice.Log{To: to}}, "", 0)
+// endGossip ends it without a word to the others.
+func (n *Node) endGossip() error {
+	err := n.gossip.Shutdown()
+	n.lines.end()
+	return err
 }
 
-type gossipLines struct{ notices notice.Log }
+// gossipLines is where memberlist writes its lines. It does so, for a moment, when it
+// has been shut down, too: its goroutines are not waited for.
+type gossipLines struct {
+	notices notice.Log
+	mu      sync.Mutex
+	over    bool
+}
+
+func (g *gossipLines) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+}
 
 // Write takes one line.
 func (g *gossipLines) Write(line []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return len(line), nil
+	}
 	text := string(bytes.TrimSpace(line))
 	switch {
 	case bytes.Contains(line, []byte("could decrypt")) || bytes.Contains(line, []byte("encryption is configured but")) ||

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -22,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/notice"
 )
 
 // Config is what a Node needs. Zero values of times stand for the defaults given.
@@ -66,6 +68,7 @@ type Node struct {
 	port   *port
 	mesh   *link.Mesh
 	gossip *memberlist.Memberlist
+	lines  *gossipLines
 	wake   chan struct{} // capacity 1: members have changed
 	wg     sync.WaitGroup
 	once   sync.Once // of Close
@@ -163,7 +166,8 @@ func (n *Node) Start(context.Context) error {
 	cfg.Name, cfg.Label, cfg.SecretKey = n.cfg.Name, n.cfg.Cluster, n.cfg.Key
 	cfg.Transport = n.port
 	cfg.BindPort, cfg.AdvertisePort = n.port.advertise.Port, n.port.advertise.Port
-	cfg.Logger = gossipLog(n.log)
+	n.lines = &gossipLines{notices: notice.Log{To: n.log}}
+	cfg.Logger = log.New(n.lines, "", 0)
 	cfg.Delegate, cfg.Events, cfg.Conflict = (*delegate)(n), (*events)(n), (*events)(n)
 	cfg.GossipVerifyIncoming, cfg.GossipVerifyOutgoing = true, true
 	cfg.DeadNodeReclaimTime = time.Second // a server may come back at another address
@@ -320,7 +324,7 @@ func (n *Node) close() error {
 			n.log.Debug("the others were not told", "error", err)
 		}
 		n.wg.Wait()
-		errs = append(errs, n.gossip.Shutdown())
+		errs = append(errs, n.endGossip())
 	}
 	return errors.Join(append(errs, n.port.Shutdown())...)
 }

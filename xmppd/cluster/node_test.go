@@ -100,7 +100,7 @@ func quick(c *Config) {
 func (n *Node) crash() {
 	n.stop()
 	n.wg.Wait()
-	_ = n.gossip.Shutdown()
+	_ = n.endGossip()
 	n.gossip = nil
 	n.mesh.Close()
 }
@@ -190,7 +190,7 @@ func TestTellAtTheEnd(t *testing.T) {
 	whole(t, a, b)
 	a.stop()
 	a.wg.Wait()
-	if err := a.gossip.Shutdown(); err != nil {
+	if err := a.endGossip(); err != nil {
 		t.Error(err)
 	}
 	a.Tell(func(_ *State, l *Load) { l.Sessions = 7 })
