@@ -29,7 +29,7 @@ smoke: ## the demo without staying; one JSON line at the end
 	@$(BUILD_RINGCTL)
 	@bin/ringctl demo --smoke -o json
 
-test: unit race e2e interop ## the tests: unit, race detector, processes, foreign clients; ten to twelve minutes on 2 cores
+test: unit race e2e interop ## the tests: unit, race detector, processes, foreign clients; about fifteen minutes on 2 cores
 
 # All packages but those whose tests are about processes: e2e (with chaos and soak), interop and mission run them.
 UNIT = $(shell $(GO) list ./... | grep -v -e /test/chaos -e /test/soak -e /test/e2e -e /test/interop -e /test/mission)
