@@ -3,9 +3,36 @@ package b64
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
+
+// TestOverreach: nothing is written outside of the room that the result takes. What the library reads and
+// writes is not checked by the compiler.
+func TestOverreach(t *testing.T) {
+	for n := range 200 {
+		src := random(n)
+		enc := base64.StdEncoding.AppendEncode(nil, src)
+		around := bytes.Repeat([]byte{'#'}, 3*len(enc)+100)
+		at := len(around) / 3
+		if Append(around[:at:at+len(enc)], src); !bytes.Equal(around[at:at+len(enc)], enc) {
+			t.Fatalf("%d bytes are not encoded in place", n)
+		}
+		room := base64.StdEncoding.DecodedLen(len(enc))
+		if _, err := AppendDecode(around[:2*at:2*at+room], enc); err != nil || !bytes.Equal(around[2*at:2*at+n], src) {
+			t.Fatalf("%d bytes are not decoded in place: %v", n, err)
+		}
+		clear(around[at : at+len(enc)])
+		clear(around[2*at : 2*at+room])
+		for i, c := range around {
+			if inside := i >= at && i < at+len(enc) || i >= 2*at && i < 2*at+room; !inside && c != '#' {
+				t.Fatalf("%d bytes: byte %d was written", n, i)
+			}
+		}
+	}
+}
 
 func random(n int) []byte {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
@@ -40,7 +67,7 @@ func TestEveryLength(t *testing.T) {
 
 // TestEveryWrongByte: each byte that does not belong there is met at each place.
 func TestEveryWrongByte(t *testing.T) {
-	good := base64.StdEncoding.AppendEncode(nil, random(40))
+	good := base64.StdEncoding.AppendEncode(nil, random(100))
 	for at := range good {
 		for c := range 256 {
 			src := bytes.Clone(good)
@@ -60,7 +87,10 @@ func same(t *testing.T, src []byte) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{"", "QQ==", "QUI=", "QUJD\r\n", "QUJDRA", "====", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "QUJDREVGR0hJSktM\nTU5PUFFSU1RV\xff"} {
+	for _, s := range []string{
+		"", "QQ==", "QUI=", "QUJD\r\n", "QUJDRA", "====", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "QUJDREVGR0hJSktM\nTU5PUFFSU1RV\xff",
+		strings.Repeat("QUJD", 30) + "\r\n" + strings.Repeat("QUJD", 30) + "QQ==", strings.Repeat("Qv/+", 20) + "*" + strings.Repeat("QUJD", 20),
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
@@ -76,23 +106,25 @@ func FuzzDecode(f *testing.F) {
 }
 
 func BenchmarkBase64(b *testing.B) {
-	src := random(4096)
-	enc := base64.StdEncoding.AppendEncode(nil, src)
-	dst := make([]byte, 0, 2*len(enc))
-	for _, c := range []struct {
-		name string
-		f    func()
-	}{
-		{"encode", func() { Append(dst, src) }},
-		{"encode/std", func() { base64.StdEncoding.AppendEncode(dst, src) }},
-		{"decode", func() { _, _ = AppendDecode(dst, enc) }},
-		{"decode/std", func() { _, _ = base64.StdEncoding.AppendDecode(dst, enc) }},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			b.SetBytes(int64(len(src)))
-			for b.Loop() {
-				c.f()
-			}
-		})
+	for _, n := range []int{12, 100, 4096} {
+		src := random(n)
+		enc := base64.StdEncoding.AppendEncode(nil, src)
+		dst := make([]byte, 0, 2*len(enc))
+		for _, c := range []struct {
+			name string
+			f    func()
+		}{
+			{"encode", func() { Append(dst, src) }},
+			{"encode/std", func() { base64.StdEncoding.AppendEncode(dst, src) }},
+			{"decode", func() { _, _ = AppendDecode(dst, enc) }},
+			{"decode/std", func() { _, _ = base64.StdEncoding.AppendDecode(dst, enc) }},
+		} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
+				b.SetBytes(int64(len(src)))
+				for b.Loop() {
+					c.f()
+				}
+			})
+		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package b64 is the base64 of RFC 4648, section 4, with padding: what encoding/base64 calls
-// StdEncoding, byte for byte and error for error, in less than half the time. Every value of the store
+// StdEncoding, byte for byte and error for error, many times faster. Every value of the store
 // and every batch between data nodes crosses it twice.
 //
-// Both directions look several characters up at once; what is odd, such as the end, an ignored line
-// break or a character that does not belong there, is left to encoding/base64.
+// The work is done by github.com/emmansun/base64 with the processor's vector instructions. What it
+// refuses is decoded again by encoding/base64, which has the last word on what is wrong where.
 package b64
