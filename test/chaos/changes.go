@@ -150,6 +150,21 @@ func (g *changer) bring(ctx context.Context, done func(*ring.Document) bool, com
 	}
 }
 
+// declare has the store keep the index that queries ask, while its objects are written.
+func (g *changer) declare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, healthy)
+	defer cancel()
+	for {
+		last, err := g.try(ctx, "index", "create", "--wait", "--prefix", queryPrefix, "--path", "*", "--field", "n", queryIndex)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("declare an index: %w: %s", err, last)
+		}
+	}
+}
+
 // ringctl runs a command and returns the last line of what it says. That it
 // fails now and then is the weather; what counts is what the ring says.
 func (g *changer) ringctl(ctx context.Context, args ...string) string {

@@ -4,7 +4,8 @@
 // namespace of its own, behind a proxy of its own, and on a disk of its own that
 // forgets at a power cut what was not synced (test/powerfs). A seed decides
 // which faults meet whom and when, and which data nodes join and leave. Meanwhile
-// clients write, read, compare and swap, batch, count and watch through appclient.
+// clients write, read, compare and swap, batch, count, watch, scan and query through
+// appclient, and backups are made.
 // In the end it says whether anything that was acknowledged is lost, anything
 // happened twice, or the answers have no order that a single-threaded store
 // would give (test/linearizability).

@@ -13,9 +13,10 @@ import (
 // lapses write objects that live for a short or a long time. The short-lived end, and
 // what has ended does not come back; the others stay.
 type lapses struct {
-	meter *meter
-	each  [lapseClients][]lapse
-	wrong complaints
+	meter  *meter
+	within time.Duration // an end that is due may take, when all is well
+	each   [lapseClients][]lapse
+	wrong  complaints
 }
 
 // lapse is an object that was acknowledged.
@@ -64,14 +65,18 @@ func (k *lapses) look(ctx context.Context, root appclient.Root, l *lapse) {
 		_, err := root.Get(ctx, l.path)
 		found = err == nil
 		return err
-	}) != applied {
-		return
+	}) == applied {
+		k.check(root.Name(), l, found)
 	}
+}
+
+// check looks at what a read told.
+func (k *lapses) check(root string, l *lapse, found bool) {
 	switch {
 	case found && l.gone:
-		k.wrong.add("root %s: %s is there again after its end", root.Name(), l.path)
+		k.wrong.add("root %s: %s is there again after its end", root, l.path)
 	case !found && l.long:
-		k.wrong.add("root %s: %s, which lives for %s, is not there", root.Name(), l.path, longLife)
+		k.wrong.add("root %s: %s, which lives for %s, is not there", root, l.path, longLife)
 	}
 	l.gone = l.gone || !found
 }
@@ -102,7 +107,7 @@ func (k *lapses) judge(ctx context.Context, c *appclient.Client, v *Verdict) err
 		if last == nil {
 			continue
 		}
-		ended, err := endsWithin(ctx, root, last.path, healthy)
+		ended, err := endsWithin(ctx, root, last.path, k.within)
 		if err != nil {
 			return err
 		}

@@ -71,13 +71,18 @@ func (k *outcomes) status(ctx context.Context, c *appclient.Client, op appclient
 	}) != applied {
 		return false
 	}
-	if s.told == appclient.Applied && out.State != appclient.Applied && out.State != appclient.Forgotten {
-		k.wrong.add("%s was acknowledged, and is told as %s when asked for", s.path, out.State)
+	k.check(s, out.State)
+	return true
+}
+
+// check looks at what is told of a write that was asked for.
+func (k *outcomes) check(s *settled, now appclient.State) {
+	if s.told == appclient.Applied && now != appclient.Applied && now != appclient.Forgotten {
+		k.wrong.add("%s was acknowledged, and is told as %s when asked for", s.path, now)
 	}
 	if s.told != appclient.Applied {
-		s.told = out.State
+		s.told = now
 	}
-	return true
 }
 
 func (k *outcomes) judge(ctx context.Context, c *appclient.Client, v *Verdict) error {

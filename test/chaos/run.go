@@ -69,7 +69,7 @@ func (r *run) counts(kind string) {
 func (r *run) suffer(ctx context.Context) (*Report, error) {
 	r.tasks = []task{
 		r.ledger, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir),
-		&scans{meter: r.meter}, &stales{meter: r.meter}, &lapses{meter: r.meter}, &outcomes{meter: r.meter},
+		&scans{meter: r.meter}, &stales{meter: r.meter}, &lapses{meter: r.meter, within: healthy}, &outcomes{meter: r.meter}, newQueries(r.meter),
 	}
 	operator := &changer{stage: r.stage, binary: r.opt.Binary, told: r.told, counts: r.counts}
 	saved := &backups{operator: operator, ledger: r.ledger, dir: r.opt.Dir, calm: 3 * r.opt.Calm}
@@ -89,6 +89,9 @@ func (r *run) suffer(ctx context.Context) (*Report, error) {
 		for id := range t.clients() {
 			work.Go(func() { t.run(working, c, id) })
 		}
+	}
+	if err := operator.declare(ctx); err != nil {
+		return nil, err
 	}
 	if err := r.strike(ctx, saved); err != nil {
 		return nil, err

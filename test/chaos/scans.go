@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -78,17 +79,33 @@ func (k *scans) scan(ctx context.Context, c *appclient.Client) {
 	for i := range least {
 		least[i] = k.acked[i].Load()
 	}
-	var roots map[string]scanned
-	var order string
+	var all []*appclient.Object
 	if k.meter.do(ctx, func(ctx context.Context) (err error) {
-		roots, order, err = scanAll(ctx, c)
+		all, err = scanAll(ctx, c)
 		return err
-	}) != applied {
-		return
+	}) == applied {
+		k.check(all, least)
 	}
-	if order != "" {
-		k.wrong.add("%s", order)
+}
+
+func scanAll(ctx context.Context, c *appclient.Client) (all []*appclient.Object, err error) {
+	for o, err := range c.Scan(ctx, appclient.ScanOptions{Prefix: scanPrefix}) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
 	}
+	return all, nil
+}
+
+// check looks at what a scan told; least was acknowledged before it began.
+func (k *scans) check(all []*appclient.Object, least [scanRoots]uint64) {
+	for i := 1; i < len(all); i++ {
+		if o, last := all[i], all[i-1]; cmp.Or(cmp.Compare(o.Root, last.Root), cmp.Compare(o.Path, last.Path)) <= 0 {
+			k.wrong.add("a scan told %s %q behind %s %q", o.Root, o.Path, last.Root, last.Path)
+		}
+	}
+	roots := byRoot(all)
 	for i := range least {
 		root := fmt.Sprint(scanPrefix, i)
 		switch s := roots[root]; {
@@ -100,17 +117,9 @@ func (k *scans) scan(ctx context.Context, c *appclient.Client) {
 	}
 }
 
-func scanAll(ctx context.Context, c *appclient.Client) (roots map[string]scanned, order string, err error) {
-	roots = make(map[string]scanned)
-	var last *appclient.Object
-	for o, err := range c.Scan(ctx, appclient.ScanOptions{Prefix: scanPrefix}) {
-		if err != nil {
-			return nil, "", err
-		}
-		if last != nil && (o.Root < last.Root || o.Root == last.Root && o.Path <= last.Path) {
-			order = fmt.Sprintf("a scan told %s %q behind %s %q", o.Root, o.Path, last.Root, last.Path)
-		}
-		last = o
+func byRoot(all []*appclient.Object) map[string]scanned {
+	roots := make(map[string]scanned)
+	for _, o := range all {
 		s := roots[o.Root]
 		if o.Path == scanStamp {
 			s.stamp = o.Version
@@ -118,15 +127,16 @@ func scanAll(ctx context.Context, c *appclient.Client) (roots map[string]scanned
 		s.newest = max(s.newest, o.Version)
 		roots[o.Root] = s
 	}
-	return roots, order, nil
+	return roots
 }
 
 func (k *scans) judge(ctx context.Context, c *appclient.Client, v *Verdict) error {
 	k.wrong.judge(v)
-	roots, _, err := scanAll(ctx, c)
+	all, err := scanAll(ctx, c)
 	if err != nil {
 		return fmt.Errorf("scan: %w", err)
 	}
+	roots := byRoot(all)
 	for i := range k.acked {
 		root := fmt.Sprint(scanPrefix, i)
 		if s, least := roots[root], k.acked[i].Load(); s.stamp < least {

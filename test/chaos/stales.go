@@ -93,9 +93,16 @@ func (k *stales) read(ctx context.Context, c *appclient.Client, id int) {
 				version = o.Version
 			}
 			return err
-		}) == applied && version < least {
-			k.wrong.add("a read of %s that allows %s is answered with version %d; %d was acknowledged before that", staleRoot(i), age, version, least)
+		}) == applied {
+			k.check(i, age, version, least)
 		}
+	}
+}
+
+// check looks at an answer; least was acknowledged an age before the question.
+func (k *stales) check(i int, age time.Duration, version, least uint64) {
+	if version < least {
+		k.wrong.add("a read of %s that allows %s is answered with version %d; %d was acknowledged before that", staleRoot(i), age, version, least)
 	}
 }
 

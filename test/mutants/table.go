@@ -93,6 +93,13 @@ func mutants() []mutant {
 		{"a watch by revision goes on by position within an entry", app, "TestWatchWithinEntry"},
 		{"results of reads held without bounds", node, "TestAnswersAreBounded"},
 		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
+		{"chaos: a write that is lost", chaos, "TestJudges/ledger/lost"},
+		{"chaos: a count that is doubled", chaos, "TestJudges/counter/twice"},
+		{"chaos: a scan that tells part of a batch", chaos, "TestJudges/scan/part_of_a_batch"},
+		{"chaos: a query that leaves an object out", chaos, "TestJudges/query/left_out"},
+		{"chaos: an object that is there again after its end", chaos, "TestJudges/lapse/there_again"},
+		{"chaos: a write told as never applied that is there", chaos, "TestJudges/outcome/never_applied_and_there"},
+		{"chaos: a backup with a later write and not the earlier", chaos, "TestJudges/backup/later_without_earlier"},
 		{"a batch that no node takes is sent", app, "TestBatchesTooLarge"},
 	}...)
 }
