@@ -36,11 +36,18 @@ func TestJudges(t *testing.T) {
 	t.Cleanup(func() { c.Close() }) //nolint:errcheck // never fails
 	m := newMeter(-1)
 	for _, p := range []struct{ root, path, value string }{
-		{"ledger/0/0", "0000", "ledger/0/0 says 0"}, {"ledger/0/0", "0001", "ledger/0/0 says 1"},
-		{"counter/0", "", "1"}, {"tree/0", "0000", "1"}, {"tree/0", "0001", "1"},
-		{"feed/0", "0000", "0"}, {"feed/0", "0000", "1"},
-		{"scan/0", scanStamp, "0"}, {"lapse/0", "0", "0"}, {"outcome/0", "0", "0"},
-		{"query/0", "0001", `{"n":1}`}, {"query/0", "0002", `{"n":2}`},
+		{"ledger/0/0", "0000", "ledger/0/0 says 0"},
+		{"ledger/0/0", "0001", "ledger/0/0 says 1"},
+		{"counter/0", "", "1"},
+		{"tree/0", "0000", "1"},
+		{"tree/0", "0001", "1"},
+		{"feed/0", "0000", "0"},
+		{"feed/0", "0000", "1"},
+		{"scan/0", scanStamp, "0"},
+		{"lapse/0", "0", "0"},
+		{"outcome/0", "0", "0"},
+		{"query/0", "0001", `{"n":1}`},
+		{"query/0", "0002", `{"n":2}`},
 	} {
 		if _, err := c.Root(p.root).Put(t.Context(), p.path, []byte(p.value)); err != nil {
 			t.Fatal(err)
@@ -75,7 +82,8 @@ type judgement struct {
 
 func book(name string, want count, t interface {
 	judge(context.Context, *appclient.Client, *Verdict) error
-}) judgement {
+},
+) judgement {
 	return judgement{name, want, t.judge}
 }
 
