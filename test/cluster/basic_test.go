@@ -145,9 +145,7 @@ func TestReadsByMessage(t *testing.T) {
 
 // TestCatchUp: a node that was away gets what it missed, each write in many parts.
 func TestCatchUp(t *testing.T) {
-	// Leaders that are patient: with the race detector on a machine that has ten times
-	// the work it can do, even short messages need longer than an election takes.
-	c := newClusterOf(t, 3, 200*time.Millisecond)
+	c := newCluster(t, 3)
 	c.bootstrap()
 	app := c.rawClient("app")
 	root := "big"

@@ -21,7 +21,7 @@ func mutants() []mutant {
 		sim   = "test/sim"
 		state = "replication/state"
 	)
-	return append(repairs(), []mutant{
+	return append(append(repairs(), judges()...), []mutant{
 		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
 		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
 		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
@@ -93,13 +93,6 @@ func mutants() []mutant {
 		{"a watch by revision goes on by position within an entry", app, "TestWatchWithinEntry"},
 		{"results of reads held without bounds", node, "TestAnswersAreBounded"},
 		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
-		{"chaos: a write that is lost", chaos, "TestJudges/ledger/lost"},
-		{"chaos: a count that is doubled", chaos, "TestJudges/counter/twice"},
-		{"chaos: a scan that tells part of a batch", chaos, "TestJudges/scan/part_of_a_batch"},
-		{"chaos: a query that leaves an object out", chaos, "TestJudges/query/left_out"},
-		{"chaos: an object that is there again after its end", chaos, "TestJudges/lapse/there_again"},
-		{"chaos: a write told as never applied that is there", chaos, "TestJudges/outcome/never_applied_and_there"},
-		{"chaos: a backup with a later write and not the earlier", chaos, "TestJudges/backup/later_without_earlier"},
 		{"a batch that no node takes is sent", app, "TestBatchesTooLarge"},
 	}...)
 }
@@ -124,5 +117,19 @@ func repairs() []mutant {
 		{"entries overtake a repair", core, "TestRepairUnderWrites"},
 		{"entries overtake a repair, under storms", sim, "TestFaults/entries_overtake_a_repair"},
 		{"entries applied twice behind a repair", sim, "TestFaults/entries_applied_again_after_a_repair"},
+	}
+}
+
+// judges are mistakes in the books that chaos keeps: doctored, its judges must say so.
+func judges() []mutant {
+	const chaos = "test/chaos"
+	return []mutant{
+		{"judged: a write that is lost", chaos, "TestJudges/ledger/lost"},
+		{"judged: a count that is doubled", chaos, "TestJudges/counter/twice"},
+		{"judged: a scan that tells part of a batch", chaos, "TestJudges/scan/part_of_a_batch"},
+		{"judged: a query that leaves an object out", chaos, "TestJudges/query/left_out"},
+		{"judged: an object that is there again after its end", chaos, "TestJudges/lapse/there_again"},
+		{"judged: a write told as never applied that is there", chaos, "TestJudges/outcome/never_applied_and_there"},
+		{"judged: a backup with a later write and not the earlier", chaos, "TestJudges/backup/later_without_earlier"},
 	}
 }
