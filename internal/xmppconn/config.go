@@ -43,9 +43,15 @@ type Config struct {
 	JID      string // bare JID; a resource in it counts where Resource is empty
 	Password string
 	Resource string // wanted resource; empty lets the server choose
-	// Addrs are tried in turn, as host:port. Empty: the SRV records of the
-	// domain (RFC 6120 section 3.2), then port 5222 of the domain itself.
-	Addrs     []string
+	// Addrs are tried in turn, as host:port, beginning with the first; behind a stream
+	// that has ended, with the next one. Empty: the SRV records of the domain (RFC 6120
+	// section 3.2), then port 5222 of the domain itself. A server may send the client to
+	// another one of its domain (see-other-host), which is tried at once; what is
+	// verified there is still the domain.
+	Addrs []string
+	// Zone is where this client is; servers of a cluster that have zones send it to one
+	// of its own. Empty: it doesn't matter.
+	Zone      string
 	DirectTLS bool // TLS from the first byte (XEP-0368); else STARTTLS
 	// TLS holds the roots and the like; nil uses the system's. ServerName is
 	// the domain of JID when empty. Certificates are always verified.
@@ -58,12 +64,14 @@ type Config struct {
 
 	PingAfter   time.Duration // silence after which the server is pinged (XEP-0199)
 	DeadAfter   time.Duration // silence after which the stream is given up
-	DialTimeout time.Duration // for one address: connect, TLS and login
+	DialTimeout time.Duration // for one server: connect, TLS and login
 	MaxQueue    int           // bytes that may wait for the socket
 
 	// OnRetry, when set, is told of each failed attempt and the pause until the
 	// next. It is called from Run's goroutine.
 	OnRetry func(err error, after time.Duration)
+
+	faults faults
 }
 
 // Handler is the owner of a stream. Its methods are called from one goroutine,

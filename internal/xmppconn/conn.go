@@ -28,6 +28,7 @@ var errDead = errors.New("the server is silent and does not answer pings")
 type Conn struct {
 	jid  stanza.JID
 	full string
+	at   string // the server's address
 	cfg  *Config
 	nc   *byteConn
 
@@ -52,6 +53,10 @@ func newConn(nc *byteConn, full string, j stanza.JID, cfg *Config) *Conn {
 
 // JID returns the full JID as the server bound it.
 func (c *Conn) JID() string { return c.full }
+
+// Addr returns the address of the server as host:port: one of Config.Addrs, or where a
+// server has sent the client.
+func (c *Conn) Addr() string { return c.at }
 
 // Send queues one stanza, or several in a row, and returns at once; the bytes
 // are copied. Safe for concurrent use. Errors: ErrClosed, ErrOverflow. Nil says

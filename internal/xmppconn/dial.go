@@ -67,8 +67,9 @@ func addresses(ctx context.Context, cfg *Config, domain string) []string {
 	return out
 }
 
-// login connects to addr, negotiates the stream and binds the resource.
-func login(ctx context.Context, cfg *Config, account stanza.JID, addr string) (_ *byteConn, full string, err error) {
+// login connects to addr, negotiates the stream and binds the resource. Errors: *elsewhere
+// when another server is to be asked.
+func login(ctx context.Context, cfg *Config, account stanza.JID, addr string, t *trail) (_ *byteConn, full string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	var d net.Dialer
@@ -81,13 +82,14 @@ func login(ctx context.Context, cfg *Config, account stanza.JID, addr string) (_
 			raw.Close() //nolint:errcheck // the first error is the one to tell
 		}
 	}()
+	t.seen = append(t.seen, addr, raw.RemoteAddr().String())
 	if cfg.InsecurePlaintext && !isLoopback(raw.RemoteAddr()) {
 		return nil, "", fmt.Errorf("%w: no plaintext login to %s, which is not a loopback address; leave out the plaintext option", ErrPolicy, addr)
 	}
 	// mellium's own way of minding ctx may still set deadlines after it has
 	// returned; closing the connection is final.
 	stop := context.AfterFunc(ctx, func() { raw.Close() }) //nolint:errcheck // nobody to tell
-	conn, full, err := negotiate(ctx, cfg, account, raw)
+	conn, full, err := negotiate(ctx, cfg, account, raw, t)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -97,32 +99,33 @@ func login(ctx context.Context, cfg *Config, account stanza.JID, addr string) (_
 	return conn, full, err
 }
 
-func negotiate(ctx context.Context, cfg *Config, account stanza.JID, raw net.Conn) (*byteConn, string, error) {
+func negotiate(ctx context.Context, cfg *Config, account stanza.JID, raw net.Conn, t *trail) (*byteConn, string, error) {
 	origin, err := jid.New(account.Local, account.Domain, "")
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: JID %s: %w", ErrPolicy, account, err)
 	}
 	var bound string
-	features := []xmpp.StreamFeature{saslFeature(cfg), bindFeature(cfg.Resource, &bound)}
+	features := []xmpp.StreamFeature{redirectFeature(cfg, t), saslFeature(cfg), bindFeature(cfg.Resource, &bound)}
 	state := xmpp.Secure
 	raw = rawio.Wrap(raw)
 	conn := newByteConn(raw)
+	proved := cfg.InsecurePlaintext || cfg.DirectTLS // that the server is the domain's
 	switch {
 	case cfg.InsecurePlaintext:
 	case cfg.DirectTLS:
-		if conn, err = handshake(ctx, tls.Client(raw, tlsConfig(cfg, account.Domain))); err != nil {
+		if conn, err = handshake(ctx, tls.Client(raw, tlsConfig(cfg, account.Domain, t))); err != nil {
 			return nil, "", err
 		}
 	default:
 		state = 0
-		features = append(features, startTLS(tlsConfig(cfg, account.Domain)))
+		features = append(features, startTLS(tlsConfig(cfg, account.Domain, t), &proved))
 	}
 	negotiator := xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
 		return xmpp.StreamConfig{Features: features}
 	})
 	s, err := xmpp.NewSession(context.WithoutCancel(ctx), origin.Domain(), origin, conn, state, negotiator)
 	if err != nil {
-		return nil, "", fmt.Errorf("negotiate stream: %w", err)
+		return nil, "", fmt.Errorf("negotiate stream: %w", redirected(err, cfg, proved))
 	}
 	if bound == "" {
 		return nil, "", errors.New("negotiate stream: the server offered no resource binding")
@@ -134,7 +137,9 @@ func negotiate(ctx context.Context, cfg *Config, account stanza.JID, raw net.Con
 	return final, bound, nil
 }
 
-func tlsConfig(cfg *Config, domain string) *tls.Config {
+// tlsConfig is the same for all servers: also behind a redirect it is the domain's name
+// that a server has to prove (RFC 6120 section 4.9.3.19).
+func tlsConfig(cfg *Config, domain string, way *trail) *tls.Config {
 	t := &tls.Config{}
 	if cfg.TLS != nil {
 		t = cfg.TLS.Clone()
@@ -145,14 +150,14 @@ func tlsConfig(cfg *Config, domain string) *tls.Config {
 	if t.MinVersion == 0 {
 		t.MinVersion = tls.VersionTLS12
 	}
-	t.InsecureSkipVerify = false
+	t.InsecureSkipVerify = cfg.faults.unverified && way.hops > 0
 	t.DynamicRecordSizingDisabled = true // batches, not pages: small records only cost system calls
 	return t
 }
 
 // startTLS is mellium's feature with the handshake done at once and a byteConn
-// returned.
-func startTLS(t *tls.Config) xmpp.StreamFeature {
+// returned; done is set behind it.
+func startTLS(t *tls.Config, done *bool) xmpp.StreamFeature {
 	f := xmpp.StartTLS(t)
 	inner := f.Negotiate
 	f.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
@@ -168,6 +173,7 @@ func startTLS(t *tls.Config) xmpp.StreamFeature {
 		if err != nil {
 			return 0, nil, err
 		}
+		*done = true
 		return mask, conn, nil
 	}
 	return f
@@ -222,13 +228,13 @@ func failureCondition(err error) string {
 	}
 }
 
-// pause is the jittered back-off before attempt n (from 0): within 100 ms for
-// the first, doubling, at most 5 s.
+// pause is the back-off before attempt n (from 0), with full jitter: anything up to a
+// bound that is 100 ms for the first, doubles, and is 5 s at most. random is in [0, 1).
 func pause(n int, random float64) time.Duration {
 	const first, most = 100 * time.Millisecond, 5 * time.Second
 	d := most
 	if n < 6 {
 		d = min(first<<n, most)
 	}
-	return time.Duration(float64(d) * (0.5 + random/2))
+	return time.Duration(float64(d) * random)
 }

@@ -67,6 +67,7 @@ func explainSASL(err error) error {
 type StreamError struct {
 	Condition string
 	Text      string
+	Host      string // that a see-other-host names
 }
 
 func (e *StreamError) Error() string {
@@ -79,7 +80,7 @@ func (e *StreamError) Error() string {
 func parseStreamError(st *stanza.Stanza) *StreamError {
 	e := &StreamError{Condition: "undefined-condition"}
 	p := stanza.Parse(st.Raw)
-	inText := false
+	inText, inHost := false, false
 	for {
 		switch p.Next() {
 		case stanza.EOF:
@@ -91,12 +92,15 @@ func parseStreamError(st *stanza.Stanza) *StreamError {
 			if inText = string(p.Name()) == "text"; !inText && string(p.NS()) == "urn:ietf:params:xml:ns:xmpp-streams" {
 				e.Condition = string(p.Name())
 			}
+			inHost = !inText && e.Condition == "see-other-host"
 		case stanza.Text:
 			if inText {
 				e.Text += string(p.Text())
+			} else if inHost {
+				e.Host += string(p.Text())
 			}
 		case stanza.End:
-			inText = false
+			inText, inHost = false, false
 		}
 	}
 }

@@ -47,10 +47,11 @@ type runner struct {
 	cfg      *Config
 	account  stanza.JID
 	log      *slog.Logger
-	loggedIn bool // there was a stream before
-	up       bool // the last attempt had a stream
-	failures int  // attempts since the last stable stream
-	next     int  // address to try first
+	loggedIn bool   // there was a stream before
+	up       bool   // the last attempt had a stream
+	failures int    // attempts since the last stable stream
+	next     int    // address to try first
+	sent     string // address that the last stream's server has sent this client to; "": none
 }
 
 // once logs in to the first address that answers, and serves that stream to
@@ -58,29 +59,74 @@ type runner struct {
 func (r *runner) once(ctx context.Context, h Handler) error {
 	r.up = false
 	addrs := addresses(ctx, r.cfg, r.account.Domain)
+	tries := len(addrs)
+	sent := r.sent
+	if r.sent = ""; sent != "" {
+		tries++
+	}
 	var all error
-	for range addrs {
+	for range tries {
 		addr := addrs[r.next%len(addrs)]
-		nc, full, err := login(ctx, r.cfg, r.account, addr)
-		if err == nil {
-			j, perr := stanza.ParseJID(full)
-			if perr != nil {
-				nc.Close() //nolint:errcheck // never used
-				return perr
-			}
-			r.loggedIn, r.up = true, true
-			if err = newConn(nc, full, j, r.cfg).serve(ctx, h); ctx.Err() == nil {
-				r.next++ // another server may be better
-			}
-			return fmt.Errorf("%s: %w", addr, err)
+		begin := trail{}
+		if sent != "" {
+			addr, sent, begin.hops = sent, "", 1
+		} else {
+			r.next++
 		}
-		r.next++
-		all = errors.Join(all, fmt.Errorf("%s: %w", addr, err))
+		nc, full, at, err := r.reach(ctx, addr, begin)
+		if err == nil {
+			return r.serve(ctx, h, nc, full, at)
+		}
+		all = errors.Join(all, err)
 		if ctx.Err() != nil || fatal(err, r.loggedIn) != nil {
 			break
 		}
 	}
 	return all
+}
+
+// reach logs in to the server at addr, or to one that it sends the client to.
+func (r *runner) reach(ctx context.Context, addr string, t trail) (nc *byteConn, full, at string, err error) {
+	for {
+		nc, full, err = login(ctx, r.cfg, r.account, addr, &t)
+		var to *elsewhere
+		switch {
+		case err == nil:
+			return nc, full, addr, nil
+		case !errors.As(err, &to):
+			err = fmt.Errorf("%s: %w", addr, err)
+			if t.hops > 0 && errors.Is(err, ErrPolicy) {
+				// A redirect can lead astray; the servers of the configuration are there still.
+				err = errors.New("redirected to " + err.Error())
+			}
+			return nil, "", "", err
+		}
+		if circle := t.follow(to.addr, &r.cfg.faults); circle != nil {
+			return nil, "", "", fmt.Errorf("%s: %w", addr, circle)
+		}
+		r.log.Debug("sent to another server", "by", addr, "to", to.addr)
+		addr = to.addr
+	}
+}
+
+// serve has h served to the end of the stream.
+func (r *runner) serve(ctx context.Context, h Handler, nc *byteConn, full, at string) error {
+	j, err := stanza.ParseJID(full)
+	if err != nil {
+		nc.Close() //nolint:errcheck // never used
+		return err
+	}
+	r.loggedIn, r.up = true, true
+	c := newConn(nc, full, j, r.cfg)
+	c.at = at
+	err = c.serve(ctx, h)
+	var e *StreamError
+	if errors.As(err, &e) && e.Condition == "see-other-host" {
+		if to, bad := hostAddr(e.Host, r.cfg.DirectTLS); bad == nil && to != at {
+			r.sent = to
+		}
+	}
+	return fmt.Errorf("%s: %w", at, err)
 }
 
 // rest waits before the next attempt; false when ctx ended.

@@ -395,7 +395,7 @@ func TestMalformedFromServer(t *testing.T) {
 func TestPause(t *testing.T) {
 	for n := range 12 {
 		lo, hi := pause(n, 0), pause(n, 1)
-		if hi > 5*time.Second || lo*2 > hi+2 || (n == 0 && hi > 100*time.Millisecond) {
+		if bound := min(100*time.Millisecond<<n, 5*time.Second); lo != 0 || hi != bound {
 			t.Errorf("pause %d: %v to %v", n, lo, hi)
 		}
 	}

@@ -62,6 +62,8 @@ func (c *Session) negotiate() (net.Conn, error) {
 			n.write(`<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>`)
 			n.startTLS()
 			err = n.restart()
+		case "redirect":
+			err = n.redirect(el)
 		case "auth":
 			if err = n.auth(el); err == nil {
 				err = n.restart()
@@ -88,6 +90,7 @@ type element struct {
 	ID        string `xml:"id,attr"`
 	Mechanism string `xml:"mechanism,attr"`
 	Text      string `xml:",chardata"`
+	Redirect
 	Resource  string `xml:"urn:ietf:params:xml:ns:xmpp-bind bind>resource"`
 }
 
@@ -141,6 +144,8 @@ func (n *negotiation) restart() error {
 	n.write(`<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' id='t1' from='` + n.server.opt.Domain + `'>`)
 	f := `<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>`
 	switch {
+	case n.server.opt.RedirectAll != "":
+		return n.sendTo(n.server.opt.RedirectAll)
 	case n.server.opt.TLS && !n.secure:
 		f = `<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>`
 	case n.user == "":
@@ -149,9 +154,28 @@ func (n *negotiation) restart() error {
 			f += `<mechanism>` + m + `</mechanism>`
 		}
 		f += `</mechanisms>`
+		if n.server.opt.Redirect != nil {
+			f += `<redirect xmlns='urn:rosterdb:redirect:0' server='` + n.server.Addr() + `'/>`
+		}
 	}
 	n.write(`<stream:features>` + f + `</stream:features>`)
 	return nil
+}
+
+func (n *negotiation) redirect(el *element) error {
+	if n.server.opt.Redirect == nil || n.user != "" {
+		return errRefused
+	}
+	if to := n.server.opt.Redirect(el.Redirect); to != "" {
+		return n.sendTo(to)
+	}
+	n.write(`<stay xmlns='urn:rosterdb:redirect:0'/>`)
+	return nil
+}
+
+func (n *negotiation) sendTo(addr string) error {
+	n.write(`<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>` + addr + `</see-other-host></stream:error>`)
+	return errRefused
 }
 
 func (n *negotiation) mechanisms() []string {

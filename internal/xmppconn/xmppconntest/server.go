@@ -4,6 +4,7 @@
 package xmppconntest
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -20,9 +21,16 @@ type Options struct {
 	Accounts  map[string]string // local part to password; nil: any login is accepted (PLAIN only)
 	TLS       bool              // require TLS; else logins are taken in plaintext
 	DirectTLS bool              // TLS from the first byte instead of STARTTLS
+	CertName  string            // whom the certificate names; empty: Domain
 	// Mechanisms offered; empty: all of SCRAM-SHA-256-PLUS (with TLS),
 	// SCRAM-SHA-256 and PLAIN; only PLAIN where Accounts is nil.
 	Mechanisms []string
+
+	// Redirect, when set, is offered to clients once there is TLS, if there is to be, and
+	// says where one is sent; "": it stays.
+	Redirect func(Redirect) string
+	// RedirectAll is where every client is sent as soon as it connects, before TLS.
+	RedirectAll string
 
 	// Login is called when a resource is bound, Stanza for each stanza behind
 	// that, Logout at the end; all three in the session's own goroutine. Any
@@ -30,6 +38,13 @@ type Options struct {
 	Login  func(s *Session)
 	Stanza func(s *Session, st *stanza.Stanza)
 	Logout func(s *Session)
+}
+
+// Redirect is what a client says of itself that can follow a redirect.
+type Redirect struct {
+	Zone string `xml:"zone,attr"`
+	Hops string `xml:"hops,attr"`
+	From string `xml:"from,attr"`
 }
 
 // Server is a running server.
@@ -54,7 +69,7 @@ func Start(opt Options) (*Server, error) {
 	s := &Server{opt: opt, sessions: make(map[*Session]struct{})}
 	if opt.TLS || opt.DirectTLS {
 		var err error
-		if s.cert, s.Roots, err = selfSigned(opt.Domain); err != nil {
+		if s.cert, s.Roots, err = selfSigned(cmp.Or(opt.CertName, opt.Domain)); err != nil {
 			return nil, fmt.Errorf("make certificate: %w", err)
 		}
 	}
@@ -69,6 +84,9 @@ func Start(opt Options) (*Server, error) {
 
 // Addr returns host:port.
 func (s *Server) Addr() string { return s.ln.Addr().String() }
+
+// Certificate is that of the server; it signs itself.
+func (s *Server) Certificate() *x509.Certificate { return s.cert.Leaf }
 
 // Close ends all sessions and waits for them.
 func (s *Server) Close() {
