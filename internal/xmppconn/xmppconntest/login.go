@@ -91,7 +91,7 @@ type element struct {
 	Mechanism string `xml:"mechanism,attr"`
 	Text      string `xml:",chardata"`
 	Redirect
-	Resource  string `xml:"urn:ietf:params:xml:ns:xmpp-bind bind>resource"`
+	Resource string `xml:"urn:ietf:params:xml:ns:xmpp-bind bind>resource"`
 }
 
 func (n *negotiation) next() (*element, error) {
