@@ -126,18 +126,6 @@ func (c *Client) Close() {
 	<-c.ended
 }
 
-// settle waits for the roster and the presence that the server sends at login:
-// a server handles one client's stanzas in order, so that the answer to an IQ
-// sent behind the initial presence comes behind what that brought about.
-func (c *Client) settle(ctx context.Context) error {
-	el, err := c.do(ctx, "", "get", []byte(`<query xmlns='jabber:iq:roster'/>`))
-	if err != nil {
-		return fmt.Errorf("fetch the roster: %w", err)
-	}
-	c.nodes.roster(el)
-	return nil
-}
-
 // Nodes lists the data nodes known, by JID: members of the ring once Ring was
 // called, contacts of the roster group "Data nodes", and whoever announced
 // health in presence.

@@ -30,12 +30,18 @@ func (c *Cluster) accounts() []account {
 	return list
 }
 
-// makeAccounts writes the accounts into the server's database before it runs.
+// makeAccounts writes the accounts into the database of the first server before it
+// runs. The others begin with copies: each has one of its own.
 func (c *Cluster) makeAccounts(ctx context.Context) error {
 	c.opts.Progress("making certificates and accounts")
 	for _, a := range c.accounts() {
 		if err := c.makeAccount(ctx, a); err != nil {
 			return err
+		}
+	}
+	for _, s := range c.info.Servers[1:] {
+		if err := os.CopyFS(c.files.data(s.ID), os.DirFS(c.files.data(serverID(0)))); err != nil {
+			return fmt.Errorf("copy the accounts for %s: %w", s.ID, err)
 		}
 	}
 	return nil
@@ -54,21 +60,32 @@ func (c *Cluster) makeAccount(ctx context.Context, a account) error {
 	if a.group != "" {
 		args = append(args, "--group", a.group)
 	}
-	return c.user(ctx, append(args, a.name)...)
+	return c.user(ctx, serverID(0), append(args, a.name)...)
 }
 
-// ensureAccount is makeAccount for one that may be there from before.
+// ensureAccount makes an account in the databases of all servers, where it may be
+// there from before.
 func (c *Cluster) ensureAccount(ctx context.Context, a account) error {
 	secret := c.files.secret(a.name)
-	if _, err := os.Stat(secret); err == nil && c.user(ctx, "passwd", "--password-file", secret, a.name) == nil {
-		return nil
+	if _, err := os.Stat(secret); err != nil {
+		if err := writeSecret(secret, []byte(rand.Text())); err != nil {
+			return err
+		}
 	}
-	return c.makeAccount(ctx, a)
+	for _, s := range c.info.Servers {
+		if c.user(ctx, s.ID, "passwd", "--password-file", secret, a.name) == nil {
+			continue
+		}
+		if err := c.user(ctx, s.ID, "add", "--domain", c.info.Domain, "--password-file", secret, "--group", a.group, a.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// user runs a command about an account, beside a running server too.
-func (c *Cluster) user(ctx context.Context, args ...string) error {
-	args = append([]string{"xmppd", "user", args[0], "--data", c.files.data(serverID(0))}, args[1:]...)
+// user runs a command about an account of a server, also while it runs.
+func (c *Cluster) user(ctx context.Context, server string, args ...string) error {
+	args = append([]string{"xmppd", "user", args[0], "--data", c.files.data(server)}, args[1:]...)
 	name := args[len(args)-1]
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.opts.Binary, args...)

@@ -1,6 +1,8 @@
 package devcluster
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,6 +59,44 @@ func makeCertificates(l layout, domain string) error {
 	}
 	if err := os.Chmod(l.ca(), 0o644); err != nil {
 		return fmt.Errorf("open ca.pem to readers: %w", err)
+	}
+	return nil
+}
+
+// makeClusterSecrets writes what the servers know each other by: the key of their
+// gossip, an authority for nothing else, and a certificate of it for each.
+func makeClusterSecrets(l layout, servers int) error {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return fmt.Errorf("draw the servers' key: %w", err)
+	}
+	if err := writeSecret(l.clusterKey(), []byte(base64.StdEncoding.EncodeToString(key)+"\n")); err != nil {
+		return err
+	}
+	ca, err := certs.New(certs.Options{
+		Name: "RosterDB development servers", Organization: certOrganization, Authority: true, Lifetime: certLifetime,
+	}, nil)
+	if err != nil {
+		return err
+	}
+	if err := writeSecret(l.clusterCA(), ca.CertPEM()); err != nil {
+		return err
+	}
+	for i := range servers {
+		id := serverID(i)
+		own, err := certs.New(certs.Options{
+			Name: id, Organization: certOrganization, Hosts: []string{id}, Client: true, Lifetime: certLifetime,
+		}, ca)
+		if err != nil {
+			return err
+		}
+		key, err := own.KeyPEM()
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(writeSecret(l.ownCert(id), own.CertPEM()), writeSecret(l.ownKey(id), key)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

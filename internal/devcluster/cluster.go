@@ -91,7 +91,7 @@ func (c *Cluster) File() string { return c.files.info() }
 // Log returns the path of the log of a process.
 func (c *Cluster) Log(id string) string { return c.files.log(id) }
 
-// IDs lists the processes, the XMPP server first.
+// IDs lists the processes, the XMPP servers first.
 func (c *Cluster) IDs() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,26 +178,24 @@ func (c *Cluster) Close() error {
 // stops them with Down. It must not be used with DieWithParent.
 func (c *Cluster) Detach() { c.spawn.close() }
 
-// stopProcesses stops the children, the XMPP server last.
+// stopProcesses stops the children, the XMPP servers last.
 func (c *Cluster) stopProcesses() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var wg sync.WaitGroup
-	for id, p := range c.procs {
-		if !isServer(id) {
-			wg.Go(func() { p.stop(c.opts.StopTimeout) })
+	for _, servers := range []bool{false, true} {
+		var wg sync.WaitGroup
+		for id, p := range c.procs {
+			if IsServer(id) == servers {
+				wg.Go(func() { p.stop(c.opts.StopTimeout) })
+			}
 		}
-	}
-	wg.Wait()
-	for id, p := range c.procs {
-		if isServer(id) {
-			p.stop(c.opts.StopTimeout)
-		}
+		wg.Wait()
 	}
 	clear(c.procs)
 }
 
-func isServer(id string) bool { return id != "" && id[0] == 'x' }
+// IsServer says whether a process of that id is an XMPP server.
+func IsServer(id string) bool { return id != "" && id[0] == 'x' }
 
 // Down stops the cluster in the directory, whoever started it. Process ids are
 // believed only if the process's arguments name the directory. Stopping what is

@@ -59,7 +59,7 @@ func TestRefusals(t *testing.T) {
 		{"no directory", "--dir", Options{}},
 		{"directory of something else", "not empty", Options{Dir: full}},
 		{"port in use", "port " + strconv.Itoa(port), Options{Dir: filepath.Join(t.TempDir(), "c"), BasePort: port}},
-		{"two servers", "one XMPP server", Options{Dir: "c", Servers: 2}},
+		{"too many servers", "choose 1 to 9", Options{Dir: "c", Servers: 10}},
 		{"too many nodes", "choose 1 to", Options{Dir: "c", Nodes: MaxNodes + 1}},
 		{"replicas without nodes", "node of its own", Options{Dir: "c", Nodes: 2, Replicas: 3}},
 		{"port too high", "base port", Options{Dir: "c", BasePort: 65535}},
@@ -237,7 +237,7 @@ func TestPortsStay(t *testing.T) {
 		return []string{s.C2S, s.TLS, s.HTTP, c.info.Nodes[0].Metrics}
 	}
 	c := had()
-	if err := c.choosePorts(&c.info.Servers[0]); err != nil || !slices.Equal(all(c), ports) {
+	if err := c.choosePorts(); err != nil || !slices.Equal(all(c), ports) {
 		t.Errorf("%v, want %v: %v", all(c), ports, err)
 	}
 	if args := c.nodeArgs(&c.info.Nodes[0]); !slices.Contains(args, "--listen-metrics") || !slices.Contains(args, ports[3]) {
@@ -249,7 +249,7 @@ func TestPortsStay(t *testing.T) {
 	}
 	defer taken.Close()
 	c = had()
-	if err := c.choosePorts(&c.info.Servers[0]); err != nil || slices.Contains(all(c), ports[3]) || slices.Contains(all(c), "") {
+	if err := c.choosePorts(); err != nil || slices.Contains(all(c), ports[3]) || slices.Contains(all(c), "") {
 		t.Errorf("%v, but %s is taken: %v", all(c), ports[3], err)
 	}
 }

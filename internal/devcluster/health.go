@@ -177,7 +177,7 @@ func (c *Cluster) WaitAvailable(ctx context.Context, id string) error {
 			return err
 		}
 		defer op.Close()
-		if isServer(id) {
+		if IsServer(id) {
 			return nil
 		}
 		return c.await(ctx, func() (bool, string) { return c.online(op, id) })

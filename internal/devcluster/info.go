@@ -28,6 +28,8 @@ type Server struct {
 	C2S  string `json:"c2s"` // STARTTLS, or plain text with InsecurePlaintext
 	TLS  string `json:"tls"` // direct TLS (XEP-0368)
 	HTTP string `json:"http"`
+	// Cluster is for the other servers (TCP and UDP); empty where there are none.
+	Cluster string `json:"cluster,omitempty"`
 }
 
 // Node is one data node.

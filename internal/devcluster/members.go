@@ -26,7 +26,7 @@ func (c *Cluster) Add(ctx context.Context, id string) (*Node, error) {
 // fitsNode says whether an id can be a data node's: lower-case letters and
 // digits, a letter first, and not x, with which servers begin.
 func fitsNode(id string) bool {
-	if id == "" || len(id) > 32 || isServer(id) || id[0] < 'a' || id[0] > 'z' {
+	if id == "" || len(id) > 32 || IsServer(id) || id[0] < 'a' || id[0] > 'z' {
 		return false
 	}
 	return strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") == ""

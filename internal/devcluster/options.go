@@ -10,7 +10,8 @@ import (
 
 // Bounds of a development cluster.
 const (
-	MaxNodes = 32 // data nodes
+	MaxNodes   = 32 // data nodes
+	MaxServers = 9
 	// startAttempts is how often chosen ports may turn out to be taken meanwhile.
 	startAttempts = 3
 )
@@ -22,7 +23,7 @@ type Options struct {
 	Binary string // executable carrying `xmppd` and `datanode`; default os.Executable()
 
 	Domain            string // default "localhost"
-	Servers           int    // default 1, the only number possible until servers form clusters
+	Servers           int    // XMPP servers of the domain; default 1, or as many as a cluster has that is started again
 	Nodes             int    // data nodes; default 3, or as many as a cluster has that is started again
 	Partitions        int    // default ring.DefaultPartitions
 	Replicas          int    // default ring.DefaultReplicas, or fewer when there are fewer nodes
@@ -32,7 +33,7 @@ type Options struct {
 	OpenRegistration  bool   // in-band registration (XEP-0077)
 	ServerConfig      string // TOML file with further settings of the XMPP server; may be empty
 
-	nodesGiven bool // Nodes was no default
+	nodesGiven, serversGiven bool // Nodes and Servers were no defaults
 
 	// DieWithParent ties the processes to this one: when it dies, however it
 	// dies, the kernel kills them (Linux; elsewhere only Close does).
@@ -71,8 +72,8 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	setDefault(&o.Domain, "localhost")
+	o.nodesGiven, o.serversGiven = o.Nodes != 0, o.Servers != 0
 	setDefault(&o.Servers, 1)
-	o.nodesGiven = o.Nodes != 0
 	setDefault(&o.Nodes, 3)
 	setDefault(&o.StartTimeout, 60*time.Second)
 	setDefault(&o.StopTimeout, 5*time.Second)
@@ -80,8 +81,8 @@ func (o Options) withDefaults() (Options, error) {
 		o.Progress = func(string) {}
 	}
 	switch {
-	case o.Servers != 1:
-		return o, fmt.Errorf("%d servers: a cluster has one XMPP server for now; use --servers 1", o.Servers)
+	case o.Servers < 1 || o.Servers > MaxServers:
+		return o, fmt.Errorf("%d servers: choose 1 to %d", o.Servers, MaxServers)
 	case o.Nodes < 1 || o.Nodes > MaxNodes:
 		return o, fmt.Errorf("%d data nodes: choose 1 to %d", o.Nodes, MaxNodes)
 	case o.Replicas < 0 || o.Replicas > o.Nodes:
@@ -94,10 +95,11 @@ func (o Options) withDefaults() (Options, error) {
 
 // ports is how many ports the cluster has in a row from BasePort on.
 func (o *Options) ports() int {
+	n := portsOf(o.Servers) * o.Servers
 	if o.Metrics {
-		return portsPerServer*o.Servers + o.Nodes
+		n += o.Nodes
 	}
-	return portsPerServer * o.Servers
+	return n
 }
 
 func setDefault[T comparable](field *T, value T) {

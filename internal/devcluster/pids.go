@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,8 +60,7 @@ func recordPID(l layout, pid int) error {
 const stopTimeout = 5 * time.Second
 
 // stopRecorded ends every recorded process that is still this cluster's. The
-// first one is the XMPP server: it goes last, so that data nodes can say
-// good-bye through it.
+// XMPP servers go last, so that data nodes can say good-bye through them.
 func stopRecorded(l layout) error {
 	pids, err := readPIDs(l)
 	if err != nil {
@@ -68,13 +68,16 @@ func stopRecorded(l layout) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 4*stopTimeout)
 	defer cancel()
-	if len(pids) > 1 {
-		if err := stopAll(ctx, l, pids[1:]); err != nil {
-			return err
+	var servers []int
+	others := slices.DeleteFunc(pids, func(pid int) bool {
+		if !slices.Contains(commandLine(pid), "xmppd") {
+			return false
 		}
-	}
-	if len(pids) > 0 {
-		if err := stopAll(ctx, l, pids[:1]); err != nil {
+		servers = append(servers, pid)
+		return true
+	})
+	for _, some := range [][]int{others, servers} {
+		if err := stopAll(ctx, l, some); err != nil {
 			return err
 		}
 	}

@@ -9,14 +9,22 @@ import (
 )
 
 const (
-	loopback       = "127.0.0.1"
-	portsPerServer = 3 // client-to-server, direct TLS, HTTP
+	loopback = "127.0.0.1"
 
 	// Free ports are looked for below the range from which Linux takes the ports
 	// of outgoing connections (32768 up), or a client's socket could take one
 	// between the look and the server's bind.
 	lowPort, highPort = 15000, 32000
 )
+
+// portsOf is how many ports each of so many servers has: client-to-server, direct
+// TLS, HTTP, and the one for other servers if there are such.
+func portsOf(servers int) int {
+	if servers > 1 {
+		return 4
+	}
+	return 3
+}
 
 // ChoosePorts finds n free loopback addresses, as host:port. From base on they are fixed, and one
 // in use is an error that names it.
@@ -45,10 +53,15 @@ func ChoosePorts(n, base int) ([]string, error) {
 	return addrs, nil
 }
 
+// probe says whether a port is free; for UDP, too, with which servers gossip.
 func probe(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	return l.Close()
+	u, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return errors.Join(u.Close(), l.Close())
 }

@@ -23,7 +23,7 @@ func (c *Cluster) start(ctx context.Context, again bool) error {
 		}
 	}
 	for attempt := 1; ; attempt++ {
-		err := c.startServer(ctx)
+		err := c.startServers(ctx)
 		if err == nil {
 			break
 		}
@@ -64,6 +64,11 @@ func (c *Cluster) describe() (again bool, err error) {
 	if err := makeCertificates(c.files, c.opts.Domain); err != nil {
 		return false, err
 	}
+	if c.opts.Servers > 1 {
+		if err := makeClusterSecrets(c.files, c.opts.Servers); err != nil {
+			return false, err
+		}
+	}
 	c.info = Info{
 		Domain:            c.opts.Domain,
 		CA:                c.files.ca(),
@@ -95,6 +100,10 @@ func (c *Cluster) resume(old *Info) error {
 		return fmt.Errorf("%s holds a cluster of %d data nodes for domain %s: start it with --nodes %d --domain %s, or name another directory",
 			c.files, len(old.Nodes), old.Domain, len(old.Nodes), old.Domain)
 	}
+	if c.opts.serversGiven && len(old.Servers) != c.opts.Servers {
+		return fmt.Errorf("%s holds a cluster of %d XMPP servers: start it with --servers %d, or name another directory",
+			c.files, len(old.Servers), len(old.Servers))
+	}
 	c.info = *old
 	c.info.InsecurePlaintext = c.opts.InsecurePlaintext
 	return writePIDs(c.files, nil)
@@ -113,56 +122,6 @@ func (i *Info) pids() []int {
 
 // nodeResource is the resource that data nodes bind.
 const nodeResource = "store"
-
-// startServer chooses ports, starts the XMPP server and waits until it answers.
-func (c *Cluster) startServer(ctx context.Context) error {
-	s := &c.info.Servers[0]
-	if err := c.choosePorts(s); err != nil {
-		return err
-	}
-	c.opts.Progress("starting the XMPP server on " + s.C2S)
-	if err := c.run(s.ID, c.serverArgs(s), &s.PID); err != nil {
-		return err
-	}
-	p := c.procs[s.ID]
-	if err := awaitHTTP(ctx, p, healthURL(s)); err != nil {
-		if p.exited() && strings.Contains(tail(p.log, 3), "in use") {
-			return fmt.Errorf("%w: %w", errPortTaken, err)
-		}
-		return err
-	}
-	return nil
-}
-
-// choosePorts gives the server and the nodes' metrics their ports: those that a
-// cluster had before, so that addresses written down elsewhere stay right, unless others
-// are asked for or somebody else uses one.
-func (c *Cluster) choosePorts(s *Server) error {
-	old := []string{s.C2S, s.TLS, s.HTTP}
-	metrics := c.opts.Metrics || slices.ContainsFunc(c.info.Nodes, func(n Node) bool { return n.Metrics != "" })
-	if metrics {
-		for _, n := range c.info.Nodes {
-			old = append(old, n.Metrics)
-		}
-	}
-	ports := old
-	if taken := slices.IndexFunc(old, func(addr string) bool { return addr == "" || probe(addr) != nil }); c.opts.BasePort != 0 || taken >= 0 {
-		if taken >= 0 && old[taken] != "" && c.opts.BasePort == 0 {
-			c.opts.Progress(old[taken] + ", where the cluster was before, is in use: other ports are chosen")
-		}
-		var err error
-		if ports, err = ChoosePorts(len(old), c.opts.BasePort); err != nil {
-			return err
-		}
-	}
-	s.C2S, s.TLS, s.HTTP = ports[0], ports[1], ports[2]
-	for i := range ports[portsPerServer:] {
-		c.info.Nodes[i].Metrics = ports[portsPerServer+i]
-	}
-	return nil
-}
-
-func healthURL(s *Server) string { return "http://" + s.HTTP + "/healthz" }
 
 func (c *Cluster) startNode(n *Node) error { return c.run(n.ID, c.nodeArgs(n), &n.PID) }
 
@@ -200,8 +159,10 @@ func (c *Cluster) startRecorded(ctx context.Context, id string, pid *int) error 
 		*pid = 0
 		return fmt.Errorf("%s was stopped again: %w", id, err)
 	}
-	if isServer(id) {
-		return awaitHTTP(ctx, p, healthURL(&c.info.Servers[0]))
+	for i := range c.info.Servers {
+		if s := &c.info.Servers[i]; s.ID == id {
+			return c.awaitServer(ctx, p, s)
+		}
 	}
 	return nil
 }
@@ -240,29 +201,6 @@ func (i *Info) ids() []string {
 	return ids
 }
 
-// serverArgs are the arguments of the XMPP server's process.
-func (c *Cluster) serverArgs(s *Server) []string {
-	registration := "closed"
-	if c.opts.OpenRegistration {
-		registration = "open"
-	}
-	args := []string{
-		"xmppd", "serve",
-		"--domain", c.info.Domain,
-		"--data", c.files.data(s.ID),
-		"--listen-c2s", s.C2S, "--listen-tls", s.TLS, "--listen-http", s.HTTP,
-		"--tls-cert", c.files.cert(), "--tls-key", c.files.key(),
-		"--registration", registration,
-	}
-	if c.info.InsecurePlaintext {
-		args = append(args, "--insecure-plaintext")
-	}
-	if c.opts.ServerConfig != "" {
-		args = append(args, "--config", c.opts.ServerConfig)
-	}
-	return args
-}
-
 // nodeArgs are the arguments of a data node's process.
 func (c *Cluster) nodeArgs(n *Node) []string {
 	bare, _, _ := strings.Cut(n.JID, "/")
@@ -271,9 +209,11 @@ func (c *Cluster) nodeArgs(n *Node) []string {
 		"--dir", n.Data,
 		"--jid", bare,
 		"--password-file", c.files.secret(n.ID),
-		"--addr", c.info.Servers[0].C2S,
 		"--operator", c.jid(operatorAccount),
 		"--app", c.jid(appAccount),
+	}
+	for _, addr := range c.serversFor(n) {
+		args = append(args, "--addr", addr)
 	}
 	if n.Metrics != "" {
 		args = append(args, "--listen-metrics", n.Metrics)
@@ -282,6 +222,17 @@ func (c *Cluster) nodeArgs(n *Node) []string {
 		return append(args, "--insecure-plaintext")
 	}
 	return append(args, "--ca", c.info.CA)
+}
+
+// serversFor are the addresses of a node's servers, in an order that spreads the nodes
+// over them.
+func (c *Cluster) serversFor(n *Node) []string {
+	first := max(slices.IndexFunc(c.info.Nodes, func(other Node) bool { return other.ID == n.ID }), 0)
+	var addrs []string
+	for i := range c.info.Servers {
+		addrs = append(addrs, c.info.Servers[(first+i)%len(c.info.Servers)].C2S)
+	}
+	return addrs
 }
 
 func (c *Cluster) jid(account string) string { return account + "@" + c.info.Domain }

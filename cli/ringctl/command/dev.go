@@ -11,7 +11,7 @@ func devCommand(env Env) *cli.Command {
 	return &cli.Command{
 		Name:  "dev",
 		Usage: "a development cluster of real processes on this machine",
-		Description: `Starts and stops an XMPP server and data nodes as processes on loopback, with
+		Description: `Starts and stops XMPP servers and data nodes as processes on loopback, with
 accounts, passwords and a certificate of their own. Everything lies in one
 directory; several clusters live side by side in several directories.
 

@@ -16,7 +16,7 @@ func devRestartCommand(env Env) *cli.Command {
 		Name:      "restart",
 		Usage:     "start a process of the cluster again, stopping it first if it runs",
 		ArgsUsage: "ID",
-		Description: `ID is a process as dev status lists it: x1 is the XMPP server, dn1 the first
+		Description: `ID is a process as dev status lists it: x1 is the first XMPP server, dn1 the first
 data node. It comes back with the data on its disk. Returns when the cluster is
 healthy again; when other processes are down, as soon as this one serves, with
 exit code 4.
@@ -47,7 +47,7 @@ func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Durat
 	}
 	defer c.Detach()
 	down := c.NotRunning()
-	if s := server(down); s != "" && s != id && slices.Contains(c.IDs(), id) {
+	if s := lastServer(c.IDs(), down); s != "" && !devcluster.IsServer(id) && slices.Contains(c.IDs(), id) {
 		return fmt.Errorf("%s is not running, and no data node serves without it; %s", s, startAgain(c, dir, s, down))
 	}
 	if err := c.Restart(ctx, id); err != nil {
@@ -70,20 +70,24 @@ func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Durat
 	return errDegraded
 }
 
-// server returns the XMPP server among the processes, or "".
-func server(ids []string) string {
+// lastServer returns the XMPP server that has to be started first, because none runs; "" if one does.
+func lastServer(ids, down []string) (first string) {
 	for _, id := range ids {
-		if strings.HasPrefix(id, "x") {
-			return id
+		switch {
+		case !devcluster.IsServer(id):
+		case !slices.Contains(down, id):
+			return ""
+		case first == "":
+			first = id
 		}
 	}
-	return ""
+	return first
 }
 
 // startAgain says how the server comes back: alone, or with everything else.
 func startAgain(c *devcluster.Cluster, dir, server string, down []string) string {
 	if len(down) == len(c.IDs()) {
-		return fmt.Sprintf("start the cluster with `ringctl dev up --dir %s --nodes %d`", dir, len(c.IDs())-1)
+		return fmt.Sprintf("start the cluster with `ringctl dev up --dir %s`", dir)
 	}
 	return fmt.Sprintf("start it with `ringctl dev restart --dir %s %s`", dir, server)
 }

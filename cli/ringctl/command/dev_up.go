@@ -34,13 +34,14 @@ again, unless somebody else uses them.
 
    ringctl dev up --dir /tmp/ring -o json | jq -r .accounts.app.password
    ringctl dev up --dir /tmp/load --insecure-plaintext --registration open
+   ringctl dev up --dir /tmp/ring --servers 3
 
    ringctl dev up --dir /tmp/ring --metrics
    curl $(jq -r .nodes[0].metrics /tmp/ring/cluster.json)/metrics`,
 		Flags: []cli.Flag{
 			dirFlag(),
 			&cli.IntFlag{Name: "nodes", DefaultText: "3, or those of the cluster that was stopped", Usage: "`NUMBER` of data nodes"},
-			&cli.IntFlag{Name: "servers", Value: 1, Usage: "`NUMBER` of XMPP servers; only 1 for now"},
+			&cli.IntFlag{Name: "servers", DefaultText: "1, or those of the cluster that was stopped", Usage: "`NUMBER` of XMPP servers, which are one for their users"},
 			&cli.StringFlag{Name: "domain", Value: "localhost", Usage: "XMPP `DOMAIN`"},
 			&cli.IntFlag{Name: "partitions", DefaultText: strconv.Itoa(ring.DefaultPartitions), Usage: "`NUMBER` of partitions of a new cluster"},
 			&cli.IntFlag{Name: "replicas", DefaultText: "3, or the number of nodes if less", Usage: "`NUMBER` of copies of each partition"},

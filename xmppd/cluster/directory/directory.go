@@ -36,6 +36,8 @@ type Config struct {
 type Faults struct {
 	KeepGone   bool // holdings of a server that was cut off stay
 	TellNobody bool // new owners are not told
+	// NoSecondLook takes a resource that is not remembered for one that is not there.
+	NoSecondLook bool
 }
 
 // Directory is one server's part. It is safe for concurrent use. Callbacks are called without locks.

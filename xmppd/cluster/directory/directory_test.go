@@ -157,6 +157,35 @@ func TestCacheIsMended(t *testing.T) {
 	}
 }
 
+// TestNewResource: a resource that was bound after an account was looked up is found.
+func TestNewResource(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		n := newNetwork(t, Faults{NoSecondLook: planted}, "a", "b", "c")
+		asker, home := "", "" // the asker does not own the account's part
+		for _, s := range n.names() {
+			if owners := n.servers["a"].shards.of("x@d"); !slices.Contains(owners, s) {
+				asker, home = s, owners[0]
+			}
+		}
+		n.servers[home].Set("x@d", one("old", 0))
+		n.run()
+		n.find(asker, "x@d")
+		n.servers[home].Set("x@d", one("new", 0))
+		n.run()
+		d := n.servers[asker]
+		if _, known := d.Lookup("x@d", "old"); !known {
+			t.Error("what is remembered has to be asked for")
+		}
+		e, known := d.Lookup("x@d", "new")
+		if gone := known && e.Find("new") == ""; gone != planted {
+			t.Errorf("planted %v: taken for gone: %v", planted, gone)
+		}
+		if !planted && n.find(asker, "x@d").Find("new") != home {
+			t.Error("not found")
+		}
+	}
+}
+
 func TestConflicts(t *testing.T) {
 	n := newNetwork(t, Faults{}, "a", "b", "c")
 	n.servers["a"].Set("x@d", []Session{{"r", 0, 9}})

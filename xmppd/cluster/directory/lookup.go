@@ -10,10 +10,14 @@ func (d *Directory) Others(account string) Entry {
 }
 
 // Lookup returns where the sessions of an account are, if that is known without asking. What is not
-// known is not empty: Ask.
-func (d *Directory) Lookup(account string) (e Entry, known bool) {
+// known is not empty: Ask. A resource (empty: any) that is not in what was remembered may have been bound
+// since: that is not known.
+func (d *Directory) Lookup(account, resource string) (e Entry, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if e, remembered := d.cache[account]; remembered && resource != "" && e.Find(resource) == "" && !d.cfg.Faults.NoSecondLook {
+		delete(d.cache, account)
+	}
 	return d.lookup(account)
 }
 

@@ -137,7 +137,7 @@ func (x *Exchange) Pass(p *module.Passage) (taken bool, err error) {
 		defer l.mu.Unlock()
 		return l.wait(account, waits, p)
 	}
-	e, known := x.dir.Lookup(account)
+	e, known := x.dir.Lookup(account, p.To.Resource)
 	if known {
 		l.mu.Unlock()
 		return x.forward(x.choose(e, p), p)
