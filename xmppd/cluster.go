@@ -36,6 +36,8 @@ type ClusterConfig struct {
 	CA        string   `toml:"ca"`        // PEM file of the authority that signs the servers' certificates
 	Cert      string   `toml:"cert"`      // PEM file
 	Key       string   `toml:"key"`       // PEM file
+	// NoRedirects: nothing is remembered of where sessions are; each stanza asks for it.
+	NoRedirects bool `toml:"no_redirects"`
 }
 
 func (c *ClusterConfig) check() error {
@@ -123,9 +125,14 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 		return err
 	}
 	s.cluster = n
+	cache := s.faults.cache
+	if s.cfg.Cluster.NoRedirects {
+		cache = -1
+	}
 	s.exchange = exchange.New(exchange.Config{
-		Self: cfg.Name, Mesh: n.Mesh(), Table: table, Router: r, IM: ims, Cache: s.faults.cache, Log: s.log, Faults: s.faults.exchange,
+		Self: cfg.Name, Mesh: n.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Log: s.log, Faults: s.faults.exchange,
 	})
+	s.exchange.Register(s.registry)
 	table.Changed = s.exchange.Changed
 	r.SetCluster(s.exchange)
 	ims.SetOthers(s.exchange)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,7 @@ type Stream = xmppraw.Client
 type XMPPD struct {
 	Data string
 	Cmd  *exec.Cmd
+	ns   *Namespace // that it runs in; nil: the test's own
 	mu   sync.Mutex
 	log  bytes.Buffer
 	addr map[string]string // "clients", "clients by TLS", "http", "components", ... to host:port
@@ -51,17 +53,25 @@ func StartXMPPD(t testing.TB, binary, config string, users ...string) *XMPPD {
 // StartXMPPDIn is StartXMPPD with a data directory that may hold something from before.
 func StartXMPPDIn(t testing.TB, binary, data, config string, users ...string) *XMPPD {
 	t.Helper()
-	addUsers(t, data, users)
-	file := filepath.Join(t.TempDir(), "xmppd.toml")
-	text := fmt.Sprintf("domain = %q\ndata = %q\nlog_level = \"debug\"\nlog_format = \"json\"\nlisten_c2s = \"127.0.0.1:0\"\nlisten_tls = \"127.0.0.1:0\"\n", Domain, data)
+	addUsers(t, data, "", users)
+	text := "log_level = \"debug\"\nlisten_c2s = \"127.0.0.1:0\"\nlisten_tls = \"127.0.0.1:0\"\n"
 	if !strings.Contains(config, "insecure_plaintext") {
 		text += "insecure_plaintext = true\n"
 	}
-	if err := os.WriteFile(file, []byte(text+config), 0o600); err != nil {
+	return serve(t, binary, data, text+config, nil)
+}
+
+// serve runs a server with a configuration. ns is the network namespace that it runs in; nil: the test's own.
+func serve(t testing.TB, binary, data, config string, ns *Namespace) *XMPPD {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "xmppd.toml")
+	config = fmt.Sprintf("domain = %q\ndata = %q\nlog_format = \"json\"\n", Domain, data) + config
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	argv := ns.wrap(binary, "xmppd", "serve", "--config", file)
 	s := &XMPPD{
-		Data: data, Cmd: exec.Command(binary, "xmppd", "serve", "--config", file),
+		Data: data, Cmd: exec.Command(argv[0], argv[1:]...), ns: ns,
 		addr: make(map[string]string), news: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.Cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -84,8 +94,8 @@ func StartXMPPDIn(t testing.TB, binary, data, config string, users ...string) *X
 	return s
 }
 
-// addUsers makes the accounts that don't exist yet.
-func addUsers(t testing.TB, data string, users []string) {
+// addUsers makes the accounts that don't exist yet; group may be empty.
+func addUsers(t testing.TB, data, group string, users []string) {
 	t.Helper()
 	if len(users) == 0 {
 		return
@@ -111,7 +121,7 @@ func addUsers(t testing.TB, data string, users []string) {
 		if known {
 			continue
 		}
-		if err := store.Add(t.Context(), u, Password, ""); err != nil {
+		if err := store.Add(t.Context(), u, Password, group); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -188,7 +198,19 @@ func (s *XMPPD) Kill(t testing.TB) {
 // Login logs a user in and returns the stream, without presence.
 func (s *XMPPD) Login(t testing.TB, user, resource string) *Stream {
 	t.Helper()
-	return xmppraw.LoginAt(t, s.Addr(t, "clients"), user, resource)
+	c := xmppraw.New(t, s.dial(t, "clients"))
+	c.LogIn(user, resource)
+	return c
+}
+
+// dial connects to a listener of the server.
+func (s *XMPPD) dial(t testing.TB, what string) net.Conn {
+	t.Helper()
+	conn, err := s.ns.Dial(s.Addr(t, what))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // Online is Login with available presence, which the server has handled.

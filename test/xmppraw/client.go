@@ -231,9 +231,16 @@ func (c *Client) authenticate(user string) (features string) {
 // LoginAt returns a client with a session over plain TCP.
 func LoginAt(t testing.TB, addr, user, resource string) *Client {
 	t.Helper()
-	c, _ := Authenticate(t, addr, user)
-	c.Bind(resource)
+	c := Connect(t, addr)
+	c.LogIn(user, resource)
 	return c
+}
+
+// LogIn makes a session over the connection, as it is.
+func (c *Client) LogIn(user, resource string) {
+	c.T.Helper()
+	c.authenticate(user)
+	c.Bind(resource)
 }
 
 // Login is LoginAt a server of this process.

@@ -24,6 +24,9 @@ type Config struct {
 	// View is told of an account with sessions here whose sessions elsewhere have changed; nil: nobody
 	// wants to know. As Conflict.
 	View func(account string)
+	// Stale is told of an address whose session is not where this server took it to be; nil: nobody wants
+	// to know. As Conflict.
+	Stale func(address string)
 	// Settle is how long owners may not know everything after servers have come or gone; 0: 3 s
 	Settle time.Duration
 	// Cache is how many accounts are remembered that have no session here; 0: 20,000; negative: none.
@@ -36,6 +39,8 @@ type Config struct {
 type Faults struct {
 	KeepGone   bool // holdings of a server that was cut off stay
 	TellNobody bool // new owners are not told
+	AskNobody  bool // new owners wait to be told
+	KeepQuiet  bool // a first owner that is new does not tell what the one before may not have told
 	// NoSecondLook takes a resource that is not remembered for one that is not there.
 	NoSecondLook bool
 }
@@ -113,6 +118,7 @@ func (d *Directory) locked(f func(*outgoing)) {
 // Set says which sessions of an account this server has now.
 func (d *Directory) Set(account string, sessions []Session) {
 	d.locked(func(o *outgoing) {
+		delete(d.cache, account) // it is older
 		if len(sessions) == 0 {
 			delete(d.own, account)
 			delete(d.views, account)
@@ -143,7 +149,7 @@ func (d *Directory) Servers(connected []string) {
 		d.shards, d.changed = now, d.cfg.Now()
 		clear(d.cache)
 		if !d.cfg.Faults.KeepGone {
-			d.drop(o)
+			d.drop(o, before)
 		}
 		for account := range d.own {
 			was := before.of(account)
@@ -152,6 +158,12 @@ func (d *Directory) Servers(connected []string) {
 				if !slices.Contains(was, owner) && !d.cfg.Faults.TellNobody {
 					d.tell(o, owner, account, true)
 				}
+			}
+		}
+		// Others may have seen the change before, and told this server when it did not know yet that it owns them.
+		if parts := now.gained(before, d.cfg.Self); len(parts) > 0 && !d.cfg.Faults.AskNobody {
+			for _, server := range connected {
+				o.send(server, tellFrame(parts))
 			}
 		}
 		for id, x := range d.waiting {
@@ -171,8 +183,9 @@ func (d *Directory) Servers(connected []string) {
 	})
 }
 
-// drop forgets what servers had that are gone, and parts that this server does not own any more.
-func (d *Directory) drop(o *outgoing) {
+// drop forgets what servers had that are gone, and parts that this server does not own any more. As a first
+// owner that is new it says what the one before may not have come to say.
+func (d *Directory) drop(o *outgoing, before *shards) {
 	for account, e := range d.shard {
 		if !slices.Contains(d.shards.of(account), d.cfg.Self) {
 			delete(d.shard, account)
@@ -184,7 +197,11 @@ func (d *Directory) drop(o *outgoing) {
 				left = left.with(h.Server, nil)
 			}
 		}
-		if len(left) < len(e) {
+		heir := d.first(account) && before.of(account)[0] != d.cfg.Self && !d.cfg.Faults.KeepQuiet
+		if heir {
+			d.clashes(o, account, left)
+		}
+		if len(left) < len(e) || heir {
 			d.change(o, account, e, left)
 		}
 	}
@@ -231,6 +248,13 @@ func (d *Directory) conflicts(o *outgoing, before Entry, server, account string,
 				o.send(loser, conflictFrame(account, s.Resource))
 			}
 		}
+	}
+}
+
+// clashes ends all but one of the sessions of each resource that is there twice.
+func (d *Directory) clashes(o *outgoing, account string, e Entry) {
+	for i := 1; i < len(e); i++ {
+		d.conflicts(o, e[:i], e[i].Server, account, e[i].Sessions, true)
 	}
 }
 

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 )
@@ -13,9 +14,10 @@ const (
 	kindAnswer   = 4 // an entry
 	kindView     = 5 // an entry
 	kindConflict = 6 // a resource
-	kindWrong    = 7 // the sender does not have what it was addressed for
+	kindWrong    = 7 // the sender does not have what it was addressed for; the full address
 	kindEcho     = 8 // in the place of the account, a number: to be sent back
 	kindEchoed   = 9
+	kindTell     = 10 // in the place of the account nothing: partitions, whose accounts the sender wants to be told of
 )
 
 func head(kind byte, account string) []byte { return appendString([]byte{kind}, account) }
@@ -32,16 +34,41 @@ func askFrame(account string) []byte             { return head(kindAsk, account)
 func answerFrame(account string, e Entry) []byte { return appendEntry(head(kindAnswer, account), e) }
 func viewFrame(account string, e Entry) []byte   { return appendEntry(head(kindView, account), e) }
 
+// tellFrame asks for what the receiver has of some partitions.
+func tellFrame(parts []int) []byte {
+	b := binary.AppendUvarint(head(kindTell, ""), uint64(len(parts)))
+	for _, p := range parts {
+		b = binary.AppendUvarint(b, uint64(p)) //nolint:gosec // small
+	}
+	return b
+}
+
+func cutParts(b []byte) (parts map[uint64]bool, err error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > partitions {
+		return nil, errShort
+	}
+	parts, b = make(map[uint64]bool), b[size:]
+	for range n {
+		p, size := binary.Uvarint(b)
+		if size <= 0 {
+			return nil, errShort
+		}
+		parts[p], b = true, b[size:]
+	}
+	return parts, nil
+}
+
 func echoFrame(kind byte, id uint64) []byte { return head(kind, strconv.FormatUint(id, 36)) }
 
 func conflictFrame(account, resource string) []byte {
 	return appendString(head(kindConflict, account), resource)
 }
 
-// Wrong tells a server that this one does not have the session that it was addressed for, so that it
-// asks again.
-func (d *Directory) Wrong(server, account string) {
-	d.locked(func(o *outgoing) { o.send(server, head(kindWrong, account)) })
+// Wrong tells a server that this one is not where stanzas for an address of an account belong, so that
+// it asks again.
+func (d *Directory) Wrong(server, account, address string) {
+	d.locked(func(o *outgoing) { o.send(server, appendString(head(kindWrong, account), address)) })
 }
 
 // Receive takes a frame of another server. It doesn't wait.
@@ -101,8 +128,27 @@ func (d *Directory) receive(from string, frame []byte) error {
 				d.echoed(o, id, from)
 			}
 		})
+	case kindTell:
+		parts, err := cutParts(rest)
+		if err != nil {
+			return err
+		}
+		d.locked(func(o *outgoing) {
+			for account := range d.own {
+				if parts[part(account)] {
+					o.send(from, putFrame(account, d.own[account], true))
+				}
+			}
+		})
 	case kindWrong:
+		address, _, err := cutString(rest)
+		if err != nil {
+			return err
+		}
 		d.Forget(account)
+		if d.cfg.Stale != nil {
+			d.cfg.Stale(address)
+		}
 	default:
 		return fmt.Errorf("%w: %d", errKind, kind)
 	}

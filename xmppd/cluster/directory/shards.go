@@ -48,5 +48,18 @@ func newShards(servers []string) *shards {
 	return s
 }
 
+// part is the partition of an account.
+func part(account string) uint64 { return ring.Hash(account) % partitions }
+
 // of are the owners of an account, the first one first.
-func (s *shards) of(account string) []string { return s.owners[ring.Hash(account)%partitions] }
+func (s *shards) of(account string) []string { return s.owners[part(account)] }
+
+// gained lists the partitions that a server has and did not have before.
+func (s *shards) gained(before *shards, server string) (parts []int) {
+	for p, owners := range s.owners {
+		if slices.Contains(owners, server) && !slices.Contains(before.owners[p], server) {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}

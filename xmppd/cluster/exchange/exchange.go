@@ -28,6 +28,7 @@ type Faults struct {
 	LoseReturned bool // what a server did not get is forgotten
 	NoTeardown   bool // those who saw the sessions of a server that is cut off are not told
 	NoGreeting   bool // a server that has come is not told who is here
+	KeepStale    bool // a way that has turned out wrong is taken again
 }
 
 // Config is what an Exchange needs.
@@ -72,7 +73,7 @@ func New(cfg Config) *Exchange {
 	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), stop: make(chan struct{})}
 	x.casts = &lane{wake: make(chan struct{}, 1)}
 	x.ctx, x.end = context.WithCancel(context.Background())
-	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Cache: cfg.Cache})
+	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Stale: x.stale, Cache: cfg.Cache})
 	cfg.Mesh.Handle(Directory, link.Handler{Receive: x.dir.Receive})
 	cfg.Mesh.Handle(Stanzas, link.Handler{Receive: x.receive, Undelivered: x.undelivered})
 	cfg.Mesh.Handle(Presence, link.Handler{Receive: x.told})
@@ -85,9 +86,6 @@ func (d dirLinks) Send(to string, frame []byte) error { return d.mesh.Send(to, D
 
 // Directory knows where sessions are.
 func (x *Exchange) Directory() *directory.Directory { return x.dir }
-
-// Counts returns the exchange's counters.
-func (x *Exchange) Counts() *Counters { return &x.counts }
 
 // Start begins to handle what comes.
 func (x *Exchange) Start() {
@@ -104,17 +102,7 @@ func (x *Exchange) Close() {
 }
 
 // Idle reports whether nothing is under way here.
-func (x *Exchange) Idle() bool {
-	for _, l := range x.lanes {
-		l.mu.Lock()
-		asked := len(l.asked)
-		l.mu.Unlock()
-		if asked > 0 || l.waiting.Load() > 0 {
-			return false
-		}
-	}
-	return x.casts.waiting.Load() == 0 && x.dir.Idle()
-}
+func (x *Exchange) Idle() bool { return x.underWay() == 0 && x.dir.Idle() }
 
 // Up takes note of a server that is connected: it learns who is here.
 func (x *Exchange) Up(server string, _ uint64) {
@@ -188,6 +176,13 @@ func (x *Exchange) viewed(account string) {
 	}
 }
 
+// stale takes note that an address is not where it was.
+func (x *Exchange) stale(address string) {
+	if !x.cfg.Faults.KeepStale {
+		x.routes.drop(address)
+	}
+}
+
 // conflict ends a session whose resource was bound on another server.
 func (x *Exchange) conflict(account, resource string) {
 	x.lane(account).add(func(*session.Batch) {
@@ -216,11 +211,6 @@ func (x *Exchange) choose(e directory.Entry, p *module.Passage) string {
 		return server
 	}
 	return self
-}
-
-// Counters count what has passed.
-type Counters struct {
-	Hops, Asked, Arrived, Returned, Doubtful counter
 }
 
 // tellAll sends a frame of presence to a server, or to all.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
-	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/directory"
@@ -13,8 +12,6 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
-
-type counter = atomic.Uint64
 
 // Kinds of frames with stanzas: kind, hops, the length of the address, the address, the stanza.
 const (
@@ -255,11 +252,21 @@ func (x *Exchange) receive(from string, frame []byte) {
 			x.log.Error("stanza of a server can't be read", "server", from, "error", err)
 			return
 		}
-		if u := x.cfg.Table.User(bare(s.to)); p.To.Resource != "" && x.cfg.Table.Get(s.to) == nil || len(u.Sessions()) == 0 {
-			x.dir.Wrong(from, bare(s.to))
+		if x.misled(&s, p) {
+			x.dir.Wrong(from, bare(s.to), s.to)
 		}
 		x.cfg.Router.Arrive(x.ctx, p)
 	})
+}
+
+// misled reports whether a stanza should have gone to another server.
+func (x *Exchange) misled(s *stored, p *module.Passage) bool {
+	account := bare(s.to)
+	if p.To.Resource != "" {
+		return x.cfg.Table.Get(s.to) == nil
+	}
+	e, known := x.dir.Lookup(account, "")
+	return len(x.cfg.Table.User(account).Sessions()) == 0 || known && e.Best(x.cfg.Self) != x.cfg.Self
 }
 
 // aside does what is no delivery of a stanza to an account.

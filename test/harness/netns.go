@@ -1,0 +1,133 @@
+package harness
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Switch joins network namespaces, as a switch joins machines. It is a bridge in a namespace of its own.
+type Switch struct {
+	t     testing.TB
+	name  string
+	ports int
+}
+
+// Namespace is a machine at a Switch, as far as its network goes. A nil one is that of the test.
+type Namespace struct {
+	sw   *Switch
+	name string
+	port string // of the switch
+	Addr string // at the switch
+}
+
+// NewSwitch makes a switch that is gone when the test is. Without root and the tools it skips the test.
+func NewSwitch(t testing.TB) *Switch {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("not run: cutting links takes network namespaces, and these take root")
+	}
+	for _, tool := range []string{"ip", "nsenter"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("not run: cutting links takes network namespaces, and these take %s: %v", tool, err)
+		}
+	}
+	sw := &Switch{t: t, name: fmt.Sprintf("rdb%d-%s", os.Getpid(), strings.ToLower(t.Name()[max(0, len(t.Name())-8):]))}
+	sw.name = strings.ReplaceAll(sw.name, "/", "-")
+	if out, err := exec.Command("ip", "netns", "add", sw.name).CombinedOutput(); err != nil {
+		t.Skipf("not run: network namespaces can't be made here: %v: %s", err, out)
+	}
+	t.Cleanup(func() { sw.ip("netns", "del", sw.name) })
+	sw.ip("-n", sw.name, "link", "add", "br0", "type", "bridge")
+	sw.ip("-n", sw.name, "link", "set", "br0", "up")
+	return sw
+}
+
+// Plug makes a namespace at the switch.
+func (sw *Switch) Plug() *Namespace {
+	sw.t.Helper()
+	sw.ports++
+	n := &Namespace{
+		sw: sw, name: fmt.Sprintf("%s-%d", sw.name, sw.ports), port: fmt.Sprintf("p%d", sw.ports),
+		Addr: fmt.Sprintf("10.71.0.%d", sw.ports),
+	}
+	sw.ip("netns", "add", n.name)
+	sw.t.Cleanup(func() { sw.ip("netns", "del", n.name) })
+	for _, args := range [][]string{
+		{"-n", sw.name, "link", "add", n.port, "type", "veth", "peer", "name", "eth0", "netns", n.name},
+		{"-n", sw.name, "link", "set", n.port, "master", "br0"},
+		{"-n", sw.name, "link", "set", n.port, "up"},
+		{"-n", n.name, "addr", "add", n.Addr + "/24", "dev", "eth0"},
+		{"-n", n.name, "link", "set", "lo", "up"},
+		{"-n", n.name, "link", "set", "eth0", "up"},
+	} {
+		sw.ip(args...)
+	}
+	return n
+}
+
+func (sw *Switch) ip(args ...string) {
+	sw.t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		sw.t.Errorf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// Cut takes the namespace off the switch, or puts it back. What is sent meanwhile vanishes.
+func (n *Namespace) Cut(cut bool) {
+	n.sw.t.Helper()
+	// Not the link itself: a machine whose link is down knows it, and one that can't be reached does not.
+	if cut {
+		n.sw.ip("-n", n.sw.name, "link", "set", n.port, "nomaster")
+		return
+	}
+	n.sw.ip("-n", n.sw.name, "link", "set", n.port, "master", "br0")
+}
+
+// Isolate takes away the ways between this namespace and others that are isolated, or brings them back; those
+// to the others stay.
+func (n *Namespace) Isolate(on bool) {
+	n.sw.t.Helper()
+	state := "off"
+	if on {
+		state = "on"
+	}
+	n.sw.ip("-n", n.sw.name, "link", "set", n.port, "type", "bridge_slave", "isolated", state)
+}
+
+// wrap is the command line that runs a program inside. The process id stays.
+func (n *Namespace) wrap(argv ...string) []string {
+	if n == nil {
+		return argv
+	}
+	return append([]string{"nsenter", "--net=/run/netns/" + n.name}, argv...)
+}
+
+// Dial connects by TCP from inside the namespace.
+func (n *Namespace) Dial(addr string) (conn net.Conn, err error) {
+	if n == nil {
+		return net.Dial("tcp", addr)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and so does its namespace
+		var ns *os.File
+		if ns, err = os.Open("/run/netns/" + n.name); err != nil {
+			return
+		}
+		defer ns.Close() //nolint:errcheck // it was only read
+		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return
+		}
+		conn, err = net.Dial("tcp", addr)
+	}()
+	<-done
+	return conn, err
+}

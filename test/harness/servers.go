@@ -1,0 +1,210 @@
+package harness
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
+)
+
+// Servers are processes of xmppd that serve one domain together.
+type Servers struct {
+	t      testing.TB
+	binary string
+	o      ServersOptions
+	ca     *clustertest.Authority
+	key    string // file
+	All    []*Member
+}
+
+// Member is one of Servers. Its process may be another one after Restart.
+type Member struct {
+	*XMPPD
+	Name    string
+	Cluster string // address of its cluster port
+	sv      *Servers
+	config  string
+}
+
+// ServersOptions say what Servers are like.
+type ServersOptions struct {
+	N       int
+	Config  string // TOML, for all, behind what every server needs
+	Cluster string // the same, of the table cluster
+	// Users have accounts on all servers; those of Group share one group and are in each other's roster.
+	Users, Group []string
+	// Seeds are what a server gets as cluster.join, given the members before it; nil: the first one.
+	Seeds func(before []*Member) []string
+	// Switch: each server is in a namespace of its own at it; nil: all are on loopback.
+	Switch *Switch
+}
+
+// StartServers starts the servers one after the other and waits until all are connected. They end with the test.
+func StartServers(t testing.TB, binary string, o ServersOptions) *Servers {
+	t.Helper()
+	sv := &Servers{t: t, binary: binary, o: o, ca: clustertest.New(t), key: filepath.Join(t.TempDir(), "gossip.key")}
+	if err := os.WriteFile(sv.key, []byte("30313233343536373839616263646566\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range o.N {
+		sv.Add()
+	}
+	sv.Whole()
+	return sv
+}
+
+// Add starts one more server, and doesn't wait until it is connected.
+func (sv *Servers) Add() *Member {
+	sv.t.Helper()
+	m := &Member{Name: fmt.Sprintf("x%d", len(sv.All)+1), sv: sv}
+	host, clients := sv.place(len(sv.All)+1), ""
+	var ns *Namespace
+	if sv.o.Switch != nil {
+		ns = sv.o.Switch.Plug()
+		host, clients = ns.Addr, "127.0.0.1"
+	} else {
+		clients = host
+	}
+	m.Cluster = net.JoinHostPort(host, "5280")
+	join := []string{}
+	switch {
+	case sv.o.Seeds != nil:
+		join = sv.o.Seeds(sv.All)
+	case len(sv.All) > 0:
+		join = []string{sv.All[0].Cluster}
+	}
+	ca, cert, key := sv.ca.Files(sv.t, m.Name)
+	m.config = fmt.Sprintf("log_level = \"info\"\nlisten_c2s = \"%s:0\"\nlisten_tls = \"\"\nlisten_http = \"%s:0\"\ninsecure_plaintext = true\n%s\n", clients, clients, sv.o.Config) +
+		fmt.Sprintf("[cluster]\nlisten = %q\nname = %q\njoin = [%s]\nkey_file = %q\nca = %q\ncert = %q\nkey = %q\n%s", m.Cluster, m.Name, quoted(join), sv.key, ca, cert, key, sv.o.Cluster)
+	data := sv.t.TempDir()
+	addUsers(sv.t, data, "", sv.o.Users)
+	addUsers(sv.t, data, "Everybody", sv.o.Group)
+	m.XMPPD = serve(sv.t, sv.binary, data, m.config, ns)
+	sv.All = append(sv.All, m)
+	return m
+}
+
+// place is an address on loopback that no other test process uses, so that its ports are free.
+func (*Servers) place(i int) string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d", 1+pid/250%250, pid%250, i)
+}
+
+func quoted(list []string) string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = strconv.Quote(s)
+	}
+	return strings.Join(out, ", ")
+}
+
+// Restart starts the server again, with the data of before, once its process has ended.
+func (m *Member) Restart(t testing.TB) {
+	t.Helper()
+	if m.Cmd.ProcessState == nil {
+		t.Fatalf("%s is running", m.Name)
+	}
+	m.XMPPD = serve(t, m.sv.binary, m.Data, m.config, m.ns)
+}
+
+// Freeze stops the process (SIGSTOP), and Thaw lets it go on.
+func (m *Member) Freeze(t testing.TB) { m.signal(t, syscall.SIGSTOP) }
+
+// Thaw is the end of Freeze.
+func (m *Member) Thaw(t testing.TB) { m.signal(t, syscall.SIGCONT) }
+
+func (m *Member) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := m.Cmd.Process.Signal(s); err != nil {
+		t.Fatalf("%s to %s: %v", s, m.Name, err)
+	}
+}
+
+// Running lists the members whose process runs.
+func (sv *Servers) Running() (out []*Member) {
+	for _, m := range sv.All {
+		if m.Cmd.ProcessState == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Whole waits until those that run are connected with one another, and with nobody else.
+func (sv *Servers) Whole() {
+	sv.t.Helper()
+	running := sv.Running()
+	for _, m := range running {
+		m.Sees(sv.t, len(running)-1)
+	}
+}
+
+// Sees waits until the server is connected to so many others.
+func (m *Member) Sees(t testing.TB, others int) {
+	t.Helper()
+	Eventually(t, startTimeout, fmt.Sprintf("%s is connected to %d others", m.Name, others), func() bool {
+		return m.Metric(t, "xmppd_cluster_link_up") == float64(others)
+	})
+}
+
+// Metric is the sum of a metric of the server, over its labels; 0 if there is none of the name.
+func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
+	t.Helper()
+	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{
+		Dial:              func(_, addr string) (net.Conn, error) { return s.ns.Dial(addr) },
+		DisableKeepAlives: true,
+	}}
+	res, err := client.Get("http://" + s.Addr(t, "http") + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if base, _, _ := strings.Cut(series, "{"); !ok || base != name {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			t.Fatalf("metric %s: %v", line, err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+// Quiet waits until nothing is under way between the servers that run: what each has sent the others have handled.
+func (sv *Servers) Quiet() {
+	sv.t.Helper()
+	before := ""
+	Eventually(sv.t, startTimeout, "nothing is under way between the servers", func() bool {
+		now, idle := "", true
+		for _, m := range sv.Running() {
+			busy := m.Metric(sv.t, "xmppd_cluster_link_queue_bytes") + m.Metric(sv.t, "xmppd_cluster_waiting")
+			idle = idle && busy == 0
+			now += fmt.Sprintf("%s %v %v ", m.Name, m.Metric(sv.t, "xmppd_cluster_link_sent_frames_total"), m.Metric(sv.t, "xmppd_cluster_link_received_frames_total"))
+		}
+		same := idle && now == before
+		before = now
+		return same
+	})
+}
+
+// settle is how long the directory asks all servers after one has come or gone (package directory).
+const settle = 3 * time.Second
+
+// Settled waits until the directory asks its owners only.
+func (sv *Servers) Settled() { time.Sleep(settle + settle/4) } // the very interval that has to pass
