@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -160,7 +161,7 @@ func (m *Member) Sees(t testing.TB, others int) {
 func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
 	t.Helper()
 	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{
-		Dial:              func(_, addr string) (net.Conn, error) { return s.ns.Dial(addr) },
+		DialContext:       func(_ context.Context, _, addr string) (net.Conn, error) { return s.ns.Dial(addr) },
 		DisableKeepAlives: true,
 	}}
 	res, err := client.Get("http://" + s.Addr(t, "http") + "/metrics")

@@ -25,7 +25,7 @@ func (d *Directory) lookup(account string) (Entry, bool) {
 	if own := d.own[account]; len(own) > 0 {
 		return d.views[account].with(d.cfg.Self, own), true
 	}
-	if slices.Contains(d.shards.of(account), d.cfg.Self) && (d.settled() || len(d.shard[account]) > 0) {
+	if slices.Contains(d.shards.of(account), d.cfg.Self) && d.settled() {
 		return d.shard[account], true
 	}
 	e, ok := d.cache[account]
