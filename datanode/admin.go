@@ -71,7 +71,7 @@ func (h *handler) ringIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	v := h.n.view.Load()
 	left := false
 	if v != nil {
-		_, left = v.left[c.jid]
+		_, left = v.left[wire.NodeJID(c.jid)]
 	}
 	if v != nil && !c.app && !c.operator && !left && h.rights(c).none() && h.peerOf(st) == nil {
 		h.refuse(conn, st, "forbidden", textDenied)

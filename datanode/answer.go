@@ -87,16 +87,14 @@ func (a *answers) flush() {
 	for _, q := range iqs {
 		a.sendIQ(q)
 	}
-	if conn := a.n.conn.Load(); conn != nil {
-		conn.Push()
-	}
+	a.n.streams.push()
 }
 
-// send gives a stanza to the stream; flush has it written. What a full queue or a stream that is down
+// send gives a stanza to the stream that its receiver is known by; flush has it written. What a full queue or a stream that is down
 // does not take is lost, and the client asks again: its sequence numbers make
 // that safe.
-func (a *answers) send(stanza []byte) {
-	if conn := a.n.conn.Load(); conn != nil {
+func (a *answers) send(c *client, stanza []byte) {
+	if conn := a.n.streams.of(c.stream); conn != nil {
 		_ = conn.Queue(stanza)
 	}
 }
@@ -147,7 +145,7 @@ func (a *answers) sendResponse(c *client, r *wire.Response, rest *outbox) {
 	msg := a.n.buffers.get()
 	if len(el) <= maxElement {
 		msg = wire.AppendAnswer(msg, c.jid, ids, el)
-		a.send(msg)
+		a.send(c, msg)
 	} else {
 		parts := wire.Split(el, maxElement, "a"+strconv.FormatUint(a.n.fragments.Add(1), 36))
 		for i, part := range parts {
@@ -156,7 +154,7 @@ func (a *answers) sendResponse(c *client, r *wire.Response, rest *outbox) {
 				last = ids
 			}
 			msg = wire.AppendAnswer(msg[:0], c.jid, last, part)
-			a.send(msg)
+			a.send(c, msg)
 		}
 	}
 	a.n.buffers.put(el)
@@ -171,8 +169,8 @@ func (a *answers) sendIQ(q *iqRead) {
 	r := wire.Response{Epoch: a.n.epoch(), Time: a.n.logTime(), Reads: a.readReplies(q.done, maxReadAnswer)}
 	iq := wire.AppendResponse(wire.BeginIQ(a.n.buffers.get(), q.c.jid, q.id, "result"), &r)
 	iq = wire.EndIQ(iq)
-	a.send(iq)
-	if conn := a.n.conn.Load(); conn != nil && len(iq) >= pushAt {
+	a.send(q.c, iq)
+	if conn := a.n.streams.of(q.c.stream); conn != nil && len(iq) >= pushAt {
 		conn.Push()
 	}
 	a.n.buffers.put(iq)

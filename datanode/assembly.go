@@ -89,11 +89,11 @@ func (a *assembly) fromPeer(p partStanza) {
 			}
 		}
 		if done {
-			a.h.batch(p.peer, whole)
+			a.h.batch(p.peer, p.peer.index(p.st.AttrString(p.st.From)), whole)
 		}
 	}
 	if parts > 0 && p.conn != nil {
-		b := appendGot(append([]byte(nil), p.peer.header...), parts)
+		b := appendGot(append([]byte(nil), p.peer.headers[p.peer.index(p.st.AttrString(p.st.From))]...), parts)
 		_ = p.conn.Send(append(b, noStore+`</message>`...)) // lost: the sender goes on after a while
 	}
 }

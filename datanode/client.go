@@ -26,6 +26,7 @@ const (
 type client struct {
 	id       uint64 // of this login, for the engine
 	jid      string // full
+	stream   int    // of this node, by which it came
 	address  stanza.JID
 	bare     string // owner of its sessions
 	owner    state.Owner

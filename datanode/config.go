@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/replication"
 )
 
-// Resource is the XMPP resource that a data node binds.
-const Resource = "store"
+// Resource is the XMPP resource that a data node binds; wire.SecondResource is that of
+// its stream to a second server.
+const Resource = wire.NodeResource
 
 // Config says who a data node is and whom it serves.
 type Config struct {

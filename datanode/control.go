@@ -92,10 +92,11 @@ func (n *Node) catchUp(ctx context.Context) {
 	}
 	for _, id := range ids {
 		p := v.peers[id]
-		if p == nil || p.down.Load() {
+		if p == nil || p.away.Load() {
 			continue
 		}
-		doc, err := n.fetch(ctx, p.jid)
+		_, address, _ := n.way(p)
+		doc, err := n.fetch(ctx, p.addresses[address])
 		if err == nil && doc != nil {
 			err = n.adopt(doc)
 		}
@@ -113,7 +114,7 @@ func (n *Node) catchUp(ctx context.Context) {
 
 // fetchRing asks a full JID for its document; nil when it has no newer one.
 func (n *Node) fetchRing(ctx context.Context, jid string) (*ring.Document, error) {
-	conn := n.conn.Load()
+	conn := n.streams.conn()
 	if conn == nil {
 		return nil, errors.New("not logged in")
 	}

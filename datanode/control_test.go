@@ -56,7 +56,7 @@ func TestCatchUp(t *testing.T) {
 	}
 	n.announced(4)
 	answers[testMember(3).JID] = 4
-	n.view.Load().peers[2].down.Store(true)
+	n.view.Load().peers[2].away.Store(true)
 	work()
 	if !slices.Equal(asked, []string{testMember(3).JID}) || n.epoch() != 4 {
 		t.Fatalf("asked %v, epoch %d", asked, n.epoch())

@@ -18,10 +18,11 @@ const (
 	maxPeerParts   = 3 // one of each lane of the pacer, and one that it has cut off
 )
 
-// handler is the Node as the stream's read loop sees it. It implements
+// handler is the Node as a stream's read loop sees it. It implements
 // xmppconn.Handler. Of the fields behind mu some are the assembly's, too.
 type handler struct {
 	n       *Node
+	stream  int // which of the node's
 	parts   *assembly
 	inParts []partStanza // of the stanza being handled, for the assembly
 
@@ -40,18 +41,18 @@ type handler struct {
 	elements [][]byte // of the message being handled
 }
 
-func newHandler(n *Node) *handler {
-	h := &handler{n: n, clients: make(map[string]*client), holdings: make(map[string]*holding)}
+func newHandler(n *Node, stream int) *handler {
+	h := &handler{n: n, stream: stream, clients: make(map[string]*client), holdings: make(map[string]*holding)}
 	h.parts = newAssembly(h)
 	return h
 }
 
 // Up implements xmppconn.Handler.
 func (h *handler) Up(c *xmppconn.Conn) {
-	if c.JID() != h.n.full {
-		h.n.estrange("the server bound "+c.JID()+" instead of "+h.n.full+"; is another data node logged in with this account?", false)
+	if want := h.n.addresses()[h.stream]; c.JID() != want {
+		h.n.estrange("the server bound "+c.JID()+" instead of "+want+"; is another data node logged in with this account?", false)
 	}
-	h.n.conn.Store(c)
+	h.n.streams.up(h.stream, c)
 	h.n.log.Info("logged in", "as", c.JID())
 	h.n.announcer.announce(true)
 }
@@ -83,20 +84,30 @@ func (h *handler) submit() {
 }
 
 // Down implements xmppconn.Handler. Without a stream nothing is known of the
-// others.
+// others; with another stream its server says who is there.
 func (h *handler) Down(error) {
-	h.n.conn.Store(nil)
+	h.n.streams.down(h.stream)
+	alone := h.n.streams.conn() == nil
+	if !alone {
+		h.n.log.Info("the other stream carries on", "as", h.n.addresses()[1-h.stream])
+	}
 	h.n.iqs.Down()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range h.clients {
 		h.n.leave(c) // their answers could not be sent; they ask again
 	}
+	h.n.clients.Add(-int64(len(h.clients)))
 	clear(h.clients)
 	if v := h.n.view.Load(); v != nil {
 		for _, p := range v.peers {
-			p.down.Store(false)
-			h.n.pacer.forget(p)
+			p.seen[h.stream].bits.Store(0)
+			if alone {
+				h.n.pacer.forget(p)
+				p.away.Store(false)
+			} else {
+				h.n.lookAt(p)
+			}
 		}
 	}
 }
@@ -137,6 +148,7 @@ func (n *Node) leave(c *client) {
 func (h *handler) departed(from string) {
 	if c := h.clients[from]; c != nil {
 		delete(h.clients, from)
+		h.n.clients.Add(-1)
 		h.n.leave(c)
 	}
 }
@@ -179,7 +191,8 @@ func (h *handler) sender(st *stanza.Stanza) *client {
 	if c == nil {
 		return nil
 	}
-	c.holding = h.holdingOf(c.bare)
+	c.holding, c.stream = h.holdingOf(c.bare), h.stream
+	before := len(h.clients)
 	if len(h.clients) >= maxClients {
 		for key, old := range h.clients {
 			if old.inFlight.Load() == 0 {
@@ -188,7 +201,7 @@ func (h *handler) sender(st *stanza.Stanza) *client {
 		}
 	}
 	h.clients[string(raw)] = c
-	h.n.clients.Store(int64(len(h.clients)))
+	h.n.clients.Add(int64(len(h.clients) - before))
 	return c
 }
 

@@ -171,7 +171,7 @@ func testNode(t testing.TB) (*Node, *fakeEngine, *handler) {
 	if err := n.publish(testRing(t)); err != nil {
 		t.Fatal(err)
 	}
-	return n, e, newHandler(n)
+	return n, e, newHandler(n, 0)
 }
 
 // feed gives stanzas to the handler as the read loop does.
@@ -259,11 +259,11 @@ func TestPresenceHints(t *testing.T) {
 	if len(e.down) != 1 || e.down[0] != 2 {
 		t.Fatalf("down is told once: %v", e.down)
 	}
-	if !n.view.Load().peers[2].down.Load() {
+	if !n.view.Load().peers[2].away.Load() {
 		t.Fatal("peer not marked")
 	}
 	feed(t, h, from(two.JID, raftMessage(2, two.Store)))
-	if len(e.up) != 2 || n.view.Load().peers[2].down.Load() {
+	if len(e.up) != 2 || n.view.Load().peers[2].away.Load() {
 		t.Fatal("a batch is proof that the peer is there, whatever presence says")
 	}
 	feed(t, h, health("99999999-0000-4000-8000-000000000002", wire.StateStranger, 0))

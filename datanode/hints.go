@@ -25,24 +25,23 @@ func (h *handler) available(st *stanza.Stanza) {
 	if health == nil {
 		return
 	}
+	from := st.AttrString(st.From)
 	p := h.peerOf(st)
 	if p == nil {
-		if health.Cluster != "" && h.n.view.Load() == nil && st.AttrString(st.From) != h.n.full {
-			h.n.look(st.AttrString(st.From))
+		if health.Cluster != "" && h.n.view.Load() == nil && wire.NodeJID(from) != h.n.full {
+			h.n.look(from)
 		}
 		return
 	}
 	if health.Store != p.store {
 		h.n.log.Warn("member came back with another disk; it is a stranger", "member", p.id, "peer", p.jid, "store", health.Store, "known", p.store)
-		h.peerGone(p)
+		h.peerGone(p, p.index(from))
 		return
 	}
 	if health.State == wire.StateStranger {
 		return
 	}
-	if p.down.CompareAndSwap(true, false) {
-		h.n.log.Info("member is available", "member", p.id, "peer", p.jid)
-	}
+	h.peerThere(p, p.index(from))
 	h.n.engine.PeerUp(p.id)
 	h.n.announced(health.Epoch)
 }
@@ -68,15 +67,16 @@ func healthOf(st *stanza.Stanza) *wire.Health {
 func (h *handler) unavailable(st *stanza.Stanza) {
 	h.inParts = append(h.inParts, partStanza{gone: st.AttrString(st.From)})
 	h.departed(string(st.Get(st.From.Value)))
+	from := st.AttrString(st.From)
 	if p := h.peerOf(st); p != nil {
-		h.peerGone(p)
+		h.peerGone(p, p.index(from))
 		return
 	}
-	from := st.AttrString(st.From)
 	if v := h.n.view.Load(); v != nil && !strings.Contains(from, "/") {
 		for _, p := range v.peers {
 			if strings.HasPrefix(p.jid, from+"/") {
-				h.peerGone(p)
+				h.peerGone(p, 1)
+				h.peerGone(p, 0)
 			}
 		}
 	}
@@ -102,13 +102,22 @@ func (h *handler) bounced(st *stanza.Stanza) {
 	}
 	switch xmppconn.ParseError(st).Condition {
 	case "service-unavailable", "recipient-unavailable", "item-not-found":
-		h.peerGone(p)
+		h.peerGone(p, p.index(st.AttrString(st.From)))
 	}
 }
 
-func (h *handler) peerGone(p *peer) {
-	if p.down.CompareAndSwap(false, true) {
-		h.n.log.Info("member is unavailable", "member", p.id, "peer", p.jid)
-		h.n.engine.PeerDown(p.id)
+// peerThere notes that a peer is available under one of its addresses.
+func (h *handler) peerThere(p *peer, address int) {
+	p.seen[h.stream].there(address)
+	h.n.lookAt(p)
+}
+
+// peerGone notes that a peer is not available under one of its addresses.
+func (h *handler) peerGone(p *peer, address int) {
+	s := &p.seen[h.stream]
+	s.gone(address)
+	if h.n.faults.OneStreamIsAll {
+		s.bits.Store(firstGone)
 	}
+	h.n.lookAt(p)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
 // look asks a data node of a running cluster whether its ring has this node,
@@ -29,7 +30,7 @@ func (n *Node) lookAgain(ctx context.Context) {
 	}
 	n.sighted.Store(nil)
 	m, named := doc.ByJID(n.full)
-	_, member := doc.ByJID(*jid)
+	_, member := doc.ByJID(wire.NodeJID(*jid))
 	switch {
 	case !named || !member:
 	case !n.isContact(ctx, *jid):
@@ -60,7 +61,7 @@ func (n *Node) isContact(ctx context.Context, jid string) bool {
 
 // fetchContacts lists the bare JIDs of the roster.
 func (n *Node) fetchContacts(ctx context.Context) ([]string, error) {
-	conn := n.conn.Load()
+	conn := n.streams.conn()
 	if conn == nil {
 		return nil, errors.New("not logged in")
 	}

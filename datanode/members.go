@@ -18,7 +18,7 @@ type view struct {
 	access *access
 	ring   []byte // the <ring/> element that answers who asks for the document
 	peers  map[uint64]*peer
-	byJID  map[string]*peer // by full JID; without the node itself
+	byJID  map[string]*peer // by both addresses; without the node itself
 	// left are the JIDs of who was a member in a document known before: they may
 	// ask for the ring, to learn that they are none any more.
 	left map[string]struct{}
@@ -59,7 +59,7 @@ func newView(doc *ring.Document, store string, old *view) (*view, error) {
 		}
 		v.peers[m.ID] = p
 		if !lost {
-			v.byJID[m.JID] = p
+			v.byJID[m.JID], v.byJID[p.addresses[1]] = p, p
 		}
 	}
 	return v, nil
@@ -74,10 +74,14 @@ type peer struct {
 	id     uint64
 	jid    string
 	store  string
-	lost   bool   // nothing is sent to it: its JID is another member's now
-	header []byte // `<message to='…' type='normal'>`
-	down   atomic.Bool
+	lost   bool         // nothing is sent to it: its JID is another member's now
 	probed atomic.Int64 // when something was last sent while down, ns
+
+	addresses [2]string    // jid, and that of its second stream if it has one
+	headers   [2][]byte    // `<message to='…' type='normal'>`
+	seen      [2]sight     // by each stream of this node
+	away      atomic.Bool  // the engine was told so
+	wayed     atomic.Int32 // the last way, as a number
 
 	// Of the pacer: what waits, and what is on its way.
 	appends, frames lane
@@ -85,17 +89,25 @@ type peer struct {
 }
 
 func newPeer(m ring.Member) *peer {
-	h := stanza.AppendAttr([]byte(`<message`), "to", m.JID)
-	return &peer{id: m.ID, jid: m.JID, store: m.Store, header: append(h, ` type='normal'>`...)}
+	p := &peer{id: m.ID, jid: m.JID, store: m.Store, addresses: [2]string{m.JID, wire.SecondJID(m.JID)}}
+	for i, to := range p.addresses {
+		p.headers[i] = append(stanza.AppendAttr([]byte(`<message`), "to", to), ` type='normal'>`...)
+	}
+	return p
 }
 
-// reachable says whether sending is worth it.
-func (p *peer) reachable(now int64) bool {
-	if p.lost {
-		return false
+// index is which of the peer's addresses one is.
+func (p *peer) index(address string) int {
+	if address == p.addresses[1] {
+		return 1
 	}
-	if !p.down.Load() {
-		return true
+	return 0
+}
+
+// reachable says whether sending to it is worth it.
+func (p *peer) reachable(there bool, now int64) bool {
+	if p.lost || there {
+		return !p.lost
 	}
 	last := p.probed.Load()
 	return now-last > probeEvery && p.probed.CompareAndSwap(last, now)

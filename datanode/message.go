@@ -148,7 +148,7 @@ func (h *handler) fromPeer(p *peer, st *stanza.Stanza) {
 		if n, ok := partsGot(el); ok {
 			h.n.pacer.got(p, n)
 		} else {
-			h.batch(p, el)
+			h.batch(p, p.index(st.AttrString(st.From)), el)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func (h *handler) fromPeer(p *peer, st *stanza.Stanza) {
 // batch takes a Raft batch. The address, which is p's, must be the member's full JID
 // and the store the one that the ring has for it: a wiped disk is not the member. It
 // may be called from any goroutine.
-func (h *handler) batch(p *peer, el []byte) {
+func (h *handler) batch(p *peer, address int, el []byte) {
 	if v := h.n.view.Load(); v == nil || v.self == 0 {
 		return
 	}
@@ -165,8 +165,8 @@ func (h *handler) batch(p *peer, el []byte) {
 		h.n.log.Warn("raft batch dropped: its sender is not the member the ring knows", "from", p.jid, "member", from, "store", store, "err", err)
 		return
 	}
-	if p.down.CompareAndSwap(true, false) {
-		h.n.engine.PeerUp(p.id)
+	if !p.seen[h.stream].knows(address) {
+		h.peerThere(p, address)
 	}
 	h.n.engine.Receive(from, batch)
 }

@@ -126,7 +126,7 @@ func (c *collector) now() map[string]float64 {
 	return map[string]float64{
 		"partitions_held": float64(s.Held), "partitions_led": float64(s.Led), "partitions_leaderless": float64(s.Leaderless),
 		"partitions_awake": float64(s.Awake), "apply_lag_entries": float64(s.Lag), "ring_epoch": float64(n.epoch()),
-		"connected": truth(n.conn.Load() != nil), "disk_used_bytes": float64(s.DiskUsed), "disk_free_bytes": float64(n.disk.free.Load()),
+		"connected": truth(n.streams.conn() != nil), "disk_used_bytes": float64(s.DiskUsed), "disk_free_bytes": float64(n.disk.free.Load()),
 		"disk_reserve_bytes": float64(n.disk.reserve.Load()), "disk_full": truth(n.disk.full()), "proposals_pending_bytes": float64(s.Pending),
 		"clients": float64(n.clients.Load()), "operations_in_flight": float64(n.inFlight.Load()), "operations_queued": float64(n.fair.waitingOps.Load()),
 		"watches": float64(n.watches.Load()), "reads_shared_total": float64(s.SharedReads), "wal_syncs_total": float64(s.WAL.Appends),
@@ -178,7 +178,7 @@ func (n *Node) healthz(w http.ResponseWriter, _ *http.Request) {
 	h := n.health()
 	code, text := http.StatusOK, n.statusText(&h)
 	switch {
-	case n.conn.Load() == nil:
+	case n.streams.conn() == nil:
 		code, text = http.StatusServiceUnavailable, "not logged in to an XMPP server"
 	case h.State != wire.StateOK && h.State != wire.StateFull:
 		code = http.StatusServiceUnavailable

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/replication"
 	"github.com/rosterdb/rosterdb/replication/state"
@@ -65,9 +66,9 @@ type Node struct {
 	denials   quiet // log lines
 	oddTimes  quiet
 
-	view atomic.Pointer[view]          // nil: no ring document yet
-	conn atomic.Pointer[xmppconn.Conn] // nil: not logged in
-	iqs  xmppconn.IQs
+	view    atomic.Pointer[view] // nil: no ring document yet
+	streams streams
+	iqs     xmppconn.IQs
 
 	answers   answers
 	announcer announcer
@@ -104,6 +105,8 @@ type faults struct {
 	ReceiptOnArrival bool
 	// TwinIgnored lets a second data node throw out the first.
 	TwinIgnored bool
+	// OneStreamIsAll takes a member that has lost one of two streams for gone.
+	OneStreamIsAll bool
 }
 
 // Run is the life of a data node: it opens the data directory, serves until ctx
@@ -229,10 +232,12 @@ func (n *Node) Serve(ctx context.Context) error {
 	working.Go(func() { n.exports.run(loops) })
 	ended := make(chan error, 1)
 	go func() {
-		h := newHandler(n)
+		h, other := newHandler(n, 0), newHandler(n, 1)
 		h.parts.start()
-		err := xmppconn.Run(stream, n.cfg.XMPP, h)
+		other.parts.start()
+		err := xmppconn.RunPair(stream, n.cfg.XMPP, wire.SecondResource, h, other)
 		h.parts.end()
+		other.parts.end()
 		ended <- err
 	}()
 
@@ -279,5 +284,8 @@ func (n *Node) Close() error {
 // Store is the UUID of the data directory.
 func (n *Node) Store() string { return n.store }
 
-// JID is the node's full JID.
+// JID is the node's full JID, of its first stream.
 func (n *Node) JID() string { return n.full }
+
+// addresses are the node's, by stream.
+func (n *Node) addresses() [2]string { return [2]string{n.full, wire.SecondJID(n.full)} }

@@ -92,8 +92,7 @@ func (a *announcer) pause(ctx context.Context) bool {
 
 // announce sends presence if it is news, or if forced.
 func (a *announcer) announce(force bool) {
-	conn := a.n.conn.Load()
-	if conn == nil {
+	if a.n.streams.conn() == nil {
 		return
 	}
 	a.mu.Lock()
@@ -118,8 +117,10 @@ func (a *announcer) announce(force bool) {
 	a.last, a.minor, a.sent = u, m, now
 	buf := a.n.buffers.get()
 	buf = appendPresence(buf, &h, text)
-	if err := conn.Send(buf); err != nil {
-		a.last = urgent{} // again at the next look
+	for i := range a.n.streams.conns {
+		if conn := a.n.streams.conns[i].Load(); conn != nil && conn.Send(buf) != nil {
+			a.last = urgent{} // again at the next look
+		}
 	}
 	a.n.buffers.put(buf)
 }

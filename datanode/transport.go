@@ -27,15 +27,20 @@ func (t transport) MaxBatch() int { return base64.StdEncoding.DecodedLen(maxElem
 // Send implements replication.Transport. What cannot be sent is dropped: Raft
 // repeats it.
 func (t transport) Send(to uint64, batch []byte) {
-	v, conn := t.n.view.Load(), t.n.conn.Load()
-	if v == nil || conn == nil || v.self == 0 {
+	v := t.n.view.Load()
+	if v == nil || v.self == 0 {
 		return
 	}
 	p := v.peers[to]
-	if p == nil || !p.reachable(time.Now().UnixNano()) {
+	if p == nil {
 		return
 	}
-	buf := append(t.n.buffers.get(), p.header...)
+	stream, address, there := t.n.way(p)
+	conn := t.n.streams.conns[stream].Load()
+	if conn == nil || !p.reachable(there, time.Now().UnixNano()) {
+		return
+	}
+	buf := append(t.n.buffers.get(), p.headers[address]...)
 	buf = wire.AppendRaft(buf, v.self, t.n.store, batch)
 	buf = append(buf, noStore+`</message>`...)
 	_ = conn.Queue(buf) // dropped: see above
@@ -44,9 +49,7 @@ func (t transport) Send(to uint64, batch []byte) {
 
 // Flush implements replication.Transport.
 func (t transport) Flush() {
-	if conn := t.n.conn.Load(); conn != nil {
-		conn.Push()
-	}
+	t.n.streams.push()
 }
 
 // SendBulk implements replication.Transport: through the pacer.
@@ -56,7 +59,10 @@ func (t transport) SendBulk(to uint64, what replication.Bulk, batch []byte) {
 		return
 	}
 	p := v.peers[to]
-	if p == nil || batch != nil && !p.reachable(time.Now().UnixNano()) {
+	if p == nil {
+		return
+	}
+	if _, _, there := t.n.way(p); batch != nil && !p.reachable(there, time.Now().UnixNano()) {
 		return
 	}
 	t.n.pacer.push(p, what, batch)
@@ -76,11 +82,12 @@ func (t transport) open(_ *peer, batch []byte) *wire.Splitter {
 // sendPart sends one part of a batch. Errors: xmppconn.ErrOverflow where another
 // try makes sense, or what makes the rest useless.
 func (t transport) sendPart(p *peer, part []byte) error {
-	conn := t.n.conn.Load()
-	if conn == nil || p.down.Load() {
+	stream, address, there := t.n.way(p)
+	conn := t.n.streams.conns[stream].Load()
+	if conn == nil || !there {
 		return xmppconn.ErrClosed
 	}
-	buf := append(t.n.buffers.get(), p.header...)
+	buf := append(t.n.buffers.get(), p.headers[address]...)
 	buf = append(buf, part...)
 	buf = append(buf, noStore+`</message>`...)
 	err := conn.Send(buf)

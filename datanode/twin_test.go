@@ -59,7 +59,7 @@ func TestSuccessorOfALostDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.peers[3].reachable(1<<62) || !v.peers[4].reachable(1<<62) || v.byJID[m[2].JID].id != 4 {
+	if v.peers[3].reachable(true, 1<<62) || !v.peers[4].reachable(true, 1<<62) || v.byJID[m[2].JID].id != 4 {
 		t.Errorf("lost %+v, successor %+v", v.peers[3], v.peers[4])
 	}
 	for store, self := range map[string]uint64{m[3].Store: 4, m[2].Store: 0} {

@@ -141,7 +141,7 @@ func (c *Client) do(ctx context.Context, to, typ string, payload []byte) ([]byte
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, fmt.Errorf("no answer within %v", askTimeout))
 	defer cancel()
-	return c.iqs.Do(ctx, conn, to, typ, payload)
+	return c.iqs.Do(ctx, conn, c.nodes.address(to), typ, payload)
 }
 
 // ask runs a command on a node and decodes its JSON answer.

@@ -16,13 +16,14 @@ import (
 // nodeResource the resource they bind.
 const (
 	rosterGroup  = "Data nodes"
-	nodeResource = "store"
+	nodeResource = wire.NodeResource
 )
 
 // NodeView is a data node as presence shows it.
 type NodeView struct {
-	JID    string // full
+	JID    string // full, as the ring knows it
 	Online bool
+	there  [2]bool     // of its two addresses, the second that of its second stream
 	Show   string      // away, xa, dnd, chat or empty (RFC 6121 section 4.7.2.1)
 	Text   string      // the status text
 	Health wire.Health // the last one announced; zero while none was
@@ -89,7 +90,7 @@ func (n *nodes) allDown() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, v := range n.byJID {
-		v.Online = false
+		v.Online, v.there = false, [2]bool{}
 	}
 }
 
@@ -107,9 +108,15 @@ func (n *nodes) presence(st *stanza.Stanza) {
 	case "unavailable", "error":
 		for jid, v := range n.byJID {
 			// From a bare JID it is for all its resources.
-			if jid == from.String() || (from.IsBare() && strings.HasPrefix(jid, from.String()+"/")) {
-				v.Online, v.Seen = false, time.Now()
+			switch {
+			case from.IsBare() && strings.HasPrefix(jid, from.String()+"/"):
+				v.there = [2]bool{}
+			case jid == wire.NodeJID(from.String()):
+				v.there[second(from.String())] = false
+			default:
+				continue
 			}
+			v.Online, v.Seen = v.there[0] || v.there[1], time.Now()
 		}
 	}
 }
@@ -143,8 +150,27 @@ func (n *nodes) available(from stanza.JID, st *stanza.Stanza) {
 	if health == nil {
 		return // a contact, not a data node
 	}
-	v := n.at(from.String())
+	v := n.at(wire.NodeJID(from.String()))
+	v.there[second(from.String())] = true
 	v.Online, v.Show, v.Text, v.Health, v.Seen = true, show, text, *health, time.Now()
+}
+
+// second is the index of a data node's address.
+func second(address string) int {
+	if wire.NodeJID(address) != address {
+		return 1
+	}
+	return 0
+}
+
+// address is where a node can be asked.
+func (n *nodes) address(jid string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if v := n.byJID[jid]; v != nil && !v.there[0] && v.there[1] {
+		return wire.SecondJID(jid)
+	}
+	return jid
 }
 
 // leaf returns the name and the text of an element.

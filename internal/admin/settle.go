@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/rosterdb/rosterdb/internal/wire"
 )
 
 // settleMost is how long Connect waits for presence from other servers of a cluster.
@@ -26,16 +28,17 @@ func (c *Client) settle(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, v := range c.nodes.list() {
 		if !v.Online {
-			wg.Go(func() { c.await(ctx, v.JID) })
+			wg.Go(func() { c.await(ctx, v.JID, v.JID) })
+			wg.Go(func() { c.await(ctx, v.JID, wire.SecondJID(v.JID)) })
 		}
 	}
 	wg.Wait()
 	return nil
 }
 
-// await waits for the presence of a data node, if there is one.
-func (c *Client) await(ctx context.Context, jid string) {
-	if _, err := c.do(ctx, jid, "get", []byte(`<ping xmlns='urn:xmpp:ping'/>`)); err != nil {
+// await waits for the presence of a data node, if somebody answers at an address of it.
+func (c *Client) await(ctx context.Context, jid, address string) {
+	if _, err := c.do(ctx, address, "get", []byte(`<ping xmlns='urn:xmpp:ping'/>`)); err != nil {
 		return // nobody is there
 	}
 	t := time.NewTicker(5 * time.Millisecond)

@@ -71,6 +71,7 @@ type Config struct {
 	// next. It is called from Run's goroutine.
 	OnRetry func(err error, after time.Duration)
 
+	place  *place // in a pair
 	faults faults
 }
 

@@ -56,6 +56,7 @@ func (t *trail) follow(to string, faults *faults) error {
 type faults struct {
 	circles    bool // follow redirects for ever
 	unverified bool // believe any certificate behind a redirect
+	sameServer bool // both streams of a pair may be to one server
 }
 
 // hostAddr is the address that a see-other-host names: a host, or an address with

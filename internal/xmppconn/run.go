@@ -24,7 +24,8 @@ func Run(ctx context.Context, cfg Config, h Handler) error {
 	if err != nil {
 		return err
 	}
-	r := runner{cfg: &cfg, account: account, log: cfg.Logger.With("jid", account.Bare().String())}
+	r := runner{cfg: &cfg, account: account, log: cfg.Logger.With("jid", account.Bare().String()), next: cfg.place.first()}
+	defer cfg.place.moved("")
 	for {
 		began := time.Now()
 		err := r.once(ctx, h)
@@ -73,17 +74,29 @@ func (r *runner) once(ctx context.Context, h Handler) error {
 		} else {
 			r.next++
 		}
+		if !r.cfg.place.take(addr, &r.cfg.faults) {
+			continue
+		}
 		nc, full, at, err := r.reach(ctx, addr, begin)
 		if err == nil {
-			return r.serve(ctx, h, nc, full, at)
+			r.cfg.place.moved(at)
+			err = r.serve(ctx, h, nc, full, at)
+			r.cfg.place.moved("")
+			return err
 		}
+		r.cfg.place.moved("")
 		all = errors.Join(all, err)
 		if ctx.Err() != nil || fatal(err, r.loggedIn) != nil {
 			break
 		}
 	}
+	if all == nil {
+		return errNoOther
+	}
 	return all
 }
+
+var errNoOther = errors.New("there is no other server than that of the other stream")
 
 // reach logs in to the server at addr, or to one that it sends the client to.
 func (r *runner) reach(ctx context.Context, addr string, t trail) (nc *byteConn, full, at string, err error) {

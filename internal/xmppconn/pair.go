@@ -1,0 +1,89 @@
+package xmppconn
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// RunPair keeps two streams up, to two different servers of a cluster, so that the
+// death of one costs its client nothing: the second has a resource of its own and a
+// Handler of its own, whose methods are called beside the first one's. With a single
+// server (of Config.Addrs, or of the domain's SRV records) there is one stream, the
+// first one's. While no second server answers it is looked for, with Run's back-off.
+//
+// It ends as Run does, and with ErrReplaced of either stream. What else one of the
+// streams can't mend by trying again ends that one; RunPair ends when both have.
+func RunPair(ctx context.Context, cfg Config, second string, h, other Handler) error {
+	checked, account, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	if len(addresses(ctx, &checked, account.Domain)) < 2 {
+		return Run(ctx, cfg, h)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := new(pair)
+	cfg.place = &place{pair: p, index: 0}
+	cfg2 := cfg
+	cfg2.Resource, cfg2.place = second, &place{pair: p, index: 1}
+	ended := make(chan error, 2)
+	go func() { ended <- Run(ctx, cfg, h) }()
+	go func() { ended <- Run(ctx, cfg2, other) }()
+	err = <-ended
+	if errors.Is(err, ErrReplaced) {
+		cancel()
+	} else if err != nil {
+		checked.Logger.Warn("one of two streams has ended", "err", err)
+	}
+	last := <-ended
+	if last == nil && !errors.Is(err, ErrReplaced) {
+		return nil
+	}
+	return errors.Join(err, last)
+}
+
+// pair sees to it that its two streams are not to one server.
+type pair struct {
+	mu sync.Mutex
+	at [2]string // where the streams are, or are about to be; "": nowhere
+}
+
+// place is a stream's place in its pair; nil: it is alone.
+type place struct {
+	pair  *pair
+	index int
+}
+
+// take says whether the stream may go to a server, where it is from then on.
+func (p *place) take(addr string, f *faults) bool {
+	if p == nil {
+		return true
+	}
+	p.pair.mu.Lock()
+	defer p.pair.mu.Unlock()
+	if p.pair.at[1-p.index] == addr && !f.sameServer {
+		return false
+	}
+	p.pair.at[p.index] = addr
+	return true
+}
+
+// moved notes that a server has sent the stream to another one. That is followed even
+// to the server of the other stream: the servers know who has room.
+func (p *place) moved(addr string) {
+	if p != nil {
+		p.pair.mu.Lock()
+		p.pair.at[p.index] = addr
+		p.pair.mu.Unlock()
+	}
+}
+
+// first is the index of the address to try first.
+func (p *place) first() int {
+	if p == nil {
+		return 0
+	}
+	return p.index
+}

@@ -1,0 +1,92 @@
+package xmppconn
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/internal/xmppconn/xmppconntest"
+)
+
+// startPair runs two streams; the returned function ends them and gives RunPair's error.
+func startPair(t *testing.T, cfg Config, a, b *recorder) (stop func() error) {
+	t.Helper()
+	cfg.JID, cfg.Password, cfg.Resource, cfg.InsecurePlaintext = "ann@localhost/one", "secret", "one", true
+	cfg.OnRetry = func(err error, _ time.Duration) {
+		for _, r := range []*recorder{a, b} {
+			r.note(func() { r.retries = append(r.retries, err) })
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- RunPair(ctx, cfg, "two", a, b) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-result
+	})
+	t.Cleanup(func() { stop() }) //nolint:errcheck // the test looks at it if it cares
+	return stop
+}
+
+// TestPair: two streams are to two servers, each under its resource; when one server goes
+// its stream finds a third, and never the other one's.
+func TestPair(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		x, y := serve(t, xmppconntest.Options{}), serve(t, xmppconntest.Options{})
+		a, b := newRecorder(), newRecorder()
+		stop := startPair(t, Config{Addrs: []string{x.Addr(), y.Addr()}, faults: faults{sameServer: planted}}, a, b)
+		a.until(t, "first login", func() bool { return len(a.up) == 1 })
+		b.until(t, "second login", func() bool { return len(b.up) == 1 })
+		if a.conn().Addr() != x.Addr() || b.conn().Addr() != y.Addr() || a.conn().JID() != "ann@localhost/one" || b.conn().JID() != "ann@localhost/two" {
+			t.Errorf("%s at %s and %s at %s", a.conn().JID(), a.conn().Addr(), b.conn().JID(), b.conn().Addr())
+		}
+		y.Close()
+		b.until(t, "two attempts, or a login", func() bool { return len(b.retries) > 2 || len(b.up) > 1 })
+		if same := len(b.up) > 1; same != planted {
+			t.Errorf("planted %v, both at one server %v", planted, same)
+		}
+		if len(a.down) > 0 {
+			t.Error("the first stream went down, too")
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPairFindsThird(t *testing.T) {
+	x, y, z := serve(t, xmppconntest.Options{}), serve(t, xmppconntest.Options{}), serve(t, xmppconntest.Options{})
+	a, b := newRecorder(), newRecorder()
+	startPair(t, Config{Addrs: []string{x.Addr(), y.Addr(), z.Addr()}}, a, b)
+	a.until(t, "first login", func() bool { return len(a.up) == 1 })
+	b.until(t, "second login", func() bool { return len(b.up) == 1 })
+	x.Close()
+	a.until(t, "another login", func() bool { return len(a.up) == 2 })
+	if at := a.conn().Addr(); at != z.Addr() {
+		t.Errorf("at %s, want the third server, %s", at, z.Addr())
+	}
+}
+
+// TestPairOfOne: with one server there is one stream.
+func TestPairOfOne(t *testing.T) {
+	x := serve(t, xmppconntest.Options{})
+	a, b := newRecorder(), newRecorder()
+	stop := startPair(t, Config{Addrs: []string{x.Addr()}}, a, b)
+	a.until(t, "login", func() bool { return len(a.up) == 1 })
+	if err := stop(); err != nil || len(b.up) > 0 {
+		t.Errorf("%v, %d logins of a second stream", err, len(b.up))
+	}
+}
+
+func TestPairRefused(t *testing.T) {
+	x := serve(t, xmppconntest.Options{Accounts: map[string]string{"ann": "other"}})
+	y := serve(t, xmppconntest.Options{Accounts: map[string]string{"ann": "other"}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cfg := Config{JID: "ann@localhost", Password: "secret", InsecurePlaintext: true, Addrs: []string{x.Addr(), y.Addr()}}
+	if err := RunPair(ctx, cfg, "two", newRecorder(), newRecorder()); !errors.Is(err, ErrAuth) {
+		t.Errorf("%v, want ErrAuth", err)
+	}
+}
