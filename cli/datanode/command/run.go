@@ -36,7 +36,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "dir", Usage: "data `DIRECTORY`; made when it does not exist"},
 			&cli.StringFlag{Name: "jid", Usage: "account of this node, a bare `JID`"},
 			&cli.StringFlag{Name: "password-file", Usage: "`FILE` with the account's password"},
-			&cli.StringSliceFlag{Name: "addr", Usage: "`HOST:PORT` of an XMPP server; may be repeated; without, DNS is asked"},
+			&cli.StringSliceFlag{Name: "addr", Usage: "`HOST:PORT` of an XMPP server; may be repeated: the node keeps streams to two of them; without, DNS is asked"},
 			&cli.BoolFlag{Name: "direct-tls", Usage: "TLS from the first byte (XEP-0368) instead of STARTTLS"},
 			&cli.StringFlag{Name: "ca", Usage: "PEM `FILE` with the authorities to trust instead of the system's"},
 			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "log in without TLS; loopback addresses only"},
