@@ -5,7 +5,7 @@ import "sync"
 // keepBuffer is the largest buffer that is kept for the next stanza, in bytes.
 const keepBuffer = 1 << 20
 
-// buffers recycles the buffers that stanzas are built in.
+// buffers recycles the buffers that stanzas are built in, or taken apart into.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) get() []byte {

@@ -160,9 +160,11 @@ func (h *handler) batch(p *peer, address int, el []byte) {
 	if v := h.n.view.Load(); v == nil || v.self == 0 {
 		return
 	}
-	from, store, batch, err := wire.ParseRaft(el)
+	memory := h.n.batches.get()
+	from, store, batch, err := wire.ParseRaft(memory, el)
 	if err != nil || from != p.id || (store != p.store && !h.n.faults.AnyStore) {
 		h.n.log.Warn("raft batch dropped: its sender is not the member the ring knows", "from", p.jid, "member", from, "store", store, "err", err)
+		h.n.batches.put(memory)
 		return
 	}
 	if !p.seen[h.stream].knows(address) {

@@ -85,6 +85,7 @@ type Node struct {
 	stranger  atomic.Pointer[string] // why this store is not what the ring knows under its JID
 	stopping  atomic.Bool
 	buffers   buffers
+	batches   buffers       // for what peers send
 	fragments atomic.Uint64 // numbers what is sent in parts
 
 	operations atomic.Uint64 // received since the start
@@ -156,7 +157,7 @@ func (n *Node) open() error {
 		return err
 	}
 	engine := replication.Config{
-		Dir: n.dir, Transport: transport{n}, Copied: true, Logger: n.log, Tick: n.cfg.Tick,
+		Dir: n.dir, Transport: transport{n}, Copied: true, Free: n.batches.put, Logger: n.log, Tick: n.cfg.Tick,
 		// The node's own reserve comes first where it is the larger.
 		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
 		ScrubEvery:  n.cfg.ScrubEvery,

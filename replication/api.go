@@ -63,8 +63,11 @@ type Transport interface {
 type Config struct {
 	Dir       *Dir // opened by OpenDir; the Node does not close it
 	Transport Transport
-	Copied    bool         // Transport.Send has copied what it needs when it returns: the memory is used again
-	Logger    *slog.Logger // nil: discard
+	Copied    bool // Transport.Send has copied what it needs when it returns: the memory is used again
+	// Free, if set, gets the batches given to Receive back when nothing of them is
+	// read any more; it is called from any goroutine.
+	Free   func(batch []byte)
+	Logger *slog.Logger // nil: discard
 
 	// Tick is the unit of Raft's logical clock; 0: 50 ms. Elections start after
 	// 10 to 20 ticks without a leader, heartbeats go out each 2.

@@ -137,6 +137,11 @@ func (c *testCluster) start(i int) {
 	}
 	cfg := Config{
 		Dir: c.dirs[i], Transport: testLink{net: c.net, from: uint64(i + 1)}, Copied: true,
+		Free: func(batch []byte) {
+			for i := range batch {
+				batch[i] = 0xDB // as whoever uses its memory next would
+			}
+		},
 		WAL:     wal.Options{SegmentSize: 4 << 20},
 		OnFatal: func(err error) { c.t.Errorf("node %d: %v", i+1, err) },
 	}

@@ -60,6 +60,7 @@ func (n *Node) step(ev *events, tick bool) (err error) {
 		if err := n.core.Receive(b.from, b.batch); err != nil {
 			n.logger.Warn("dropped what a peer sent", "err", err)
 		}
+		n.free(b.batch)
 	}
 	for _, f := range ev.calls {
 		f()

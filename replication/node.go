@@ -228,10 +228,18 @@ func (n *Node) start() {
 
 // Receive takes a batch that member from sent through its Transport. The caller
 // has checked that it really comes from that member. It never blocks for long;
-// under overload batches are dropped. The batch belongs to the engine.
+// under overload batches are dropped. The batch belongs to the engine until Config.Free
+// gets it.
 func (n *Node) Receive(from uint64, batch []byte) {
 	if !n.inbox.batch(from, batch) {
 		n.logger.Warn("dropped a batch: too much waits", "from", from, "bytes", len(batch))
+		n.free(batch)
+	}
+}
+
+func (n *Node) free(batch []byte) {
+	if n.cfg.Free != nil {
+		n.cfg.Free(batch)
 	}
 }
 

@@ -64,6 +64,6 @@ func BenchmarkRaft8K(b *testing.B) {
 	dst := AppendRaft(nil, 3, "00000000-0000-4000-8000-000000000003", batch)
 	perOp(b, 1, func() {
 		dst = AppendRaft(dst[:0], 3, "00000000-0000-4000-8000-000000000003", batch)
-		_, _, _, _ = ParseRaft(dst)
+		_, _, _, _ = ParseRaft(nil, dst)
 	})
 }

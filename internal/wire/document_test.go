@@ -198,7 +198,7 @@ func payloads(t *testing.T, name string, raw []byte) (out []any) {
 		case "ring":
 			_, v, err = ParseRing(el)
 		case "raft":
-			_, _, v, err = ParseRaft(el)
+			_, _, v, err = ParseRaft(nil, el)
 		case "part":
 			q := stanza.Parse(el)
 			q.Next()

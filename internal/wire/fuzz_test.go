@@ -125,7 +125,7 @@ func FuzzParseOthers(f *testing.F) {
 	f.Add(AppendHealth(nil, &Health{Member: 1, State: StateOK, Load: 0.5}))
 	f.Add(AppendRing(nil, 7, []byte(`{"a":1}`)))
 	f.Fuzz(func(_ *testing.T, el []byte) {
-		_, _, _, _ = ParseRaft(el)
+		_, _, _, _ = ParseRaft(nil, el)
 		_, _ = ParseHealth(el)
 		_, _, _ = ParseRing(el)
 	})

@@ -100,7 +100,7 @@ func TestForeignElementsAreNoOperations(t *testing.T) {
 		}
 	}
 	for _, in := range []string{"<raft/>", "<raft xmlns='" + NSRaft + "' store='s'>QQ==</raft>", "<raft xmlns='" + NSRaft + "' from='1' store='s'>?</raft>"} {
-		if _, _, _, err := ParseRaft([]byte(in)); !errors.Is(err, ErrPayload) {
+		if _, _, _, err := ParseRaft(nil, []byte(in)); !errors.Is(err, ErrPayload) {
 			t.Errorf("raft %q: %v", in, err)
 		}
 	}

@@ -15,8 +15,9 @@ func AppendRaft(dst []byte, from uint64, store string, batch []byte) []byte {
 	return append(dst, "</raft>"...)
 }
 
-// ParseRaft is the reverse of AppendRaft. batch is a copy.
-func ParseRaft(el []byte) (from uint64, store string, batch []byte, err error) {
+// ParseRaft is the reverse of AppendRaft. batch is a copy, in the memory of dst as far as
+// there is room.
+func ParseRaft(dst, el []byte) (from uint64, store string, batch []byte, err error) {
 	p := stanza.Parse(el)
 	if err := begin(&p, NSRaft, "raft"); err != nil {
 		return 0, "", nil, err
@@ -27,7 +28,7 @@ func ParseRaft(el []byte) (from uint64, store string, batch []byte, err error) {
 		return 0, "", nil, badPayload("%s", f.bad)
 	}
 	text := p.Content()
-	batch, err = b64.AppendDecode(nil, text)
+	batch, err = b64.AppendDecode(dst[:0], text)
 	if err != nil {
 		return 0, "", nil, badPayload("raft batch is not base64: %v", err)
 	}

@@ -205,7 +205,7 @@ func TestResponseRoundTrip(t *testing.T) {
 
 func TestRaftHealthAndRingRoundTrip(t *testing.T) {
 	el := AppendRaft(nil, 3, "store-uuid", []byte{0, 1, 255})
-	if from, store, b, err := ParseRaft(el); err != nil || from != 3 || store != "store-uuid" || !bytes.Equal(b, []byte{0, 1, 255}) {
+	if from, store, b, err := ParseRaft(nil, el); err != nil || from != 3 || store != "store-uuid" || !bytes.Equal(b, []byte{0, 1, 255}) {
 		t.Fatal(from, store, b, err)
 	}
 	h := &Health{Member: 2, Store: "s", Cluster: "c", Epoch: 5, State: StateFull, Led: 1, Held: 2, Lag: 3, DiskUsed: 4, DiskFree: 5, Load: 0.25, Version: "v"}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -73,6 +74,15 @@ func appendMessageRecord(dst []byte, kind byte, group uint32, m *pb.Message) []b
 	return appendMessage(dst, m)
 }
 
+// recordRoom is how many bytes appendMessageRecord appends at most; a snapshot comes on top.
+func recordRoom(m *pb.Message) int {
+	size := 96 + len(m.GetContext())
+	for _, e := range m.GetEntries() {
+		size += 32 + len(e.GetData())
+	}
+	return size
+}
+
 func appendSleepRecord(dst []byte, group uint32, term, commit uint64) []byte {
 	dst = binary.AppendUvarint(append(dst, recSleep), uint64(group))
 	dst = binary.AppendUvarint(dst, term)
@@ -125,6 +135,7 @@ type batchReader struct {
 	incarnation uint64
 	rest        []byte
 	from, to    uint64
+	aliased     bool // Faults.BatchKept
 }
 
 // record is one record; which fields are set depends on its kind.
@@ -175,6 +186,9 @@ func (r *batchReader) next() (rec record, ok bool, err error) {
 	switch rec.kind {
 	case recMessage, recPatient:
 		rec.msg, rest, err = decodeMessage(rest, r.from, r.to)
+		if r.aliased && err == nil {
+			aliasEntries(rec.msg, r.rest[:len(r.rest)-len(rest)])
+		}
 	case recSleep:
 		if rec.term, rest, err = uvarint(rest); err == nil {
 			rec.commit, rest, err = uvarint(rest)
@@ -195,6 +209,15 @@ func (r *batchReader) next() (rec record, ok bool, err error) {
 	}
 	r.rest = rest
 	return rec, true, nil
+}
+
+// aliasEntries is what Faults.BatchKept does: it leaves the data of entries where it was read.
+func aliasEntries(m *pb.Message, raw []byte) {
+	for _, e := range m.GetEntries() {
+		if at := bytes.Index(raw, e.Data); len(e.Data) > 0 {
+			e.Data = raw[at : at+len(e.Data)]
+		}
+	}
 }
 
 // decodePicture reads what recPull, recFrame and recLost say.

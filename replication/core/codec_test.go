@@ -68,17 +68,51 @@ func TestMessagesRoundTrip(t *testing.T) {
 	})
 }
 
-func TestDecodedEntriesDoNotPinTheBatch(t *testing.T) {
-	m := &pb.Message{Type: pb.MsgApp.Enum(), Entries: []*pb.Entry{{Data: []byte("abc")}}}
-	b := appendMessage(nil, m)
-	got, _, err := decodeMessage(b, 1, 2)
+// keptOf tells whether the data of a message with an entry of so many bytes is still that of the
+// batch after it was decoded.
+func keptOf(t *testing.T, size int, f Faults) bool {
+	t.Helper()
+	data := bytes.Repeat([]byte("v"), size)
+	m := &pb.Message{Type: pb.MsgApp.Enum(), Context: []byte("context"), Entries: []*pb.Entry{{Data: bytes.Clone(data)}, {Data: bytes.Clone(data)}}}
+	b := sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1), recMessage, 5, m))
+	r, err := openBatch(b, 1, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	clear(b)
-	if string(got.Entries[0].Data) != "abc" {
-		t.Errorf("entry shares the batch's memory: %q", got.Entries[0].Data)
+	r.aliased = f.BatchKept
+	rec, ok, err := r.next()
+	if err != nil || !ok {
+		t.Fatal(ok, err)
 	}
+	clear(b)
+	ents := rec.msg.GetEntries()
+	return !bytes.Equal(ents[0].Data, data) || !bytes.Equal(ents[1].Data, data) || string(rec.msg.GetContext()) != "context"
+}
+
+// TestNothingOfABatchIsKept: its memory is used for the next one.
+func TestNothingOfABatchIsKept(t *testing.T) {
+	for _, size := range []int{1, 3, ownCopy - 1, ownCopy, 5 * ownCopy} {
+		if keptOf(t, size, Faults{}) {
+			t.Errorf("entries of %d bytes change with the batch that brought them", size)
+		}
+		if !keptOf(t, size, Faults{BatchKept: true}) {
+			t.Error("the test cannot see an entry that shares the memory of its batch")
+		}
+	}
+}
+
+// TestRecordRoom: a record is never larger than the room that is made for it.
+func TestRecordRoom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawMessage(t)
+		m.Snapshot = nil
+		for range rapid.IntRange(0, 200).Draw(t, "more") {
+			m.Entries = append(m.Entries, &pb.Entry{Type: pb.EntryConfChangeV2.Enum(), Term: new(^uint64(0)), Index: new(^uint64(0)), Data: make([]byte, rapid.IntRange(0, 300).Draw(t, "size"))})
+		}
+		if b := appendMessageRecord(nil, recPatient, ^uint32(0), m); len(b) > recordRoom(m) {
+			t.Fatalf("%d bytes, room for %d: %v", len(b), recordRoom(m), m)
+		}
+	})
 }
 
 func TestLocalMessagesDoNotTravel(t *testing.T) {

@@ -151,9 +151,10 @@ func (c *Core) Advance() *Round {
 
 func (c *Core) work(g *group) {
 	c.drain(g)
-	c.proposeQueue(g)
-	c.askReads(g)
-	c.drain(g)
+	proposed, asked := c.proposeQueue(g), c.askReads(g)
+	if proposed || asked {
+		c.drain(g)
+	}
 }
 
 func (c *Core) mark(g *group) {

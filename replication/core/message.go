@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -185,6 +186,10 @@ func decodeMessage(b []byte, from, to uint64) (*pb.Message, []byte, error) {
 	return &w.Message, b, nil
 }
 
+// ownCopy is the size in bytes from which an entry's data is copied by itself. Smaller ones share
+// memory, which has to be filled with zeros first.
+const ownCopy = 1 << 10
+
 func decodeEntries(b []byte) ([]*pb.Entry, []byte, error) {
 	n, b, err := uvarint(b)
 	if err != nil {
@@ -213,19 +218,24 @@ func decodeEntries(b []byte) ([]*pb.Entry, []byte, error) {
 		if w.Data, b, err = takeBytes(b); err != nil {
 			return nil, nil, err
 		}
-		size += len(w.Data)
+		if len(w.Data) < ownCopy {
+			size += len(w.Data)
+		}
 		w.Type, w.Term, w.Index = &w.typ, &w.term, &w.index
 		ents[i] = &w.Entry
 	}
-	// One copy for the data of all entries: they stay in the log for long and
-	// must not pin the whole batch, which carries other groups too.
+	// Copied: entries stay in the log for long and must not pin the whole batch,
+	// which carries other groups too, and whose memory is used again.
 	buf := make([]byte, 0, size)
 	for i := range block {
-		if w := &block[i]; len(w.Data) > 0 {
+		switch w := &block[i]; {
+		case len(w.Data) >= ownCopy:
+			w.Data = bytes.Clone(w.Data)
+		case len(w.Data) > 0:
 			at := len(buf)
 			buf = append(buf, w.Data...)
 			w.Data = buf[at:len(buf):len(buf)]
-		} else {
+		default:
 			w.Data = nil
 		}
 	}

@@ -63,8 +63,8 @@ func (c *Core) meet(ids []uint64) {
 	}
 }
 
-// Receive takes a batch of a peer. An error tells that it, or the rest of it,
-// was dropped.
+// Receive takes a batch of a peer, of which nothing is kept. An error tells that it,
+// or the rest of it, was dropped.
 func (c *Core) Receive(from uint64, batch []byte) error {
 	p := c.peer(from)
 	if p == nil {
@@ -83,6 +83,7 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 	if err != nil {
 		return fmt.Errorf("batch of member %d: %w", from, err)
 	}
+	r.aliased = c.cfg.Faults.BatchKept
 	c.heardOf(p, r.flags, r.incarnation)
 	for {
 		rec, ok, err := r.next()
@@ -331,6 +332,7 @@ func (c *Core) send(g *group, m *pb.Message) {
 	if c.needless(g, m) || c.asBulk(g, p, m) {
 		return
 	}
+	c.makeRoom(p, recordRoom(m)) // before what it may flush is told from what comes
 	kind := byte(recMessage)
 	switch {
 	case c.patient(g, m):
@@ -342,6 +344,25 @@ func (c *Core) send(g *group, m *pb.Message) {
 	c.record(p, func(dst []byte) []byte { return appendMessageRecord(dst, kind, g.id, m) })
 }
 
+// makeRoom sees to it that a record of so many bytes has room in the peer's batch, and starts a new batch
+// where it would not fit: to find that out by encoding it costs a copy of all that is large.
+func (c *Core) makeRoom(p *peer, size int) {
+	size += batchTail
+	if len(p.buf) > p.head && len(p.buf)+size > c.cfg.MaxBatch {
+		c.flushPeer(p)
+	}
+	if len(p.buf) == 0 {
+		c.openBatch(p)
+	}
+	if need := len(p.buf) + size; need > cap(p.buf) && need > c.cfg.MaxBatch/8 {
+		// Where values are large more of them follow: the batch grows once.
+		p.buf = append(make([]byte, 0, max(need, c.cfg.MaxBatch)), p.buf...)
+	}
+}
+
+// smallRecord is more than most records take that have no entries, in bytes.
+const smallRecord = 128
+
 // record adds a record to the peer's batch, and starts a new batch where it does
 // not fit.
 func (c *Core) record(p *peer, encode func([]byte) []byte) {
@@ -349,22 +370,23 @@ func (c *Core) record(p *peer, encode func([]byte) []byte) {
 		c.openBatch(p)
 	}
 	at := len(p.buf)
-	if cap(p.buf) < 2*at {
+	if cap(p.buf)-at < smallRecord {
 		p.buf = slices.Grow(p.buf, at) // append alone grows large ones by a quarter, and copies each time
 	}
 	p.buf = encode(p.buf)
 	if len(p.buf)+batchTail <= c.cfg.MaxBatch || at == p.head {
 		return
 	}
-	rec := slices.Clone(p.buf[at:])
+	rec, urgent, asks := slices.Clone(p.buf[at:]), p.urgent, p.asks
 	p.buf = p.buf[:at]
 	c.flushPeer(p)
 	c.openBatch(p)
 	p.buf = append(p.buf, rec...)
+	p.urgent, p.asks = urgent, asks // whichever of the records it is
 }
 
 // maxFree is how many batches are kept for their memory (count).
-const maxFree = 4
+const maxFree = 8
 
 // Recycle gives the memory of a batch of Sends back that nobody reads any more. Without it
 // each batch is made anew.

@@ -52,16 +52,17 @@ func overloaded() op.WriteResult {
 
 // proposeQueue gives the queue to raft, in as few appends as fit a message. While
 // leadership is being transferred raft refuses: the queue waits for the outcome.
-func (c *Core) proposeQueue(g *group) {
+// True: raft has been given something.
+func (c *Core) proposeQueue(g *group) bool {
 	if len(g.queue) == 0 {
-		return
+		return false
 	}
 	if g.state != raft.StateLeader {
 		c.refuseQueue(g)
-		return
+		return false
 	}
 	if c.wal.busy && c.rounds >= roundsAnFsync {
-		return // WALDone marks it again
+		return false // WALDone marks it again
 	}
 	c.proposing = true
 	index := g.log.last()
@@ -73,7 +74,7 @@ func (c *Core) proposeQueue(g *group) {
 		}
 		err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &c.cfg.Member, Entries: ents})
 		if errors.Is(err, raft.ErrProposalDropped) && g.rn.BasicStatus().LeadTransferee != 0 {
-			return
+			return true
 		}
 		for i, p := range g.queue[:n] {
 			if err != nil {
@@ -88,6 +89,7 @@ func (c *Core) proposeQueue(g *group) {
 		g.queue = g.queue[n:]
 	}
 	g.queue = nil
+	return true
 }
 
 // chunk is how many proposals fit a message of the size given; at least one.

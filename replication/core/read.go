@@ -63,27 +63,28 @@ func (c *Core) confirms(g *group) bool {
 }
 
 // askReads starts a round for all reads that wait: on the leader, or on a
-// follower by asking its leader.
-func (c *Core) askReads(g *group) {
+// follower by asking its leader. True: raft has been given something.
+func (c *Core) askReads(g *group) bool {
 	q := &g.reads
 	if len(q.waiting) == 0 || q.asked != nil {
-		return
+		return false
 	}
 	leads := g.state == raft.StateLeader
 	if leads && !c.confirms(g) || !leads && g.lead == 0 {
-		return
+		return false
 	}
 	reads := q.waiting
 	q.waiting = nil
 	if leads && c.cfg.Faults.UnconfirmedReads {
 		q.confirmed = append(q.confirmed, readyReads{index: g.commit, reads: reads})
 		c.releaseReads(g)
-		return
+		return false
 	}
 	q.asked = reads
 	q.id++
 	q.begun, q.askedAt = c.clock, c.now
 	g.rn.ReadIndex(c.readContext(g))
+	return true
 }
 
 // readContext names a group's round. The incarnation keeps an answer that was on

@@ -44,3 +44,44 @@ func TestRecycle(t *testing.T) {
 		t.Errorf("%d batches are kept, the first of %d bytes", len(c.free), cap(c.free[0]))
 	}
 }
+
+// TestRoom: a batch is at most as large as one may be, what it still has to tell is urgent as before when
+// it had to be split, and one for large records grows once.
+func TestRoom(t *testing.T) {
+	const limit = 4096
+	c := New(Config{Member: 1, MaxBatch: limit})
+	p := &peer{id: 2}
+	name := make([]byte, 1000)
+	for i := range 20 {
+		p.urgent, p.asks = i%2 == 1, i%2 == 1
+		c.record(p, func(dst []byte) []byte { return appendNameRecord(dst, recLost, 7, name) })
+		if p.urgent != (i%2 == 1) || p.asks != p.urgent {
+			t.Fatal("a record is not urgent any more because the batch before it was full")
+		}
+	}
+	for range 20 {
+		c.makeRoom(p, 1000)
+		at := &p.buf[0]
+		c.record(p, func(dst []byte) []byte { return appendNameRecord(dst, recLost, 7, name[:900]) })
+		if &p.buf[0] != at {
+			t.Fatal("a batch has been moved though there was to be room")
+		}
+	}
+	c.flushPeer(p)
+	records := 0
+	for _, s := range c.next.Sends {
+		if len(s.Batch) > limit {
+			t.Errorf("a batch of %d bytes", len(s.Batch))
+		}
+		r, err := openBatch(s.Batch, 1, 2)
+		for ok := err == nil; ok; records++ {
+			_, ok, err = r.next()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if records -= len(c.next.Sends); records != 40 {
+		t.Errorf("%d records", records)
+	}
+}

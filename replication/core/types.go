@@ -96,6 +96,8 @@ type Faults struct {
 	EmptyVotes bool
 	// AppendsOvertake lets later appends of a group overtake a large one.
 	AppendsOvertake bool
+	// BatchKept uses a peer's batch after Receive has returned.
+	BatchKept bool
 	// OlderState lets a repair take a state from before the damaged one's position.
 	OlderState bool
 	// RepairOvertaken hands out entries while those before them wait for a repair.

@@ -49,11 +49,20 @@ func (w *world) send(from *node, to uint64, batch []byte) {
 		if _, member := n.doc.Member(sender); !member {
 			return // as datanode does with what strangers send
 		}
-		if err := n.core.Receive(sender, batch); err != nil {
+		b := slices.Clone(batch)
+		if err := n.core.Receive(sender, b); err != nil {
 			w.fail("node %d: %w", n.id(), err)
 		}
+		spoil(b)
 		n.step()
 	})
+}
+
+// spoil does to a batch what another user of its memory would: the engine must not look at it again.
+func spoil(batch []byte) {
+	for i := range batch {
+		batch[i] = 0xDB
+	}
 }
 
 // lane is what of a kind of bulk waits to leave a node for a member.
