@@ -25,6 +25,7 @@ type Client struct {
 	iqs    xmppconn.IQs
 	conn   atomic.Pointer[xmppconn.Conn] // nil while there is no stream
 	stale  chan struct{}                 // one token: a newer ring is wanted
+	known  chan int                      // the newest number of contacts in the roster
 	ready  chan struct{}                 // closed once the store can be used
 	once   sync.Once                     // closes ready
 	cancel context.CancelFunc
@@ -36,7 +37,7 @@ type Client struct {
 
 // Dial logs in, finds the data nodes, fetches the ring and returns when the
 // store can be used. When ctx ends first the error says what was missing. What
-// trying again cannot mend ends Dial at once.
+// trying again cannot mend ends Dial at once, and an empty roster within seconds.
 // Errors: ErrInvalid (the JID), ErrDenied (wrong password, or an account without any
 // right), ErrReplaced, ErrUnavailable.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
@@ -48,7 +49,7 @@ func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
 		return nil, fmt.Errorf("dial %q: %w", cfg.JID, err)
 	}
 	cfg = cfg.withDefaults()
-	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(wire.MaxResponse, 64), room: maxHeld}
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), known: make(chan int, 1), ready: make(chan struct{}), parts: wire.NewAssembler(wire.MaxResponse, 64), room: maxHeld}
 	busy := make(chan struct{}, 1)
 	c.engine = newEngine(&cfg, c.wake, notifier(busy), notifier(c.stale))
 	c.engine.faults = f
@@ -60,16 +61,36 @@ func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
 	c.wg.Go(func() { c.engine.sweeper(life, busy) })
 	c.wg.Go(func() { c.keepRing(life, ended) })
 
-	select {
-	case <-c.ready:
-		return c, nil
-	case err := <-ended:
+	if err := c.await(ctx, ended); err != nil {
 		c.Close() //nolint:errcheck // never fails
 		return nil, fmt.Errorf("dial %s: %w", cfg.JID, err)
-	case <-ctx.Done():
-		err := c.notReady(context.Cause(ctx))
-		c.Close() //nolint:errcheck // never fails
-		return nil, fmt.Errorf("dial %s: %w", cfg.JID, err)
+	}
+	return c, nil
+}
+
+// aloneFor is how long the roster may stay empty: contacts that are just being made
+// come as pushes.
+const aloneFor = 3 * time.Second
+
+// await returns when the store can be used, or with why it cannot.
+func (c *Client) await(ctx context.Context, ended <-chan error) error {
+	var alone <-chan time.Time
+	for {
+		select {
+		case <-c.ready:
+			return nil
+		case err := <-ended:
+			return err
+		case contacts := <-c.known:
+			if alone = nil; contacts == 0 {
+				alone = time.After(aloneFor)
+			}
+		case <-alone:
+			return fmt.Errorf("%w: the roster of %s is empty, so it sees no data node; put the account into the group of the applications, or let it and the data nodes subscribe to each other's presence",
+				ErrUnavailable, c.cfg.JID)
+		case <-ctx.Done():
+			return c.notReady(context.Cause(ctx))
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // way at a known node.
 func offline(t testing.TB) (h handler, write, read *call) {
 	cfg := Config{JID: "app@localhost"}.withDefaults()
-	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(1<<20, 4)}
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), known: make(chan int, 1), ready: make(chan struct{}), parts: wire.NewAssembler(1<<20, 4)}
 	c.engine = newEngine(&cfg, func() {}, func() {}, func() {})
 	doc, err := ring.New([]ring.Member{{ID: 1, JID: "dn1@localhost/store", Store: "00000000-0000-4000-8000-000000000001", State: ring.Active}},
 		ring.Options{Cluster: "00000000-0000-4000-8000-0000000000ff", Partitions: 1, Replicas: 1})

@@ -64,11 +64,25 @@ func (h handler) rosterAnswer(typ string, st *stanza.Stanza) {
 	}
 	r.known = true
 	r.items(st.Get(st.Child))
+	h.counted()
 	h.admitEarly()
+}
+
+// counted tells Dial how many contacts there are.
+func (h handler) counted() {
+	select {
+	case <-h.known: // an older number
+	default:
+	}
+	select {
+	case h.known <- len(h.roster.contacts):
+	default: // nobody waits for it
+	}
 }
 
 func (h handler) rosterPush(c *xmppconn.Conn, st *stanza.Stanza) {
 	h.roster.items(st.Get(st.Child))
+	h.counted()
 	if err := c.Send(stanza.AppendIQResult(nil, st, nil)); err != nil {
 		h.cfg.Logger.Debug("roster push not answered", "err", err)
 	}

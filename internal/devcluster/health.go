@@ -161,11 +161,13 @@ func (c *Cluster) waitHealthy(ctx context.Context) error {
 	if err := c.await(ctx, func() (bool, string) { return c.allOnline(op) }); err != nil {
 		return err
 	}
-	doc, err := op.Ring(ctx)
-	if err != nil {
-		return fmt.Errorf("fetch the ring: %w", err)
-	}
-	return c.await(ctx, func() (bool, string) { return led(ctx, op, doc) })
+	return c.await(ctx, func() (bool, string) {
+		doc, err := op.Ring(ctx) // each time: a change of the ring may be running
+		if err != nil {
+			return false, "no ring: " + err.Error()
+		}
+		return led(ctx, op, doc)
+	})
 }
 
 // WaitAvailable waits until one process serves: a data node is available in the
@@ -188,7 +190,10 @@ func (c *Cluster) WaitAvailable(ctx context.Context, id string) error {
 func (c *Cluster) await(ctx context.Context, ready func() (ok bool, missing string)) error {
 	missing := ""
 	err := poll(ctx, pollEvery, func() (ok bool, err error) {
-		ok, missing = ready()
+		ok, what := ready()
+		if ctx.Err() == nil { // else nobody was asked
+			missing = what
+		}
 		return ok, nil
 	})
 	if err != nil {

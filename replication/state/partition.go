@@ -71,13 +71,15 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 		p.damaged = fmt.Errorf("%w: %s", ErrCorrupt, why)
 		return nil
 	}
-	if err := p.loadHistory(b); errors.Is(err, ErrCorrupt) {
+	err := p.loadHistory(b)
+	if err == nil {
+		err = p.loadIndexes(b)
+	}
+	if errors.Is(err, ErrCorrupt) {
 		p.damaged = err // the position is sound: another replica has the rest
 		return nil
-	} else if err != nil {
-		return err
 	}
-	if err := p.loadIndexes(b); err != nil {
+	if err != nil {
 		return err
 	}
 	p.nextExpiry = firstExpiry(b.Bucket(expiryBucket))
@@ -86,7 +88,7 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 	if table == nil {
 		return nil
 	}
-	err := table.ForEach(func(key, rec []byte) error {
+	err = table.ForEach(func(key, rec []byte) error {
 		if len(key) != 8 {
 			return fmt.Errorf("%w: session key %q", ErrCorrupt, key)
 		}

@@ -116,7 +116,7 @@ func member(doc *ring.Document, id string) (found *ring.Member) {
 func (g *changer) bring(ctx context.Context, done func(*ring.Document) bool, command ...string) error {
 	what := strings.Join(command, " ")
 	g.told("ringctl " + what)
-	began, last := time.Now(), ""
+	began, last, canceled := time.Now(), "", false
 	for {
 		doc, err := g.ring(ctx)
 		if err != nil {
@@ -126,11 +126,19 @@ func (g *changer) bring(ctx context.Context, done func(*ring.Document) bool, com
 		case doc.Change == nil && done(doc):
 			g.told(fmt.Sprintf("%s took %s", what, time.Since(began).Round(time.Millisecond)))
 			return nil
+		case doc.Change == nil && canceled && command[0] == "join" && member(doc, command[1]) == nil:
+			// It held nothing yet, is no member any more, and may not come back with that disk.
+			g.told("wipe the disk of " + command[1])
+			if err := g.stage.wipe(ctx, command[1]); err != nil {
+				return fmt.Errorf("wipe %s: %w", command[1], err)
+			}
+			canceled = false
 		case doc.Change == nil:
 			last = g.ringctl(ctx, append([]string{command[0], "--yes"}, command[1:]...)...)
 		case command[0] != "replace" && g.rng.IntN(25) == 0 && !doc.Change.Canceled: // the replaced would need another empty disk
 			g.counts("cancel")
 			g.told("cancel the change")
+			canceled = true
 			g.ringctl(ctx, "cancel")
 		case g.rng.IntN(25) == 0:
 			g.counts("pause")

@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -43,6 +46,25 @@ func TestRoles(t *testing.T) {
 	}
 	if _, err := asApp.Ring(ctx); err != nil {
 		t.Errorf("ring for an app: %v", err)
+	}
+}
+
+// TestDialWithoutContacts: an account that sees no data node is told so, long before
+// its deadline.
+func TestDialWithoutContacts(t *testing.T) {
+	c := newCluster(t, 3)
+	c.bootstrap()
+	login := c.srv.login("user")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	_, err := appclient.Dial(ctx, appclient.Config{JID: login.JID, Password: login.Password, Addrs: login.Addrs, InsecurePlaintext: true})
+	if !errors.Is(err, appclient.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Dial of an account in no group: %v", err)
+	}
+	for _, want := range []string{login.JID, "sees no data node", "group"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %q: %v", want, err)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ EXIT CODES:
    2  wrong flag
    3  configuration, or a data directory of another node, of a newer format, or in use
    4  the server refused the account
-   5  damaged or failing disk, or a state.db of another node
+   5  damaged or failing disk, or a state.db or a log of another node
    1  anything else`
 
 // coded is an error with its exit code; it implements cli.ExitCoder so that
@@ -65,9 +65,9 @@ func withCode(err error) error {
 		return coded{err, ExitAuth}
 	case is(datanode.ErrConfig, datanode.ErrTwin, xmppconn.ErrPolicy, xmppconn.ErrReplaced,
 		replication.ErrForeignDir, replication.ErrNewerFormat, replication.ErrLocked, replication.ErrForeignCluster,
-		wal.ErrForeign, wal.ErrNewerFormat, state.ErrNewerFormat, state.ErrLocked):
+		wal.ErrNewerFormat, state.ErrNewerFormat, state.ErrLocked):
 		return coded{err, ExitIdentity}
-	case is(wal.ErrCorrupt, wal.ErrFailed, wal.ErrFull,
+	case is(wal.ErrForeign, wal.ErrCorrupt, wal.ErrFailed, wal.ErrFull,
 		state.ErrForeign, state.ErrCorrupt, state.ErrFailed, state.ErrFull, replication.ErrLostState, replication.ErrContradiction):
 		return coded{err, ExitDisk}
 	}

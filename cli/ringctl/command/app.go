@@ -42,7 +42,9 @@ the account must be one of its operators, or for get, put, delete and ls any tha
 // code. Output goes to env.Stdout, errors as one line to env.Stderr. When ctx
 // ends, everything that was started is stopped before Run returns.
 func Run(ctx context.Context, env Env, args []string) int {
-	err := newApp(env).RunContext(ctx, args)
+	app := newApp(env)
+	app.Metadata = map[string]any{commandLine: args}
+	err := app.RunContext(ctx, args)
 	code, show := exitCode(err)
 	if show {
 		fmt.Fprintln(env.Stderr, "ringctl:", err)
@@ -127,15 +129,31 @@ func wantArgs(c *cli.Context, names ...string) error {
 	if c.NArg() == len(names) {
 		return nil
 	}
-	for _, a := range c.Args().Slice() {
-		if len(a) > 1 && a[0] == '-' {
-			return usageErrorf("%s: flag %s comes after an argument; put flags first", c.Command.Name, a)
-		}
+	if err := flagsFirst(c); err != nil {
+		return err
 	}
 	if len(names) == 0 {
 		return usageErrorf("%s takes no argument, and got %q", c.Command.Name, c.Args().First())
 	}
 	return usageErrorf("%s wants %d argument(s) %v, and got %d; see `%s --help`", c.Command.Name, len(names), names, c.NArg(), commandName(c))
+}
+
+// commandLine is where an app keeps the arguments of its process.
+const commandLine = "command line"
+
+// flagsFirst takes what begins with - for a flag in the wrong place, unless the
+// arguments stand behind "--".
+func flagsFirst(c *cli.Context) error {
+	all, _ := c.App.Metadata[commandLine].([]string)
+	if i := len(all) - c.NArg() - 1; i >= 0 && all[i] == "--" {
+		return nil
+	}
+	for _, a := range c.Args().Slice() {
+		if len(a) > 1 && a[0] == '-' {
+			return usageErrorf("%s: flag %s comes after an argument; put flags first, and -- before all arguments if one of them begins with -: %s -- ARGUMENTS", c.Command.Name, a, commandName(c))
+		}
+	}
+	return nil
 }
 
 // commandName is the command as typed, for example "ringctl dev up".

@@ -101,7 +101,9 @@ out by ringctl rebalance.
 Nodes that were to join stay members if they hold something. Those that hold nothing yet are
 no members any more, and their disks are of no use: before such a node may join again, stop
 it, empty its data directory, and start it; of a development cluster, with ringctl dev
-remove and dev add.
+remove and dev add. So it is for a node that replaces itself (replace dn3 dn3) and holds
+nothing yet: the member is the old disk again, whose copies stay missing until the node is
+replaced once more, with an empty directory.
 
    ringctl cancel
    ringctl progress --watch
@@ -111,7 +113,7 @@ remove and dev add.
 			return nil, nil
 		}
 		return doc.Cancel()
-	}, "change %s is being called off")
+	}, "change %s is being called off; for nodes that were to join or to be replaced, see `ringctl cancel --help`")
 }
 
 func throttleCommand(env Env) *cli.Command {

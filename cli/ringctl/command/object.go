@@ -14,7 +14,7 @@ import (
 
 const objectHelp = `
 ROOT is the name of a root object, PATH that of an object within it; without PATH it is the
-root object itself. Exit code 6: there is no such object; 7: a condition did not hold, and
+root object itself. Names that begin with - stand behind --, as in: get -- -root. Exit code 6: there is no such object; 7: a condition did not hold, and
 nothing was written; 8: the outcome is unknown, and the write may have been applied. An
 operator may use every object, another account (--jid) what it has been granted.
 `

@@ -120,6 +120,8 @@ func TestWrongObjects(t *testing.T) {
 		{[]string{"get"}, ExitUsage, "wants a root"},
 		{[]string{"get", "a", "b", "c"}, ExitUsage, "3 arguments"},
 		{[]string{"get", "a", "-o", "json"}, ExitUsage, "put flags first"},
+		{[]string{"get", "a", "--", "-b"}, ExitUsage, "ringctl get -- ARGUMENTS"},
+		{[]string{"get", "--", "-a", "-b", "-c"}, ExitUsage, "3 arguments"},
 		{[]string{"get", "a\x01"}, ExitUsage, "control"},
 		{[]string{"put", "--if-absent", "--if-version", "1", "a"}, ExitUsage, "choose one"},
 		{[]string{"put", "--ttl", "0s", "a"}, ExitUsage, "at least 1ms"},

@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -212,10 +211,8 @@ func rightAlign(t table.Writer, columns ...int) {
 
 // names are the arguments of a command, at least so many.
 func names(c *cli.Context, least int, what string) ([]string, error) {
-	for _, a := range c.Args().Slice() {
-		if strings.HasPrefix(a, "-") {
-			return nil, usageErrorf("%s: flag %s comes after an argument; put flags first", c.Command.Name, a)
-		}
+	if err := flagsFirst(c); err != nil {
+		return nil, err
 	}
 	if c.NArg() < least {
 		return nil, usageErrorf("%s wants %s; see `%s --help`", c.Command.Name, what, commandName(c))

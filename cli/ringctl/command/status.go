@@ -237,6 +237,9 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 			row.State = stateLeft
 		}
 		row.Epoch, row.Led, row.Held, row.Lag = h.Epoch, leaders.ByNode[v.JID], h.Held, h.Lag
+		if row.State == stateLeft {
+			row.Held = 0 // what may still be on its disk is no copy of anything
+		}
 		row.DiskUsed, row.DiskFree = h.DiskUsed, h.DiskFree
 	}
 	switch {

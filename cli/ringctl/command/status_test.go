@@ -16,12 +16,15 @@ func TestStatusTellsStrangers(t *testing.T) {
 	s := summarize(doc, []admin.NodeView{
 		{JID: "dn1@d/store", Online: true, Health: wire.Health{State: "ok", Store: "a"}},
 		{JID: "dn2@d/store", Online: true, Show: "xa", Health: wire.Health{State: "joining", Store: "new"}},
-		{JID: "dn3@d/store", Online: true, Show: "xa", Health: wire.Health{State: "stranger", Store: "c"}},
+		{JID: "dn3@d/store", Online: true, Show: "xa", Health: wire.Health{State: "stranger", Store: "c", Held: 5}},
 	}, &admin.Leaders{Led: 8})
 	for i, want := range []string{"ok", "stranger", "left"} {
 		if got := s.Nodes[i].State; got != want {
 			t.Errorf("%s is %s, want %s", s.Nodes[i].Node, got, want)
 		}
+	}
+	if held := s.Nodes[2].Held; held != 0 {
+		t.Errorf("a node that has left holds %d partitions", held)
 	}
 	if v := s.verdict(); s.Healthy || !strings.Contains(v, "dn2 is stranger: `ringctl replace dn2 dn2`") {
 		t.Error(v)
