@@ -34,6 +34,8 @@ func (h *handler) iq(conn *xmppconn.Conn, st *stanza.Stanza) bool {
 	switch {
 	case ns == wire.NS && name == "ops" && st.IsType("get"):
 		h.readIQ(conn, st, el)
+	case ns == wire.NS && name == "terms" && st.IsType("get"):
+		h.termsIQ(conn, st, el)
 	case ns == wire.NS && name == "ring" && st.IsType("get"):
 		h.ringIQ(conn, st, el)
 	case ns == adminxml.NS:

@@ -184,7 +184,7 @@ func (a *answers) readReplies(done []readDone, room int) []wire.ReadReply {
 		if d.res.Code == op.Redirect && d.res.Leader == "" {
 			d.res.Leader = a.n.leaderJID(d.group)
 		}
-		out[i] = wire.ReadReply{Tag: d.tag, ReadResult: d.res}
+		out[i] = wire.ReadReply{Tag: d.tag, Term: d.term, ReadResult: d.res}
 	}
 	shorten(out, room)
 	return out

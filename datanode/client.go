@@ -73,7 +73,8 @@ type written struct {
 type readDone struct {
 	tag   uint64
 	group uint32
-	held  int64 // bytes to be given back when it was sent
+	term  uint64 // that the client has to have confirmed; 0: none
+	held  int64  // bytes to be given back when it was sent
 	res   op.ReadResult
 }
 

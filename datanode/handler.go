@@ -35,6 +35,8 @@ type handler struct {
 	proposers    []*client // whose each of them is
 	readRequests []replication.ReadRequest
 	readers      []reader
+	direct       direct
+	numbers      []uint64  // of the last <terms/>
 	clock        int64     // ms since 1970, of this wake-up; 0: not looked at yet
 	at           time.Time // the same
 
@@ -61,8 +63,13 @@ func (h *handler) Up(c *xmppconn.Conn) {
 // engine in one batch.
 func (h *handler) Idle(*xmppconn.Conn) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.submit()
+	told := h.direct.told
+	h.direct.spent, h.direct.told = 0, false
+	h.mu.Unlock()
+	if told {
+		h.n.streams.push()
+	}
 }
 
 // submit passes on what has gathered. The lock is held.

@@ -40,6 +40,8 @@ type fakeEngine struct {
 	last      []byte                    // command proposed
 	slow      bool                      // keeps proposals
 	kept      []replication.Proposal
+	confirms  uint64 // member with whom reads can be confirmed
+	terms     map[uint32]uint64
 }
 
 func (e *fakeEngine) Reconcile(*ring.Document) error { return e.reconcile }
@@ -86,6 +88,16 @@ func (e *fakeEngine) LeaderOf(uint32) (uint64, bool) { return 1, true }
 func (e *fakeEngine) SessionOwner(uint32, op.Session) (string, bool) {
 	return e.owner, e.owner != ""
 }
+
+func (e *fakeEngine) ReadConfirmedBy(member uint64, _ uint32, r *op.Read) (op.ReadResult, uint64) {
+	if member != e.confirms {
+		return op.ReadResult{}, 0
+	}
+	return op.ReadResult{Code: op.OK, Objects: []op.Object{{Path: r.Path, Version: 1}}}, 7
+}
+
+func (e *fakeEngine) Term(group uint32) uint64 { return e.terms[group] }
+
 func (e *fakeEngine) OpenWait(uint32, string, int64) int64 { return e.openWait }
 func (e *fakeEngine) Forget(owner uint64)                  { e.forgotten = append(e.forgotten, owner) }
 

@@ -25,6 +25,8 @@ type engine interface {
 	ProposeBatch(ps []replication.Proposal)
 	ProposeRing(ctx context.Context, expectEpoch uint64, doc *ring.Document) error
 	Read(reads []replication.ReadRequest)
+	ReadConfirmedBy(member uint64, group uint32, r *op.Read) (res op.ReadResult, term uint64)
+	Term(group uint32) uint64
 	LeaderOf(group uint32) (member uint64, ok bool)
 	SessionOwner(group uint32, session op.Session) (owner string, ok bool)
 	OpenWait(group uint32, owner string, now int64) (ms int64)
@@ -102,6 +104,7 @@ type faults struct {
 	AnswersUnbounded bool // results of reads are held without bounds
 	AnyStore         bool // takes Raft batches of a wiped disk
 	NoAccess         bool // grants everything to everybody
+	AnyMember        bool // tells its terms for whatever member it is taken
 	// ReceiptOnArrival acknowledges requests when they come, not when they are durable.
 	ReceiptOnArrival bool
 	// TwinIgnored lets a second data node throw out the first.

@@ -12,7 +12,7 @@ import (
 )
 
 // iqRead is an IQ with reads. Each result has its place in done; who delivers
-// the last one hands the IQ to the answering goroutine.
+// the last one sends the answer, or hands the IQ to the answering goroutine.
 type iqRead struct {
 	c    *client
 	id   string
@@ -25,11 +25,7 @@ func (h *handler) reads(c *client, id string, req *wire.Request) {
 	h.observe(c, req)
 	h.callOff(c, req)
 	q := &iqRead{c: c, id: id, done: make([]readDone, len(req.Reads))}
-	q.left.Store(int32(len(req.Reads)))
-	if len(req.Reads) == 0 {
-		h.n.answers.pushIQ(q)
-		return
-	}
+	q.left.Store(int32(len(req.Reads)) + 1)
 	for i := range req.Reads {
 		place := &q.done[i]
 		h.read(c, &req.Reads[i], func(d readDone) {
@@ -38,6 +34,10 @@ func (h *handler) reads(c *client, id string, req *wire.Request) {
 				h.n.answers.pushIQ(q)
 			}
 		})
+	}
+	if q.left.Add(-1) == 0 { // nothing of it needed another goroutine
+		h.n.answers.sendIQ(q)
+		h.direct.told = true
 	}
 }
 
@@ -70,6 +70,9 @@ func (h *handler) read(c *client, r *wire.Read, done func(readDone)) {
 	if r.Root != "" {
 		n.hot.note(false, r.Root, r.Path, begun)
 	}
+	if h.confirmedRead(c, r, done) {
+		return
+	}
 	indexed, cost := r.Index != "", opCost+c.expect()
 	n.inFlight.Add(1)
 	c.inFlight.Add(1)
@@ -86,7 +89,7 @@ func (h *handler) read(c *client, r *wire.Read, done func(readDone)) {
 		if indexed {
 			undefined(&res)
 		}
-		done(readDone{tag, group, held, res})
+		done(readDone{tag: tag, group: group, held: held, res: res})
 	}})
 }
 
@@ -125,7 +128,7 @@ func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 		if r.Index != "" {
 			undefined(&res)
 		}
-		done(readDone{r.Tag, r.Partition, held, res})
+		done(readDone{tag: r.Tag, group: r.Partition, held: held, res: res})
 	}}})
 }
 

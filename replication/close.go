@@ -21,6 +21,7 @@ func (n *Node) close() error {
 	n.handOver()
 	n.inbox.end()
 	n.loopWG.Wait()
+	n.standings.end()
 	for _, q := range n.appliers {
 		q.end()
 	}
@@ -96,6 +97,7 @@ func (n *Node) fail(err error) {
 	if !n.fatal.set(err) {
 		return
 	}
+	n.standings.over.Store(true)
 	n.inbox.end()
 	if n.cfg.OnFatal != nil {
 		n.cfg.OnFatal(err)

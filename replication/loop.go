@@ -76,6 +76,11 @@ func (n *Node) step(ev *events, tick bool) (err error) {
 }
 
 func (n *Node) carryOut(r *core.Round) {
+	if n.cfg.Faults.PublishedLate {
+		defer n.standings.publish(r.Standings)
+	} else {
+		n.standings.publish(r.Standings)
+	}
 	for _, s := range r.Sends {
 		if s.Bulk.Kind != 0 {
 			n.cfg.Transport.SendBulk(s.To, s.Bulk, s.Batch)

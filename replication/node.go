@@ -41,12 +41,13 @@ type Node struct {
 	log    *wal.Log
 	rec    *wal.Recovered // for groups not yet taken up; guarded by reconciling
 
-	core     *core.Core // of the loop goroutine
-	inbox    inbox
-	commits  chan *wal.Batch
-	appliers []*queue[*core.Task]
-	readers  *queue[ReadRequest]
-	feeds    *feeds
+	core      *core.Core // of the loop goroutine
+	inbox     inbox
+	commits   chan *wal.Batch
+	appliers  []*queue[*core.Task]
+	readers   *queue[ReadRequest]
+	feeds     *feeds
+	standings standings
 	// What snapshots to and from peers need; paced is of sendFrames.
 	transfers *Transfers
 	frames    *queue[func()]

@@ -168,6 +168,7 @@ func appendRead(dst []byte, r *Read) []byte {
 	default:
 		dst = stanza.AppendAttr(dst, "root", r.Root)
 		dst = stanza.AppendAttr(dst, "path", r.Path)
+		dst = appendOptUint(dst, "with", r.With)
 		dst = appendOptUint(dst, "offset", r.Offset)
 		return append(appendOptUint(dst, "version", r.Version), "/>"...)
 	}

@@ -44,6 +44,7 @@ func appendWriteReply(dst []byte, w *WriteReply) []byte {
 func appendReadReply(dst []byte, r *ReadReply) []byte {
 	dst = appendUint(append(dst, "<read"...), "tag", r.Tag)
 	dst = stanza.AppendAttr(dst, "code", codeName(r.Code))
+	dst = appendOptUint(dst, "term", r.Term)
 	dst = appendOptUint(dst, "revision", r.Revision)
 	dst = appendOptUint(dst, "position", r.Position)
 	dst = appendOptInt(dst, "time", r.ReadResult.Time)

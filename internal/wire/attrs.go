@@ -34,6 +34,8 @@ const (
 	nTime
 	nExpires
 	nRetryAfter
+	nWith
+	nTerm
 	numbers
 )
 
@@ -212,6 +214,10 @@ func numberOf(name []byte) number {
 		return nExpires
 	case "retry-after":
 		return nRetryAfter
+	case "with":
+		return nWith
+	case "term":
+		return nTerm
 	}
 	return numbers
 }

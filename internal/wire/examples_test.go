@@ -36,6 +36,15 @@ func storeExamples() map[string][]string {
 		"stale": ask("q12", &Request{Epoch: 7, Time: now, Reads: []Read{
 			read(12, op.Read{Kind: op.Get, Root: "net/http", Path: "server.go", Stale: true, MaxAge: 500}),
 		}}),
+		"confirmed": append(ask("q23", &Request{Epoch: 7, Time: now, Reads: []Read{{
+			Tag: 23, Partition: 99, Read: op.Read{Kind: op.Get, Root: "net/http", Path: "lock"}, With: 3,
+		}}}), withFrom(AppendIQ(nil, "dn3@example.org/store", "q24", "get", AppendTerms(nil, 3, []uint64{99})), app)),
+		"confirmed-answer": {
+			withFrom(AppendIQ(nil, app, "q23", "result", AppendResponse(nil, &Response{Epoch: 7, Time: now + 17, Reads: []ReadReply{
+				{Tag: 23, Term: 12, ReadResult: op.ReadResult{Code: op.NotFound, Revision: 9, Position: 5120}},
+			}})), node),
+			withFrom(AppendIQ(nil, app, "q24", "result", AppendTerms(nil, 3, []uint64{12})), "dn3@example.org/store"),
+		},
 		"scan": ask("q13", &Request{Epoch: 7, Time: now, Reads: []Read{
 			read(13, op.Read{Kind: op.Scan, Prefix: "net/", FromStart: true, Values: true, Limit: 100}),
 			read(14, op.Read{Kind: op.Scan, Prefix: "net/", AfterRoot: "net/http", After: "server.go"}),

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -50,7 +51,7 @@ func allKinds() *Request {
 		}}}},
 		Settles: []Settle{{Tag: 2, Partition: 2, Settle: op.Settle{Session: 3, Seq: 4}}},
 		Reads: []Read{
-			{Tag: 3, Read: op.Read{Kind: op.Get, Root: "r", Stale: true, MaxAge: 500}},
+			{Tag: 3, Read: op.Read{Kind: op.Get, Root: "r", Stale: true, MaxAge: 500}, With: 2},
 			{Tag: 4, Read: op.Read{Kind: op.Scan, Prefix: "a", AfterRoot: "b", After: "c", RootsOnly: true, Values: true}},
 			{Tag: 5, Read: op.Read{Kind: op.Query, Index: "i", From: &low, To: &text, Desc: true, Cursor: []byte("c"), Limit: 5}},
 			{Tag: 6, Read: op.Read{Kind: op.Changes, Since: 9, Prefix: "p", Wait: 1000}},
@@ -128,5 +129,25 @@ func FuzzParseOthers(f *testing.F) {
 		_, _, _, _ = ParseRaft(nil, el)
 		_, _ = ParseHealth(el)
 		_, _, _ = ParseRing(el)
+	})
+}
+
+// FuzzParseTerms: whatever can be read is written the same way again.
+func FuzzParseTerms(f *testing.F) {
+	f.Add(AppendTerms(nil, 2, []uint64{0, 99, 1<<64 - 1}))
+	f.Add(AppendTerms(nil, 1<<64-1, nil))
+	f.Add([]byte("<terms xmlns='" + NS + "' member='1'>1  2</terms>"))
+	f.Fuzz(func(t *testing.T, el []byte) {
+		member, numbers, err := ParseTerms(el, nil)
+		if err != nil {
+			return
+		}
+		if len(numbers) > MaxTerms {
+			t.Fatalf("%d numbers", len(numbers))
+		}
+		again, same, err := ParseTerms(AppendTerms(nil, member, numbers), nil)
+		if err != nil || again != member || !slices.Equal(same, numbers) {
+			t.Fatalf("%d %v became %d %v, %v", member, numbers, again, same, err)
+		}
 	})
 }

@@ -15,7 +15,7 @@ func (r *reader) question(rd *Read) {
 	switch string(r.p.Name()) {
 	case "get":
 		q.Kind, q.Root, q.Path = op.Get, a.str(tRoot), a.str(tPath)
-		q.Offset, q.Version = a.num(nOffset), a.num(nVersion)
+		q.Offset, q.Version, rd.With = a.num(nOffset), a.num(nVersion), a.num(nWith)
 		rd.Bad = a.bad
 		r.p.Skip()
 		return

@@ -67,7 +67,7 @@ func (r *reader) done(out *Response) error {
 
 func (r *reader) read(out *Response) error {
 	a := &r.a
-	rd := ReadReply{Tag: a.need(nTag, "tag"), ReadResult: op.ReadResult{
+	rd := ReadReply{Tag: a.need(nTag, "tag"), Term: a.num(nTerm), ReadResult: op.ReadResult{
 		Code: a.code(), Revision: a.num(nRevision), Position: a.num(nPosition), Time: a.signed(nTime),
 		Expiring: string(a.raw(tExpiring)) == "1", More: string(a.raw(tMore)) == "1", RetryAfter: a.signed(nRetryAfter), Leader: a.str(tLeader), Text: a.str(tText),
 	}}

@@ -10,7 +10,7 @@ import (
 // number as long as it can be.
 const (
 	writeMarkup    = 192
-	readMarkup     = 144
+	readMarkup     = 176
 	pageMarkup     = 240 // of the reads of pages and changes
 	mutationMarkup = 72
 	objectMarkup   = 96
@@ -41,7 +41,7 @@ const (
 // ReplySize is at least the bytes that a ReadReply takes in a response, but for its
 // objects, its events, and the escaped text and leader.
 func ReplySize(r *op.ReadResult) int {
-	n := 128
+	n := 128 + numberMarkup
 	for _, there := range [...]bool{r.Position != 0, r.Time != 0, r.RetryAfter != 0, r.Expiring} {
 		if there {
 			n += numberMarkup

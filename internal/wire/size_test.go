@@ -66,9 +66,9 @@ func TestSizesAreUpperBounds(t *testing.T) {
 			Stale: true, MaxAge: math.MaxInt64, Values: true, RootsOnly: true, Index: anyKey(t, "index"), From: anyBound(t), To: anyBound(t),
 			Desc: true, Cursor: value(t), Since: n, SinceRevision: n, ByRevision: rapid.Bool().Draw(t, "by"), Wait: math.MaxInt64, Skip: math.MaxInt32,
 		}
-		within(t, "read", requestSize(Request{Reads: []Read{{Tag: n, Partition: p, Read: r}}}), ReadSize(&r))
+		within(t, "read", requestSize(Request{Reads: []Read{{Tag: n, Partition: p, Read: r, With: n}}}), ReadSize(&r))
 
-		reply := ReadReply{Tag: n, ReadResult: op.ReadResult{Code: op.SessionExpired, Revision: n, More: true, Expiring: true, Position: n, Time: int64(n >> 1), RetryAfter: int64(n >> 1)}}
+		reply := ReadReply{Tag: n, Term: n, ReadResult: op.ReadResult{Code: op.SessionExpired, Revision: n, More: true, Expiring: true, Position: n, Time: int64(n >> 1), RetryAfter: int64(n >> 1)}}
 		said := ReplySize(&reply.ReadResult)
 		within(t, "reply", responseSize(Response{Reads: []ReadReply{reply}}), said)
 		o := op.Object{Root: anyKey(t, "root"), Path: anyKey(t, "path"), Version: n, Size: n, Expires: int64(n >> 1), Value: value(t), Refs: refs(t), Cursor: value(t)}

@@ -22,7 +22,10 @@ type Read struct {
 	Tag       uint64
 	Partition uint32
 	op.Read
-	Bad string
+	// With is the member that the client asks for its term at the same time, so that
+	// the leader need not confirm a Get by itself; 0: none.
+	With uint64
+	Bad  string
 }
 
 // Settle is a question after a write on its way.
@@ -56,6 +59,9 @@ type WriteReply struct {
 // ReadReply answers a Read.
 type ReadReply struct {
 	Tag uint64
+	// Term: the result counts only if the member that the read was with says the same
+	// term of the partition. 0: it counts.
+	Term uint64
 	op.ReadResult
 }
 

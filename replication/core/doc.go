@@ -6,6 +6,7 @@
 //
 // The caller's duties, in order, for each Round:
 //
+//  0. Publish Round.Standings, before anything else of the Round is seen anywhere.
 //  1. Send every batch of Round.Sends. They may be lost, doubled or reordered.
 //  2. Append Round.WAL, if not nil, durably, then call WALDone. There is at most
 //     one unfinished WAL batch; what comes meanwhile gathers for the next.

@@ -26,6 +26,8 @@ type group struct {
 	state        raft.StateType
 	lead         uint64
 
+	standing Standing // as last handed out
+
 	applied   uint64 // reported by Applied and Restored
 	tasks     int    // handed out and not yet reported
 	termStart uint64 // on a leader: index of the first entry of its term
@@ -113,6 +115,7 @@ func (c *Core) drain(g *group) {
 		}
 		c.askReads(g)
 	}
+	c.stand(g)
 }
 
 // onlyCommit tells whether a message, sent because the commit position has moved,

@@ -111,6 +111,7 @@ func (c *Core) told(g *group, rec record) {
 // the work under way is done.
 func (c *Core) bury(g *group) {
 	g.gone = true
+	c.stand(g)
 	c.refuseAll(g)
 	c.endPull(g)
 	if g.lead != 0 {

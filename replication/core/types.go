@@ -63,6 +63,13 @@ type Faults struct {
 	// UnconfirmedReads serves reads on the word of a leader that did not confirm
 	// that it still leads.
 	UnconfirmedReads bool
+	// LeadsUnproven says that a leader may answer reads that clients confirm before an
+	// entry of its term is committed.
+	LeadsUnproven bool
+	// PublishedLate shows Standings when the rest of a Round has been carried out.
+	PublishedLate bool
+	// LearnersConfirm counts learners as voters where clients confirm reads.
+	LearnersConfirm bool
 	// StaleBoundIgnored answers Stale reads from whatever is applied.
 	StaleBoundIgnored bool
 	// StaleFromRoundEnd counts the age of a confirmed state from the end of the
@@ -107,44 +114,47 @@ type Faults struct {
 // Round is what the caller has to do after a step. It is valid until the next
 // Advance; batches, jobs and answers may be kept.
 type Round struct {
-	WAL      *wal.Batch // append durably, then WALDone
-	Sends    []Send
-	Tasks    []Task
-	Pictures []PictureJob // then PictureDone
-	Frames   []FrameJob   // then FrameDone
-	Stages   []StageJob   // of a group in order, then Staged
-	Closed   []uint64     // numbers of pictures not needed any more
-	Damages  []uint32     // groups whose state here is wrong: apply nothing to it, then Damaged
-	Repaired []uint32     // groups whose repair is over: Damaged again if the state is
-	Scrubs   []Scrub      // what digests have told
-	Reads    []ReadRequest
-	Answers  []func()
-	Leaders  []LeaderChange
-	Fitness  []Fitness // what has changed
-	Removals []Removal // replicas to delete, then Removed
+	Standings []Standing // publish them first
+	WAL       *wal.Batch // append durably, then WALDone
+	Sends     []Send
+	Tasks     []Task
+	Pictures  []PictureJob // then PictureDone
+	Frames    []FrameJob   // then FrameDone
+	Stages    []StageJob   // of a group in order, then Staged
+	Closed    []uint64     // numbers of pictures not needed any more
+	Damages   []uint32     // groups whose state here is wrong: apply nothing to it, then Damaged
+	Repaired  []uint32     // groups whose repair is over: Damaged again if the state is
+	Scrubs    []Scrub      // what digests have told
+	Reads     []ReadRequest
+	Answers   []func()
+	Leaders   []LeaderChange
+	Fitness   []Fitness // what has changed
+	Removals  []Removal // replicas to delete, then Removed
 }
 
 func (r *Round) reset() {
+	clear(r.Standings)
 	clear(r.Sends)
 	clear(r.Tasks)
 	clear(r.Stages)
 	clear(r.Reads)
 	clear(r.Answers)
 	*r = Round{
-		Sends:    r.Sends[:0],
-		Tasks:    r.Tasks[:0],
-		Pictures: r.Pictures[:0],
-		Frames:   r.Frames[:0],
-		Stages:   r.Stages[:0],
-		Closed:   r.Closed[:0],
-		Damages:  r.Damages[:0],
-		Repaired: r.Repaired[:0],
-		Scrubs:   r.Scrubs[:0],
-		Reads:    r.Reads[:0],
-		Answers:  r.Answers[:0],
-		Leaders:  r.Leaders[:0],
-		Fitness:  r.Fitness[:0],
-		Removals: r.Removals[:0],
+		Standings: r.Standings[:0],
+		Sends:     r.Sends[:0],
+		Tasks:     r.Tasks[:0],
+		Pictures:  r.Pictures[:0],
+		Frames:    r.Frames[:0],
+		Stages:    r.Stages[:0],
+		Closed:    r.Closed[:0],
+		Damages:   r.Damages[:0],
+		Repaired:  r.Repaired[:0],
+		Scrubs:    r.Scrubs[:0],
+		Reads:     r.Reads[:0],
+		Answers:   r.Answers[:0],
+		Leaders:   r.Leaders[:0],
+		Fitness:   r.Fitness[:0],
+		Removals:  r.Removals[:0],
 	}
 }
 

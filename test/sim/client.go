@@ -195,6 +195,10 @@ func (c *client) attempt(o *operation) {
 
 func (c *client) send(o *operation, to int) {
 	o.attempts++
+	if o.Read != nil && o.Read.Kind == op.Get && c.w.chance(0.6) {
+		c.sendConfirmed(o, c.w.nodes[to])
+		return
+	}
 	c.w.deliver(func() {
 		n := c.w.nodes[to]
 		if !n.up {
@@ -221,6 +225,13 @@ func (c *client) send(o *operation, to int) {
 			c.w.deliver(func() { c.writeAnswer(o, r, hint) })
 		})
 	})
+}
+
+// sendConfirmed sends a read, and has another node confirm the answer.
+func (c *client) sendConfirmed(o *operation, to *node) {
+	other := c.w.nodes[c.w.rng.IntN(len(c.w.nodes))]
+	answer := func(r op.ReadResult) { c.readAnswer(o, r, to.leaderOf(o.group)) }
+	c.w.askPair(to, other, o.group, o.Read, answer, answer)
 }
 
 // toward is the node with that member id, or any.

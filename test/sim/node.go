@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -53,6 +54,7 @@ type node struct {
 	full         bool
 	doomed       bool // to crash while its next batch is being written
 	parts        map[uint32]*state.Partition
+	standings    map[uint32]core.Standing // as published
 	transfers    *replication.Transfers
 	stages       []core.StageJob
 	staging      bool
@@ -126,7 +128,7 @@ func (n *node) open() error {
 		Member: n.member, Incarnation: uint64(w.now) + 1, KeepEntries: 4, KeepBytes: 8 << 10,
 		MaxBatch: 4 << 10, SleepTicks: w.sleepTicks, Faults: w.opt.Faults.Core,
 	})
-	n.parts = make(map[uint32]*state.Partition)
+	n.parts, n.standings = make(map[uint32]*state.Partition), make(map[uint32]core.Standing)
 	n.newTransfers()
 	if n.doc == nil {
 		return nil
@@ -256,6 +258,12 @@ func (n *node) step() {
 
 func (n *node) carryOut(r *core.Round) {
 	w := n.w
+	if w.opt.Faults.PublishedLate {
+		changed := slices.Clone(r.Standings)
+		n.later(w.between(0, 100*ms), func() { n.publish(changed) })
+	} else {
+		n.publish(r.Standings)
+	}
 	for _, s := range r.Sends {
 		if s.Bulk.Kind != 0 {
 			w.sendBulk(n, s)

@@ -31,6 +31,7 @@ type Report struct {
 	Unknown    int
 	Changes    int            // of the ring, completed
 	Stale      int            // reads of a bounded age that were served
+	Confirmed  int            // reads that their askers confirmed
 	Scrubs     int            // begun
 	Damaged    int            // states found damaged
 	Repaired   int            // states replaced by that of another replica for that reason
@@ -45,6 +46,7 @@ func (r *Report) Add(o Report) {
 	r.Unknown += o.Unknown
 	r.Changes += o.Changes
 	r.Stale += o.Stale
+	r.Confirmed += o.Confirmed
 	r.Scrubs += o.Scrubs
 	r.Damaged += o.Damaged
 	r.Repaired += o.Repaired
@@ -76,7 +78,7 @@ func Run(opt Options) (rep Report, err error) {
 }
 
 func run(opt Options) (Report, error) {
-	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks), faults: make(map[string]int), marks: make(map[diskKey]*mark), wronged: make(map[diskKey]int64)}
+	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks), shown: make(map[uint32]acks), heard: make(map[diskKey]uint64), faults: make(map[string]int), marks: make(map[diskKey]*mark), wronged: make(map[diskKey]int64)}
 	w.check = newChecker(w)
 	w.heal()
 	w.setNetwork(0, 0, 200, 2*ms)
@@ -105,6 +107,7 @@ func run(opt Options) (Report, error) {
 	w.after(second, w.storm)
 	w.after(second, w.operator)
 	w.after(second, w.staleReads)
+	w.after(second, w.confirmedReads)
 	w.run(opt.Length, nil)
 	w.end()
 	w.run(w.now+converge, w.settled)
@@ -118,7 +121,7 @@ func run(opt Options) (Report, error) {
 			n.close()
 		}
 	}
-	rep := Report{Operations: len(w.history), Stale: w.stale, Changes: w.changes, Scrubs: w.scrubs, Damaged: w.found, Repaired: w.repaired, Faults: w.faults, Trace: w.trace}
+	rep := Report{Operations: len(w.history), Stale: w.stale, Confirmed: w.confirmed, Changes: w.changes, Scrubs: w.scrubs, Damaged: w.found, Repaired: w.repaired, Faults: w.faults, Trace: w.trace}
 	for i := range w.history {
 		if w.history[i].Unknown {
 			rep.Unknown++

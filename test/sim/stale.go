@@ -55,6 +55,7 @@ func (w *world) staleReads() {
 			w.fail("group %d: node %d answers a read that allows %d ms from index %d; %d was acknowledged before", group, n.id(), age, index, want)
 		}
 		w.stale++
+		w.shown[group] = w.shown[group].note(w.now, index)
 	}}})
 	n.step()
 }

@@ -28,6 +28,13 @@ type Faults struct {
 	WAL   wal.Faults
 	// WipedIsOld lets a node with an empty disk pass for the one it was.
 	WipedIsOld bool
+	// AnyTermConfirms has clients take whatever term another voter says for a
+	// confirmation.
+	AnyTermConfirms bool
+	// ConfirmedBefore has clients confirm reads by what a voter said before.
+	ConfirmedBefore bool
+	// PublishedLate has nodes tell their terms, and what is committed, late.
+	PublishedLate bool
 }
 
 // Options of a run.
@@ -58,11 +65,14 @@ type world struct {
 	sleepTicks int
 	calm       bool // the storm is over: clients stop, everything heals
 
-	check   checker
-	history []linearizability.Operation
-	acked   map[uint32]acks // by group
-	stale   int             // reads of a bounded age that were served
-	faults  map[string]int  // by kind
+	check     checker
+	history   []linearizability.Operation
+	acked     map[uint32]acks    // by group
+	shown     map[uint32]acks    // what reads have shown, likewise
+	stale     int                // reads of a bounded age that were served
+	heard     map[diskKey]uint64 // the term that a node said last of a group
+	confirmed int                // reads that were confirmed by their askers
+	faults    map[string]int     // by kind
 
 	marks     map[diskKey]*mark // damage that may be there
 	wronged   map[diskKey]int64 // when a wrong value was gone
