@@ -38,9 +38,23 @@ type ClusterConfig struct {
 	Key       string   `toml:"key"`       // PEM file
 	// NoRedirects: nothing is remembered of where sessions are; each stanza asks for it.
 	NoRedirects bool `toml:"no_redirects"`
+
+	// Redirect says which clients are sent to servers with less to do: able (those that have said that
+	// they can follow), all, or off.
+	Redirect  string `toml:"redirect"`
+	PublicC2S string `toml:"public_c2s"` // host or host:port where clients are sent to, for listen_c2s; empty: nowhere
+	PublicTLS string `toml:"public_tls"` // the same for listen_tls
 }
 
 func (c *ClusterConfig) check() error {
+	if c.Redirect != "able" && c.Redirect != "all" && c.Redirect != "off" {
+		return fmt.Errorf("cluster.redirect is able, all or off, not %q", c.Redirect)
+	}
+	for key, addr := range map[string]string{"public_c2s": c.PublicC2S, "public_tls": c.PublicTLS} {
+		if err := checkPublic(addr); err != nil {
+			return fmt.Errorf("cluster.%s: %w", key, err)
+		}
+	}
 	if c.Listen == "" {
 		if c.Name != "" || len(c.Join) > 0 {
 			return errors.New("cluster.listen is missing: the address for other servers")
@@ -115,8 +129,18 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 	}
 	cfg.Log, cfg.Registerer, cfg.Links = s.log, s.registry, s.faults.links
 	cfg.Cut = s.faults.cut
-	cfg.Links.Up = func(server string, incarnation uint64) { s.exchange.Up(server, incarnation) }
-	cfg.Links.Down = func(server string) { s.exchange.Down(server) }
+	cfg.Links.Up = func(server string, incarnation uint64) {
+		s.exchange.Up(server, incarnation)
+		if s.balance != nil {
+			s.balance.Up(server)
+		}
+	}
+	cfg.Links.Down = func(server string) {
+		s.exchange.Down(server)
+		if s.balance != nil {
+			s.balance.Down(server)
+		}
+	}
 	n, err := cluster.New(cfg)
 	if errors.Is(err, cluster.ErrName) {
 		return misconfigured(fmt.Errorf("cluster.name: %w", err))
@@ -133,6 +157,7 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 		Self: cfg.Name, Mesh: n.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Log: s.log, Faults: s.faults.exchange,
 	})
 	s.exchange.Register(s.registry)
+	s.newBalance(n, table)
 	table.Changed = s.exchange.Changed
 	r.SetCluster(s.exchange)
 	ims.SetOthers(s.exchange)
@@ -165,13 +190,14 @@ func (s *Server) serveCluster(ctx context.Context, table *session.Table) error {
 	if err := s.cluster.Start(ctx); err != nil {
 		return err
 	}
+	if s.balance != nil {
+		s.running.Go(func() { s.balance.Run(ctx) })
+	}
 	s.running.Go(func() {
 		t := time.NewTicker(loadEvery)
 		defer t.Stop()
 		for {
-			s.cluster.Tell(func(state *cluster.State, load *cluster.Load) {
-				*state, load.Sessions = cluster.Up, table.Count()
-			})
+			s.tellLoad(table)
 			select {
 			case <-t.C:
 			case <-ctx.Done():
@@ -180,6 +206,17 @@ func (s *Server) serveCluster(ctx context.Context, table *session.Table) error {
 		}
 	})
 	return nil
+}
+
+// tellLoad tells the other servers what this one is about to do, and how much.
+func (s *Server) tellLoad(table *session.Table) {
+	now := cluster.Up
+	if s.draining.Load() {
+		now = cluster.Draining
+	}
+	s.cluster.Tell(func(state *cluster.State, load *cluster.Load) {
+		*state, load.Sessions, load.CPU = now, table.Count(), s.cpu.Share()
+	})
 }
 
 // closeCluster leaves the other servers, behind the clients' streams: what these left goes there first.
@@ -201,6 +238,7 @@ type ClusterServer struct {
 	Zone      string `json:"zone,omitempty"`
 	State     string `json:"state"`
 	Sessions  int    `json:"sessions"`
+	CPU       int    `json:"cpu_permille"`
 	Self      bool   `json:"self,omitempty"`
 	Connected bool   `json:"connected"`
 	Queue     int    `json:"queue_bytes"`
@@ -226,7 +264,7 @@ func (s *Server) ClusterStatus() ([]ClusterServer, error) {
 	for _, m := range s.cluster.Members() {
 		l, self := byName[m.Name], m.Name == s.cluster.Self().Name
 		out = append(out, ClusterServer{
-			Name: m.Name, Address: m.Addr, Zone: m.Zone, State: string(m.State), Sessions: m.Load.Sessions, Self: self,
+			Name: m.Name, Address: m.Addr, Zone: m.Zone, State: string(m.State), Sessions: m.Load.Sessions, CPU: m.Load.CPU, Self: self,
 			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets,
 		})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/balance"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
@@ -26,11 +27,12 @@ type Together struct {
 	Cache    int                    // of accounts; negative: none
 	Cut      func(addr string) bool // a broken network
 	Records  store.Store            // what all have together
+	Balance  balance.Faults
 }
 
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
-	return start(ctx, cfg, opt, faults{exchange: x.Exchange, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records})
+	return start(ctx, cfg, opt, faults{exchange: x.Exchange, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance})
 }
 
 // ClusterOf is the configuration of a server of a cluster on loopback.
@@ -38,6 +40,9 @@ func ClusterOf(t *testing.T, ca *clustertest.Authority, name string, join ...str
 	t.Helper()
 	return clusterOf(t, ca, name, join...)
 }
+
+// Leave has the server take no more clients.
+func (s *Server) Leave() { s.drain() }
 
 // Node is the server's part in its cluster.
 func (s *Server) Node() *cluster.Node { return s.cluster }

@@ -21,6 +21,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/bosh"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/balance"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/component"
@@ -57,6 +58,7 @@ type faults struct {
 	links    links.Config
 	cache    int
 	cut      func(addr string) bool
+	balance  balance.Faults
 	records  store.Store
 }
 
@@ -82,6 +84,9 @@ type Server struct {
 	modulesOn  []module.Module
 	cluster    *cluster.Node // nil: there are no other servers
 	exchange   *exchange.Exchange
+	balance    *balance.Balancer // nil: clients are not sent to other servers
+	cpu        balance.CPU
+	draining   atomic.Bool // no more clients shall come here
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 
@@ -181,7 +186,8 @@ func (s *Server) start(ctx context.Context) error {
 	s.c2s = c2s.New(c2s.Config{
 		IO:     waits,
 		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth, Resumption: resumption,
-		Table: table, Router: r, Ended: ims.SessionEnded, Registered: s.registered, Exists: s.accounts.exists,
+		Redirection: s.redirection(),
+		Table:       table, Router: r, Ended: ims.SessionEnded, Registered: s.registered, Exists: s.accounts.exists,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		MaxQueue: s.cfg.Limits.QueueBytes,
 		Trusted:  ims.Grouped, MaxTrustedQueue: s.cfg.Limits.GroupQueueBytes,
@@ -242,6 +248,7 @@ func (s *Server) fail(err error) {
 // Close tells clients to come back later, ends their streams, and releases the data directory.
 func (s *Server) Close() error {
 	var errs []error
+	s.drain()
 	if s.c2s != nil {
 		errs = append(errs, s.c2s.Close())
 	}

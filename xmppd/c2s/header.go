@@ -79,6 +79,7 @@ func (n *negotiation) features(state xmpp.SessionState) []byte {
 	}
 	if n.mayLogin(state) {
 		out = n.login().appendMechanisms(out)
+		out = n.redirectFeature(out)
 		if n.srv.cfg.PreAuth != nil {
 			out = append(out, n.srv.cfg.PreAuth.StreamFeature()...)
 		}

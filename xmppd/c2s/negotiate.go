@@ -42,6 +42,7 @@ type negotiation struct {
 	user       stanza.JID // bare JID once authenticated
 	attempts   int        // failed SASL attempts
 	misfits    int        // those that only the channel binding kept from going on
+	placed     placed     // by Config.Redirection
 	bound      Stream     // once ready
 }
 
@@ -137,9 +138,16 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 		}
 		n.channel = nil // there is another one from now on
 		return xmpp.Secure, true, n.tcp.startTLS()
+	case ns == nsRedirect && name == "redirect" && n.mayLogin(state):
+		return 0, false, n.redirect(st.Raw)
 	case ns == nsSASL:
 		if !n.mayLogin(state) {
 			return 0, false, n.saslFailure(&saslError{condition: "encryption-required"})
+		}
+		if r := n.srv.cfg.Redirection; r != nil && n.tcp != nil && r.All() {
+			if err := n.place("", 0, ""); err != nil {
+				return 0, false, err
+			}
 		}
 		ok, err := n.sasl(st)
 		return xmpp.Authn, ok, err

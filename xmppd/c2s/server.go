@@ -56,6 +56,9 @@ type Config struct {
 	// Registered waits until other servers of the cluster can find a session; nil: there are none.
 	Registered func(context.Context, *session.Session)
 
+	// Redirection sends clients to other servers; nil: all stay.
+	Redirection Redirection
+
 	Limits   stanza.Limits
 	MaxQueue int // bytes that wait for one slow client; 0: 4 MiB
 	// Trusted tells accounts that may be sent bulk by many at once, such as data nodes: for them
@@ -229,6 +232,7 @@ func (s *Server) establish(f Framing, tcp *tcpFraming, p Peer) (st Stream, said 
 		tcp.config = n.set.TLS
 	}
 	err = n.negotiate(s.ctx)
+	n.settled(err == nil)
 	closing := s.forget(f)
 	if err != nil {
 		if closing {

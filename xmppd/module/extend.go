@@ -82,6 +82,7 @@ type StreamError struct {
 	Condition string // RFC 6120 section 4.9.3
 	Text      string // for people; may be empty
 	App       string // application-specific condition, an XML element (section 4.9.4); may be empty
+	Host      string // of see-other-host: host or host:port
 }
 
 func (e *StreamError) Error() string {

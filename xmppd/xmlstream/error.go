@@ -21,7 +21,12 @@ func Error(err error) error {
 
 // AppendError appends a stream error and the end of the stream.
 func AppendError(dst []byte, e *module.StreamError) []byte {
-	dst = append(dst, "<stream:error><"+e.Condition+" xmlns='"+nsErrors+"'/>"...)
+	dst = append(dst, "<stream:error><"+e.Condition+" xmlns='"+nsErrors+"'"...)
+	if e.Host == "" {
+		dst = append(dst, "/>"...)
+	} else {
+		dst = append(stanza.AppendEscaped(append(dst, '>'), e.Host), "</"+e.Condition+">"...)
+	}
 	if e.Text != "" {
 		dst = append(dst, "<text xmlns='"+nsErrors+"' xml:lang='en'>"...)
 		dst = stanza.AppendEscaped(dst, e.Text)
