@@ -110,7 +110,7 @@ func (s *scaling) stage(ctx context.Context, c *devcluster.Cluster, f *filler, h
 	if err := s.restarts(ctx, c, row); err != nil {
 		return err
 	}
-	after := s.use(c)
+	after := use(ctx, c)
 	row["after_anon_mib"], row["after_file_mib"] = after.anon, after.file
 	for _, clients := range []int{1, 64} {
 		if err := s.under(ctx, c, n, fmt.Sprint("after", clients), "C", clients, row); err != nil {
@@ -122,7 +122,7 @@ func (s *scaling) stage(ctx context.Context, c *devcluster.Cluster, f *filler, h
 
 // filled loads, and measures what that has cost until all of it is where it stays.
 func (s *scaling) filled(ctx context.Context, c *devcluster.Cluster, f *filler, have, n int, row sample) error {
-	before, began := s.use(c), time.Now()
+	before, began := use(ctx, c), time.Now()
 	done := make(chan error, 1)
 	go func() { done <- f.fill(ctx, have, n, fillCalls) }()
 	peak := 0.0
@@ -134,7 +134,7 @@ func (s *scaling) filled(ctx context.Context, c *devcluster.Cluster, f *filler, 
 				return err
 			}
 		case <-tick.C:
-			peak = max(peak, s.use(c).anon)
+			peak = max(peak, use(ctx, c).anon)
 			continue
 		}
 		break
@@ -143,7 +143,7 @@ func (s *scaling) filled(ctx context.Context, c *devcluster.Cluster, f *filler, 
 	if err := s.quiet(ctx, c); err != nil {
 		return err
 	}
-	now := s.use(c)
+	now := use(ctx, c)
 	added := float64(n - have)
 	row["load_per_s"] = added / took
 	row["load_cpu_us"] = (now.cpu - before.cpu) * 1e6 / added
@@ -165,7 +165,7 @@ func perByte(written, objects float64) float64 { return written / (objects * (fi
 
 // under measures reads or writes by kvload, and of writes what they have the disks write.
 func (s *scaling) under(ctx context.Context, c *devcluster.Cluster, objects int, name, preset string, clients int, row sample) error {
-	before := s.use(c)
+	before := use(ctx, c)
 	got, err := s.run(ctx, c, objects, preset, clients)
 	if err != nil {
 		return err
@@ -187,6 +187,6 @@ func (s *scaling) under(ctx context.Context, c *devcluster.Cluster, objects int,
 		return err
 	}
 	writes, _ := m["n"].(float64) // not 0, or there were errors
-	row["write_amp"] = perByte(s.use(c).written-before.written, writes)
+	row["write_amp"] = perByte(use(ctx, c).written-before.written, writes)
 	return nil
 }

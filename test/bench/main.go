@@ -141,16 +141,15 @@ func (b *bench) withCluster(ctx context.Context, name string, measure func(conte
 }
 
 func (b *bench) startCluster(ctx context.Context, dir string) (*devcluster.Cluster, error) {
-	return b.startSized(ctx, dir, 3, 0, nil)
+	return b.startSized(ctx, dir, 3, 0)
 }
 
 // startSized starts a cluster of so many data nodes and partitions; 0: as many as by default.
-// launch changes the processes' command lines; it may be nil.
-func (b *bench) startSized(ctx context.Context, dir string, nodes, partitions int, launch func(string, []string) ([]string, error)) (*devcluster.Cluster, error) {
+func (b *bench) startSized(ctx context.Context, dir string, nodes, partitions int) (*devcluster.Cluster, error) {
 	return devcluster.Start(ctx, devcluster.Options{
 		Dir: dir, Binary: b.ringctl, Nodes: nodes, Partitions: partitions,
 		InsecurePlaintext: true, OpenRegistration: true, DieWithParent: true,
-		StartTimeout: scaleTime, StopTimeout: scaleTime, Launch: launch,
+		StartTimeout: scaleTime, StopTimeout: scaleTime, Metrics: true,
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -52,7 +51,6 @@ type scaling struct {
 	*bench
 	objects, partitions, nodes []int
 	rows                       samples
-	told                       told
 }
 
 // scale measures what more objects cost, and more partitions and data nodes. Without
@@ -87,7 +85,7 @@ func (b *bench) scaling() (*scaling, error) {
 	if b.o.quick {
 		o.objects, o.partitions, o.nodes = "2000,20000", "64", "3"
 	}
-	s := &scaling{bench: b, told: told{client: http.Client{Timeout: scaleTime}}}
+	s := &scaling{bench: b}
 	var errs [3]error
 	s.objects, errs[0] = counts("objects", o.objects)
 	s.partitions, errs[1] = counts("partitions", o.partitions)
@@ -99,7 +97,7 @@ func (b *bench) scaling() (*scaling, error) {
 func (s *scaling) within(ctx context.Context, nodes, partitions int, measure func(context.Context, *devcluster.Cluster, time.Duration) error) (err error) {
 	dir := s.bin("scale")
 	began := time.Now()
-	c, err := s.startSized(ctx, dir, nodes, partitions, s.told.launch)
+	c, err := s.startSized(ctx, dir, nodes, partitions)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
@@ -147,14 +145,14 @@ const quietCores = 0.2
 func (s *scaling) quiet(ctx context.Context, c *devcluster.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, scaleTime)
 	defer cancel()
-	before := s.use(c)
+	before := use(ctx, c)
 	for still := 0; still < 3; {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the cluster is not quiet after %v: %w", scaleTime, context.Cause(ctx))
 		case <-time.After(time.Second): // the span over which is looked
 		}
-		now := s.use(c)
+		now := use(ctx, c)
 		still++
 		if now.cpu-before.cpu > quietCores || now.written != before.written {
 			still = 0

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 )
 
@@ -31,19 +29,5 @@ func TestCounts(t *testing.T) {
 		if got, err := counts("nodes", list); err == nil {
 			t.Errorf("%q was taken for %v", list, got)
 		}
-	}
-}
-
-func TestAllocated(t *testing.T) {
-	dir := t.TempDir()
-	if got := allocated(filepath.Join(dir, "absent")); got != 0 {
-		t.Errorf("what is not there takes %.0f bytes", got)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "a"), make([]byte, 100_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	one, all := allocated(filepath.Join(dir, "a")), allocated(dir)
-	if one < 100_000 || all != one {
-		t.Errorf("a file of 100,000 bytes takes %.0f, its directory's files %.0f", one, all)
 	}
 }

@@ -64,13 +64,13 @@ func (s *scaling) spreadOne(ctx context.Context, c *devcluster.Cluster, row samp
 	if s.o.quick {
 		span = 2 * time.Second
 	}
-	before := s.use(c)
+	before := use(ctx, c)
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-time.After(span): // the measured span
 	}
-	now := s.use(c)
+	now := use(ctx, c)
 	row["idle_cores"] = (now.cpu - before.cpu) / span.Seconds()
 	row["idle_mib"] = now.all
 	f, err := newFiller(ctx, c)
@@ -87,7 +87,7 @@ func (s *scaling) spreadOne(ctx context.Context, c *devcluster.Cluster, row samp
 			return err
 		}
 	}
-	row["after_mib"] = s.use(c).all
+	row["after_mib"] = use(ctx, c).all
 	fmt.Fprintf(os.Stderr, "%d data nodes: ready in %.1f s, %.3f cores idle; load average %s\n", len(c.Info().Nodes), row["ready_s"], row["idle_cores"], loadAverage())
 	return nil
 }

@@ -55,14 +55,13 @@ func run(ctx context.Context, o options) error {
 	if o.every == 0 {
 		o.every = max(o.duration/120, 200*time.Millisecond)
 	}
-	metrics := newMetrics()
-	cluster := devcluster.Options{Nodes: o.nodes, Partitions: o.partitions, Launch: metrics.launch}
+	cluster := devcluster.Options{Nodes: o.nodes, Partitions: o.partitions, Metrics: true}
 	return chaos.WithCluster(ctx, cluster, func(ctx context.Context, c *devcluster.Cluster) error {
 		w, err := startWork(ctx, c, o)
 		if err != nil {
 			return err
 		}
-		samples, err := observe(ctx, o, func() sample { return takeSample(ctx, c, metrics) })
+		samples, err := observe(ctx, o, func() sample { return takeSample(ctx, c) })
 		if err != nil {
 			return errors.Join(err, w.stop())
 		}
