@@ -79,6 +79,7 @@ func (a *assembly) put(p partStanza) {
 // window again.
 func (a *assembly) fromPeer(p partStanza) {
 	parts := 0
+	defer a.h.n.buffers.put(p.st.Raw)
 	for _, el := range elementsOf(p.st) {
 		whole, done := el, true
 		if isPart(el) {
@@ -104,6 +105,7 @@ func (a *assembly) fromClient(p partStanza) {
 		return
 	}
 	h, c := a.h, p.client
+	defer h.n.buffers.put(p.st.Raw)
 	defer c.aside.Add(-1)
 	h.mu.Lock()
 	denied := h.rights(c).none()

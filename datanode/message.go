@@ -1,7 +1,6 @@
 package datanode
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -49,15 +48,16 @@ func (h *handler) message(c *xmppconn.Conn, st *stanza.Stanza) {
 	case !raft && (peer == nil || receipt):
 		h.fromClient(c, st, receipt, parts)
 	case parts && peer != nil:
-		h.inParts = append(h.inParts, partStanza{conn: c, st: cloned(st), peer: peer})
+		h.inParts = append(h.inParts, partStanza{conn: c, st: h.cloned(st), peer: peer})
 	default:
 		h.fromPeer(peer, st)
 	}
 }
 
-func cloned(st *stanza.Stanza) *stanza.Stanza {
+// cloned is a copy for the assembly, which gives its memory back.
+func (h *handler) cloned(st *stanza.Stanza) *stanza.Stanza {
 	clone := *st
-	clone.Raw = bytes.Clone(st.Raw)
+	clone.Raw = append(h.n.buffers.get(), st.Raw...)
 	return &clone
 }
 
@@ -74,7 +74,7 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt, pa
 	}
 	if parts || len(st.Raw) >= asideFrom || c.aside.Load() > 0 {
 		c.aside.Add(1)
-		h.inParts = append(h.inParts, partStanza{conn: conn, st: cloned(st), client: c, receipt: receipt})
+		h.inParts = append(h.inParts, partStanza{conn: conn, st: h.cloned(st), client: c, receipt: receipt})
 		return
 	}
 	if reqs, ok := h.decode(conn, st, h.elements, nil); ok && len(reqs) > 0 {
@@ -82,10 +82,16 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt, pa
 	}
 }
 
+// parsedRequest is a request and the memory that its values lie in.
+type parsedRequest struct {
+	*wire.Request
+	memory []byte
+}
+
 // decode reads the requests in elements of a message; not ok: it is refused. Parts
 // go to whole, which returns an element when it is complete.
-func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]byte, whole func([]byte) ([]byte, bool, error)) (reqs []*wire.Request, ok bool) {
-	reqs, ops := make([]*wire.Request, 0, len(elements)), 0
+func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]byte, whole func([]byte) ([]byte, bool, error)) (reqs []parsedRequest, ok bool) {
+	reqs, ops := make([]parsedRequest, 0, len(elements)), 0
 	for _, el := range elements {
 		if whole != nil && isPart(el) {
 			made, done, err := whole(el)
@@ -102,7 +108,7 @@ func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]by
 			}
 			el = made
 		}
-		req, err := wire.ParseRequest(el)
+		req, memory, err := wire.ParseRequestIn(h.n.values.get(), el)
 		if err != nil {
 			h.refuse(conn, st, "bad-request", err.Error())
 			return nil, false
@@ -111,7 +117,7 @@ func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]by
 			h.refuse(conn, st, "policy-violation", fmt.Sprintf("%d operations in one message; the limit is %d", ops, maxInFlight))
 			return nil, false
 		}
-		reqs = append(reqs, req)
+		reqs = append(reqs, parsedRequest{req, memory})
 	}
 	return reqs, true
 }

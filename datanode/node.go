@@ -88,6 +88,7 @@ type Node struct {
 	stopping  atomic.Bool
 	buffers   buffers
 	batches   buffers       // for what peers send
+	values    buffers       // for the values of clients' requests
 	fragments atomic.Uint64 // numbers what is sent in parts
 
 	operations atomic.Uint64 // received since the start

@@ -35,13 +35,14 @@ func (h *handler) turnDown(r *request, k kind, tag uint64, group uint32, why ref
 	r.write(&h.n.answers, written{tag, group, op.WriteResult{Code: why.Code, Text: why.Text, RetryAfter: why.RetryAfter}})
 }
 
-// requests takes the operations of one message and gathers them for the engine.
-func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Request) {
+// requests takes the operations of one message and gathers them for the engine. Their
+// values are in its commands then, and the memory of the requests is used again.
+func (h *handler) requests(c *client, id string, receipt bool, reqs []parsedRequest) {
 	r := &request{c: c, id: id, receipt: receipt}
 	for _, q := range reqs {
 		r.left += q.Len()
-		h.observe(c, q)
-		h.callOff(c, q)
+		h.observe(c, q.Request)
+		h.callOff(c, q.Request)
 	}
 	if r.left == 0 {
 		c.mu.Lock()
@@ -69,6 +70,7 @@ func (h *handler) requests(c *client, id string, receipt bool, reqs []*wire.Requ
 			h.readByMessage(r, &q.Reads[i])
 			h.breathe(i)
 		}
+		h.n.values.put(q.memory)
 	}
 }
 

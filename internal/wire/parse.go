@@ -33,7 +33,9 @@ type reader struct {
 	a     attrs
 	whole int // bytes of the element
 	vals  []byte
-	apart bool // each value has memory of its own, instead of a piece of vals
+	// memory is what vals lies in.
+	memory []byte
+	apart  bool // each value has memory of its own, instead of a piece of vals
 }
 
 // child moves to the next child element of the store's namespace at the depth
@@ -64,7 +66,10 @@ func (r *reader) value() ([]byte, error) {
 		return b64.AppendDecode(nil, b)
 	}
 	if r.vals == nil {
-		r.vals = make([]byte, 0, base64.StdEncoding.DecodedLen(r.whole))
+		if most := base64.StdEncoding.DecodedLen(r.whole); cap(r.memory) < most {
+			r.memory = make([]byte, 0, most)
+		}
+		r.vals = r.memory[:0]
 	}
 	from := len(r.vals)
 	out, err := b64.AppendDecode(r.vals, b)
@@ -83,20 +88,27 @@ func (r *reader) value() ([]byte, error) {
 // fail its neighbours: it is returned with Bad saying what is wrong, under tag 0 if
 // it has none. Values alias one buffer made for the request, never el.
 func ParseRequest(el []byte) (*Request, error) {
-	r := reader{p: stanza.Parse(el), whole: len(el)}
+	q, _, err := ParseRequestIn(nil, el)
+	return q, err
+}
+
+// ParseRequestIn is ParseRequest with the values in the memory given, or in more if they
+// have no room there. That memory is returned: once the values are not needed any more it can be given again.
+func ParseRequestIn(memory, el []byte) (*Request, []byte, error) {
+	r := reader{p: stanza.Parse(el), whole: len(el), memory: memory}
 	if err := begin(&r.p, NS, "ops"); err != nil {
-		return nil, err
+		return nil, memory, err
 	}
 	var f fields
 	q := &Request{Epoch: f.num(&r.p, "epoch", false)}
 	q.Time = int64(min(f.num(&r.p, "time", false), math.MaxInt64))
 	if f.bad != "" {
-		return nil, badPayload("%s", f.bad)
+		return nil, memory, badPayload("%s", f.bad)
 	}
 	for r.child(1) {
 		r.operation(q)
 	}
-	return q, nil
+	return q, r.memory, nil
 }
 
 func (r *reader) operation(q *Request) {

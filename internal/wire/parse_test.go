@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -153,6 +155,38 @@ func TestParseRequestAllocatesLittle(t *testing.T) {
 	dst := AppendResponse(AppendRequest(nil, r), resp)
 	if got := testing.AllocsPerRun(50, func() { dst = AppendResponse(AppendRequest(dst[:0], r), resp) }); got > 0 {
 		t.Errorf("appending allocates %v times", got)
+	}
+}
+
+// TestMemoryIsUsedAgain: the values of a request lie in the memory given, and nothing else of it does.
+func TestMemoryIsUsedAgain(t *testing.T) {
+	want := allKinds()
+	want.Writes = append(want.Writes, manyWrites(5).Writes...)
+	q, memory, err := ParseRequestIn(nil, AppendRequest(nil, want))
+	if err != nil || !reflect.DeepEqual(q, want) {
+		t.Fatalf("%+v, %v\nwant %+v", q, err, want)
+	}
+	whole := memory[:cap(memory)]
+	for i := range whole {
+		whole[i] = '#'
+	}
+	values := 0
+	for i := range q.Writes {
+		for k := range q.Writes[i].Mutations {
+			if m := &q.Writes[i].Mutations[k]; len(m.Value) > 0 {
+				if values++; len(bytes.Trim(m.Value, "#")) > 0 {
+					t.Errorf("value %q does not lie in the memory given", m.Value)
+				}
+				m.Value = want.Writes[i].Mutations[k].Value
+			}
+		}
+	}
+	if values == 0 || !reflect.DeepEqual(q, want) {
+		t.Errorf("with other values in the memory of %d: %+v\nwant %+v", values, q, want)
+	}
+	again, same, err := ParseRequestIn(memory, AppendRequest(nil, want))
+	if err != nil || &same[:1][0] != &memory[:1][0] || !reflect.DeepEqual(again, want) {
+		t.Errorf("the memory is not used again: %+v, %v", again, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/replication/internal/binenc"
@@ -48,6 +49,7 @@ func OwnerOf(bareJID string) (o Owner) {
 // clock in milliseconds since 1970; it becomes log time. The write should have
 // passed [op.Write.Check].
 func EncodeWrite(dst []byte, now int64, by Owner, w *op.Write) []byte {
+	dst = slices.Grow(dst, writeRoom(w)) // it would grow step by step
 	dst = append(appendHead(dst, kindWrite, now), by[:]...)
 	dst = binary.AppendUvarint(dst, uint64(w.Session))
 	dst = binary.AppendUvarint(dst, w.Seq)
@@ -62,6 +64,19 @@ func EncodeWrite(dst []byte, now int64, by Owner, w *op.Write) []byte {
 		dst = appendMutation(dst, &w.Mutations[i])
 	}
 	return dst
+}
+
+// writeRoom is about how many bytes the command of a write takes: most of its numbers are small.
+func writeRoom(w *op.Write) int {
+	size := 48 + len(w.Root)
+	for i := range w.Mutations {
+		m := &w.Mutations[i]
+		size += 16 + len(m.Path) + len(m.Value)
+		for k := range m.Refs {
+			size += 4 + len(m.Refs[k].Root) + len(m.Refs[k].Path)
+		}
+	}
+	return size
 }
 
 func appendMutation(dst []byte, m *op.Mutation) []byte {
