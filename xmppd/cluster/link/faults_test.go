@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // ledger sends numbered payloads through a network that breaks all the time, sends what comes back
@@ -134,12 +135,24 @@ func TestUnwrittenComesBack(t *testing.T) {
 	}
 }
 
+// What happens to the receiver of unanswered while the link is broken.
+const (
+	nothing = iota
+	restarted
+	unlisted // it takes the sender for gone, for a while
+)
+
 // unanswered breaks a link between receiving and acknowledging, and returns the sender.
-func unanswered(t *testing.T, f Faults, restart bool) (a, b *node) {
+func unanswered(t *testing.T, f Faults, meanwhile int) (a, b *node) {
 	t.Helper()
 	ca := newAuthority(t)
-	faulty := func(c *Config) { c.Faults = f }
-	a, b = start(t, ca, "a", faulty), start(t, ca, "b", faulty)
+	a = start(t, ca, "a", func(c *Config) { c.Faults = f })
+	b = start(t, ca, "b", func(c *Config) {
+		c.Faults = f
+		if meanwhile == unlisted {
+			c.Doubt = time.Millisecond // what it has sent itself does not matter, and keeps it from forgetting
+		}
+	})
 	// Acknowledgements go through the proxy, frames too: those of b are held, a's are not.
 	p := newProxy(t, b.addr)
 	a.SetPeers([]Peer{{"b", p.addr}})
@@ -152,7 +165,12 @@ func unanswered(t *testing.T, f Faults, restart bool) (a, b *node) {
 	p.cut() // before what was held goes on
 	p.set(func() { p.deaf = false })
 	eventually(t, "both have noticed", func() bool { return downs(a) >= 1 && downs(b) >= 1 })
-	if restart {
+	switch meanwhile {
+	case unlisted:
+		b.SetPeers(nil)
+		eventually(t, "the sender is forgotten", func() bool { return b.Mesh.peer("a") == nil })
+		b.SetPeers([]Peer{a.peer()})
+	case restarted:
 		b.Close()
 		b2 := start(t, ca, "b", nil)
 		p.set(func() { p.to = b2.addr })
@@ -165,7 +183,7 @@ func unanswered(t *testing.T, f Faults, restart bool) (a, b *node) {
 
 // TestAnswerSettlesDoubt: what had come does not come back, though it was not acknowledged.
 func TestAnswerSettlesDoubt(t *testing.T) {
-	a, b := unanswered(t, Faults{}, false)
+	a, b := unanswered(t, Faults{}, nothing)
 	if back, doubt := a.read(&a.back), a.read(&a.doubt); len(back)+len(doubt) != 0 {
 		t.Errorf("came back: %v, doubtful: %v", back, doubt)
 	}
@@ -174,21 +192,38 @@ func TestAnswerSettlesDoubt(t *testing.T) {
 	}
 }
 
+// TestAnswerAfterAWhile is the same with a receiver whose gossip took the sender for dead meanwhile.
+func TestAnswerAfterAWhile(t *testing.T) {
+	a, b := unanswered(t, Faults{}, unlisted)
+	if back, doubt := a.read(&a.back), a.read(&a.doubt); len(back)+len(doubt) != 0 {
+		t.Errorf("came back: %v, doubtful: %v", back, doubt)
+	}
+	if got := b.read(&b.came); len(got) != 1 {
+		t.Errorf("came: %v", got)
+	}
+}
+
+func TestNoticesForgottenStream(t *testing.T) {
+	if a, _ := unanswered(t, Faults{NoMemory: true}, unlisted); len(a.read(&a.back)) != 1 {
+		t.Error("who has forgotten the stream has answered for it")
+	}
+}
+
 func TestNoticesUnaskedPeer(t *testing.T) {
-	if a, _ := unanswered(t, Faults{NoAsking: true}, false); len(a.read(&a.doubt)) != 1 {
+	if a, _ := unanswered(t, Faults{NoAsking: true}, nothing); len(a.read(&a.doubt)) != 1 {
 		t.Error("a peer that is not asked has answered")
 	}
 }
 
 func TestNoticesMissingAcknowledgement(t *testing.T) {
-	if a, _ := unanswered(t, Faults{AckLate: true}, false); len(a.read(&a.back)) != 1 {
+	if a, _ := unanswered(t, Faults{AckLate: true}, nothing); len(a.read(&a.back)) != 1 {
 		t.Error("what was not counted did not come back")
 	}
 }
 
 // TestAnotherProcessLeavesDoubt: the process that could tell is gone.
 func TestAnotherProcessLeavesDoubt(t *testing.T) {
-	a, _ := unanswered(t, Faults{}, true)
+	a, _ := unanswered(t, Faults{}, restarted)
 	eventually(t, "it came back as doubtful", func() bool { return slices.Equal(a.read(&a.doubt), []string{"x"}) })
 	if back := a.read(&a.back); len(back) != 0 {
 		t.Errorf("came back without doubt: %v", back)

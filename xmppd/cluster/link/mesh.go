@@ -47,6 +47,7 @@ type Faults struct {
 	AnyName    bool // a certificate of the cluster speaks for every server
 	AnyVersion bool // a peer of another Major is taken
 	NoAsking   bool // the peer is not asked how far it came
+	NoMemory   bool // how far a peer came is forgotten when it is not listed for a while
 }
 
 // Config is what a Mesh needs. Zero values of times and sizes stand for the defaults given.
@@ -123,6 +124,7 @@ type Mesh struct {
 
 	mu     sync.Mutex
 	peers  map[string]*peer
+	had    map[string]lastStream // of peers that were retired: they may be back, and ask
 	closed bool
 	view   atomic.Pointer[map[string]*peer] // what peers is, for readers
 }
@@ -133,6 +135,7 @@ func New(cfg Config) *Mesh {
 	m := &Mesh{
 		cfg: cfg, log: cfg.Log, notices: notice.Log{To: cfg.Log}, closing: make(chan struct{}),
 		strangers: make(chan struct{}, 64), dials: make(chan struct{}, dialsAtOnce), peers: make(map[string]*peer),
+		had: make(map[string]lastStream),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.view.Store(new(map[string]*peer))
@@ -168,6 +171,7 @@ func (m *Mesh) SetPeers(list []Peer) {
 		p := m.peers[l.Name]
 		if p == nil {
 			p = newPeer(m, l.Name)
+			p.had = m.had[l.Name]
 			m.peers[l.Name] = p
 			m.wg.Go(p.run)
 		}
@@ -198,6 +202,9 @@ func (m *Mesh) retire(p *peer) bool {
 		return false
 	}
 	delete(m.peers, p.name)
+	if !m.cfg.Faults.NoMemory {
+		m.had[p.name] = p.had // a few bytes for each server that there ever was
+	}
 	m.publish()
 	return true
 }

@@ -1,0 +1,52 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rosterdb/rosterdb/test/harness"
+)
+
+var freeze = flag.Duration("freeze", 0, "how much longer a server of a cluster is frozen than it takes to see what happens")
+
+// TestFrozenServer stops one of three servers by SIGSTOP: the others cut it off and go on, nothing that was sent
+// to or from its clients vanishes or is doubled, and when it wakes up it is back by itself.
+func TestFrozenServer(t *testing.T) {
+	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Users: []string{"alice", "bob", "carol", "dave"}})
+	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
+	alice, bob, carol := harness.Listen(x1.Online(t, "alice", "a")), harness.Listen(x2.Online(t, "bob", "b")), harness.Listen(x3.Online(t, "carol", "c"))
+	sv.Quiet()
+	toFrozen, toHealthy, fromFrozen := harness.Keep("to", alice, carol.JID), harness.Keep("healthy", bob, alice.JID), harness.Keep("from", carol, bob.JID)
+	toFrozen.More(t, 50)
+
+	began := time.Now()
+	x3.Freeze(t)
+	x1.Sees(t, 1)
+	x2.Sees(t, 1)
+	t.Logf("cut off after %v", time.Since(began).Round(time.Millisecond))
+	// The frozen one does nothing until these have ended.
+	toFrozen.More(t, 50)
+	sent := toHealthy.Sent()
+	alice.Await(t, fmt.Sprintf("<body>healthy %d.</body>", sent-1), 1)
+	for i, m := range []*harness.Member{x1, x2} {
+		c := m.Online(t, "dave", fmt.Sprint("d", i))
+		c.Send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+		c.Want("id='roster'")
+		c.Send("<message type='chat' to='" + bob.JID + "'><body>dave " + fmt.Sprint(i) + ".</body></message>")
+		bob.Await(t, fmt.Sprintf("<body>dave %d.</body>", i), 1)
+	}
+	time.Sleep(*freeze) // that long it is frozen
+	x3.Thaw(t)
+	sv.Whole()
+	t.Logf("whole again %v after it was frozen", time.Since(began).Round(time.Millisecond))
+	toFrozen.More(t, 50)
+	for _, l := range []*harness.Ledger{toFrozen, toHealthy, fromFrozen} {
+		l.Stop()
+	}
+	sv.Quiet()
+	toFrozen.Settle(t, append(sv.Later("carol"), carol)...)
+	toHealthy.Settle(t, append(sv.Later("alice"), alice)...)
+	fromFrozen.Settle(t, append(sv.Later("bob"), bob)...)
+}
