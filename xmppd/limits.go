@@ -20,6 +20,7 @@ type LimitsConfig struct {
 	RosterItems        int `toml:"roster_items"`        // 2000
 	DirectedPresence   int `toml:"directed_presence"`   // recipients a session: 500
 
+	LoginsPerSecond          int `toml:"logins_per_second"`           // that begin; others wait: 2000 a processor
 	ConnectionsPerAddress    int `toml:"connections_per_address"`     // open ones of one address (IPv6: of a /64): 2000
 	ConnectionRatePerAddress int `toml:"connection_rate_per_address"` // new ones in a minute: 6000
 	LoginAttemptsPerAddress  int `toml:"login_attempts_per_address"`  // failed ones in a minute: 60

@@ -49,7 +49,7 @@ func (s *Server) settings(cfg *Config) (set c2s.Settings, done func(), err error
 		Pace: l.pace(), KeepAlive: time.Duration(l.KeepAliveSeconds) * time.Second,
 		Conflict: cfg.conflict(), SessionsPerAccount: l.SessionsPerAccount,
 		MaxConnections: l.Connections, Negotiation: time.Duration(l.NegotiationSeconds) * time.Second, Exempt: exempt,
-		ConnectionsPerAddress: l.ConnectionsPerAddress, ConnectionRate: l.ConnectionRatePerAddress,
+		LoginRate: l.LoginsPerSecond, ConnectionsPerAddress: l.ConnectionsPerAddress, ConnectionRate: l.ConnectionRatePerAddress,
 		LoginAttemptsByAddress: l.LoginAttemptsPerAddress, LoginAttemptsByAccount: l.LoginAttemptsPerAccount,
 	}
 	if cfg.Auth.Source != "internal" {

@@ -37,6 +37,7 @@ func limits() []limit {
 		{"group_queue_bytes", "queue_bytes = 100000\ngroup_queue_bytes = 200000\n[[account]]\nname = \"dn1\"\ngroup = \"G\"\npassword_file = \"PASSWORD\"", overflows("dn1"), "xmppd_overflows_total"},
 		{"queue_total_bytes", "queue_bytes = 100000000\nqueue_total_bytes = 100000", overflows("bob"), "xmppd_overflows_total"},
 		{"connections", "connections = 3", refusesConnection(3), `xmppd_connections_refused_total{limit="total"}`},
+		{"logins_per_second", "logins_per_second = 1", queuesLogins, `xmppd_connections_refused_total{limit="logins"}`},
 		{"connections_per_address", "connections_per_address = 3\nexempt = []", refusesConnection(3), `xmppd_connections_refused_total{limit="address"}`},
 		{"connection_rate_per_address", "connection_rate_per_address = 3\nexempt = []", refusesConnection(3), `xmppd_connections_refused_total{limit="rate"}`},
 		{"exempt", "connections_per_address = 3\nexempt = [\"127.0.0.0/8\"]", exempts, ""},
@@ -161,6 +162,28 @@ func refusesConnection(n int) func(*testing.T, *harness.XMPPD) {
 			t.Errorf("one more connection was told %q", got)
 		}
 		first.Sync()
+	}
+}
+
+// queuesLogins has many begin at once: some wait for their turn, and those are refused that would wait
+// too long.
+func queuesLogins(t *testing.T, s *harness.XMPPD) {
+	var all []*xmppraw.Client
+	for range 40 {
+		c := xmppraw.Connect(t, s.Addr(t, "clients"))
+		c.Send(streamOpening)
+		all = append(all, c)
+	}
+	served, refused := 0, 0
+	for _, c := range all {
+		if strings.Contains(c.Want("</stream:features>", "<resource-constraint "), "<resource-constraint ") {
+			refused++
+		} else {
+			served++
+		}
+	}
+	if served < 2 || refused == 0 || metric(t, s, "xmppd_logins_queued_total") == 0 {
+		t.Errorf("%d served, %d refused, %v of them after a while", served, refused, metric(t, s, "xmppd_logins_queued_total"))
 	}
 }
 

@@ -17,6 +17,7 @@ type gate struct {
 	keys        throttle.Keys
 	connections map[uint64]int // open ones by address; under the server's mutex
 	rate        *throttle.Buckets
+	line        *throttle.Line // of all who begin to negotiate
 	byAddress   *throttle.Buckets
 	byBoth      *throttle.Buckets
 	byAccount   *throttle.Buckets
@@ -34,6 +35,7 @@ func newGate(set *Settings) *gate {
 		keys:        throttle.NewKeys(),
 		connections: make(map[uint64]int),
 		rate:        throttle.New(set.ConnectionRate),
+		line:        throttle.NewLine(set.LoginRate),
 		byAddress:   throttle.New(set.LoginAttemptsByAddress),
 		byBoth:      throttle.New(set.LoginAttemptsByAccount),
 		byAccount:   throttle.New(guessesAtAccount * set.LoginAttemptsByAccount),
@@ -42,6 +44,7 @@ func newGate(set *Settings) *gate {
 
 func (g *gate) apply(set *Settings) {
 	g.rate.SetRate(set.ConnectionRate)
+	g.line.SetRate(set.LoginRate)
 	g.byAddress.SetRate(set.LoginAttemptsByAddress)
 	g.byBoth.SetRate(set.LoginAttemptsByAccount)
 	g.byAccount.SetRate(guessesAtAccount * set.LoginAttemptsByAccount)
@@ -52,6 +55,25 @@ func (g *gate) apply(set *Settings) {
 func peerAddr(p *Peer) netip.Addr {
 	addr, _ := netip.ParseAddr(p.Addr)
 	return addr.Unmap()
+}
+
+// patience is how long a client waits at most for its turn to log in: less than clients have, so that
+// nobody is served who has gone. Who would have to wait longer had better try another server, or later.
+const patience = 4 * time.Second
+
+// turn waits for a client's turn. It reports how long that took, and false if it would take too long.
+func (g *gate) turn(ctx context.Context, set *Settings) (waited, ok bool) {
+	wait, ok := g.line.Join(time.Now(), min(patience, set.Negotiation/2))
+	if !ok || wait == 0 {
+		return false, ok
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return true, true
 }
 
 // enter counts a connection and returns why it is refused, if it is. It needs the server's mutex.

@@ -4,8 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // metrics of the streams. They count whether or not somebody collects them.
 type metrics struct {
-	logins, authFailed, unclaimed, delayed, overflows, unfinished, dead, full prometheus.Counter
-	streamErrors, refused, limited, authenticated, paused                     *prometheus.CounterVec
+	logins, queued, authFailed, unclaimed, delayed, overflows, unfinished, dead, full prometheus.Counter
+	streamErrors, refused, limited, authenticated, paused                             *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
@@ -17,8 +17,9 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		authFailed: counter("auth_failures_total", "Failed attempts to authenticate."),
 		unclaimed:  counter("auth_unclaimed_total", "Attempts to authenticate that ended before the client had named a user, such as by a channel binding that the server does not know."),
 		delayed:    counter("logins_delayed_total", "Logins that had to wait because their account is being guessed at from many addresses."),
+		queued:     counter("logins_queued_total", "Clients that have waited for their turn to log in."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "xmppd", Name: "connections_refused_total", Help: "Connections closed because there were too many: in all, of an address, or of an address within a minute.",
+			Namespace: "xmppd", Name: "connections_refused_total", Help: "Connections closed because there were too many: in all, of an address, of an address within a minute, or waiting to log in.",
 		}, []string{"limit"}),
 		authenticated: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "xmppd", Name: "authentications_total", Help: "Clients that have authenticated, by mechanism.",
@@ -49,7 +50,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help},
 			func() float64 { return float64(f()) })
 	}
-	reg.MustRegister(m.logins, m.authFailed, m.unclaimed, m.refused, m.limited, m.authenticated, m.delayed, m.overflows, m.streamErrors,
+	reg.MustRegister(m.logins, m.queued, m.authFailed, m.unclaimed, m.refused, m.limited, m.authenticated, m.delayed, m.overflows, m.streamErrors,
 		m.paused, m.unfinished, m.dead, m.full,
 		gauge("sessions", "Bound resources.", func() float64 { return float64(s.cfg.Table.Count()) }),
 		gauge("connections", "Open client connections.", func() float64 {
@@ -68,7 +69,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 
 // begin makes the counters whose labels are known begin at zero, as rates of them need it.
 func (m *metrics) begin() {
-	for _, limit := range []string{"total", "address", "rate"} {
+	for _, limit := range []string{"total", "address", "rate", "logins"} {
 		m.refused.WithLabelValues(limit)
 	}
 	for _, limit := range []string{"address", "account", "registration"} {

@@ -231,7 +231,9 @@ func (s *Server) establish(f Framing, tcp *tcpFraming, p Peer) (st Stream, said 
 	if tcp != nil {
 		tcp.config = n.set.TLS
 	}
-	err = n.negotiate(s.ctx)
+	if err = n.await(); err == nil {
+		err = n.negotiate(s.ctx)
+	}
 	n.settled(err == nil)
 	closing := s.forget(f)
 	if err != nil {
@@ -247,6 +249,27 @@ func (s *Server) establish(f Framing, tcp *tcpFraming, p Peer) (st Stream, said 
 		n.bound.sess.Out.Fail(errShutdown)
 	}
 	return n.bound, false, nil
+}
+
+// errBusy is what a client is told that would have to wait too long to log in.
+var errBusy = &router.StreamError{Condition: "resource-constraint", Text: "too many clients log in at once: try again in a while"}
+
+// await waits for a client's turn to log in.
+func (n *negotiation) await() error {
+	s := n.srv
+	waited, ok := s.gate.turn(s.logins, n.set)
+	if waited {
+		s.metrics.queued.Inc()
+	}
+	if ok {
+		return nil
+	}
+	s.metrics.refused.WithLabelValues("logins").Inc()
+	s.notices.tell("connection refused: so many clients log in at once that they would wait too long (limits.logins_per_second)", "peer", n.peer.Addr)
+	if n.tcp != nil && n.tcp.direct {
+		return fmt.Errorf("%s", errBusy.Text) // before TLS there is no way to tell it
+	}
+	return errBusy
 }
 
 // errShutdown is what clients are told when the server ends (RFC 6120 section 4.9.3.20).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/netip"
+	"runtime"
 	"time"
 )
 
@@ -26,6 +27,7 @@ type Settings struct {
 
 	MaxConnections         int           // 0: 100,000
 	Negotiation            time.Duration // from accepting a connection to a bound resource; 0: 30 s
+	LoginRate              int           // streams that begin in a second, others wait; 0: 2,000 a processor
 	ConnectionsPerAddress  int           // 0: 2,000
 	ConnectionRate         int           // new connections of one address in a minute; 0: 6,000
 	LoginAttemptsByAddress int           // failed ones in a minute; 0: 60
@@ -50,6 +52,7 @@ func (s Settings) withDefaults() *Settings {
 	s.SessionsPerAccount = orDefault(s.SessionsPerAccount, 50)
 	s.MaxConnections = orDefault(s.MaxConnections, 100_000)
 	s.ConnectionsPerAddress = orDefault(s.ConnectionsPerAddress, 2000)
+	s.LoginRate = orDefault(s.LoginRate, 2000*runtime.GOMAXPROCS(0))
 	s.ConnectionRate = orDefault(s.ConnectionRate, 6000)
 	s.LoginAttemptsByAddress = orDefault(s.LoginAttemptsByAddress, 60)
 	s.LoginAttemptsByAccount = orDefault(s.LoginAttemptsByAccount, 20)
