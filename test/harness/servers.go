@@ -40,7 +40,9 @@ type Member struct {
 type ServersOptions struct {
 	N       int
 	Config  string // TOML, for all, behind what every server needs
-	Cluster string // the same, of the table cluster
+	Cluster string // the same, of the table cluster; HOST stands for where the server's clients connect to
+	// Zones are those of the servers, in their order; nil: none.
+	Zones []string
 	// Users have accounts on all servers; those of Group share one group and are in each other's roster.
 	Users, Group []string
 	// Seeds are what a server gets as cluster.join, given the members before it; nil: the first one.
@@ -85,7 +87,10 @@ func (sv *Servers) Add() *Member {
 	}
 	ca, cert, key := sv.ca.Files(sv.t, m.Name)
 	m.config = fmt.Sprintf("log_level = \"info\"\nlisten_c2s = \"%s:0\"\nlisten_tls = \"\"\nlisten_http = \"%s:0\"\ninsecure_plaintext = true\n%s\n", clients, clients, sv.o.Config) +
-		fmt.Sprintf("[cluster]\nlisten = %q\nname = %q\njoin = [%s]\nkey_file = %q\nca = %q\ncert = %q\nkey = %q\n%s", m.Cluster, m.Name, quoted(join), sv.key, ca, cert, key, sv.o.Cluster)
+		fmt.Sprintf("[cluster]\nlisten = %q\nname = %q\njoin = [%s]\nkey_file = %q\nca = %q\ncert = %q\nkey = %q\n%s", m.Cluster, m.Name, quoted(join), sv.key, ca, cert, key, strings.ReplaceAll(sv.o.Cluster, "HOST", clients))
+	if len(sv.All) < len(sv.o.Zones) {
+		m.config += fmt.Sprintf("\nzone = %q\n", sv.o.Zones[len(sv.All)])
+	}
 	data := sv.t.TempDir()
 	addUsers(sv.t, data, "", sv.o.Users)
 	addUsers(sv.t, data, "Everybody", sv.o.Group)

@@ -67,7 +67,7 @@ func rows() []row {
 		{"F3", "it checks XML and answers what needs no core", nil},
 		{"F4", "the link's wire format is negotiated at run time", nil},
 		{"F5", "a core dies, the client's TCP connection survives", nil},
-		{"F6", "redirection to a less loaded server", nil},
+		{"F6", "redirection to a less loaded server", checkLoadSpread},
 		{"F7", "the strategy of input and output is pluggable", checkStrategies},
 		{"F8", "10,000 users a front door and more; doctor says what to mend", nil},
 		{"F9", "BOSH (XEP-0124, 0206)", checkBOSH},
