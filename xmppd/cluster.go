@@ -130,12 +130,14 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 	cfg.Log, cfg.Registerer, cfg.Links = s.log, s.registry, s.faults.links
 	cfg.Cut = s.faults.cut
 	cfg.Links.Up = func(server string, incarnation uint64) {
+		s.handover.Up(server)
 		s.exchange.Up(server, incarnation)
 		if s.balance != nil {
 			s.balance.Up(server)
 		}
 	}
 	cfg.Links.Down = func(server string) {
+		s.handover.Down(server)
 		s.exchange.Down(server)
 		if s.balance != nil {
 			s.balance.Down(server)
@@ -158,6 +160,7 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 	})
 	s.exchange.Register(s.registry)
 	s.newBalance(n, table)
+	s.newHandover(table, r, ims)
 	table.Changed = s.exchange.Changed
 	r.SetCluster(s.exchange)
 	ims.SetOthers(s.exchange)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"testing"
 
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/balance"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/handover"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -23,6 +25,7 @@ func StartFaulty(ctx context.Context, cfg Config, opt Options, r router.Faults, 
 // Together is what the servers of a test's cluster have of their own.
 type Together struct {
 	Exchange exchange.Faults
+	Handover handover.Faults
 	Links    links.Config
 	Cache    int                    // of accounts; negative: none
 	Cut      func(addr string) bool // a broken network
@@ -32,7 +35,9 @@ type Together struct {
 
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
-	return start(ctx, cfg, opt, faults{exchange: x.Exchange, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance})
+	return start(ctx, cfg, opt, faults{
+		exchange: x.Exchange, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
+	})
 }
 
 // ClusterOf is the configuration of a server of a cluster on loopback.
@@ -49,3 +54,11 @@ func (s *Server) Node() *cluster.Node { return s.cluster }
 
 // Exchange is what carries its stanzas to the others.
 func (s *Server) Exchange() *exchange.Exchange { return s.exchange }
+
+// Handover moves sessions between the servers.
+func (s *Server) Handover() *handover.Handover { return s.handover }
+
+// Has reports whether the server has a session of an account, by the name that its client knows.
+func (s *Server) Has(user, id string) bool {
+	return s.sm.Find(stanza.JID{Local: user, Domain: s.cfg.Domain}, id) != nil
+}

@@ -83,7 +83,7 @@ func (s *Server) modules(r *router.Router, ims *im.Service, table *session.Table
 func (s *Server) streams(table *session.Table) []module.Module {
 	cfg := &s.cfg.Modules
 	return []module.Module{
-		sm.New(cfg.SM, s.registry),
+		s.streamManagement(),
 		csi.New(cfg.CSI, s.registry),
 		s.carbons(table),
 	}

@@ -23,11 +23,13 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/balance"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/handover"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/component"
 	"github.com/rosterdb/rosterdb/xmppd/httpauth"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/modules/sm"
 	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
@@ -55,6 +57,7 @@ type faults struct {
 	bosh   bosh.Faults
 	// Of a cluster; records are shared by the servers of a test.
 	exchange exchange.Faults
+	handover handover.Faults
 	links    links.Config
 	cache    int
 	cut      func(addr string) bool
@@ -86,7 +89,10 @@ type Server struct {
 	exchange   *exchange.Exchange
 	balance    *balance.Balancer // nil: clients are not sent to other servers
 	cpu        balance.CPU
-	draining   atomic.Bool // no more clients shall come here
+	draining   atomic.Bool        // no more clients shall come here
+	handover   *handover.Handover // nil without cluster
+	sm         *sm.Module
+	resumption c2s.Resumption // sm, if it is switched on
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 
@@ -179,6 +185,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.resumption = resumption
 	waits, err := s.ioStrategy()
 	if err != nil {
 		return err
@@ -249,6 +256,9 @@ func (s *Server) fail(err error) {
 func (s *Server) Close() error {
 	var errs []error
 	s.drain()
+	if s.handover != nil {
+		s.handover.Close()
+	}
 	if s.c2s != nil {
 		errs = append(errs, s.c2s.Close())
 	}

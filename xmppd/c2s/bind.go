@@ -127,6 +127,20 @@ func (s *Server) trusts(sess *session.Session) bool {
 	return s.cfg.Trusted != nil && s.cfg.Trusted(sess.JID.Local)
 }
 
+// prepare makes the outbox of a session ready, with a transport if there is one. It reports whether the
+// session is trusted.
+func (s *Server) prepare(sess *session.Session, t session.Transport) (trusted bool) {
+	limit := s.cfg.MaxQueue
+	if trusted = s.trusts(sess); trusted {
+		limit = max(limit, s.cfg.MaxTrustedQueue)
+	}
+	sess.Out.Init(&s.chunks, t, limit, s.spawn)
+	if trusted {
+		sess.Out.Trust()
+	}
+	return trusted
+}
+
 // establish makes a session of a negotiated stream and lists it. The result of the request is the first
 // thing in its queue, since stanzas of others may follow at once.
 func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []byte) (Stream, error) {
@@ -137,15 +151,7 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 	}
 	sess := session.New(full)
 	sess.Reliable = n.peer.Reliable
-	limit := s.cfg.MaxQueue
-	trusted := s.trusts(sess)
-	if trusted {
-		limit = max(limit, s.cfg.MaxTrustedQueue)
-	}
-	sess.Out.Init(&s.chunks, t, limit, s.spawn)
-	if trusted {
-		sess.Out.Trust()
-	}
+	trusted := s.prepare(sess, t)
 	st := Stream{srv: s, addr: n.addr, sess: sess, batch: new(session.Batch), trusted: trusted}
 	st.batch.Send(sess, result, nil, nil, nil)
 	old, err := s.cfg.Table.Bind(sess, session.Rule{Max: n.set.SessionsPerAccount, Keep: n.set.Conflict != Replace})

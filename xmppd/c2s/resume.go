@@ -72,11 +72,7 @@ func (st *Stream) detach(err error) (said, ok bool) {
 	}
 	s, sess := st.srv, st.sess
 	s.wg.Add(1) // a session without a connection is waited for, too
-	said, ok = sess.Out.Detach(xmlstream.AppendError(nil, errReplaced), func() {
-		s.overflowed(sess, sess.Out.Reason())
-		s.release(s.ctx, sess)
-		s.wg.Done()
-	})
+	said, ok = sess.Out.Detach(xmlstream.AppendError(nil, errReplaced), func() { s.orphaned(sess) })
 	if !ok {
 		s.wg.Done()
 		return said, false
@@ -84,6 +80,13 @@ func (st *Stream) detach(err error) (said, ok bool) {
 	s.log.Debug("session waits for its client", "jid", sess.Full, "reason", err)
 	s.cfg.Resumption.Detached(sess)
 	return said, true
+}
+
+// orphaned ends a session that has no connection.
+func (s *Server) orphaned(sess *session.Session) {
+	s.overflowed(sess, sess.Out.Reason())
+	s.release(s.ctx, sess)
+	s.wg.Done()
 }
 
 // release ends a session that nobody writes to any more: what was not written to it, or not

@@ -40,6 +40,7 @@ const (
 	OpGroup      OpKind = 13 // account A belongs to the shared group B now
 	OpMemos      OpKind = 14 // something else of A has changed in the store
 	OpSought     OpKind = 15 // the answer to question A; B: whether B was told something
+	OpMoved      OpKind = 16 // the session A is at the sender now; it shows its presence to the sessions in List
 )
 
 // Op is what concerns sessions that other servers may have.
@@ -86,6 +87,8 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 		s.table.User(op.A).ForgetMemos()
 	case OpGroup:
 		s.toldGroup(op)
+	case OpMoved:
+		s.toldMoved(server, op)
 	case OpSought:
 		s.sought(ctx, server, op.A, op.B != "", b)
 	case OpSeek, OpStart, OpEnd, OpBlock, OpUnblock:

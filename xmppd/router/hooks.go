@@ -16,6 +16,7 @@ import (
 type hooks struct {
 	marks    session.Interests
 	all      []*module.Extension
+	names    []string            // of their modules
 	sent     []*module.Extension // StanzaSent
 	message  []*module.Extension // MessageSent
 	received []*module.Extension // MessageReceived
@@ -35,7 +36,7 @@ func (h *hooks) add(name string, m module.Extender) (*module.Extension, error) {
 	}
 	e := &module.Extension{Interest: mark}
 	m.Extend(e)
-	h.all = append(h.all, e)
+	h.all, h.names = append(h.all, e), append(h.names, name)
 	bits := mark.Bits()
 	if e.StanzaSent != nil {
 		h.sent = append(h.sent, e)

@@ -78,9 +78,18 @@ type acks struct {
 	seconds int           // ticks to wait for the client to come back; 0: not at all
 	given   chan struct{} // closed when the transport is given up; nil: nobody waits
 	orphan  func()        // ends the session when it is detached and must end
+	parting []byte        // last words when the transport is given up, instead of Detach's
+
+	// Of a session that another server gets.
+	forward func(raw []byte) error // nil: this is none
+	unsent  [][]byte               // that forward has failed for
+	settled bool                   // the other server has it
 }
 
 const lenSize = 4 // bytes of a length before a stanza
+
+// size is that of the first stanza that is kept, its length included.
+func size(kept []byte) int { return lenSize + int(binary.LittleEndian.Uint32(kept)) }
 
 // room reports whether one more stanza of n bytes may be kept.
 func (a *acks) room(n, limit int) bool {
@@ -114,7 +123,7 @@ func (a *acks) keep(pool *Pool, p0, p1, p2, p3 []byte) {
 // drop forgets the first n stanzas that are kept: they are acknowledged.
 func (a *acks) drop(pool *Pool, n uint32) {
 	for range n {
-		a.head += lenSize + int(binary.LittleEndian.Uint32(a.kept.b[a.head:]))
+		a.head += size(a.kept.b[a.head:])
 	}
 	a.count -= n
 	a.acked += uint64(n)
@@ -129,10 +138,8 @@ func (a *acks) appendKept(dst []byte) []byte {
 	if a.kept == nil {
 		return dst
 	}
-	for b := a.kept.b[a.head:]; len(b) > 0; {
-		n := lenSize + int(binary.LittleEndian.Uint32(b))
-		dst = append(dst, b[lenSize:n]...)
-		b = b[n:]
+	for b := a.kept.b[a.head:]; len(b) > 0; b = b[size(b):] {
+		dst = append(dst, b[lenSize:size(b)]...)
 	}
 	return dst
 }

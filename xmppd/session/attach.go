@@ -52,7 +52,10 @@ func (o *Outbox) Detach(last []byte, end func()) (said, ok bool) {
 		return false, false
 	}
 	taken := a.place == leaving
-	a.cut = true
+	if a.parting != nil {
+		last, taken = a.parting, true
+	}
+	a.cut, a.parting = true, nil
 	if !a.policy.Faults.TwoWriters {
 		broken := o.stalled
 		if broken {
@@ -92,7 +95,9 @@ func (o *Outbox) Detach(last []byte, end func()) (said, ok bool) {
 // that. h is what the client of that stream has handled. The error is ErrGone if the session has
 // ended, or somebody else has claimed it; ctx's; or an *AckError. After success the caller must call
 // Attach or Unclaim.
-func (o *Outbox) Claim(ctx context.Context, h uint32) error {
+func (o *Outbox) Claim(ctx context.Context, h uint32) error { return o.claim(ctx, &h) }
+
+func (o *Outbox) claim(ctx context.Context, h *uint32) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	a := o.acks()
@@ -121,14 +126,13 @@ func (o *Outbox) Claim(ctx context.Context, h uint32) error {
 	if o.closed {
 		return ErrGone
 	}
-	if a.policy.Faults.IgnoreH {
-		h = uint32(a.acked) //nolint:gosec // modulo 2^32
+	if h != nil && !a.policy.Faults.IgnoreH {
+		if err := a.ack(o.pool, *h); err != nil {
+			return err
+		}
+		o.recount()
+		o.passed()
 	}
-	if err := a.ack(o.pool, h); err != nil {
-		return err
-	}
-	o.recount()
-	o.passed()
 	a.place = claimed
 	return nil
 }
@@ -184,11 +188,11 @@ func (o *Outbox) Detached() (ticks int, ok bool) {
 	return a.age, true
 }
 
-// AckID is the name that EnableAcks has given the session; "" without.
+// AckID is the name that EnableAcks has given the session; "" without, and when another server has got it.
 func (o *Outbox) AckID() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if a := o.acks(); a != nil {
+	if a := o.acks(); a != nil && !a.settled {
 		return a.id
 	}
 	return ""

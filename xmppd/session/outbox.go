@@ -145,6 +145,11 @@ func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
 
 // putOptions is put where there are options. It is called with mu held, and returns without.
 func (o *Outbox) putOptions(n int, p0, p1, p2, p3 []byte) (ok, owe bool) {
+	if a := o.opt.acks; a != nil && a.forward != nil {
+		ok = o.pass(a, p0, p1, p2, p3)
+		o.mu.Unlock()
+		return ok, false
+	}
 	if o.opt.filter != nil {
 		var held bool
 		if held, owe = o.hold(p0, p1, p2, p3); held {
@@ -251,7 +256,9 @@ func (o *Outbox) written(err error) {
 func (o *Outbox) After(f func()) {
 	o.mu.Lock()
 	owe := o.drain()
-	if a := o.acks(); a != nil {
+	if a := o.acks(); a != nil && a.settled {
+		o.spawn(f) // another server answers for it
+	} else if a != nil {
 		a.waits = append(a.waits, wait{a.acked + uint64(a.count), f})
 	} else {
 		o.waits = append(o.waits, wait{o.taken, f})
@@ -316,10 +323,14 @@ func (o *Outbox) Fail(err error) {
 
 // end is Fail, called with mu held; it returns without.
 func (o *Outbox) end(err error) {
-	o.closed = true
 	if o.reason == nil {
 		o.reason = err
 	}
+	if a := o.acks(); a != nil && a.forward != nil {
+		o.mu.Unlock() // it is another server's, or TakeBack ends it
+		return
+	}
+	o.closed = true
 	t, orphan := o.t, o.orphan()
 	o.mu.Unlock()
 	if t != nil {

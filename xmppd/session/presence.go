@@ -151,3 +151,10 @@ func (s *Session) Cast(now, every time.Duration, burst int) bool {
 	s.nextCast = next + every
 	return true
 }
+
+// AllDirected returns the JIDs that have directed presence of the session, in order.
+func (s *Session) AllDirected() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return members(s.directed)
+}

@@ -43,7 +43,7 @@ func (o *Outbox) tick() (waits bool) {
 	o.mu.Lock()
 	a := o.opt.acks
 	switch {
-	case o.closed || a.place == attached && a.count == 0:
+	case o.closed || a.settled || a.place == attached && a.count == 0:
 		a.watched = false
 		o.mu.Unlock()
 		return false

@@ -60,6 +60,7 @@ type Exchange struct {
 	register sync.Mutex // held while sessions are told to the directory
 	servers  sync.Mutex // held while it is told of servers
 	routes   routes
+	gone     routes // of sessions that were here and have moved
 	copied   func(account string, sent bool, raw []byte, b *session.Batch)
 	moved    func(account string)
 	kept     func(context.Context, stanza.JID, *session.Batch)
@@ -144,6 +145,7 @@ func (x *Exchange) tellServers() {
 	x.servers.Lock()
 	defer x.servers.Unlock()
 	x.routes.clear()
+	x.gone.clear()
 	x.dir.Servers(x.cfg.Mesh.Connected())
 }
 
@@ -198,6 +200,9 @@ func (x *Exchange) choose(e directory.Entry, p *module.Passage) string {
 	self := x.cfg.Self
 	if p.To.Resource != "" {
 		if server := e.Find(p.To.Resource); server != "" {
+			return server
+		}
+		if server := x.gone.find([]byte(p.To.String())); server != "" {
 			return server
 		}
 		if p.Stanza.Kind != stanza.Message {

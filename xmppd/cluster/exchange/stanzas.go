@@ -106,6 +106,42 @@ func (r *routes) clear() {
 	r.mu.Unlock()
 }
 
+// Holders returns the servers that have sessions of an account, this one among them if it has; again drops what
+// was known of it before. It waits for the directory.
+func (x *Exchange) Holders(ctx context.Context, account string, again bool) (servers []string) {
+	if again {
+		x.dir.Forget(account)
+	}
+	found := make(chan directory.Entry, 1)
+	x.dir.Ask(account, func(e directory.Entry) { found <- e })
+	select {
+	case e := <-found:
+		for _, h := range e {
+			servers = append(servers, h.Server)
+		}
+	case <-ctx.Done():
+	}
+	return servers
+}
+
+// Do runs f behind what has come for an account before.
+func (x *Exchange) Do(jid string, f func(context.Context, *session.Batch)) {
+	x.lane(bare(jid)).add(func(b *session.Batch) { f(x.ctx, b) })
+}
+
+// Moved takes note that a server has got a session of this one: until the directory says so here, too, what
+// comes for it goes there.
+func (x *Exchange) Moved(full, server string) {
+	x.gone.add(full, server)
+	x.dir.Forget(bare(full))
+}
+
+// Got takes note that this server has got a session.
+func (x *Exchange) Got(full string) {
+	x.gone.drop(full)
+	x.routes.drop(full)
+}
+
 // Hop implements router.Cluster.
 func (x *Exchange) Hop(src *session.Session, st *stanza.Stanza) bool {
 	to := st.Get(st.To.Value)

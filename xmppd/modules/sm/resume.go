@@ -27,11 +27,15 @@ func (m *Module) Resume(ctx context.Context, user stanza.JID, el *stanza.Stanza)
 		return nil, failed("bad-request", nil), nil
 	}
 	id := string(previd)
+	s := m.Find(user, id)
+	if s == nil && m.Elsewhere != nil {
+		m.Elsewhere.Fetch(ctx, user, id)
+		s = m.Find(user, id)
+	}
 	m.mu.Lock()
-	s, known := m.byID[id]
 	last, buried := m.graves.find(id, user)
 	m.mu.Unlock()
-	if !known || s.JID.Bare() != user {
+	if s == nil {
 		m.metrics.failed.Inc()
 		if buried {
 			return nil, failed("item-not-found", &last), nil
@@ -52,6 +56,40 @@ func (m *Module) Resume(ctx context.Context, user stanza.JID, el *stanza.Stanza)
 	handled, _ := s.Handled()
 	return s, fmt.Appendf(nil, "<resumed xmlns='%s' h='%d' previd='%s'/>", NS, handled, id), nil
 }
+
+// Elsewhere is the way to sessions of other servers of a cluster.
+type Elsewhere interface {
+	// Fetch brings an account's session here if another server has it, or returns when it is known that
+	// none does.
+	Fetch(ctx context.Context, user stanza.JID, id string)
+}
+
+// Find returns the session of an account by the name that its client knows; nil if it is not here.
+func (m *Module) Find(user stanza.JID, id string) *session.Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.byID[id]; s != nil && s.JID.Bare() == user {
+		return s
+	}
+	return nil
+}
+
+// Arrived takes note of a session that comes from another server.
+func (m *Module) Arrived(id string, s *session.Session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.byID[id] = s
+}
+
+// Left forgets a session that another server has got.
+func (m *Module) Left(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.byID, id)
+}
+
+// Policy says how the stanzas of sessions are kept.
+func (m *Module) Policy() *session.AckPolicy { return &m.policy }
 
 // Detached implements c2s.Resumption: of an account's sessions that wait for their clients, the
 // oldest ends when there are too many.

@@ -50,6 +50,9 @@ type Module struct {
 	watch   session.Watch
 	policy  session.AckPolicy
 	metrics *metrics
+	// Elsewhere is the way to sessions of other servers; nil: there are none. It is set before the first
+	// stanza.
+	Elsewhere Elsewhere
 
 	mu     sync.Mutex
 	byID   map[string]*session.Session // sessions that can be resumed
