@@ -25,7 +25,12 @@ func (e *engine) answered(from string, r *wire.Response) {
 		}
 	}
 	for i := range r.Reads {
-		if c := e.match(n, r.Reads[i].Tag); c != nil && c.kind == readCall {
+		c := e.match(n, r.Reads[i].Tag)
+		switch {
+		case c == nil || c.kind != readCall:
+		case r.Reads[i].Term != 0 && ends(r.Reads[i].Code):
+			e.led(c, n, &r.Reads[i])
+		default:
 			e.readDone(c, n, r.Reads[i].Tag, &r.Reads[i].ReadResult)
 		}
 	}
@@ -199,12 +204,17 @@ func (e *engine) failed(c *call, n *node, code op.Code, leader, text string, ret
 	c.hint = min(time.Duration(max(retryAfter, 0))*time.Millisecond, maxHint)
 }
 
+// ends tells whether an answer to a read is what its caller wants to know.
+func ends(c op.Code) bool {
+	return c == op.OK || c == op.NotFound || c == op.Conflict || c == op.Compacted
+}
+
 // readDone takes a node's answer to one copy of a read.
 func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 	current := e.isCurrent(c, tag)
 	e.answeredTry(c, tag)
-	switch r.Code {
-	case op.OK, op.NotFound, op.Conflict, op.Compacted:
+	switch {
+	case ends(r.Code):
 		if !c.anywhere() {
 			c.part.leader = n
 		}
@@ -215,7 +225,7 @@ func (e *engine) readDone(c *call, n *node, tag uint64, r *op.ReadResult) {
 		c.rres = *r
 		e.finish(c, nil)
 		return
-	case op.Invalid, op.TooLarge, op.Denied:
+	case r.Code == op.Invalid || r.Code == op.TooLarge || r.Code == op.Denied:
 		if r.Code == op.TooLarge && c.lane() == reads && !e.faults.largeRefused {
 			if current {
 				c.large = true // answers by message may be larger
@@ -279,6 +289,10 @@ func (e *engine) redirect(c *call, from *node, leader string, current bool) {
 func (e *engine) bounced(from, id, condition, text string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if q := e.questions[id]; q != nil && q.node.jid == from {
+		e.unconfirmed(q, errorPause)
+		return
+	}
 	r := e.requests[id]
 	if r == nil || r.node.jid != from {
 		return

@@ -53,6 +53,7 @@ type call struct {
 
 	part     *partition
 	ses      *session // of a write
+	pairing  pairing  // of a Get that a replica confirms
 	large    bool     // a read whose answer does not fit an IQ
 	given    bool     // its session and sequence are the caller's choice
 	shares   []*share // of merged increments; nil: the caller waits for done

@@ -207,6 +207,7 @@ type Stats struct {
 	Operations uint64
 	Stanzas    uint64 // sent with operations
 	Retries    uint64 // tries beyond the first
+	Confirmed  uint64 // Gets that another replica confirmed, for the leader
 	Merged     uint64 // increments that shared another one's write
 	Unknown    uint64 // writes that ended with ErrUnknownOutcome
 	Redirects  uint64

@@ -25,6 +25,7 @@ type faults struct {
 	anySize              bool // batches that no node takes are sent
 	largeRefused         bool // what does not fit an IQ is not read by message
 	watchAnywhere        bool // a watch that is sent to the leader asks anybody
+	anyTermConfirms      bool // a Get is confirmed by whatever term another replica says
 	vagueAccepted        bool // a revision is believed while expired objects wait for their removal
 }
 
@@ -47,19 +48,20 @@ type engine struct {
 	parts   []*partition
 	pool    *sync.Pool
 
-	live     []*call
-	parked   []*call // those that wait for events
-	parkedAt time.Duration
-	merging  map[counter]*call
-	answers  answerSize
-	tags     map[uint64]*call
-	lastTag  uint64
-	requests map[string]*request
-	prefix   string // of request ids
-	lastID   uint64
-	dirty    []*node
-	up       bool  // there is a stream
-	end      error // why no more calls are taken
+	live      []*call
+	parked    []*call // those that wait for events
+	parkedAt  time.Duration
+	merging   map[counter]*call
+	answers   answerSize
+	tags      map[uint64]*call
+	lastTag   uint64
+	requests  map[string]*request
+	questions map[string]*question // by the id of the IQ
+	prefix    string               // of request ids
+	lastID    uint64
+	dirty     []*node
+	up        bool  // there is a stream
+	end       error // why no more calls are taken
 
 	wake  func() // asks the writer to call fill
 	busy  func() // tells the sweeper that there are calls
@@ -79,6 +81,7 @@ func newEngine(cfg *Config, wake, busy, stale func()) *engine {
 		merging:    make(map[counter]*call),
 		tags:       make(map[uint64]*call),
 		requests:   make(map[string]*request),
+		questions:  make(map[string]*question),
 		prefix:     strconv.FormatUint(rand.Uint64(), 36) + "-",
 		wake:       wake,
 		busy:       busy,

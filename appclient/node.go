@@ -15,6 +15,8 @@ type node struct {
 	zone    string        // as the ring says
 	trouble time.Duration // ask others until then, on the engine's clock
 	rtt     time.Duration // moving average of answers
+	way     time.Duration // likewise, of those to questions for terms
+	mute    time.Duration // it is not asked for terms until then
 	dirty   bool          // in engine.dirty
 	owed    int           // bytes of XML of the requests it has not answered
 	lanes   [lanes]lane

@@ -34,6 +34,8 @@ type outgoing struct {
 	ops     wire.Request
 	calls   []*call
 	scratch []byte
+	// questions leave with the request.
+	questions []*question
 }
 
 // fill appends what the queues hold to b as stanzas, for the writer.
@@ -87,7 +89,7 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 	e.lastID++
 	now := e.now()
 	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: lane, sent: now}
-	o.req, o.calls = r, o.calls[:0]
+	o.req, o.calls, o.questions = r, o.calls[:0], o.questions[:0]
 	o.ops = wire.Request{Epoch: e.doc.Epoch, Time: e.logTime, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Settles: o.ops.Settles[:0], Reads: o.ops.Reads[:0]}
 	l := &n.lanes[lane]
 	most := maxOps
@@ -106,6 +108,9 @@ func (e *engine) take(o *outgoing, n *node, lane int) {
 		c.encoding++
 		r.tags = append(r.tags, e.lastTag)
 		o.add(c, e.lastTag)
+		if lane == reads {
+			o.ops.Reads[len(o.ops.Reads)-1].With = e.pair(o, c, n, e.lastTag)
+		}
 	}
 	rest := copy(l.queue, l.queue[used:])
 	clear(l.queue[rest:])
@@ -156,7 +161,12 @@ func (o *outgoing) append(b []byte, maxStanza int) []byte {
 	o.scratch = wire.AppendRequest(o.scratch[:0], &o.ops)
 	to, id := o.req.node.jid, o.req.id
 	if o.req.lane == reads {
-		return wire.AppendIQ(b, to, id, "get", o.scratch)
+		b = wire.AppendIQ(b, to, id, "get", o.scratch)
+		for _, q := range o.questions {
+			o.scratch = wire.AppendTerms(o.scratch[:0], q.member, q.groups)
+			b = wire.AppendIQ(b, q.node.jid, q.id, "get", o.scratch)
+		}
+		return b
 	}
 	parts := wire.Split(o.scratch, maxStanza-stanzaMargin, id)
 	for i, p := range parts {
@@ -180,6 +190,7 @@ func (e *engine) encoded(o *outgoing) {
 	clear(o.calls)
 	clear(o.ops.Writes)
 	clear(o.ops.Reads)
+	clear(o.questions)
 	if cap(o.scratch) > 4*fillLimit {
 		o.scratch = nil
 	}

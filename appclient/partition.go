@@ -11,9 +11,10 @@ import (
 // to be, and the session that its writes run in.
 type partition struct {
 	id       uint32
-	replicas []*node // in the ring's order, behind them those that a change makes
-	row      int     // how many of them the ring's table has
-	leader   *node   // nil: ask replicas in order
+	replicas []*node  // in the ring's order, behind them those that a change makes
+	members  []uint64 // of the ring's order
+	row      int      // how many of them the ring's table has
+	leader   *node    // nil: ask replicas in order
 
 	session *session // nil: none
 	past    []*session

@@ -29,6 +29,7 @@ func (e *engine) disconnected() {
 		r.holding = false
 		e.forget(r)
 	}
+	e.giveUpQuestions(nil, 0)
 	for _, n := range e.nodes {
 		n.online, n.trouble, n.cancels = false, 0, nil
 		for i := range n.lanes {
@@ -89,6 +90,7 @@ func (e *engine) unavailable(jid string) {
 			e.forget(r)
 		}
 	}
+	e.giveUpQuestions(n, 0)
 	for c := range e.calls() {
 		if c.state == waitAnswer && c.node == n {
 			c.maybe, c.why = true, jid+" became unavailable"
@@ -159,9 +161,9 @@ func (e *engine) install(doc *ring.Document) error {
 		}
 	}
 	for _, p := range e.parts {
-		p.replicas = p.replicas[:0]
+		p.replicas, p.members = p.replicas[:0], p.members[:0]
 		for _, m := range doc.ReplicasOf(p.id) {
-			p.replicas = append(p.replicas, e.node(m.JID))
+			p.replicas, p.members = append(p.replicas, e.node(m.JID)), append(p.members, m.ID)
 		}
 		p.row = len(p.replicas)
 		p.replicas = e.addTarget(p, doc)

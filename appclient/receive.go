@@ -1,6 +1,8 @@
 package appclient
 
 import (
+	"bytes"
+
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
@@ -140,6 +142,10 @@ func (h handler) iq(c *xmppconn.Conn, st *stanza.Stanza) bool {
 		if typ == "error" {
 			e := xmppconn.ParseError(st)
 			h.engine.bounced(from, id, e.Condition, e.Text)
+			return true
+		}
+		if el := st.Get(st.Child); bytes.HasPrefix(el, []byte("<terms")) {
+			h.engine.told(from, id, el)
 			return true
 		}
 		if string(st.Get(st.ChildNS)) == nsStore {

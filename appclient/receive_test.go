@@ -56,6 +56,8 @@ func FuzzReceive(f *testing.F) {
 		`<message from='dn1@localhost/store'><delay xmlns='urn:xmpp:delay'/><results xmlns='urn:rosterdb:store:1' epoch='1'><done tag='1' code='ok'/></results></message>`,
 		`<message from='dn1@localhost/store' type='error' id='r1'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`,
 		`<iq type='result' from='dn1@localhost/store' id='r2'><results xmlns='urn:rosterdb:store:1' epoch='1'><read tag='2' code='ok'><object path='p' version='1' size='1'><v>dg==</v></object></read></results></iq>`,
+		`<iq type='result' from='dn1@localhost/store' id='r3'><terms xmlns='urn:rosterdb:store:1' member='1'>7 0</terms></iq>`,
+		`<iq type='result' from='dn1@localhost/store' id='r2'><results xmlns='urn:rosterdb:store:1' epoch='1'><read tag='2' code='ok' term='7'><object path='p' version='1' size='1'><v>dg==</v></object></read></results></iq>`,
 		`<iq type='result' id='roster'><query xmlns='jabber:iq:roster'><item jid='dn1@localhost' subscription='both'/></query></iq>`,
 		`<iq type='error' from='dn1@localhost/store' id='r2'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
 		`<presence from='dn1@localhost/store' type='unavailable'/>`,

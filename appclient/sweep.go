@@ -72,6 +72,7 @@ func (e *engine) sweep() (next time.Duration, work bool) {
 		e.parkedAt = now
 		e.sweepCalls(&e.parked, now)
 	}
+	e.giveUpQuestions(nil, requestAge)
 	for _, r := range e.requests {
 		if r.holding && now-r.sent > max(slotAge, 2*r.node.rtt, transfer(r.bytes)) {
 			e.release(r)
@@ -100,6 +101,9 @@ func (e *engine) sweepCalls(list *[]*call, now time.Duration) {
 		}
 		switch c.state {
 		case waitAnswer:
+			if e.late(c, now) {
+				continue
+			}
 			c.why, c.busy = "no answer in time from "+c.node.jid, false
 			e.leave(c.part, c.node)
 			e.again(c, c.node, true)

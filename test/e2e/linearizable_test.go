@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/rosterdb/rosterdb/test/harness"
 	"github.com/rosterdb/rosterdb/test/linearizability"
@@ -27,8 +28,10 @@ func TestLinearizableUnderKills(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var wg sync.WaitGroup
+	var clients []*appclient.Client
 	for id := range historyClients {
 		client := harness.Dial(t, c, nil)
+		clients = append(clients, client)
 		wg.Go(func() { h.Run(ctx, id, client) })
 	}
 	for i := range historyKills {
@@ -49,4 +52,12 @@ func TestLinearizableUnderKills(t *testing.T) {
 	stop()
 	wg.Wait()
 	h.Check(t)
+	// Reads that clients confirm are part of what was judged.
+	confirmed := uint64(0)
+	for _, client := range clients {
+		confirmed += client.Stats().Confirmed
+	}
+	if confirmed == 0 {
+		t.Error("no read was confirmed by its client")
+	}
 }

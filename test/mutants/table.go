@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // mutant is a mistake that a test plants into the code, and the test that says
 // whether the checks turned red.
 type mutant struct {
@@ -21,7 +23,7 @@ func mutants() []mutant {
 		sim   = "test/sim"
 		state = "replication/state"
 	)
-	return append(append(repairs(), judges()...), []mutant{
+	return append(slices.Concat(repairs(), judges(), confirmations()), []mutant{
 		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
 		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
 		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
@@ -95,6 +97,28 @@ func mutants() []mutant {
 		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
 		{"a batch that no node takes is sent", app, "TestBatchesTooLarge"},
 	}...)
+}
+
+// confirmations are mistakes with reads that clients confirm.
+func confirmations() []mutant {
+	const (
+		app    = "appclient"
+		core   = "replication/core"
+		driver = "replication"
+		node   = "datanode"
+		sim    = "test/sim"
+	)
+	return []mutant{
+		{"any term confirms a read, under storms", sim, "TestFaults/any_term_confirms_a_read"},
+		{"any term confirms a read", app, "TestOtherTermConfirmsNothing"},
+		{"read confirmed by what was said before it", sim, "TestFaults/read_confirmed_before_it_began"},
+		{"leader answers before its term has an entry, under storms", sim, "TestFaults/leader_answers_before_its_term"},
+		{"leader answers before its term has an entry", core, "TestLeaderVouchesForNothingBeforeItsTerm"},
+		{"terms and commits told late, under storms", sim, "TestFaults/terms_and_commits_told_late"},
+		{"terms and commits told late", driver, "TestStandingIsPublishedFirst"},
+		{"learners confirm reads", core, "TestVotersAloneConfirm"},
+		{"another disk confirms reads for a voter", node, "TestTermsAreForTheMemberAsked"},
+	}
 }
 
 // repairs are mistakes in finding and mending what is damaged.
