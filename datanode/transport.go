@@ -15,6 +15,9 @@ import (
 // nodes send in parts is smaller, see pacer.
 const maxElement = 192 << 10
 
+// raftMarkup is more than what a message has around its header and a batch, in bytes.
+const raftMarkup = 512
+
 const noStore = `<no-store xmlns='urn:xmpp:hints'/>`
 
 // transport carries Raft batches in messages (docs/protocol.md, "Between data
@@ -40,11 +43,11 @@ func (t transport) Send(to uint64, batch []byte) {
 	if conn == nil || !p.reachable(there, time.Now().UnixNano()) {
 		return
 	}
-	buf := append(t.n.buffers.get(), p.headers[address]...)
-	buf = wire.AppendRaft(buf, v.self, t.n.store, batch)
-	buf = append(buf, noStore+`</message>`...)
-	_ = conn.Queue(buf) // dropped: see above
-	t.n.buffers.put(buf)
+	header := p.headers[address]
+	_ = conn.Compose(len(header)+wire.ValueSize(len(batch))+raftMarkup, func(dst []byte) []byte { // dropped: see above
+		dst = wire.AppendRaft(append(dst, header...), v.self, t.n.store, batch)
+		return append(dst, noStore+`</message>`...)
+	})
 }
 
 // Flush implements replication.Transport.

@@ -75,19 +75,39 @@ func (c *Conn) Queue(stanza []byte) error {
 	return err
 }
 
+// Compose is Queue of what compose appends, most bytes at most: large stanzas are put together
+// where they wait instead of being copied there. compose must not use the Conn.
+func (c *Conn) Compose(most int, compose func([]byte) []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.room(most); err != nil {
+		return err
+	}
+	c.buf = compose(slices.Grow(c.buf, most))
+	return nil
+}
+
 // enqueue also says whether nothing was queued before.
 func (c *Conn) enqueue(stanza []byte) (first bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.closing {
-		return false, ErrClosed
-	}
-	if len(c.buf)+c.inFlight+len(stanza) > c.cfg.MaxQueue {
-		return false, ErrOverflow
+	if err := c.room(len(stanza)); err != nil {
+		return false, err
 	}
 	first = len(c.buf) == 0
 	c.buf = append(c.buf, stanza...)
 	return first, nil
+}
+
+// room says whether so many bytes more may be queued. mu is held.
+func (c *Conn) room(bytes int) error {
+	if c.err != nil || c.closing {
+		return ErrClosed
+	}
+	if len(c.buf)+c.inFlight+bytes > c.cfg.MaxQueue {
+		return ErrOverflow
+	}
+	return nil
 }
 
 // Push writes what is queued from the goroutine that calls it, as far as that goes

@@ -297,6 +297,11 @@ func TestManySenders(t *testing.T) {
 		defer c.Push()
 		return c.Queue(m)
 	}
+	compose := func(c *Conn, m []byte) error {
+		defer c.Push()
+		return c.Compose(len(m)+10, func(dst []byte) []byte { return append(dst, m...) })
+	}
+	t.Run("plain, Compose", func(t *testing.T) { manySenders(t, false, compose) })
 	t.Run("TLS", func(t *testing.T) { manySenders(t, true, send) })
 	t.Run("TLS, Push", func(t *testing.T) { manySenders(t, true, queue) })
 	t.Run("plain", func(t *testing.T) { manySenders(t, false, send) })
@@ -349,8 +354,12 @@ func TestOverflow(t *testing.T) {
 	start(t, s, Config{InsecurePlaintext: true, MaxQueue: 1 << 20}, r)
 	r.until(t, "login", func() bool { return len(r.up) == 1 })
 	big := []byte("<message><body>" + strings.Repeat("x", 100<<10) + "</body></message>")
-	for range 1000 {
-		if err := r.conn().Send(big); errors.Is(err, ErrOverflow) {
+	for i := range 1000 {
+		err := r.conn().Compose(len(big), func(dst []byte) []byte { return append(dst, big...) })
+		if i%2 == 0 && err == nil {
+			err = r.conn().Send(big)
+		}
+		if errors.Is(err, ErrOverflow) {
 			return
 		} else if err != nil {
 			t.Fatal(err)
