@@ -38,7 +38,8 @@ type Config struct {
 	InsecurePlaintext bool // no TLS; refused unless the server is on a loopback address
 
 	// Zone is that of the application, as the ring has zones. Reads that any
-	// replica may answer go to one in it, if there is one.
+	// replica may answer go to one in it, if there is one; and a cluster of
+	// xmppd with zones sends the client to a server in it.
 	Zone string
 
 	Resource string       // empty: a random one, so that many clients share an account
@@ -90,6 +91,7 @@ func (cfg *Config) stream() xmppconn.Config {
 		Password:          cfg.Password,
 		Resource:          cfg.Resource,
 		Addrs:             cfg.Addrs,
+		Zone:              cfg.Zone,
 		TLS:               t,
 		DirectTLS:         cfg.DirectTLS,
 		InsecurePlaintext: cfg.InsecurePlaintext,

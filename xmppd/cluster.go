@@ -156,7 +156,7 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 		cache = -1
 	}
 	s.exchange = exchange.New(exchange.Config{
-		Self: cfg.Name, Mesh: n.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Log: s.log, Faults: s.faults.exchange,
+		Self: cfg.Name, Mesh: n.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Zone: n.Zone, Log: s.log, Faults: s.faults.exchange,
 	})
 	s.exchange.Register(s.registry)
 	s.newBalance(n, table)

@@ -105,7 +105,10 @@ func negotiate(ctx context.Context, cfg *Config, account stanza.JID, raw net.Con
 		return nil, "", fmt.Errorf("%w: JID %s: %w", ErrPolicy, account, err)
 	}
 	var bound string
-	features := []xmpp.StreamFeature{redirectFeature(cfg, t), saslFeature(cfg), bindFeature(cfg.Resource, &bound)}
+	features := []xmpp.StreamFeature{saslFeature(cfg), bindFeature(cfg.Resource, &bound)}
+	if cfg.place == nil { // two streams of a pair could be sent to one server
+		features = append(features, redirectFeature(cfg, t))
+	}
 	state := xmpp.Secure
 	raw = rawio.Wrap(raw)
 	conn := newByteConn(raw)

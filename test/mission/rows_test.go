@@ -59,7 +59,7 @@ func rows() []row {
 		{"K7", "a partition of the network heals by itself", nil},
 		{"K8", "a stream resumes on another server", nil},
 		{"K9", "server-side state is replicated, or lives in a database", nil},
-		{"K10", "zones: an exit in one's own zone is preferred", nil},
+		{"K10", "zones: an exit in one's own zone is preferred", checkZones},
 		{"K11", "rolling upgrade with no stanza lost", nil},
 
 		{"F1", "a connection manager multiplexes client connections over few links", nil},

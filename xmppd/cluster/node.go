@@ -280,6 +280,16 @@ func (n *Node) Members() []Member {
 	return out
 }
 
+// Zone is the zone of a server of the cluster; empty if it has none, or is not known.
+func (n *Node) Zone(server string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if server == n.self.Name {
+		return n.self.Zone
+	}
+	return n.members[server].Zone
+}
+
 // Self is this server.
 func (n *Node) Self() Member {
 	n.mu.Lock()

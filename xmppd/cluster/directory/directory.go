@@ -27,6 +27,9 @@ type Config struct {
 	// Stale is told of an address whose session is not where this server took it to be; nil: nobody wants
 	// to know. As Conflict.
 	Stale func(address string)
+	// Near reports whether a server is in this server's zone: it is asked rather than another one that
+	// knows as much. nil: all are.
+	Near func(server string) bool
 	// Settle is how long owners may not know everything after servers have come or gone; 0: 3 s
 	Settle time.Duration
 	// Cache is how many accounts are remembered that have no session here; 0: 20,000; negative: none.
@@ -75,6 +78,9 @@ func New(cfg Config) *Directory {
 	}
 	if cfg.Cache == 0 {
 		cfg.Cache = 20_000
+	}
+	if cfg.Near == nil {
+		cfg.Near = func(string) bool { return true }
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -117,7 +117,7 @@ func TestFind(t *testing.T) {
 	n.run()
 	for _, s := range n.names() {
 		e := n.find(s, "x@d")
-		if e.Find("r") != "a" || e.Find("q") != "b" || e.Find("z") != "" || e.Best("a") != "b" {
+		if e.Find("r") != "a" || e.Find("q") != "b" || e.Find("z") != "" || e.Best("a", func(string) bool { return false }) != "b" {
 			t.Errorf("%s: %v", s, e)
 		}
 		if e := n.find(s, "nobody@d"); len(e) != 0 {

@@ -43,15 +43,23 @@ func (e Entry) Find(resource string) string {
 }
 
 // Best returns the server that a message to the bare JID goes to: the one with the highest priority
-// that is not negative (RFC 6121 section 8.5.2.1.1), near one if it has one of that priority, too.
-// Without such a session it is one that has any, for it knows best; empty if none has.
-func (e Entry) Best(near string) string {
-	server, best := "", 0
+// that is not negative (RFC 6121 section 8.5.2.1.1); of several with that priority self, if it is one
+// of them, or else one that is near. Without such a session it is one that has any, for it knows best;
+// empty if none has.
+func (e Entry) Best(self string, near func(server string) bool) string {
+	server, best, closest := "", 0, 0
 	for _, h := range e {
+		way := 0
+		switch {
+		case h.Server == self:
+			way = 2
+		case near(h.Server):
+			way = 1
+		}
 		for _, s := range h.Sessions {
 			p := max(s.Priority, -1)
-			if server == "" || p > best || p == best && h.Server == near {
-				server, best = h.Server, p
+			if server == "" || p > best || p == best && way > closest {
+				server, best, closest = h.Server, p, way
 			}
 		}
 	}

@@ -49,7 +49,11 @@ func (d *Directory) Ask(account string, then func(Entry)) {
 			o.calls = append(o.calls, func() { then(e) })
 			return
 		}
-		whom := d.shards.of(account)[:1]
+		owners := d.shards.of(account)
+		whom := owners[:1]
+		if i := slices.IndexFunc(owners, d.cfg.Near); i >= 0 {
+			whom = owners[i : i+1]
+		}
 		if !d.settled() {
 			whom = d.shards.servers
 		}

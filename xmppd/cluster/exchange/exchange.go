@@ -38,6 +38,8 @@ type Config struct {
 	Table  *session.Table
 	Router *router.Router
 	IM     *im.Service
+	// Zone is that of a server, this one included; nil: there are none.
+	Zone func(server string) string
 	// Cache is how many accounts are remembered that have no session here (directory.Config).
 	Cache  int
 	Log    *slog.Logger
@@ -71,10 +73,13 @@ type Exchange struct {
 // New makes an exchange, and sets its channels of the mesh, which must not run yet. Start begins. Up
 // and Down have to be called by the mesh.
 func New(cfg Config) *Exchange {
+	if cfg.Zone == nil {
+		cfg.Zone = func(string) string { return "" }
+	}
 	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), stop: make(chan struct{})}
 	x.casts = &lane{wake: make(chan struct{}, 1)}
 	x.ctx, x.end = context.WithCancel(context.Background())
-	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Stale: x.stale, Cache: cfg.Cache})
+	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Near: x.near, Stale: x.stale, Cache: cfg.Cache})
 	cfg.Mesh.Handle(Directory, link.Handler{Receive: x.dir.Receive})
 	cfg.Mesh.Handle(Stanzas, link.Handler{Receive: x.receive, Undelivered: x.undelivered})
 	cfg.Mesh.Handle(Presence, link.Handler{Receive: x.told})
@@ -84,6 +89,19 @@ func New(cfg Config) *Exchange {
 type dirLinks struct{ mesh *link.Mesh }
 
 func (d dirLinks) Send(to string, frame []byte) error { return d.mesh.Send(to, Directory, frame) }
+
+// near reports whether a server is in the zone of this one.
+func (x *Exchange) near(server string) bool {
+	return x.cfg.Zone(server) == x.cfg.Zone(x.cfg.Self)
+}
+
+// hopped counts a stanza that another server has been sent.
+func (x *Exchange) hopped(server string) {
+	x.counts.Hops.Add(1)
+	if !x.near(server) {
+		x.counts.Crossings.Add(1)
+	}
+}
 
 // Directory knows where sessions are.
 func (x *Exchange) Directory() *directory.Directory { return x.dir }
@@ -212,7 +230,7 @@ func (x *Exchange) choose(e directory.Entry, p *module.Passage) string {
 			return self // RFC 6121 section 8.5.3.2.1: only a chat message goes to another resource instead
 		}
 	}
-	if server := e.Best(self); server != "" {
+	if server := e.Best(self, x.near); server != "" {
 		return server
 	}
 	return self

@@ -10,7 +10,7 @@ type counter = atomic.Uint64
 
 // Counters count what has passed.
 type Counters struct {
-	Hops, Asked, Arrived, Returned, Doubtful counter
+	Hops, Crossings, Asked, Arrived, Returned, Doubtful counter
 }
 
 // Counts returns the exchange's counters.
@@ -35,6 +35,7 @@ func (x *Exchange) Register(reg prometheus.Registerer) {
 		}, func() float64 { return float64(c.Load()) }))
 	}
 	total("stanzas_sent_total", "Messages and IQs handed to the server that acts for the receiver.", &x.counts.Hops)
+	total("zone_crossings_total", "Those of them that went to a server of another zone.", &x.counts.Crossings)
 	total("stanzas_received_total", "Messages and IQs of other servers, replies and copies included.", &x.counts.Arrived)
 	total("questions_total", "Times that other servers were asked where an account is.", &x.counts.Asked)
 	total("stanzas_returned_total", "Messages and IQs that a server did not get, or may not have got.", &x.counts.Returned)

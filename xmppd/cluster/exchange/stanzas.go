@@ -154,7 +154,7 @@ func (x *Exchange) Hop(src *session.Session, st *stanza.Stanza) bool {
 	if x.cfg.Mesh.Send(server, Stanzas, frame) != nil {
 		return false // the usual way tells what is wrong
 	}
-	x.counts.Hops.Add(1)
+	x.hopped(server)
 	return true
 }
 
@@ -252,7 +252,7 @@ func (x *Exchange) forward(server string, p *module.Passage) (taken bool, err er
 	case err != nil:
 		return false, nil
 	}
-	x.counts.Hops.Add(1)
+	x.hopped(server)
 	if p.To.Resource != "" && p.Hops == 0 && x.cfg.Cache >= 0 {
 		x.routes.add(to, server)
 	}
@@ -302,7 +302,7 @@ func (x *Exchange) misled(s *stored, p *module.Passage) bool {
 		return x.cfg.Table.Get(s.to) == nil
 	}
 	e, known := x.dir.Lookup(account, "")
-	return len(x.cfg.Table.User(account).Sessions()) == 0 || known && e.Best(x.cfg.Self) != x.cfg.Self
+	return len(x.cfg.Table.User(account).Sessions()) == 0 || known && e.Best(x.cfg.Self, x.near) != x.cfg.Self
 }
 
 // aside does what is no delivery of a stanza to an account.
