@@ -86,6 +86,7 @@ func mutants() []mutant {
 		{"one queue for all accounts", node, "TestAFloodWaitsForItself"},
 		{"log time not causal", node, "TestLogTimeIsCausal"},
 		{"a cut with an entry that is too late", state, "TestCutHasWhatWasBefore"},
+		{"a peer's batch used after its memory was given back", core, "TestNothingOfABatchIsKept"},
 		{"later appends overtake a large one", core, "TestALargeAppendLeavesOnce"},
 		{"what is outdated is sent all the same", node, "TestOutdatedIsDropped"},
 		{"a revision compared while expired objects wait for their removal", state, "TestBacklog"},
