@@ -18,6 +18,9 @@ import (
 // startTimeout is generous: tests share the machine with other tests.
 const startTimeout = 60 * time.Second
 
+// Patience is for what takes a few seconds on an idle machine.
+const Patience = startTimeout
+
 // Main is the body of a TestMain: it builds ringctl for the tests to come, tells
 // its path in binary, runs them, and exits.
 func Main(m *testing.M, binary *string) {

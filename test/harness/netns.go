@@ -114,20 +114,25 @@ func (n *Namespace) Dial(addr string) (conn net.Conn, err error) {
 	if n == nil {
 		return net.Dial("tcp", addr)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and so does its namespace
-		var ns *os.File
-		if ns, err = os.Open("/run/netns/" + n.name); err != nil {
-			return
-		}
-		defer ns.Close() //nolint:errcheck // it was only read
-		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return
-		}
-		conn, err = net.Dial("tcp", addr)
-	}()
-	<-done
+	ns, err := os.Open("/run/netns/" + n.name)
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close() //nolint:errcheck // it was only read
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close() //nolint:errcheck // as above
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, fmt.Errorf("enter a network namespace: %w", err)
+	}
+	conn, err = net.Dial("tcp", addr)
+	// The thread goes back: were it to end, so would the processes that it has started (Pdeathsig).
+	if back := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); back != nil {
+		panic(fmt.Sprintf("leave a network namespace: %v", back))
+	}
 	return conn, err
 }

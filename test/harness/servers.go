@@ -162,6 +162,18 @@ func (m *Member) Sees(t testing.TB, others int) {
 	})
 }
 
+// Sum is a metric of all servers that run.
+func (sv *Servers) Sum(name string) (sum float64) {
+	sv.t.Helper()
+	for _, m := range sv.Running() {
+		sum += m.Metric(sv.t, name)
+	}
+	return sum
+}
+
+// Cut takes the server's machine off the network, or puts it back. Its clients stay connected.
+func (m *Member) Cut(cut bool) { m.ns.Cut(cut) }
+
 // Metric is the sum of a metric of the server, over its labels; 0 if there is none of the name.
 func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
 	t.Helper()

@@ -158,3 +158,26 @@ func judges() []mutant {
 		{"judged: a backup with a later write and not the earlier", chaos, "TestJudges/backup/later_without_earlier"},
 	}
 }
+
+// servers are mistakes of a cluster of XMPP servers.
+func servers() []mutant {
+	const (
+		dir   = "xmppd/cluster/directory"
+		links = "xmppd/cluster/link"
+		whole = "xmppd"
+	)
+	return []mutant{
+		{"a frozen server takes what its peers have given up", links, "TestFrozenServerTakesNothingOld"},
+		{"what a broken link had not written is lost", links, "TestExactlyOnceNoticesForgetting"},
+		{"what was handled is not acknowledged", links, "TestNoticesMissingAcknowledgement"},
+		{"a server is not asked how far it came", links, "TestNoticesUnaskedPeer"},
+		{"how far a server came is forgotten when gossip takes it for dead", links, "TestNoticesForgottenStream"},
+		{"a certificate of the cluster speaks for every server", links, "TestNoticesAnyName"},
+		{"new owners in the directory wait to be told", dir, "TestWhoLearnsLateIsTold"},
+		{"a new first owner says nothing", dir, "TestHeirTellsOfSessions"},
+		{"a resource bound twice stays when its first owner dies", dir, "TestHeirSettlesConflicts"},
+		{"a stale way is taken again", whole, "TestMovedNoticesFaults"},
+		{"what a server did not get is forgotten", whole, "TestLedgerNoticesFaults"},
+		{"who is cut off stays in sight, or is not greeted when back", whole, "TestPartitionNoticesFaults"},
+	}
+}

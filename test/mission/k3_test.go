@@ -1,0 +1,82 @@
+package mission
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/test/harness"
+)
+
+// checkExactlyOnceAcross counts presence, roster pushes, carbons, kept messages and conflicts over three
+// servers, one by one.
+func checkExactlyOnceAcross(t *testing.T) {
+	const n = 10
+	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Group: []string{"alice", "bob", "carol"}, Users: []string{"dave"}})
+	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
+	enter := func(m *harness.Member, user, resource string) *harness.Ear {
+		e := harness.Listen(m.Login(t, user, resource))
+		e.Send("<presence/><iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+		e.Await(t, "id='roster'", 1)
+		sv.Quiet()
+		return e
+	}
+	alice, carol := enter(x1, "alice", "a"), enter(x3, "carol", "c")
+	b1, b2 := enter(x2, "bob", "b1"), enter(x3, "bob", "b2")
+	b2.Send("<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+	b2.Await(t, "id='carbons'", 1)
+
+	for i := range n {
+		alice.Send(fmt.Sprintf("<presence><status>presence %d.</status></presence>", i))
+		b1.Send(fmt.Sprintf("<iq type='set' id='set%d'><query xmlns='jabber:iq:roster'><item jid='push%d@example.org'/></query></iq>", i, i))
+		alice.Send(fmt.Sprintf("<message type='chat' to='%s'><body>copied %d.</body></message>", b1.JID, i))
+		for _, from := range []*harness.Ear{alice, carol} {
+			from.Send(fmt.Sprintf("<message type='chat' to='dave@%s'><body>kept %s %d.</body></message>", harness.Domain, from.JID, i))
+		}
+	}
+	for _, e := range []*harness.Ear{b1, b2, carol} {
+		e.Await(t, fmt.Sprintf("presence %d.", n-1), 1)
+	}
+	b1.Await(t, fmt.Sprintf("id='set%d'", n-1), 1)
+	harness.Eventually(t, harness.Patience, "all is kept", func() bool { return sv.Sum("xmppd_offline_stored_total") >= 2*n })
+	sv.Quiet()
+	once := func(what string, e *harness.Ear) {
+		t.Helper()
+		if got := e.Count(what); got != 1 {
+			t.Errorf("%s got %d times: %s", e.JID, got, what)
+		}
+	}
+	for i := range n {
+		for _, e := range []*harness.Ear{b1, b2, carol} {
+			once(fmt.Sprintf("<status>presence %d.</status>", i), e)
+		}
+		for _, e := range []*harness.Ear{b1, b2} {
+			once(fmt.Sprintf("jid='push%d@example.org'", i), e)
+			once(fmt.Sprintf("<body>copied %d.</body>", i), e)
+		}
+	}
+	if kept := sv.Sum("xmppd_offline_stored_total"); kept != 2*n {
+		t.Errorf("%v messages were kept, not %d", kept, 2*n)
+	}
+	dave := sv.Later("dave")
+	harness.Eventually(t, harness.Patience, "all that was kept is delivered", func() bool { return sv.Sum("xmppd_offline_delivered_total") >= 2*n })
+	sv.Quiet()
+	for i := range n {
+		for _, from := range []*harness.Ear{alice, carol} {
+			got := 0
+			for _, e := range dave {
+				got += e.Count(fmt.Sprintf("<body>kept %s %d.</body>", from.JID, i))
+			}
+			if got != 1 {
+				t.Errorf("message %d of %s was kept, and came %d times", i, from.JID, got)
+			}
+		}
+	}
+
+	again := enter(x1, "bob", "b1") // bound at another server
+	b1.Await(t, "<conflict", 1)
+	alice.Send("<message type='chat' to='" + again.JID + "'><body>to the new one</body></message>")
+	again.Await(t, "to the new one", 1)
+	if b1.Count("to the new one") != 0 {
+		t.Error("a session that has lost its resource still gets messages")
+	}
+}
