@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 )
 
@@ -47,6 +48,8 @@ type ServersOptions struct {
 	Users, Group []string
 	// Seeds are what a server gets as cluster.join, given the members before it; nil: the first one.
 	Seeds func(before []*Member) []string
+	// Named: the first server is at a port of localhost, and the others get that name to join.
+	Named bool
 	// Switch: each server is in a namespace of its own at it; nil: all are on loopback.
 	Switch *Switch
 }
@@ -78,8 +81,13 @@ func (sv *Servers) Add() *Member {
 		clients = host
 	}
 	m.Cluster = net.JoinHostPort(host, "5280")
+	if sv.o.Named && len(sv.All) == 0 {
+		m.Cluster = sv.named()
+	}
 	join := []string{}
 	switch {
+	case sv.o.Named && len(sv.All) > 0:
+		join = []string{strings.Replace(sv.All[0].Cluster, "127.0.0.1", "localhost", 1)}
 	case sv.o.Seeds != nil:
 		join = sv.o.Seeds(sv.All)
 	case len(sv.All) > 0:
@@ -103,6 +111,16 @@ func (sv *Servers) Add() *Member {
 func (*Servers) place(i int) string {
 	pid := os.Getpid()
 	return fmt.Sprintf("127.%d.%d.%d", 1+pid/250%250, pid%250, i)
+}
+
+// named is a free port of localhost.
+func (sv *Servers) named() string {
+	sv.t.Helper()
+	free, err := devcluster.ChoosePorts(1, 0)
+	if err != nil {
+		sv.t.Fatal(err)
+	}
+	return free[0]
 }
 
 func quoted(list []string) string {
@@ -174,7 +192,7 @@ func (sv *Servers) Sum(name string) (sum float64) {
 // Cut takes the server's machine off the network, or puts it back. Its clients stay connected.
 func (m *Member) Cut(cut bool) { m.ns.Cut(cut) }
 
-// Metric is the sum of a metric of the server, over its labels; 0 if there is none of the name.
+// Metric is the sum of a metric of the server, over its labels unless name has some; 0 if there is none.
 func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
 	t.Helper()
 	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{
@@ -192,7 +210,7 @@ func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
 	}
 	for line := range strings.Lines(string(text)) {
 		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if base, _, _ := strings.Cut(series, "{"); !ok || base != name {
+		if base, _, _ := strings.Cut(series, "{"); !ok || base != name && series != name {
 			continue
 		}
 		n, err := strconv.ParseFloat(value, 64)
