@@ -23,7 +23,7 @@ func mutants() []mutant {
 		sim   = "test/sim"
 		state = "replication/state"
 	)
-	return append(slices.Concat(repairs(), judges(), confirmations()), []mutant{
+	return append(slices.Concat(repairs(), judges(), confirmations(), servers()), []mutant{
 		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
 		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
 		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
