@@ -20,10 +20,12 @@ const (
 	confirmLeast = 5 * time.Millisecond
 	confirmFirst = 20 * time.Millisecond
 	// A node that says another term is not asked again for termPause: an election may be
-	// under way, or it is cut off. One that did not confirm in time is not for silentPause,
-	// one that answered with an error for errorPause.
+	// under way, or it is cut off. One that did not confirm in time is not for silentFirst,
+	// longer each time up to silentMost, or until it answers after all; one that answered
+	// with an error not for errorPause.
 	termPause   = 100 * time.Millisecond
-	silentPause = time.Second
+	silentFirst = 25 * time.Millisecond
+	silentMost  = time.Second
 	errorPause  = 10 * time.Second
 )
 
@@ -124,6 +126,7 @@ func (e *engine) told(from, id string, el []byte) {
 		q.node.way = took
 	}
 	q.node.way += (took - q.node.way) / 8
+	q.node.mute, q.node.silences = 0, 0
 	delete(e.questions, id)
 	e.hear(q, terms)
 }
@@ -183,7 +186,10 @@ func (e *engine) late(c *call, now time.Duration) bool {
 	if k.term == 0 || k.tag != c.last {
 		return false
 	}
-	k.by.mute = now + silentPause
+	if n := k.by; now >= n.mute { // not once for each that waits
+		n.mute = now + min(silentFirst<<min(n.silences, 8), silentMost)
+		n.silences++
+	}
 	e.plain(c)
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -242,25 +243,36 @@ func TestNoConfirmation(t *testing.T) {
 	}
 }
 
+// silent lets the time of a Get's confirmation pass, and then stand still: who was silent
+// is asked no more until the test says so.
+func (x *trio) silent(a *asked) {
+	x.t.Helper()
+	x.leaderSays(a, 7)
+	if due := a.c.due - x.e.now(); due > confirmFirst {
+		x.t.Errorf("a confirmation is waited for for %v", due)
+	}
+	n := x.e.nodes[a.to]
+	before, times := x.e.now(), n.silences
+	a.c.due = 0
+	x.e.sweep()
+	if n.silences != times+1 || n.mute < before+silentFirst<<times {
+		x.t.Errorf("%s is silent for the time %d: it counts %d, and is asked again after %v", a.to, times+1, n.silences, n.mute-before)
+	}
+	n.mute = time.Hour
+}
+
 // TestSilentMember: who does not confirm in time holds up those Gets only that have asked
-// it, and others are asked for a while.
+// it, and others are asked for a while, which gets longer until it answers.
 func TestSilentMember(t *testing.T) {
 	x := newTrio(t, faults{})
 	a := x.get()
-	x.leaderSays(a, 7)
-	if due := a.c.due - x.e.now(); due > confirmFirst {
-		t.Errorf("a confirmation is waited for for %v", due)
-	}
-	a.c.due = 0 // its time is over
-	x.e.sweep()
+	x.silent(a)
 	x.plainly("silence", a)
 	b := x.get()
 	if b.with == "" || b.to == a.to {
 		t.Fatalf("%s was silent, %q is asked", a.to, b.to)
 	}
-	x.leaderSays(b, 7)
-	b.c.due = 0
-	x.e.sweep()
+	x.silent(b)
 	x.plainly("silence of both", b)
 	if c := x.get(); c.with != "" {
 		t.Errorf("all are silent, and %s is asked", c.to)
@@ -268,8 +280,15 @@ func TestSilentMember(t *testing.T) {
 		x.leaderSays(c, 0)
 	}
 	x.e.nodes[a.to].mute = 0 // the while is over
-	if d := x.get(); d.to != a.to {
-		t.Errorf("it is asked no more, but %q", d.to)
+	d := x.get()
+	if d.to != a.to {
+		t.Fatalf("it is asked no more, but %q", d.to)
+	}
+	x.silent(d)
+	x.plainly("silence again", d)
+	x.otherSays(b, b.to, b.with, 7) // it lives, and is slow
+	if e := x.get(); e.to != b.to || x.e.nodes[b.to].silences != 0 {
+		t.Errorf("%s has answered at last, and %q is asked", b.to, e.to)
 	}
 }
 

@@ -9,18 +9,19 @@ import (
 
 // node is a data node as this client sees it.
 type node struct {
-	jid     string // full
-	online  bool   // its presence says so: a hint, no more
-	health  wire.Health
-	zone    string        // as the ring says
-	trouble time.Duration // ask others until then, on the engine's clock
-	rtt     time.Duration // moving average of answers
-	way     time.Duration // likewise, of those to questions for terms
-	mute    time.Duration // it is not asked for terms until then
-	dirty   bool          // in engine.dirty
-	owed    int           // bytes of XML of the requests it has not answered
-	lanes   [lanes]lane
-	cancels []uint64 // tags of reads that wait there and that nobody waits for here
+	jid      string // full
+	online   bool   // its presence says so: a hint, no more
+	health   wire.Health
+	zone     string        // as the ring says
+	trouble  time.Duration // ask others until then, on the engine's clock
+	rtt      time.Duration // moving average of answers
+	way      time.Duration // likewise, of those to questions for terms
+	mute     time.Duration // it is not asked for terms until then
+	silences int           // of it, one after the other
+	dirty    bool          // in engine.dirty
+	owed     int           // bytes of XML of the requests it has not answered
+	lanes    [lanes]lane
+	cancels  []uint64 // tags of reads that wait there and that nobody waits for here
 }
 
 // The lanes of a node.
