@@ -41,7 +41,6 @@ func (k *link) out() *session.Outbox { return &k.sess.Out }
 func (k *link) run() {
 	ctx := context.Background()
 	k.in = xmlstream.Reader{Conn: k.conn, Budget: xmlstream.Unbounded, Scan: stanza.NewScanner(k.srv.cfg.Limits)}
-	_ = k.conn.SetDeadline(time.Now().Add(k.srv.cfg.Handshake))
 	err := k.login()
 	k.srv.settled(k)
 	if err != nil {

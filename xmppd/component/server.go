@@ -106,6 +106,7 @@ func (s *Server) admit(conn net.Conn) bool {
 	k := &link{srv: s, conn: conn}
 	s.waiting = append(s.waiting, k)
 	s.links[k] = struct{}{}
+	_ = conn.SetDeadline(time.Now().Add(s.cfg.Handshake)) // here, or it could undo the one that Close sets
 	s.wg.Go(func() {
 		k.run()
 		s.mu.Lock()
