@@ -127,6 +127,9 @@ func (c *goroutineConn) ReadWait(p []byte, until time.Time) (int, error) {
 	if err := c.conn.SetReadDeadline(until); err != nil {
 		return 0, fmt.Errorf("set deadline: %w", err)
 	}
+	if c.aborted.Load() { // its deadline may have come before this one
+		return 0, ErrAborted
+	}
 	n, err := c.conn.Read(p)
 	if err != nil && c.aborted.Load() {
 		err = ErrAborted
