@@ -97,6 +97,14 @@ func (s *Server) adminHandler() http.Handler {
 		servers, err := s.ClusterStatus()
 		reply(w, servers, err)
 	})
+	mux.HandleFunc("POST /cluster/drain", func(w http.ResponseWriter, r *http.Request) {
+		var req drainRequest
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&req)
+		if err == nil {
+			req.Name, err = s.AskToDrain(req.Name, !req.Cancel)
+		}
+		reply(w, req, err)
+	})
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
 		users, err := listUsers(r.Context(), s.store)
 		reply(w, users, err)

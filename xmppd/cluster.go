@@ -128,7 +128,7 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 		return misconfigured(err)
 	}
 	cfg.Log, cfg.Registerer, cfg.Links = s.log, s.registry, s.faults.links
-	cfg.Cut = s.faults.cut
+	cfg.Cut, cfg.Asked = s.faults.cut, s.asked
 	cfg.Links.Up = func(server string, incarnation uint64) {
 		s.handover.Up(server)
 		s.exchange.Up(server, incarnation)
@@ -161,6 +161,7 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 	s.exchange.Register(s.registry)
 	s.newBalance(n, table)
 	s.newHandover(table, r, ims)
+	s.drainer = newDrainer(s, table)
 	table.Changed = s.exchange.Changed
 	r.SetCluster(s.exchange)
 	ims.SetOthers(s.exchange)
@@ -203,18 +204,23 @@ func (s *Server) serveCluster(ctx context.Context, table *session.Table) error {
 			s.tellLoad(table)
 			select {
 			case <-t.C:
+			case <-s.drainer.news:
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
+	s.running.Go(func() { s.drainer.run(ctx) })
 	return nil
 }
 
 // tellLoad tells the other servers what this one is about to do, and how much.
 func (s *Server) tellLoad(table *session.Table) {
 	now := cluster.Up
-	if s.draining.Load() {
+	switch {
+	case s.draining.Load() && table.Count() == 0:
+		now = cluster.Drained
+	case s.draining.Load():
 		now = cluster.Draining
 	}
 	s.cluster.Tell(func(state *cluster.State, load *cluster.Load) {

@@ -62,3 +62,6 @@ func (s *Server) Handover() *handover.Handover { return s.handover }
 func (s *Server) Has(user, id string) bool {
 	return s.sm.Find(stanza.JID{Local: user, Domain: s.cfg.Domain}, id) != nil
 }
+
+// LeaveServers is what Close begins with.
+func (s *Server) LeaveServers() { s.drainer.leave() }

@@ -93,6 +93,7 @@ type Server struct {
 	handover   *handover.Handover // nil without cluster
 	sm         *sm.Module
 	resumption c2s.Resumption // sm, if it is switched on
+	drainer    *drainer       // nil without cluster
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 
@@ -257,6 +258,7 @@ func (s *Server) Close() error {
 	var errs []error
 	s.drain()
 	if s.handover != nil {
+		s.drainer.leave()
 		s.handover.Close()
 	}
 	if s.c2s != nil {

@@ -140,6 +140,8 @@ func (n *negotiation) element(ctx context.Context, state xmpp.SessionState, st *
 		return xmpp.Secure, true, n.tcp.startTLS()
 	case ns == nsRedirect && name == "redirect" && n.mayLogin(state):
 		return 0, false, n.redirect(st.Raw)
+	case ns == nsSASL && n.srv.leaving.Load():
+		return 0, false, errLeaving
 	case ns == nsSASL:
 		if !n.mayLogin(state) {
 			return 0, false, n.saslFailure(&saslError{condition: "encryption-required"})

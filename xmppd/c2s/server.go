@@ -97,6 +97,8 @@ type Server struct {
 	logins    context.Context //nolint:containedctx // as above
 	endLogins context.CancelFunc
 
+	leaving atomic.Bool // nobody may log in
+
 	mu          sync.Mutex
 	closing     bool
 	listeners   []net.Listener
@@ -274,6 +276,12 @@ func (n *negotiation) await() error {
 
 // errShutdown is what clients are told when the server ends (RFC 6120 section 4.9.3.20).
 var errShutdown = &router.StreamError{Condition: "system-shutdown"}
+
+// Refuse has clients that want to log in told to go to another server of the domain, or ends that.
+func (s *Server) Refuse(on bool) { s.leaving.Store(on) }
+
+// errLeaving is what they are told.
+var errLeaving = &router.StreamError{Condition: "system-shutdown", Text: "this server is about to stop: connect to another one of the domain"}
 
 // forget takes a stream off the list of those being negotiated.
 func (s *Server) forget(f Framing) (closing bool) {

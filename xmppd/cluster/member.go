@@ -15,6 +15,7 @@ const (
 	Joining  State = "joining"  // it has begun, and takes no clients yet
 	Up       State = "up"       // it serves clients
 	Draining State = "draining" // its clients are asked to go elsewhere
+	Drained  State = "drained"  // they have: it may be stopped
 )
 
 // Load is how much a server has to do.

@@ -48,6 +48,10 @@ type Config struct {
 	// know. It must not wait.
 	Changed func([]Member)
 
+	// Asked is called when another server says what an operator wants of this one; nil: nothing comes of it.
+	// It must not wait.
+	Asked func(word string)
+
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	// Cut is for tests: the network to an address is broken; nil: it never is.
@@ -143,6 +147,9 @@ const bye = "bye"
 // control takes what other servers say on Control. What a newer version may say is ignored.
 func (n *Node) control(from string, payload []byte) {
 	if string(payload) != bye {
+		if n.cfg.Asked != nil {
+			n.cfg.Asked(string(payload))
+		}
 		return
 	}
 	n.mu.Lock()
@@ -152,6 +159,9 @@ func (n *Node) control(from string, payload []byte) {
 		n.known[from] = p
 	}
 }
+
+// Ask tells another server what an operator wants of it (Config.Asked). The errors are those of link.Mesh.
+func (n *Node) Ask(server, word string) error { return n.mesh.Send(server, Control, []byte(word)) }
 
 // Mesh connects this server to the others. Channels are set before Start.
 func (n *Node) Mesh() *link.Mesh { return n.mesh }
