@@ -93,7 +93,7 @@ func (e *engine) received(from, id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.requests[id]
-	if r == nil || r.node.jid != from {
+	if r == nil || e.nodes[from] != r.node {
 		return
 	}
 	took := e.now() - r.sent
@@ -294,12 +294,13 @@ func (e *engine) bounced(from, id, condition, text string) {
 		return
 	}
 	r := e.requests[id]
-	if r == nil || r.node.jid != from {
+	if r == nil || e.nodes[from] != r.node {
 		return
 	}
 	e.free(r)
 	denied := condition == "forbidden" || condition == "not-allowed" || condition == "not-authorized"
-	if !denied {
+	other := !denied && undelivered(condition) && e.otherWay(r)
+	if !denied && !other {
 		r.node.trouble = e.now() + troublePause
 	}
 	for _, tag := range r.tags {
@@ -314,6 +315,10 @@ func (e *engine) bounced(from, id, condition, text string) {
 		switch {
 		case denied && !c.uncertain():
 			e.finish(c, fmt.Errorf("%w: %s", ErrDenied, c.why))
+		case other:
+			if c.maybe = true; current {
+				e.again(c, nil, c.tries <= freeTries)
+			}
 		default:
 			c.maybe = true
 			e.leave(c.part, r.node)

@@ -21,12 +21,12 @@ func iqsOf(t *testing.T, n int, size answerSize) []int {
 		e.admit(c)
 	}
 	e.mu.Unlock()
-	if b := h.engine.fill(nil, &h.out); len(b) > 0 {
+	if b := h.engine.fill(nil, &h.out, 0); len(b) > 0 {
 		t.Fatalf("sent beside the request under way: %s", b)
 	}
 	answer(t, h, `<iq type='result' from='dn1@localhost/store' id='r2'><results xmlns='urn:rosterdb:store:1' epoch='1'><read tag='2' code='ok'><object path='p' version='1' size='1'><v>dg==</v></object></read></results></iq>`)
 	e.answers = size
-	rest := h.engine.fill(nil, &h.out)
+	rest := h.engine.fill(nil, &h.out, 0)
 	var iqs []int
 	for _, iq := range bytes.SplitAfter(rest, []byte("</iq>")) {
 		if gets := bytes.Count(iq, []byte("<get ")); gets > 0 {

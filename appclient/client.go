@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -15,19 +14,16 @@ import (
 
 // Client is a connection to a cluster. Safe for concurrent use.
 type Client struct {
-	cfg    Config
-	engine *engine
-	roster roster
-	out    outgoing        // the writer goroutine's
-	parts  *wire.Assembler // the reading goroutine's
-	room   int             // maxHeld, but in tests
+	cfg     Config
+	engine  *engine
+	streams [2]stream
+	room    int // maxHeld, but in tests
 
 	iqs    xmppconn.IQs
-	conn   atomic.Pointer[xmppconn.Conn] // nil while there is no stream
-	stale  chan struct{}                 // one token: a newer ring is wanted
-	known  chan int                      // the newest number of contacts in the roster
-	ready  chan struct{}                 // closed once the store can be used
-	once   sync.Once                     // closes ready
+	stale  chan struct{} // one token: a newer ring is wanted
+	known  chan int      // the newest number of contacts in the roster
+	ready  chan struct{} // closed once the store can be used
+	once   sync.Once     // closes ready
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -49,7 +45,7 @@ func dial(ctx context.Context, cfg Config, f faults) (*Client, error) {
 		return nil, fmt.Errorf("dial %q: %w", cfg.JID, err)
 	}
 	cfg = cfg.withDefaults()
-	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), known: make(chan int, 1), ready: make(chan struct{}), parts: wire.NewAssembler(wire.MaxResponse, 64), room: maxHeld}
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), known: make(chan int, 1), ready: make(chan struct{}), room: maxHeld}
 	busy := make(chan struct{}, 1)
 	c.engine = newEngine(&cfg, c.wake, notifier(busy), notifier(c.stale))
 	c.engine.faults = f
@@ -104,11 +100,11 @@ func notifier(ch chan struct{}) func() {
 	}
 }
 
-// run keeps the stream up until life ends or the server refuses for good.
+// run keeps the streams up until life ends or the server refuses for good.
 func (c *Client) run(life context.Context) error {
 	stream := c.cfg.stream()
 	stream.OnRetry = func(err error, _ time.Duration) { c.note(err) }
-	err := xmppconn.Run(life, stream, handler{c})
+	err := xmppconn.RunPair(life, stream, c.cfg.Resource+"-2", c.handler(0, wire.MaxResponse), c.handler(1, wire.MaxResponse))
 	if err == nil {
 		return nil
 	}
@@ -135,11 +131,11 @@ func (c *Client) notReady(cause error) error {
 	c.mu.Lock()
 	trouble := c.trouble
 	c.mu.Unlock()
-	conn := c.conn.Load()
+	up := c.up()
 	switch nodes := c.engine.ringSources(); {
-	case conn == nil && trouble != nil:
+	case !up && trouble != nil:
 		return fmt.Errorf("%w: not logged in: %w (%w)", ErrUnavailable, trouble, cause)
-	case conn == nil:
+	case !up:
 		return fmt.Errorf("%w: not logged in to any of %s (%w)", ErrUnavailable, strings.Join(c.cfg.Addrs, ", "), cause)
 	case len(nodes) == 0:
 		return fmt.Errorf("%w: no data node in the roster of %s is available; is the account in a group with the data nodes, and do they run? (%w)", ErrUnavailable, c.cfg.JID, cause)
@@ -150,11 +146,18 @@ func (c *Client) notReady(cause error) error {
 	}
 }
 
-// wake asks the writer to collect what is to be sent.
+// wake asks the writers to collect what is to be sent.
 func (c *Client) wake() {
-	if conn := c.conn.Load(); conn != nil {
-		conn.Flush()
+	for i := range c.streams {
+		if conn := c.streams[i].conn.Load(); conn != nil {
+			conn.Flush()
+		}
 	}
+}
+
+// up says whether there is a stream.
+func (c *Client) up() bool {
+	return c.streams[0].conn.Load() != nil || c.streams[1].conn.Load() != nil
 }
 
 // Close ends the client and waits for its goroutines. Operations under way and
@@ -220,7 +223,7 @@ func (c *Client) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.stats
-	for _, n := range e.nodes {
+	for _, n := range e.distinct() {
 		if n.online {
 			s.Nodes++
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +28,10 @@ const (
 type Config struct {
 	JID      string // bare JID of the application's account
 	Password string
-	Addrs    []string // XMPP servers as host:port; empty: SRV records of the JID's domain
+	// Addrs are XMPP servers as host:port; empty: SRV records of the JID's domain. With several,
+	// which are one cluster, the client keeps streams to two of them, the first chosen at
+	// random: the death of a server costs it neither an error nor the wait for a new login.
+	Addrs []string
 
 	// RootCAs verify the server's certificate; nil uses the system's.
 	RootCAs *x509.CertPool
@@ -42,7 +46,7 @@ type Config struct {
 	// xmppd with zones sends the client to a server in it.
 	Zone string
 
-	Resource string       // empty: a random one, so that many clients share an account
+	Resource string       // empty: a random one, so that many clients share an account; a second stream adds -2
 	Logger   *slog.Logger // nil: nothing is logged
 
 	// TryTimeout is the longest that one try of an operation waits for its
@@ -90,13 +94,22 @@ func (cfg *Config) stream() xmppconn.Config {
 		JID:               cfg.JID,
 		Password:          cfg.Password,
 		Resource:          cfg.Resource,
-		Addrs:             cfg.Addrs,
+		Addrs:             spread(cfg.Addrs),
 		Zone:              cfg.Zone,
 		TLS:               t,
 		DirectTLS:         cfg.DirectTLS,
 		InsecurePlaintext: cfg.InsecurePlaintext,
 		Logger:            cfg.Logger,
 	}
+}
+
+// spread lets a list begin anywhere, so that clients are spread over servers.
+func spread(addrs []string) []string {
+	if len(addrs) < 2 {
+		return addrs
+	}
+	at := mathrand.IntN(len(addrs))
+	return append(append([]string(nil), addrs[at:]...), addrs[:at]...)
 }
 
 // FromDev reads the file cluster.json that `ringctl dev up` writes into the

@@ -33,6 +33,7 @@ const (
 type question struct {
 	id     string
 	node   *node
+	way    way
 	member uint64
 	sent   time.Duration
 	groups []uint64
@@ -62,11 +63,11 @@ func (e *engine) pair(o *outgoing, c *call, n *node, tag uint64) uint64 {
 	}
 	now := e.now()
 	for i, other := range p.replicas[:p.row] {
-		if other == n || now < other.mute || !other.usable(now) {
+		if other == n || now < other.mute || !other.usable(now) || other.ways.now.stream != n.ways.now.stream {
 			continue
 		}
 		e.lastID++
-		q := &question{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: other, member: p.members[i], sent: now}
+		q := &question{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: other, way: other.ways.now, member: p.members[i], sent: now}
 		o.questions = append(o.questions, q)
 		e.questions[q.id] = q
 		return q.add(c, tag)
@@ -113,7 +114,7 @@ func (e *engine) told(from, id string, el []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	q := e.questions[id]
-	if q == nil || q.node.jid != from {
+	if q == nil || e.nodes[from] != q.node {
 		return
 	}
 	member, terms, err := wire.ParseTerms(el, nil)

@@ -23,7 +23,8 @@ type trio struct {
 func newTrio(t *testing.T, f faults) *trio {
 	t.Helper()
 	cfg := Config{JID: "app@localhost"}.withDefaults()
-	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{}), parts: wire.NewAssembler(1<<20, 4)}
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), ready: make(chan struct{})}
+	h := c.handler(0, 1<<20)
 	c.engine = newEngine(&cfg, func() {}, func() {}, func() {})
 	c.engine.faults = f
 	var members []ring.Member
@@ -34,16 +35,16 @@ func newTrio(t *testing.T, f faults) *trio {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.roster.begin("app@localhost/a")
-	c.engine.connected()
+	c.streams[0].roster.begin("app@localhost/a")
+	c.engine.connected(0)
 	if err := c.engine.install(doc); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		c.engine.available(jid(i+1), &wire.Health{State: "ok", Epoch: 1})
+		c.engine.available(0, jid(i+1), &wire.Health{State: "ok", Epoch: 1})
 	}
 	c.engine.parts[0].leader = c.engine.nodes[jid(1)]
-	return &trio{t, handler{c}, c.engine}
+	return &trio{t, h, c.engine}
 }
 
 func jid(i int) string { return fmt.Sprintf("dn%d@localhost/store", i) }
@@ -76,7 +77,7 @@ func (x *trio) get() *asked {
 // sent is what leaves for a Get now.
 func (x *trio) sent(c *call) *asked {
 	x.t.Helper()
-	b := x.e.fill(nil, &x.h.out)
+	b := x.e.fill(nil, &x.h.out, 0)
 	m := getIQ.FindSubmatch(b)
 	if m == nil {
 		x.t.Fatalf("no get leaves: %s", b)
@@ -226,7 +227,7 @@ func TestNoConfirmation(t *testing.T) {
 		"too many terms": func(x *trio, a *asked) {
 			x.give(`<iq type='result' from='` + a.to + `' id='` + a.question + `'><terms xmlns='urn:rosterdb:store:1' member='` + a.with + `'>7 7</terms></iq>`)
 		},
-		"departure": func(x *trio, a *asked) { x.e.unavailable(a.to) },
+		"departure": func(x *trio, a *asked) { x.e.unavailable(0, a.to) },
 	} {
 		x := newTrio(t, faults{})
 		a := x.get()

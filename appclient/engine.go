@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rosterdb/rosterdb/ring"
@@ -26,6 +27,7 @@ type faults struct {
 	largeRefused         bool // what does not fit an IQ is not read by message
 	watchAnywhere        bool // a watch that is sent to the leader asks anybody
 	anyTermConfirms      bool // a Get is confirmed by whatever term another replica says
+	streamLostWaits      bool // what was sent by a stream that ended waits for its time-out
 	vagueAccepted        bool // a revision is believed while expired objects wait for their removal
 }
 
@@ -60,8 +62,10 @@ type engine struct {
 	prefix    string               // of request ids
 	lastID    uint64
 	dirty     []*node
-	up        bool  // there is a stream
-	end       error // why no more calls are taken
+	ups       [2]bool         // which streams there are
+	used      int             // the stream in use
+	heard     [2]atomic.Int64 // when something last came by each, on the engine's clock
+	end       error           // why no more calls are taken
 
 	wake  func() // asks the writer to call fill
 	busy  func() // tells the sweeper that there are calls
@@ -243,7 +247,7 @@ func (e *engine) advance(p *partition) {
 // that was asked last, in vain. With nobody to ask it waits.
 func (e *engine) route(c *call, failed *node) {
 	n := e.choose(c, failed)
-	if n == nil || !e.up {
+	if n == nil {
 		e.pause(c)
 		return
 	}

@@ -11,7 +11,7 @@ type Faults struct {
 	FloorPassesUnknown, MergedTooEarly, WatchSkips       bool
 	UpdateUnchecked, WatchesAbandoned, FullIsFinal       bool
 	VagueAccepted, AnySize, LargeRefused, WatchMixesUp   bool
-	WatchAnywhere, AnyTermConfirms                       bool
+	WatchAnywhere, AnyTermConfirms, StreamLostWaits      bool
 }
 
 // DialWith is Dial of a client with mistakes.
@@ -19,7 +19,7 @@ func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
 	return dial(ctx, cfg, faults{
 		f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive,
 		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchMixesUp, f.WatchSkips, f.UpdateUnchecked, f.WatchesAbandoned, f.FullIsFinal,
-		f.AnySize, f.LargeRefused, f.WatchAnywhere, f.AnyTermConfirms, f.VagueAccepted,
+		f.AnySize, f.LargeRefused, f.WatchAnywhere, f.AnyTermConfirms, f.StreamLostWaits, f.VagueAccepted,
 	})
 }
 

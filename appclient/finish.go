@@ -126,7 +126,7 @@ func (e *engine) missing(c *call) string {
 	}
 	all := len(c.part.replicas)
 	switch {
-	case !e.up:
+	case !e.ups[0] && !e.ups[1]:
 		return "no stream to the XMPP server"
 	case online == 0:
 		return fmt.Sprintf("none of the %d replicas of partition %d is available", all, c.part.id)

@@ -38,7 +38,7 @@ func joined(t *testing.T, n int) (h handler, shares []*share, c *call) {
 // sent lets the write of the increments go out.
 func sent(t *testing.T, h handler, c *call) {
 	answer(t, h, `<message from='dn1@localhost/store'><received xmlns='urn:xmpp:receipts' id='r1'/><results xmlns='urn:rosterdb:store:1' epoch='1'><done tag='1' code='ok' revision='1'><item code='ok' version='1'/></done></results></message>`)
-	h.engine.fill(nil, &h.out)
+	h.engine.fill(nil, &h.out, 0)
 	if c.state != waitAnswer {
 		t.Fatal("the increments were not sent")
 	}

@@ -10,6 +10,7 @@ import (
 // node is a data node as this client sees it.
 type node struct {
 	jid      string // full
+	ways     ways
 	online   bool   // its presence says so: a hint, no more
 	health   wire.Health
 	zone     string        // as the ring says
@@ -60,7 +61,7 @@ func (l *lane) remove(c *call) {
 // callOff has a node end the wait for events of a copy whose call has ended.
 func (e *engine) callOff(c *call, t try) {
 	n := t.req.node
-	if c.kind != readCall || c.lane() != watches || e.faults.watchesAbandoned || !e.up || !n.online {
+	if c.kind != readCall || c.lane() != watches || e.faults.watchesAbandoned || !n.online {
 		return // a node forgets the reads of who is gone
 	}
 	n.cancels = append(n.cancels, t.tag)
@@ -71,6 +72,7 @@ func (e *engine) callOff(c *call, t try) {
 type request struct {
 	id      string
 	node    *node
+	way     way // by which it was sent
 	lane    int
 	holding bool // a slot of the lane
 	sent    time.Duration

@@ -38,9 +38,9 @@ type outgoing struct {
 	questions []*question
 }
 
-// fill appends what the queues hold to b as stanzas, for the writer.
-func (e *engine) fill(b []byte, o *outgoing) []byte {
-	for len(b) < fillLimit && e.collect(o) {
+// fill appends what the queues hold for a stream to b as stanzas, for its writer.
+func (e *engine) fill(b []byte, o *outgoing, stream int) []byte {
+	for len(b) < fillLimit && e.collect(o, stream) {
 		b = o.append(b, e.maxStanza)
 		e.encoded(o)
 	}
@@ -49,14 +49,17 @@ func (e *engine) fill(b []byte, o *outgoing) []byte {
 
 // collect moves one request's worth of calls from a queue to o. False: there
 // is nothing to send now.
-func (e *engine) collect(o *outgoing) bool {
+func (e *engine) collect(o *outgoing, stream int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.up {
+	if !e.ups[stream] {
 		return false
 	}
-	for len(e.dirty) > 0 {
-		n := e.dirty[len(e.dirty)-1]
+	for i := len(e.dirty) - 1; i >= 0; i-- {
+		n := e.dirty[i]
+		if n.ways.now.stream != stream && n.online {
+			continue
+		}
 		if len(n.cancels) > 0 {
 			e.takeCancels(o, n)
 			return true
@@ -68,7 +71,7 @@ func (e *engine) collect(o *outgoing) bool {
 			}
 		}
 		n.dirty = false
-		e.dirty = e.dirty[:len(e.dirty)-1]
+		e.dirty = append(e.dirty[:i], e.dirty[i+1:]...)
 	}
 	return false
 }
@@ -77,7 +80,7 @@ func (e *engine) collect(o *outgoing) bool {
 func (e *engine) takeCancels(o *outgoing, n *node) {
 	e.lastID++
 	used := min(len(n.cancels), (e.maxStanza-stanzaMargin)/wire.CancelSize)
-	o.req, o.calls = &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: watches}, o.calls[:0]
+	o.req, o.calls = &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, way: n.ways.now, lane: watches}, o.calls[:0]
 	o.ops = wire.Request{Epoch: e.doc.Epoch, Time: e.logTime, Cancels: append([]uint64(nil), n.cancels[:used]...)}
 	if n.cancels = n.cancels[used:]; len(n.cancels) == 0 {
 		n.cancels = nil
@@ -88,7 +91,7 @@ func (e *engine) takeCancels(o *outgoing, n *node) {
 func (e *engine) take(o *outgoing, n *node, lane int) {
 	e.lastID++
 	now := e.now()
-	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, lane: lane, sent: now}
+	r := &request{id: e.prefix + strconv.FormatUint(e.lastID, 36), node: n, way: n.ways.now, lane: lane, sent: now}
 	o.req, o.calls, o.questions = r, o.calls[:0], o.questions[:0]
 	o.ops = wire.Request{Epoch: e.doc.Epoch, Time: e.logTime, Opens: o.ops.Opens[:0], Writes: o.ops.Writes[:0], Settles: o.ops.Settles[:0], Reads: o.ops.Reads[:0]}
 	l := &n.lanes[lane]
@@ -159,12 +162,12 @@ func (o *outgoing) add(c *call, tag uint64) {
 // append encodes the request.
 func (o *outgoing) append(b []byte, maxStanza int) []byte {
 	o.scratch = wire.AppendRequest(o.scratch[:0], &o.ops)
-	to, id := o.req.node.jid, o.req.id
+	to, id := o.req.node.ways.addresses[o.req.way.address], o.req.id
 	if o.req.lane == reads {
 		b = wire.AppendIQ(b, to, id, "get", o.scratch)
 		for _, q := range o.questions {
 			o.scratch = wire.AppendTerms(o.scratch[:0], q.member, q.groups)
-			b = wire.AppendIQ(b, q.node.jid, q.id, "get", o.scratch)
+			b = wire.AppendIQ(b, q.node.ways.addresses[q.way.address], q.id, "get", o.scratch)
 		}
 		return b
 	}

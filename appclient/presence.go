@@ -12,26 +12,45 @@ import (
 var errOtherCluster = errors.New("the ring document is another cluster's")
 
 // connected notes that there is a stream. Presence will tell who is there.
-func (e *engine) connected() {
+func (e *engine) connected(stream int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.up = true
+	if e.ups[stream] = true; !e.ups[e.used] {
+		e.used = stream
+	}
 	e.stats.Logins++
 }
 
-// disconnected notes that the stream ended: no answer will come to what was
-// sent, and nobody's presence is known.
-func (e *engine) disconnected() {
+// disconnected notes that a stream ended: no answer will come to what was sent by it, and
+// whose presence it told is not known. With another stream all goes on by that at once.
+func (e *engine) disconnected(stream int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.up = false
+	e.ups[stream] = false
+	if e.used == stream && e.ups[1-stream] {
+		e.used = 1 - stream
+	}
+	nobody := !e.ups[0] && !e.ups[1]
+	for _, n := range e.distinct() {
+		n.ways.seen[stream] = [2]bool{}
+		if nobody || n.ways.now.stream == stream {
+			n.cancels = nil // a node forgets the reads of who is gone
+		}
+		if was := n.online; e.see(n) != was && !nobody {
+			e.gone(n)
+		}
+	}
+	if !nobody {
+		e.lost("the stream to a server ended", func(_ *node, w way) bool { return w.stream == stream })
+		return
+	}
 	for _, r := range e.requests {
 		r.holding = false
 		e.forget(r)
 	}
 	e.giveUpQuestions(nil, 0)
-	for _, n := range e.nodes {
-		n.online, n.trouble, n.cancels = false, 0, nil
+	for _, n := range e.distinct() {
+		n.trouble = 0
 		for i := range n.lanes {
 			l := &n.lanes[i]
 			for _, c := range l.queue {
@@ -49,12 +68,14 @@ func (e *engine) disconnected() {
 }
 
 // available takes a node's presence with its health.
-func (e *engine) available(jid string, h *wire.Health) {
+func (e *engine) available(stream int, jid string, h *wire.Health) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.node(jid)
 	before := n.usable(e.now())
-	n.online, n.health = true, *h
+	n.ways.seen[stream][n.index(jid)] = true
+	n.health = *h
+	e.see(n)
 	if e.doc == nil || h.Epoch > e.doc.Epoch {
 		e.stale()
 	}
@@ -63,16 +84,26 @@ func (e *engine) available(jid string, h *wire.Health) {
 	}
 }
 
-// unavailable takes the news that a node is gone. What it was asked is asked
-// elsewhere at once.
-func (e *engine) unavailable(jid string) {
+// unavailable takes the news that a node is gone, or one of its two streams. What it was asked
+// there is asked elsewhere at once.
+func (e *engine) unavailable(stream int, jid string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.nodes[jid]
-	if n == nil || !n.online {
+	if n == nil || !n.ways.seen[stream][n.index(jid)] {
 		return
 	}
-	n.online = false
+	n.ways.seen[stream][n.index(jid)] = false
+	was, to := n.online, way{stream, n.index(jid)}
+	if e.see(n) {
+		e.lost(jid+" became unavailable", func(asked *node, w way) bool { return asked == n && w == to })
+	} else if was {
+		e.gone(n)
+	}
+}
+
+// gone asks others what a node was asked.
+func (e *engine) gone(n *node) {
 	for _, p := range e.parts {
 		e.leave(p, n)
 	}
@@ -93,7 +124,7 @@ func (e *engine) unavailable(jid string) {
 	e.giveUpQuestions(n, 0)
 	for c := range e.calls() {
 		if c.state == waitAnswer && c.node == n {
-			c.maybe, c.why = true, jid+" became unavailable"
+			c.maybe, c.why = true, n.jid+" became unavailable"
 			e.again(c, n, true)
 		}
 	}
@@ -126,15 +157,6 @@ func (e *engine) knows(jid string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.nodes[jid] != nil
-}
-
-func (e *engine) node(jid string) *node {
-	n := e.nodes[jid]
-	if n == nil {
-		n = &node{jid: jid}
-		e.nodes[jid] = n
-	}
-	return n
 }
 
 // install takes a ring document, if it is newer than the one there is.
@@ -194,7 +216,8 @@ func (e *engine) ringSources() (jids []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var others []string
-	for jid, n := range e.nodes {
+	for _, n := range e.distinct() {
+		jid := n.jid
 		if !n.online {
 			continue
 		}

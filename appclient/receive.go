@@ -2,6 +2,7 @@ package appclient
 
 import (
 	"bytes"
+	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -18,8 +19,27 @@ const (
 	rosterID = "roster"
 )
 
-// handler is the client's side of its stream.
-type handler struct{ *Client }
+// stream is one of the client's two, if it has two.
+type stream struct {
+	conn   atomic.Pointer[xmppconn.Conn] // nil while there is none
+	roster roster
+	out    outgoing        // the writer goroutine's
+	parts  *wire.Assembler // the reading goroutine's
+}
+
+// handler is the client's side of a stream.
+type handler struct {
+	*Client
+	*stream
+	index int
+}
+
+// handler returns that of a stream; largest is the size in bytes of the largest answer.
+func (c *Client) handler(index, largest int) handler {
+	s := &c.streams[index]
+	s.parts = wire.NewAssembler(largest, 64)
+	return handler{c, s, index}
+}
 
 var _ xmppconn.Filler = handler{}
 
@@ -28,7 +48,7 @@ var _ xmppconn.Filler = handler{}
 // 4.7.2.3).
 func (h handler) Up(c *xmppconn.Conn) {
 	h.roster.begin(c.JID())
-	h.engine.connected()
+	h.engine.connected(h.index)
 	h.conn.Store(c)
 	err := c.Send([]byte(`<iq type='get' id='` + rosterID + `'><query xmlns='` + nsRoster + `'/></iq>` +
 		`<presence><priority>-1</priority></presence>`))
@@ -40,7 +60,7 @@ func (h handler) Up(c *xmppconn.Conn) {
 func (h handler) Down(error) {
 	h.conn.Store(nil)
 	h.iqs.Down()
-	h.engine.disconnected()
+	h.engine.disconnected(h.index)
 }
 
 // Fill is called by the stream's writer.
@@ -48,13 +68,14 @@ func (h handler) Fill(c *xmppconn.Conn, b []byte) []byte {
 	if c != h.conn.Load() {
 		return b
 	}
-	return h.engine.fill(b, &h.out)
+	return h.engine.fill(b, &h.out, h.index)
 }
 
 // Idle sends what answers have made room for.
-func (h handler) Idle(c *xmppconn.Conn) {
+func (h handler) Idle(*xmppconn.Conn) {
+	h.engine.heard[h.index].Store(int64(h.engine.now()))
 	if h.engine.hasWork() {
-		c.Flush()
+		h.wake()
 	}
 }
 

@@ -16,20 +16,21 @@ import (
 // way at a known node.
 func offline(t testing.TB) (h handler, write, read *call) {
 	cfg := Config{JID: "app@localhost"}.withDefaults()
-	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), known: make(chan int, 1), ready: make(chan struct{}), parts: wire.NewAssembler(1<<20, 4)}
+	c := &Client{cfg: cfg, stale: make(chan struct{}, 1), known: make(chan int, 1), ready: make(chan struct{})}
+	h = c.handler(0, 1<<20)
 	c.engine = newEngine(&cfg, func() {}, func() {}, func() {})
 	doc, err := ring.New([]ring.Member{{ID: 1, JID: "dn1@localhost/store", Store: "00000000-0000-4000-8000-000000000001", State: ring.Active}},
 		ring.Options{Cluster: "00000000-0000-4000-8000-0000000000ff", Partitions: 1, Replicas: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.roster.begin("app@localhost/a")
+	c.streams[0].roster.begin("app@localhost/a")
 	c.engine.prefix = "r"
-	c.engine.connected()
+	c.engine.connected(0)
 	if err := c.engine.install(doc); err != nil {
 		t.Fatal(err)
 	}
-	c.engine.available("dn1@localhost/store", &wire.Health{State: "ok", Epoch: 1})
+	c.engine.available(0, "dn1@localhost/store", &wire.Health{State: "ok", Epoch: 1})
 	p := c.engine.parts[0]
 	p.session = newSession(7)
 	write, read = c.engine.pool.Get().(*call), c.engine.pool.Get().(*call)
@@ -39,11 +40,11 @@ func offline(t testing.TB) (h handler, write, read *call) {
 	read.kind, read.part, read.read = readCall, p, op.Read{Kind: op.Get, Root: "r", Path: "p"}
 	c.engine.admit(write)
 	c.engine.admit(read)
-	c.engine.fill(nil, &c.out)
+	c.engine.fill(nil, &c.streams[0].out, 0)
 	if write.state != waitAnswer || read.state != waitAnswer {
 		t.Fatal("the calls were not sent")
 	}
-	return handler{c}, write, read
+	return h, write, read
 }
 
 // FuzzReceive throws stanzas at a client: it must not panic, and a call must

@@ -59,8 +59,7 @@ func (c *Client) keepRing(ctx context.Context, ended chan<- error) {
 // fetchRing asks one data node after the other until one gives a document. It ends
 // with ErrDenied if none did and one refuses the account.
 func (c *Client) fetchRing(ctx context.Context) error {
-	conn := c.conn.Load()
-	if conn == nil {
+	if !c.up() {
 		return nil // presence will ask again
 	}
 	var last, denied error
@@ -88,7 +87,8 @@ func (c *Client) fetchRing(ctx context.Context) error {
 
 // askRing fetches the ring from one node; nil means that it has no newer one.
 func (c *Client) askRing(ctx context.Context, jid string) (*ring.Document, error) {
-	conn := c.conn.Load()
+	address, stream := c.engine.addressOf(jid)
+	conn := c.streams[stream].conn.Load()
 	if conn == nil {
 		return nil, nil
 	}
@@ -96,7 +96,7 @@ func (c *Client) askRing(ctx context.Context, jid string) (*ring.Document, error
 	defer cancel()
 	known := c.Stats().Epoch
 	ask := `<ring xmlns='urn:rosterdb:store:1' epoch='` + strconv.FormatUint(known, 10) + `'/>`
-	el, err := c.iqs.Do(ctx, conn, jid, "get", []byte(ask))
+	el, err := c.iqs.Do(ctx, conn, address, "get", []byte(ask))
 	if err != nil {
 		return nil, fmt.Errorf("fetch ring: %w", err)
 	}

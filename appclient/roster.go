@@ -117,12 +117,12 @@ func (h handler) presence(st *stanza.Stanza) {
 		}
 	case "unavailable", "error":
 		delete(h.roster.early, from)
-		h.engine.unavailable(from)
+		h.engine.unavailable(h.index, from)
 	}
 }
 
 func (h handler) available(jid string, health *wire.Health) {
-	h.engine.available(jid, health)
+	h.engine.available(h.index, jid, health)
 	h.checkReady()
 }
 

@@ -105,6 +105,9 @@ func (e *engine) sweepCalls(list *[]*call, now time.Duration) {
 				continue
 			}
 			c.why, c.busy = "no answer in time from "+c.node.jid, false
+			if e.silent(c.current()) {
+				continue
+			}
 			e.leave(c.part, c.node)
 			e.again(c, c.node, true)
 		case waitRetry:

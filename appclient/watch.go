@@ -183,8 +183,9 @@ func (w *Watch) Begin(ctx context.Context) error {
 	if w.begun {
 		return nil
 	}
-	var err error
+	err := context.Cause(ctx)
 	switch {
+	case err != nil:
 	case w.opt.From != "":
 		err = w.opt.From.decode(w.fingerprint(), w.cursors)
 		if err == nil && w.c.engine.faults.watchSkips {
