@@ -16,14 +16,14 @@ const (
 	historyRoots   = 12
 	historyKills   = 3
 	// historyPerKill operations end between one fault and the next.
-	historyPerKill = 600
+	historyPerKill = 300
 )
 
 // TestLinearizableUnderKills: what concurrent clients see of a cluster of
-// processes whose data nodes are killed (SIGKILL) and started again, one after
-// the other, has an order in which a single-threaded store answers the same.
+// processes whose data nodes and XMPP servers are killed (SIGKILL) and started again, one
+// after the other, has an order in which a single-threaded store answers the same.
 func TestLinearizableUnderKills(t *testing.T) {
-	c := harness.Start(t, devcluster.Options{Binary: binary, Nodes: 3})
+	c := harness.Start(t, devcluster.Options{Binary: binary, Servers: 3, Nodes: 3})
 	h := linearizability.NewRecorder(historyRoots)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -35,20 +35,21 @@ func TestLinearizableUnderKills(t *testing.T) {
 		wg.Go(func() { h.Run(ctx, id, client) })
 	}
 	for i := range historyKills {
-		h.Await(t, (2*i+1)*historyPerKill)
-		node := c.Info().Nodes[i].ID
-		if err := c.Kill(node); err != nil {
-			t.Fatal(err)
-		}
-		h.Await(t, (2*i+2)*historyPerKill)
-		if err := c.Restart(t.Context(), node); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.WaitHealthy(t.Context()); err != nil {
-			t.Fatal(err)
+		for j, id := range []string{c.Info().Nodes[i].ID, c.Info().Servers[i].ID} {
+			h.Await(t, (4*i+2*j+1)*historyPerKill)
+			if err := c.Kill(id); err != nil {
+				t.Fatal(err)
+			}
+			h.Await(t, (4*i+2*j+2)*historyPerKill)
+			if err := c.Restart(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.WaitHealthy(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	h.Await(t, (2*historyKills+1)*historyPerKill)
+	h.Await(t, (4*historyKills+1)*historyPerKill)
 	stop()
 	wg.Wait()
 	h.Check(t)

@@ -1,5 +1,5 @@
 // Command failover measures how long writers are held up when a data node that
-// leads is killed (SIGKILL): a cluster of processes on loopback, writers on
+// leads, or one of several XMPP servers, is killed (SIGKILL): a cluster of processes on loopback, writers on
 // roots of many partitions, and one kill after the other. For each it prints the
 // longest time between two acknowledgements of one writer.
 package main
@@ -21,15 +21,18 @@ import (
 )
 
 type options struct {
-	kills, nodes, partitions, writers int
-	pace, calm                        time.Duration
-	json                              bool
+	kills, servers, nodes, partitions, writers int
+	kill                                       string
+	pace, calm                                 time.Duration
+	json                                       bool
 }
 
 func main() {
 	chaos.Child()
 	var o options
 	flag.IntVar(&o.kills, "kills", 20, "how many")
+	flag.StringVar(&o.kill, "kill", "node", "node: the leader of a writer's partition; server: one XMPP server after the other")
+	flag.IntVar(&o.servers, "servers", 0, "XMPP servers (default 1; 3 where they are killed)")
 	flag.IntVar(&o.nodes, "nodes", 3, "data nodes")
 	flag.IntVar(&o.partitions, "partitions", 64, "of the store")
 	flag.IntVar(&o.writers, "writers", 16, "each with a root of its own")
@@ -37,6 +40,13 @@ func main() {
 	flag.DurationVar(&o.calm, "calm", 2*time.Second, "before each kill, in which the node that is back gets its leaderships again")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.Parse()
+	switch {
+	case o.kill != "node" && o.kill != "server":
+		fmt.Fprintf(os.Stderr, "failover: -kill %q: choose node or server\n", o.kill)
+		os.Exit(2)
+	case o.servers == 0 && o.kill == "server":
+		o.servers = 3
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
 	stop()
@@ -47,7 +57,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	return chaos.WithCluster(ctx, devcluster.Options{Nodes: o.nodes, Partitions: o.partitions}, func(ctx context.Context, c *devcluster.Cluster) error {
+	return chaos.WithCluster(ctx, devcluster.Options{Servers: o.servers, Nodes: o.nodes, Partitions: o.partitions}, func(ctx context.Context, c *devcluster.Cluster) error {
 		m, err := newMeasurement(ctx, c, o)
 		if err != nil {
 			return err
@@ -59,7 +69,7 @@ func run(ctx context.Context, o options) error {
 
 // result is what one kill has cost.
 type result struct {
-	Node    string        `json:"node"`
+	Killed  string        `json:"killed"` // its id
 	Held    int           `json:"held"` // writers whose leader it was
 	Longest time.Duration `json:"longest_ns"`
 }
@@ -70,13 +80,13 @@ func (m *measurement) killAll(ctx context.Context) error {
 		if err := m.pause(ctx, m.opt.calm); err != nil {
 			return err
 		}
-		r, err := m.kill(ctx)
+		r, err := m.kill(ctx, i)
 		if err != nil {
 			return fmt.Errorf("kill %d: %w", i+1, err)
 		}
 		results = append(results, r)
 		if !m.opt.json {
-			fmt.Printf("%2d  kill %s, which led %2d of %d writers' partitions: longest gap %4d ms\n", i+1, r.Node, r.Held, m.opt.writers, r.Longest.Milliseconds())
+			fmt.Printf("%2d  kill %s, which led %2d of %d writers' partitions: longest gap %4d ms\n", i+1, r.Killed, r.Held, m.opt.writers, r.Longest.Milliseconds())
 		}
 	}
 	if m.opt.json {

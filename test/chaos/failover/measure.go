@@ -99,17 +99,21 @@ func (w *writer) reset() {
 	w.longest, w.acks = 0, 0
 }
 
-// kill kills the leader of the first writer's partition, and returns when the
-// cluster is whole again.
-func (m *measurement) kill(ctx context.Context) (result, error) {
-	r := result{Node: idOf(m.client.Where(m.writers[0].root).Leader)}
+// kill kills the leader of the first writer's partition, or a server, and returns when
+// the cluster is whole again.
+func (m *measurement) kill(ctx context.Context, i int) (result, error) {
+	r := result{Killed: idOf(m.client.Where(m.writers[0].root).Leader)}
+	if m.opt.kill == "server" {
+		servers := m.cluster.Info().Servers
+		r.Killed = servers[i%len(servers)].ID
+	}
 	for _, w := range m.writers {
-		if idOf(m.client.Where(w.root).Leader) == r.Node {
+		if idOf(m.client.Where(w.root).Leader) == r.Killed {
 			r.Held++
 		}
 		w.reset()
 	}
-	if err := m.cluster.Kill(r.Node); err != nil {
+	if err := m.cluster.Kill(r.Killed); err != nil {
 		return r, err
 	}
 	// Until all write again.
@@ -129,7 +133,7 @@ func (m *measurement) kill(ctx context.Context) (result, error) {
 			return r, fmt.Errorf("an error reached a writer: %w", err)
 		}
 	}
-	if err := m.cluster.Restart(ctx, r.Node); err != nil {
+	if err := m.cluster.Restart(ctx, r.Killed); err != nil {
 		return r, err
 	}
 	return r, m.cluster.WaitHealthy(ctx)
