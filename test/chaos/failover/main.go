@@ -70,7 +70,7 @@ func run(ctx context.Context, o options) error {
 // result is what one kill has cost.
 type result struct {
 	Killed  string        `json:"killed"` // its id
-	Held    int           `json:"held"` // writers whose leader it was
+	Held    int           `json:"held"`   // writers whose leader it was
 	Longest time.Duration `json:"longest_ns"`
 }
 
