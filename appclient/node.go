@@ -11,7 +11,7 @@ import (
 type node struct {
 	jid      string // full
 	ways     ways
-	online   bool   // its presence says so: a hint, no more
+	online   bool // its presence says so: a hint, no more
 	health   wire.Health
 	zone     string        // as the ring says
 	trouble  time.Duration // ask others until then, on the engine's clock
