@@ -110,7 +110,7 @@ func (s *Server) authenticator(cfg *Config) (auth c2s.Authenticator, done func()
 	}
 	source := httpauth.New(httpauth.Config{
 		Domain: cfg.Domain, PasswordURL: cfg.Auth.URL, KeysURL: cfg.Auth.KeysURL, ExistsURL: cfg.Auth.ExistsURL, Secret: secret,
-		Timeout: time.Duration(cfg.Auth.TimeoutSeconds) * time.Second, AtOnce: cfg.Auth.AtOnce, Decoy: s.store.Secret(),
+		Timeout: time.Duration(cfg.Auth.TimeoutSeconds) * time.Second, AtOnce: cfg.Auth.AtOnce, Decoy: s.store.Secret,
 		Log: s.log, Metrics: s.sourceMetrics,
 	})
 	return source, source.Close, nil

@@ -44,6 +44,10 @@ type ClusterConfig struct {
 	Redirect  string `toml:"redirect"`
 	PublicC2S string `toml:"public_c2s"` // host or host:port where clients are sent to, for listen_c2s; empty: nowhere
 	PublicTLS string `toml:"public_tls"` // the same for listen_tls
+	// Storage says where accounts and what is kept for them are: replicated, on several servers of the
+	// cluster, or local, each server having its own.
+	Storage string `toml:"storage"`
+	Found   bool   `toml:"found"` // makes a new cluster if none of Join has one; on one server only
 }
 
 func (c *ClusterConfig) check() error {
@@ -56,10 +60,13 @@ func (c *ClusterConfig) check() error {
 		}
 	}
 	if c.Listen == "" {
-		if c.Name != "" || len(c.Join) > 0 {
+		if c.Name != "" || len(c.Join) > 0 || c.Found {
 			return errors.New("cluster.listen is missing: the address for other servers")
 		}
 		return nil
+	}
+	if c.Storage != "replicated" && c.Storage != "local" {
+		return fmt.Errorf("cluster.storage is replicated or local, not %q", c.Storage)
 	}
 	for key, value := range map[string]string{"key_file": c.KeyFile, "ca": c.CA, "cert": c.Cert, "key": c.Key} {
 		if value == "" {
@@ -118,11 +125,8 @@ func (c *ClusterConfig) node(domain string) (n cluster.Config, err error) {
 	return n, nil
 }
 
-// newCluster makes the server one of a cluster, if it is configured.
-func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Service) error {
-	if s.cfg.Cluster.Listen == "" {
-		return nil
-	}
+// newNode makes the server one of a cluster.
+func (s *Server) newNode() error {
 	cfg, err := s.cfg.Cluster.node(s.cfg.Domain)
 	if err != nil {
 		return misconfigured(err)
@@ -131,18 +135,22 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 	cfg.Cut, cfg.Asked = s.faults.cut, s.asked
 	cfg.Links.Up = func(server string, incarnation uint64) {
 		s.handover.Up(server)
+		s.replicas.up(server)
 		s.exchange.Up(server, incarnation)
+		s.refresh.wake()
 		if s.balance != nil {
 			s.balance.Up(server)
 		}
 	}
 	cfg.Links.Down = func(server string) {
 		s.handover.Down(server)
+		s.replicas.down(server)
 		s.exchange.Down(server)
 		if s.balance != nil {
 			s.balance.Down(server)
 		}
 	}
+	cfg.Links.Data = s.replicas.cluster
 	n, err := cluster.New(cfg)
 	if errors.Is(err, cluster.ErrName) {
 		return misconfigured(fmt.Errorf("cluster.name: %w", err))
@@ -151,22 +159,29 @@ func (s *Server) newCluster(table *session.Table, r *router.Router, ims *im.Serv
 		return err
 	}
 	s.cluster = n
+	return nil
+}
+
+// newExchange has the server exchange stanzas with the others of its cluster, if it is of one.
+func (s *Server) newExchange(table *session.Table, r *router.Router, ims *im.Service) {
+	if s.cluster == nil {
+		return
+	}
 	cache := s.faults.cache
 	if s.cfg.Cluster.NoRedirects {
 		cache = -1
 	}
 	s.exchange = exchange.New(exchange.Config{
-		Self: cfg.Name, Mesh: n.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Zone: n.Zone, Log: s.log, Faults: s.faults.exchange,
+		Self: s.cluster.Self().Name, Mesh: s.cluster.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Zone: s.cluster.Zone, Log: s.log, Faults: s.faults.exchange,
 	})
 	s.exchange.Register(s.registry)
-	s.newBalance(n, table)
+	s.newBalance(s.cluster, table)
 	s.newHandover(table, r, ims)
 	s.drainer = newDrainer(s, table)
 	table.Changed = s.exchange.Changed
 	r.SetCluster(s.exchange)
 	ims.SetOthers(s.exchange)
 	s.exchange.Start()
-	return nil
 }
 
 // registration is how long a client that has bound a resource waits at most until the other servers can
@@ -186,13 +201,10 @@ func (s *Server) registered(ctx context.Context, sess *session.Session) {
 // loadEvery is how often the other servers are told how much this one has to do.
 const loadEvery = 2 * time.Second
 
-// serveCluster joins the other servers.
-func (s *Server) serveCluster(ctx context.Context, table *session.Table) error {
+// tellCluster tells the other servers, again and again, how this one is.
+func (s *Server) tellCluster(ctx context.Context, table *session.Table) {
 	if s.cluster == nil {
-		return nil
-	}
-	if err := s.cluster.Start(ctx); err != nil {
-		return err
+		return
 	}
 	if s.balance != nil {
 		s.running.Go(func() { s.balance.Run(ctx) })
@@ -202,6 +214,7 @@ func (s *Server) serveCluster(ctx context.Context, table *session.Table) error {
 		defer t.Stop()
 		for {
 			s.tellLoad(table)
+			s.replicas.tell()
 			select {
 			case <-t.C:
 			case <-s.drainer.news:
@@ -211,7 +224,6 @@ func (s *Server) serveCluster(ctx context.Context, table *session.Table) error {
 		}
 	})
 	s.running.Go(func() { s.drainer.run(ctx) })
-	return nil
 }
 
 // tellLoad tells the other servers what this one is about to do, and how much.
@@ -233,12 +245,25 @@ func (s *Server) closeCluster() error {
 	if s.cluster == nil {
 		return nil
 	}
-	err := s.cluster.Close()
-	if s.exchange != nil {
-		s.exchange.Close()
+	if s.exchange == nil { // it has never begun
+		return s.cluster.Close()
 	}
+	if s.replicas != nil { // what has come may need the others' records
+		for end := time.Now().Add(lastWork); !s.exchange.Idle() && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond) // the pause of a poll
+		}
+	}
+	err := s.cluster.Close()
+	if s.replicas != nil { // from now on nobody waits for what can't come any more
+		err = errors.Join(err, s.closeRecords())
+		s.closeRecords = nil
+	}
+	s.exchange.Close()
 	return err
 }
+
+// lastWork is how long a server that stops goes on with what others have sent it.
+const lastWork = 2 * time.Second
 
 // ClusterServer is a server of the cluster as `xmppd cluster status` shows it.
 type ClusterServer struct {

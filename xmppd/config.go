@@ -62,7 +62,7 @@ func Defaults() Config {
 		Registration: "closed", ResourceConflict: "replace", IO: "loop", LogLevel: "info", LogFormat: "text",
 		Presence: PresenceConfig{Directed: true},
 		Auth:     AuthConfig{Source: "internal"},
-		Cluster:  ClusterConfig{Redirect: "able"},
+		Cluster:  ClusterConfig{Redirect: "able", Storage: "replicated"},
 		Limits:   LimitsConfig{Exempt: []string{"127.0.0.0/8", "::1"}},
 	}
 }

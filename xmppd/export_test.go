@@ -15,6 +15,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/store"
+	"github.com/rosterdb/rosterdb/xmppd/store/replicated"
 )
 
 // StartFaulty starts a server with planted bugs.
@@ -29,7 +30,9 @@ type Together struct {
 	Links    links.Config
 	Cache    int                    // of accounts; negative: none
 	Cut      func(addr string) bool // a broken network
-	Records  store.Store            // what all have together
+	Records  store.Store            // what all have together; nil: each has replicas
+	Replicas func(*replicated.Options)
+	Migrate  func(records int64) error // the server crashes while it takes over what it had
 	Balance  balance.Faults
 }
 
@@ -37,6 +40,7 @@ type Together struct {
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
 		exchange: x.Exchange, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
+		replicas: x.Replicas, migrate: x.Migrate,
 	})
 }
 
@@ -48,6 +52,9 @@ func ClusterOf(t *testing.T, ca *clustertest.Authority, name string, join ...str
 
 // Leave has the server take no more clients.
 func (s *Server) Leave() { s.drain() }
+
+// Replicas are the server's records in a cluster.
+func (s *Server) Replicas() *replicated.Store { return s.replicas.Store }
 
 // Node is the server's part in its cluster.
 func (s *Server) Node() *cluster.Node { return s.cluster }

@@ -48,7 +48,11 @@ func (s *Server) publicHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer, status := map[string]any{"ok": true, "domain": s.cfg.Domain, "version": Version}, http.StatusOK
-		if err := s.health(); err != nil {
+		err := s.health()
+		if err == nil && !s.ready.Load() {
+			err = errWaits
+		}
+		if err != nil {
 			s.log.Error("the server is not well", "error", err)
 			answer["ok"], answer["error"], status = false, err.Error(), http.StatusServiceUnavailable
 		}
@@ -58,7 +62,21 @@ func (s *Server) publicHandler() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
 	s.handleWeb(mux)
-	return closeChunked(mux)
+	return closeChunked(s.whenReady(mux))
+}
+
+// errWaits: the server has begun, and waits for its records.
+var errWaits = errors.New("the server waits for the records of its cluster, and takes no clients yet")
+
+// whenReady refuses web clients before the records are there.
+func (s *Server) whenReady(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.ready.Load() && r.URL.Path != "/healthz" && r.URL.Path != "/metrics" {
+			http.Error(w, errWaits.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // closeChunked ends the connection behind a request in chunks. net/http prefers them to a

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 )
@@ -27,8 +28,12 @@ type listener struct {
 	net.Listener // nil while it is off
 
 	name, addr, flag string
+	served           bool
 	serve            func(net.Listener) // returns at once
 }
+
+// early reports whether a listener tells how the server is before clients are served.
+func (l *listener) early() bool { return l.name == forHTTP || l.name == forHTTPS }
 
 // ways are all listeners but the admin socket.
 func (s *Server) ways() []*listener {
@@ -84,16 +89,51 @@ func (s *Server) listen() error {
 	return nil
 }
 
-// serveListeners serves until Close.
-func (s *Server) serveListeners() {
+// serveListeners serves until Close what is not served yet; early: only what a server offers while it waits for
+// its cluster.
+func (s *Server) serveListeners(early bool) {
 	for _, l := range s.listeners {
-		if l.Listener != nil {
+		if l.Listener != nil && !l.served && (!early || l.early()) {
 			s.log.Info("listening", "for", l.name, "addr", l.Addr().String())
+			l.served = true
 			l.serve(l.Listener)
 		}
 	}
-	if s.adminListener != nil {
+	if s.adminListener != nil && !s.adminServed {
+		s.adminServed = true
 		s.serveHTTP(s.adminListener, s.adminHandler(), nil)
+	}
+}
+
+// turnAway closes each connection of who comes before the server can serve, so that clients try another server
+// instead of waiting. stop ends that.
+func (s *Server) turnAway() (stop func()) {
+	var wg sync.WaitGroup
+	var closed []*net.TCPListener
+	for _, l := range s.listeners {
+		tcp, ok := l.Listener.(*net.TCPListener)
+		if !ok || l.served {
+			continue
+		}
+		closed = append(closed, tcp)
+		wg.Go(func() {
+			for {
+				conn, err := tcp.Accept()
+				if err != nil { // stop
+					return
+				}
+				_ = conn.Close()
+			}
+		})
+	}
+	return func() {
+		for _, l := range closed {
+			_ = l.SetDeadline(time.Unix(1, 0))
+		}
+		wg.Wait()
+		for _, l := range closed {
+			_ = l.SetDeadline(time.Time{})
+		}
 	}
 }
 

@@ -42,8 +42,8 @@ type rosters struct {
 func (l *localUsers) openRosters(ctx context.Context) (rosters, error) {
 	log, table := slog.New(slog.DiscardHandler), session.NewTable()
 	r := router.New(l.Domain, table, log, router.Faults{})
-	ims, err := im.New(ctx, l.Store, table, r, im.Limits{}, im.Policy{}, log, im.Faults{})
-	return rosters{ims, &l.Accounts}, err
+	ims := im.New(l.Store, table, r, im.Limits{}, im.Policy{}, log, im.Faults{})
+	return rosters{ims, &l.Accounts}, ims.Load(ctx)
 }
 
 // Roster implements Users.

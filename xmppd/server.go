@@ -34,7 +34,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 	"github.com/rosterdb/rosterdb/xmppd/store"
-	"github.com/rosterdb/rosterdb/xmppd/store/bolt"
+	"github.com/rosterdb/rosterdb/xmppd/store/replicated"
 )
 
 // Version is the version of the server's software, as XEP-0092 tells it.
@@ -63,6 +63,8 @@ type faults struct {
 	cut      func(addr string) bool
 	balance  balance.Faults
 	records  store.Store
+	replicas func(*replicated.Options)
+	migrate  func(records int64) error // the server crashes
 }
 
 // Server is a running server.
@@ -86,6 +88,9 @@ type Server struct {
 	embedder   []module.Module
 	modulesOn  []module.Module
 	cluster    *cluster.Node // nil: there are no other servers
+	replicas   *replicas     // nil: records are on one disk
+	refresh    refresher
+	ready      atomic.Bool // records can be read, and clients are served
 	exchange   *exchange.Exchange
 	balance    *balance.Balancer // nil: clients are not sent to other servers
 	cpu        balance.CPU
@@ -99,6 +104,7 @@ type Server struct {
 
 	listeners     []*listener
 	adminListener net.Listener
+	adminServed   bool
 
 	reloading        sync.Mutex // guards cfg's reloadable keys, sourceDone and files
 	sourceDone       func()     // ends the source of logins
@@ -117,7 +123,7 @@ type Server struct {
 }
 
 // Start opens the data directory and the listeners, and serves until Close. When it returns,
-// clients can connect. ConfigError, and the errors of package store that bolt.Open names.
+// clients can connect: in a cluster it waits for a majority of the servers that have the records. ConfigError, and the errors of package store that bolt.Open names.
 func Start(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	return start(ctx, cfg, opt, faults{})
 }
@@ -126,7 +132,7 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 1)}
+	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 1), refresh: refresher{make(chan struct{}, 1)}}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 		s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -142,14 +148,8 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 }
 
 func (s *Server) start(ctx context.Context) error {
-	disk, err := bolt.Open(s.cfg.Data, s.cfg.Domain)
-	if err != nil {
+	if err := s.openRecords(); err != nil {
 		return err
-	}
-	s.records, s.broken, s.health, s.store = disk, disk.Failed(), disk.Health, account.NewStore(disk)
-	s.closeRecords = disk.Close
-	if s.faults.records != nil {
-		s.records, s.store = s.faults.records, account.NewStore(s.faults.records)
 	}
 	s.accounts = &Accounts{Store: s.store, Domain: s.cfg.Domain}
 	s.sourceMetrics = httpauth.NewMetrics(s.registry)
@@ -168,19 +168,11 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	table := session.NewTable()
 	r := router.New(s.cfg.Domain, table, s.log, s.faults.router)
-	ims, err := im.New(ctx, s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.cfg.Presence.policy(), s.log, s.faults.im)
-	if err != nil {
-		return err
-	}
+	ims := im.New(s.store, table, r, im.Limits{RosterItems: s.cfg.Limits.RosterItems, Directed: s.cfg.Limits.DirectedPresence}, s.cfg.Presence.policy(), s.log, s.faults.im)
 	s.im = ims
-	if err := s.newCluster(table, r, ims); err != nil {
-		return err
-	}
+	s.newExchange(table, r, ims)
 	registerPresence(s.registry, ims.Counts())
 	s.accounts.Watch = ims
-	if err := s.makeAccounts(ctx, s.cfg.Accounts); err != nil {
-		return err
-	}
 	r.SetPresence(ims)
 	preAuth, resumption, err := s.addModules(r, ims, table)
 	if err != nil {
@@ -208,7 +200,7 @@ func (s *Server) start(ctx context.Context) error {
 	if s.events, err = s.newPortal(r); err != nil {
 		return misconfigured(err)
 	}
-	return s.serve(table)
+	return s.serve(ctx, table)
 }
 
 // ioStrategy is how the server waits for input of its clients.
@@ -219,24 +211,47 @@ func (s *Server) ioStrategy() (netio.Strategy, error) {
 	return netio.NewEventLoop(0)
 }
 
-func (s *Server) serve(table *session.Table) error {
+func (s *Server) serve(start context.Context, table *session.Table) error {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopRunners = stop
+	if err := s.begin(start); err != nil {
+		return err
+	}
 	s.running.Go(func() {
 		select {
 		case err := <-s.broken:
-			s.fail(err)
+			s.lostRecords(err)
 		case <-ctx.Done():
 		}
 	})
 	for _, r := range s.runners {
 		s.running.Go(func() { r.Run(ctx) })
 	}
-	if err := s.serveCluster(ctx, table); err != nil {
+	if s.cluster != nil {
+		s.running.Go(func() { s.refresh.run(ctx, s) })
+	}
+	s.tellCluster(ctx, table)
+	s.ready.Store(true)
+	s.serveListeners(false)
+	return nil
+}
+
+// begin waits for the records, in a cluster, and reads what the server needs of them before it serves clients.
+func (s *Server) begin(ctx context.Context) error {
+	if s.cluster != nil {
+		s.serveListeners(true)
+		defer s.turnAway()()
+		if err := s.cluster.Start(ctx); err != nil {
+			return err
+		}
+		if err := s.awaitRecords(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.im.Load(ctx); err != nil {
 		return err
 	}
-	s.serveListeners()
-	return nil
+	return s.makeAccounts(ctx, s.cfg.Accounts)
 }
 
 // Accounts manages the server's accounts while it runs.
@@ -261,6 +276,9 @@ func (s *Server) Close() error {
 		s.drainer.leave()
 		s.handover.Close()
 	}
+	if s.replicas != nil && s.replicas.Store != nil {
+		s.replicas.Ending()
+	}
 	if s.c2s != nil {
 		errs = append(errs, s.c2s.Close())
 	}
@@ -276,12 +294,12 @@ func (s *Server) Close() error {
 	if s.bosh != nil {
 		s.bosh.Close()
 	}
-	errs = append(errs, s.closeCluster(), s.closeListeners())
-	s.wg.Wait()
 	if s.stopRunners != nil {
 		s.stopRunners()
 		s.running.Wait()
 	}
+	errs = append(errs, s.closeCluster(), s.closeListeners())
+	s.wg.Wait()
 	if s.sourceDone != nil {
 		s.sourceDone()
 	}

@@ -15,7 +15,7 @@ func clusterOf(t *testing.T, ca *clustertest.Authority, name string, join ...str
 	if err := os.WriteFile(key, []byte("30313233343536373839616263646566\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := ClusterConfig{Redirect: "able", Listen: "127.0.0.1:0", Name: name, Join: join, KeyFile: key}
+	c := ClusterConfig{Redirect: "able", Listen: "127.0.0.1:0", Name: name, Join: join, KeyFile: key, Storage: "replicated"}
 	c.CA, c.Cert, c.Key = ca.Files(t, name)
 	return c
 }

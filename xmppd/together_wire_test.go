@@ -118,7 +118,7 @@ type broken struct {
 
 func (n *broken) options() trioOptions {
 	return trioOptions{
-		own: xmppd.Together{},
+		own: xmppd.Together{}, shared: true,
 		perServer: func(name string, own *xmppd.Together) {
 			own.Links.Silence, own.Links.Doubt = 3*time.Second, time.Second // a slow machine is not dead
 			own.Cut = func(addr string) bool {

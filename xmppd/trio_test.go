@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,12 +13,14 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 	"github.com/rosterdb/rosterdb/xmppd/store"
 	"github.com/rosterdb/rosterdb/xmppd/store/bolt"
+	"github.com/rosterdb/rosterdb/xmppd/store/replicated"
 )
 
-// trio is three servers that serve the domain together, and keep what they keep in one store.
+// trio is three servers that serve the domain together.
 type trio struct {
 	servers []*xmppd.Server
 	log     *logs
+	closed  map[*xmppd.Server]bool
 }
 
 type trioOptions struct {
@@ -25,6 +29,8 @@ type trioOptions struct {
 	// perServer changes what one server has of its own.
 	perServer func(name string, own *xmppd.Together)
 	n         int // 0: three
+	// shared: they keep what they keep in one store on one disk, not each in replicas of its own.
+	shared bool
 }
 
 // startTrio runs the servers, with the accounts of startServer.
@@ -33,16 +39,12 @@ func startTrio(t *testing.T, o trioOptions) *trio {
 	if o.n == 0 {
 		o.n = 3
 	}
-	disk, err := bolt.Open(t.TempDir(), domain)
-	if err != nil {
-		t.Fatal(err)
+	var disk store.Store
+	if o.shared {
+		disk = sharedDisk(t)
 	}
-	t.Cleanup(func() {
-		if err := disk.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	x, ca := &trio{log: new(logs)}, clustertest.New(t)
+	x, ca := &trio{log: new(logs), closed: make(map[*xmppd.Server]bool)}, clustertest.New(t)
+	t.Cleanup(func() { x.close(t, x.servers...) })
 	for i := range o.n {
 		x.add(t, o, ca, disk, fmt.Sprintf("x%d", i+1))
 	}
@@ -55,6 +57,37 @@ func startTrio(t *testing.T, o trioOptions) *trio {
 	return x
 }
 
+func sharedDisk(t *testing.T) store.Store {
+	t.Helper()
+	disk, err := bolt.Open(t.TempDir(), domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return disk
+}
+
+// memory is a directory in memory, where there is such a thing: servers that replicate would wait for the disk most
+// of the time.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "rosterdb")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// quick are replicas for tests: small, and soon to be had.
+func quick(o *replicated.Options) {
+	o.Partitions, o.Tick, o.Patience, o.DiskReserve, o.Segment = 8, 20*time.Millisecond, time.Minute, 1, 1<<20
+}
+
 // add starts one more server.
 func (x *trio) add(t *testing.T, o trioOptions, ca *clustertest.Authority, disk store.Store, name string) *xmppd.Server {
 	t.Helper()
@@ -64,7 +97,7 @@ func (x *trio) add(t *testing.T, o trioOptions, ca *clustertest.Authority, disk 
 	}
 	cfg := xmppd.Defaults()
 	cfg.IO = *ioStrategy
-	cfg.Domain, cfg.Data = domain, t.TempDir()
+	cfg.Domain, cfg.Data = domain, memory(t)
 	cfg.ListenC2S, cfg.ListenTLS, cfg.ListenHTTP = "127.0.0.1:0", "", ""
 	cfg.InsecurePlaintext = true
 	cfg.Cluster = xmppd.ClusterOf(t, ca, name, join...)
@@ -72,7 +105,7 @@ func (x *trio) add(t *testing.T, o trioOptions, ca *clustertest.Authority, disk 
 		o.cfg(&cfg)
 	}
 	own := o.own
-	own.Records = disk
+	own.Records, own.Replicas = disk, quick
 	if o.perServer != nil {
 		o.perServer(name, &own)
 	}
@@ -84,14 +117,26 @@ func (x *trio) add(t *testing.T, o trioOptions, ca *clustertest.Authority, disk 
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	x.servers = append(x.servers, s)
 	x.whole(t)
 	return s
+}
+
+// close stops servers, all at once, unless they are stopped already.
+func (x *trio) close(t *testing.T, servers ...*xmppd.Server) {
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		if x.closed[s] {
+			continue
+		}
+		x.closed[s] = true
+		wg.Go(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // whole waits until all servers are connected.

@@ -57,6 +57,9 @@ func openUsers(ctx context.Context, data, domain string, open func(dir, domain s
 	if err := remote.Close(); err != nil {
 		return nil, err
 	}
+	if err := notOfCluster(data); err != nil {
+		return nil, fmt.Errorf("no server answers on %s, and the accounts are not in the directory: %w", filepath.Join(data, adminSocket), err)
+	}
 	records, err := open(data, domain)
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, listErr)

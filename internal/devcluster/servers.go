@@ -183,6 +183,7 @@ func (c *Cluster) writeConfig(s *Server, file string) error {
 			fmt.Fprintf(&b, "%q, ", other.Cluster)
 		}
 	}
-	b.WriteString("]\n")
+	// Accounts are made while servers are stopped, at each of them.
+	b.WriteString("]\nstorage = \"local\"\n")
 	return writeSecret(file, []byte(b.String()))
 }

@@ -50,6 +50,9 @@ type ServersOptions struct {
 	Seeds func(before []*Member) []string
 	// Named: the first server is at a port of localhost, and the others get that name to join.
 	Named bool
+	// Replicated: the servers keep accounts and all that together; without, each has the same accounts and keeps
+	// what it has to keep by itself.
+	Replicated bool
 	// Switch: each server is in a namespace of its own at it; nil: all are on loopback.
 	Switch *Switch
 }
@@ -95,16 +98,29 @@ func (sv *Servers) Add() *Member {
 	}
 	ca, cert, key := sv.ca.Files(sv.t, m.Name)
 	m.config = fmt.Sprintf("log_level = \"info\"\nlisten_c2s = \"%s:0\"\nlisten_tls = \"\"\nlisten_http = \"%s:0\"\ninsecure_plaintext = true\n%s\n", clients, clients, sv.o.Config) +
-		fmt.Sprintf("[cluster]\nlisten = %q\nname = %q\njoin = [%s]\nkey_file = %q\nca = %q\ncert = %q\nkey = %q\n%s", m.Cluster, m.Name, quoted(join), sv.key, ca, cert, key, strings.ReplaceAll(sv.o.Cluster, "HOST", clients))
+		fmt.Sprintf("[cluster]\nlisten = %q\nname = %q\njoin = [%s]\nkey_file = %q\nca = %q\ncert = %q\nkey = %q\n%s%s", m.Cluster, m.Name, quoted(join), sv.key, ca, cert, key, sv.storage(), strings.ReplaceAll(sv.o.Cluster, "HOST", clients))
 	if len(sv.All) < len(sv.o.Zones) {
 		m.config += fmt.Sprintf("\nzone = %q\n", sv.o.Zones[len(sv.All)])
 	}
 	data := sv.t.TempDir()
-	addUsers(sv.t, data, "", sv.o.Users)
-	addUsers(sv.t, data, "Everybody", sv.o.Group)
+	if len(sv.All) == 0 || !sv.o.Replicated { // else they come with the first one's
+		addUsers(sv.t, data, "", sv.o.Users)
+		addUsers(sv.t, data, "Everybody", sv.o.Group)
+	}
 	m.XMPPD = serve(sv.t, sv.binary, data, m.config, ns)
 	sv.All = append(sv.All, m)
 	return m
+}
+
+// storage is where the next server keeps what it keeps.
+func (sv *Servers) storage() string {
+	switch {
+	case !sv.o.Replicated:
+		return "storage = \"local\"\n"
+	case len(sv.All) == 0:
+		return "found = true\n"
+	}
+	return ""
 }
 
 // place is an address on loopback that no other test process uses, so that its ports are free.

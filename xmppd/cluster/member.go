@@ -31,6 +31,7 @@ type Member struct {
 	Incarnation uint64 // of its process
 	Major       int    // of the protocol of links
 	Zone        string // may be empty
+	Store       string // UUID of its data; empty: it has no part of the cluster's data, and wants none
 	State       State
 	Load        Load
 }
@@ -40,12 +41,13 @@ type meta struct {
 	Incarnation uint64 `json:"i"`
 	Major       int    `json:"v"`
 	Zone        string `json:"z,omitempty"`
+	Store       string `json:"d,omitempty"`
 	State       State  `json:"s"`
 	Load        Load   `json:"l"`
 }
 
 func (m *Member) encode() ([]byte, error) {
-	b, err := json.Marshal(meta{m.Incarnation, link.Major, m.Zone, m.State, m.Load})
+	b, err := json.Marshal(meta{m.Incarnation, link.Major, m.Zone, m.Store, m.State, m.Load})
 	if err != nil {
 		return nil, fmt.Errorf("encode member: %w", err)
 	}
@@ -58,6 +60,6 @@ func (m *Member) decode(b []byte) error {
 	if err := json.Unmarshal(b, &x); err != nil {
 		return fmt.Errorf("member %s: %w", m.Name, err)
 	}
-	m.Incarnation, m.Major, m.Zone, m.State, m.Load = x.Incarnation, x.Major, x.Zone, x.State, x.Load
+	m.Incarnation, m.Major, m.Zone, m.Store, m.State, m.Load = x.Incarnation, x.Major, x.Zone, x.Store, x.State, x.Load
 	return nil
 }

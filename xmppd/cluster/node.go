@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -77,6 +78,8 @@ type Node struct {
 	wg     sync.WaitGroup
 	once   sync.Once // of Close
 	stop   context.CancelFunc
+
+	sought atomic.Bool // all servers of Config.Join have been looked for once
 
 	mu      sync.Mutex
 	self    Member
@@ -222,13 +225,16 @@ func (n *Node) follow(ctx context.Context) {
 func (n *Node) rejoin(ctx context.Context) {
 	t := time.NewTicker(n.cfg.Rejoin)
 	defer t.Stop()
+	for some := range slices.Chunk(n.missing(ctx), atOnce) {
+		if ctx.Err() == nil {
+			n.join(some)
+		}
+	}
+	n.sought.Store(true)
 	for {
 		if missing := n.missing(ctx); len(missing) > 0 {
 			rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
-			missing = missing[:min(len(missing), atOnce)]
-			if _, err := n.gossip.Join(missing); err != nil {
-				n.log.Debug("servers are not there", "addresses", missing, "reason", err)
-			}
+			n.join(missing[:min(len(missing), atOnce)])
 		}
 		select {
 		case <-t.C:
@@ -236,6 +242,28 @@ func (n *Node) rejoin(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (n *Node) join(addresses []string) {
+	if _, err := n.gossip.Join(addresses); err != nil {
+		n.log.Debug("servers are not there", "addresses", addresses, "reason", err)
+	}
+}
+
+// Settled reports whether the servers of Config.Join have been looked for, and all that there are can be
+// reached: who has not been found by then is not there.
+func (n *Node) Settled() bool {
+	if !n.sought.Load() {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name := range n.members {
+		if !n.mesh.Reaches(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // atOnce is how many servers are looked for in a round: each that answers knows the others.
@@ -314,6 +342,20 @@ func (n *Node) Tell(change func(*State, *Load)) {
 	change(&n.self.State, &n.self.Load)
 	same := n.self == before
 	n.mu.Unlock()
+	n.spread(same)
+}
+
+// TellStore changes what the others are told of this server's data (Member.Store).
+func (n *Node) TellStore(id string) {
+	n.mu.Lock()
+	same := n.self.Store == id
+	n.self.Store = id
+	n.mu.Unlock()
+	n.spread(same)
+}
+
+// spread tells the others what has changed of this server.
+func (n *Node) spread(same bool) {
 	if same || n.gossip == nil {
 		return
 	}

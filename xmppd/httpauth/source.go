@@ -35,7 +35,7 @@ type Config struct {
 	Secret      string        // bearer token; empty: none
 	Timeout     time.Duration // of one question; 0: 5 s
 	AtOnce      int           // questions under way; 0: 64
-	Decoy       []byte        // secret key of what is told about users that don't exist
+	Decoy       func() []byte // secret key of what is told about users that don't exist
 	Log         *slog.Logger  // gets a line when the source is given up, and one when it is back
 	Metrics     *Metrics
 }
@@ -144,7 +144,7 @@ func (s *Source) Keys(ctx context.Context, name string) (sha256Keys, sha1Keys ac
 		return account.Keys{}, account.Keys{}, false, err
 	}
 	// What is missing is replaced by what fits no password.
-	sha256Keys, sha1Keys = account.Decoy(s.cfg.Decoy, name)
+	sha256Keys, sha1Keys = account.Decoy(s.cfg.Decoy(), name)
 	sha256Keys.Iterations, sha1Keys.Iterations = int(s.iterations256.Load()), int(s.iterations1.Load())
 	if !found {
 		return sha256Keys, sha1Keys, false, nil

@@ -29,7 +29,7 @@ func source(t *testing.T, h http.HandlerFunc, change func(*httpauth.Config)) *ht
 	srv := httptest.NewServer(h)
 	cfg := httpauth.Config{
 		Domain: "example.net", PasswordURL: srv.URL + "/password", KeysURL: srv.URL + "/keys", ExistsURL: srv.URL + "/exists",
-		Secret: "s3cret", Timeout: 5 * time.Second, Decoy: []byte("decoy"),
+		Secret: "s3cret", Timeout: 5 * time.Second, Decoy: func() []byte { return []byte("decoy") },
 		Log: slog.New(slog.DiscardHandler), Metrics: httpauth.NewMetrics(prometheus.NewRegistry()),
 	}
 	if change != nil {

@@ -88,8 +88,8 @@ type Service struct {
 	locks [rosterLocks]sync.Mutex // of rosters, by bare JID
 }
 
-// New makes the service and loads the shared groups. Close ends it. Faults are for tests.
-func New(ctx context.Context, store Rosters, table *session.Table, r *router.Router, limits Limits, policy Policy, log *slog.Logger, faults Faults) (*Service, error) {
+// New makes the service, without shared groups until Load. Close ends it. Faults are for tests.
+func New(store Rosters, table *session.Table, r *router.Router, limits Limits, policy Policy, log *slog.Logger, faults Faults) *Service {
 	if limits.RosterItems == 0 {
 		limits.RosterItems = 2000
 	}
@@ -97,14 +97,28 @@ func New(ctx context.Context, store Rosters, table *session.Table, r *router.Rou
 		limits.Directed = 500
 	}
 	s := &Service{domain: r.Domain(), store: store, table: table, router: r, log: log, limits: limits, faults: faults, seed: maphash.MakeSeed()}
-	members, err := store.Grouped(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.groups.set(members)
+	s.groups.set(nil)
 	s.late.init(s)
 	s.SetPolicy(policy)
-	return s, nil
+	return s
+}
+
+// Load loads the shared groups, anew if it is called again: what other servers have said meanwhile may have been
+// lost with a link.
+func (s *Service) Load(ctx context.Context) error {
+	return s.groups.fill(func() ([]account.Member, error) { return s.store.Grouped(ctx) })
+}
+
+// Refresh drops what is remembered of all accounts that have sessions here, and loads the shared groups: it may
+// have missed what another server has changed.
+func (s *Service) Refresh(ctx context.Context) error {
+	err := s.Load(ctx)
+	s.table.Each(func(own *session.Session) bool {
+		own.User().Forget()
+		own.User().ForgetMemos()
+		return true
+	})
+	return err
 }
 
 // Close ends the service's goroutine. Presence that waits for its turn is not sent.

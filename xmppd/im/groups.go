@@ -32,8 +32,41 @@ func (s *shared) both(a, b string) bool {
 
 // groups is the present state, and the lock of those that change it.
 type groups struct {
-	mu  sync.Mutex
-	now atomic.Pointer[shared]
+	mu      sync.Mutex
+	filling int              // under way
+	since   []account.Member // changed since the first of them began
+	now     atomic.Pointer[shared]
+}
+
+// fill takes the groups from the store. What has changed while they were read counts more.
+func (g *groups) fill(read func() ([]account.Member, error)) error {
+	g.mu.Lock()
+	g.filling++
+	from := len(g.since)
+	g.mu.Unlock()
+	members, err := read()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		for _, m := range g.since[from:] {
+			members = put(members, m)
+		}
+		g.set(members)
+	}
+	if g.filling--; g.filling == 0 {
+		g.since = nil
+	}
+	return err
+}
+
+// put puts an account into its group, or out of all, in a list of its own.
+func put(members []account.Member, m account.Member) []account.Member {
+	members = slices.DeleteFunc(slices.Clone(members), func(o account.Member) bool { return o.Name == m.Name })
+	if m.Group == "" {
+		return members
+	}
+	i, _ := slices.BinarySearchFunc(members, m.Name, func(o account.Member, n string) int { return strings.Compare(o.Name, n) })
+	return slices.Insert(members, i, m)
 }
 
 func (g *groups) load() *shared { return g.now.Load() }
@@ -98,16 +131,14 @@ func (s *Service) GroupChanged(ctx context.Context, name, group string) { s.regr
 func (g *groups) change(name, group string) (from, to *shared) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.filling > 0 {
+		g.since = append(g.since, account.Member{Name: name, Group: group})
+	}
 	from = g.load()
 	if was, in := from.group[name]; was == group && in == (group != "") {
 		return from, from
 	}
-	members := slices.DeleteFunc(slices.Clone(from.members), func(m account.Member) bool { return m.Name == name })
-	if group != "" {
-		i, _ := slices.BinarySearchFunc(members, name, func(m account.Member, n string) int { return strings.Compare(m.Name, n) })
-		members = slices.Insert(members, i, account.Member{Name: name, Group: group})
-	}
-	g.set(members)
+	g.set(put(from.members, account.Member{Name: name, Group: group}))
 	return from, g.load()
 }
 

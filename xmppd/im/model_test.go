@@ -60,8 +60,8 @@ func newWorld(t interface{ Fatal(...any) }, faults im.Faults) *world {
 		}
 	}
 	w.router = router.New("d", w.table, log, router.Faults{})
-	var err error
-	if w.im, err = im.New(context.Background(), w.store, w.table, w.router, im.Limits{}, im.Policy{}, log, faults); err != nil {
+	w.im = im.New(w.store, w.table, w.router, im.Limits{}, im.Policy{}, log, faults)
+	if err := w.im.Load(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	w.router.SetPresence(w.im)

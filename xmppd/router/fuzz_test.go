@@ -53,8 +53,8 @@ func newWorld(t testing.TB, faults router.Faults) *world {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w := &world{table: session.NewTable(), sinks: make(map[string]*sink)}
 	w.router = router.New("d", w.table, log, faults)
-	var err error
-	if w.im, err = im.New(t.Context(), store, w.table, w.router, im.Limits{RosterItems: 20, Directed: 20}, im.Policy{}, log, im.Faults{}); err != nil {
+	w.im = im.New(store, w.table, w.router, im.Limits{RosterItems: 20, Directed: 20}, im.Policy{}, log, im.Faults{})
+	if err := w.im.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.router.SetPresence(w.im)

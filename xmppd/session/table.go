@@ -33,8 +33,11 @@ type User struct {
 	changed  func(*User) // Table.Changed
 	Sent     Meters      // what all sessions together send
 
+	loading sync.Mutex // one load at a time; taken before mu
+
 	mu       sync.Mutex
 	contacts *Contacts // nil: not loaded
+	forgets  uint64    // counts Forget
 }
 
 // Sessions returns the sessions of the account, none for a nil User. The slice must not be changed.
@@ -51,30 +54,42 @@ func (u *User) Sessions() []*Session {
 // Contacts returns what load has returned since the last Forget, calling it if need be. It must
 // not call back into the User.
 func (u *User) Contacts(load func() (*Contacts, error)) (*Contacts, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.contacts != nil {
-		return u.contacts, nil
+	if c, _ := u.loaded(); c != nil {
+		return c, nil
+	}
+	u.loading.Lock()
+	defer u.loading.Unlock()
+	c, forgets := u.loaded()
+	if c != nil {
+		return c, nil
 	}
 	c, err := load()
-	if err == nil {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err == nil && u.forgets == forgets { // else it may be from before a change: not to be kept
 		u.contacts = c
 	}
 	return c, err
 }
 
-// Loaded reports whether Contacts returns at once.
-func (u *User) Loaded() bool {
+func (u *User) loaded() (c *Contacts, forgets uint64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.contacts != nil
+	return u.contacts, u.forgets
+}
+
+// Loaded reports whether Contacts returns at once.
+func (u *User) Loaded() bool {
+	c, _ := u.loaded()
+	return c != nil
 }
 
 // Forget drops the loaded contacts. It is called after the roster has changed in the store: what
-// was loaded before the change is dropped, what is loaded later sees it.
+// was loaded before the change is dropped, what is loaded later sees it. It waits for no load.
 func (u *User) Forget() {
 	u.mu.Lock()
 	u.contacts = nil
+	u.forgets++
 	u.mu.Unlock()
 }
 

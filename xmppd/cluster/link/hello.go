@@ -27,6 +27,7 @@ type hello struct {
 	From        string `json:"from"`
 	To          string `json:"to"`
 	Incarnation uint64 `json:"incarnation"`
+	Data        string `json:"data,omitempty"`     // UUID of the cluster that the server has data of
 	Stream      uint64 `json:"stream"`             // names this stream
 	Asks        uint64 `json:"asks,omitempty"`     // an earlier stream: how much of it has come?
 	AsksOf      uint64 `json:"asks_of,omitempty"`  // the incarnation that had it
@@ -40,6 +41,7 @@ type hello struct {
 const (
 	refusedVersion = "version" // another Major
 	refusedCluster = "cluster" // another cluster
+	refusedData    = "data"    // data of another cluster
 	refusedName    = "name"    // meant for another server, or from oneself
 	refusedUnknown = "unknown" // not a member that this server has heard of, yet
 	refusedBusy    = "busy"    // the pair before has not ended yet
@@ -59,12 +61,20 @@ func (c *Config) refuse(h *hello) *RefusedError {
 		return &RefusedError{refusedVersion, fmt.Sprintf("server %s speaks version %d of the cluster's protocol, server %s version %d: upgrade %s", h.From, h.Major, c.Name, Major, h.From)}
 	case h.Cluster != c.Cluster:
 		return &RefusedError{refusedCluster, fmt.Sprintf("server %s belongs to the cluster %q, server %s to %q", h.From, h.Cluster, c.Name, c.Cluster)}
+	case !c.sameData(h.Data):
+		return &RefusedError{refusedData, fmt.Sprintf("server %s has the data of another cluster (%.36q) than server %s (%q): one of them was founded apart from the other; stop the one that was not meant to be, move its data directory away and start it again with cluster.join", h.From, h.Data, c.Name, c.Data())}
 	case h.To != c.Name:
 		return &RefusedError{refusedName, fmt.Sprintf("server %s wanted to reach %q; this is %s: look at the address that %[2]s advertises", h.From, h.To, c.Name)}
 	case h.From == c.Name:
 		return &RefusedError{refusedName, fmt.Sprintf("two servers are called %s: give each a name of its own", c.Name)}
 	}
 	return nil
+}
+
+// sameData tells whether a server's data and this one's may be of one cluster.
+func (c *Config) sameData(theirs string) bool {
+	own := c.Data()
+	return own == "" || theirs == "" || own == theirs || c.Faults.AnyData
 }
 
 // writeHello writes a hello or an answer behind its length.

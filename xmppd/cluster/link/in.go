@@ -112,7 +112,7 @@ func (m *Mesh) handOver(ctx context.Context, in *incoming) error {
 func (in *incoming) answer(cfg *Config, had lastStream) error {
 	a := &hello{
 		Major: Major, Minor: Minor, Cluster: cfg.Cluster, From: cfg.Name, To: in.hello.From,
-		Incarnation: cfg.Incarnation, Stream: in.hello.Stream,
+		Incarnation: cfg.Incarnation, Data: cfg.Data(), Stream: in.hello.Stream,
 	}
 	if in.hello.Asks != 0 && in.hello.AsksOf == cfg.Incarnation && in.hello.Asks == had.stream {
 		a.Known, a.Received = true, had.frames

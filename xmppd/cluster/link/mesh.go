@@ -46,6 +46,7 @@ type Faults struct {
 	Forget     bool // what a broken pair had not written is lost
 	AnyName    bool // a certificate of the cluster speaks for every server
 	AnyVersion bool // a peer of another Major is taken
+	AnyData    bool // a peer with the data of another cluster is taken
 	NoAsking   bool // the peer is not asked how far it came
 	NoMemory   bool // how far a peer came is forgotten when it is not listed for a while
 }
@@ -55,6 +56,9 @@ type Config struct {
 	Name        string // of this server; its certificate has to bear it
 	Cluster     string // servers of another cluster are refused
 	Incarnation uint64 // of this process, random
+	// Data is the UUID of the cluster that this server has data of; "" while it has none, or nil: it never
+	// has. Servers with data of two clusters refuse each other.
+	Data func() string
 
 	Certificate tls.Certificate
 	Authority   *x509.CertPool // of the cluster
@@ -95,6 +99,9 @@ func (c *Config) withDefaults() {
 		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		}
+	}
+	if c.Data == nil {
+		c.Data = func() string { return "" }
 	}
 	if c.Up == nil {
 		c.Up = func(string, uint64) {}
@@ -243,6 +250,17 @@ func (m *Mesh) Connected() []string {
 func (m *Mesh) Reaches(name string) bool {
 	p := m.peer(name)
 	return p != nil && p.up.Load()
+}
+
+// Reconnect ends all streams, so that both ends say anew who they are.
+func (m *Mesh) Reconnect() {
+	for _, p := range *m.view.Load() {
+		p.mu.Lock()
+		if p.out != nil {
+			_ = p.out.conn.Close()
+		}
+		p.mu.Unlock()
+	}
 }
 
 // Close sends what waits, for two seconds at most, and ends all streams. Nothing is received, and

@@ -68,7 +68,7 @@ func (m *Mesh) greet(ctx context.Context, conn *tls.Conn, name string, asks, of 
 	stream := binary.BigEndian.Uint64(id[:])
 	if err := writeHello(conn, &hello{
 		Major: Major, Minor: Minor, Cluster: m.cfg.Cluster, From: m.cfg.Name, To: name,
-		Incarnation: m.cfg.Incarnation, Stream: stream, Asks: asks, AsksOf: of,
+		Incarnation: m.cfg.Incarnation, Data: m.cfg.Data(), Stream: stream, Asks: asks, AsksOf: of,
 	}); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (m *Mesh) greet(ctx context.Context, conn *tls.Conn, name string, asks, of 
 		return nil, err
 	case a.Refused != "":
 		return nil, &RefusedError{a.Refused, a.Text}
-	case a.Major != Major && !m.cfg.Faults.AnyVersion:
+	case a.Major != Major && !m.cfg.Faults.AnyVersion, !m.cfg.sameData(a.Data):
 		return nil, m.cfg.refuse(a)
 	}
 	_ = conn.SetDeadline(time.Time{})

@@ -123,8 +123,8 @@ func newWorld(t testing.TB, cfg Config, f faults, rf router.Faults) *world {
 		}
 	}
 	w.router = router.New("d", w.table, log, rf)
-	var err error
-	if w.im, err = im.New(t.Context(), accounts, w.table, w.router, im.Limits{}, im.Policy{}, log, im.Faults{}); err != nil {
+	w.im = im.New(accounts, w.table, w.router, im.Limits{}, im.Policy{}, log, im.Faults{})
+	if err := w.im.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.router.SetPresence(w.im)

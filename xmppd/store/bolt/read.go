@@ -264,3 +264,22 @@ func (s *Store) ownersPage(collection, after string) (page []string, err error) 
 	}
 	return page, nil
 }
+
+// Collections lists the collections that have records, in order.
+func (s *Store) Collections() (names []string, err error) {
+	tx, err := s.begin(false)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(tx)
+	err = s.internal(func() error {
+		data := tx.Bucket(bucketData())
+		return data.ForEachBucket(func(name []byte) error {
+			if k, _ := data.Bucket(name).Cursor().First(); k != nil {
+				names = append(names, string(name))
+			}
+			return nil
+		})
+	})
+	return names, err
+}

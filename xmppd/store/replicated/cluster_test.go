@@ -14,7 +14,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/rosterdb/rosterdb/replication/wal"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -128,7 +127,7 @@ func (c *cluster) start(i int) *Store {
 	c.t.Helper()
 	opt := Options{
 		Dir: filepath.Join(c.dir, name(i)), Domain: "example.net", Name: name(i), Transport: port{c.net, name(i)}, Membership: c,
-		Partitions: 8, Tick: 20 * time.Millisecond, Patience: time.Minute, DiskReserve: 1, wal: wal.Options{SegmentSize: 4 << 20},
+		Partitions: 8, Tick: 20 * time.Millisecond, Patience: time.Minute, DiskReserve: 1, Segment: 4 << 20,
 	}
 	if os.Getenv("ROSTERDB_TEST_LOG") != "" {
 		opt.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("server", i)
@@ -253,7 +252,7 @@ func (c *cluster) grow(servers int) {
 	c.t.Helper()
 	tune := c.tune
 	c.tune = func(o *Options) {
-		o.Found = o.Name == name(1)
+		o.Found = func() bool { return o.Name == name(1) }
 		if tune != nil {
 			tune(o)
 		}

@@ -21,7 +21,7 @@ func (s *Store) manage(ctx context.Context) {
 	if leader, ok := s.node.LeaderOf(ring.MetaPartition); !ok || leader != s.dir.Member() {
 		return
 	}
-	next, why, err := nextRing(doc, s.opt.Membership.Servers(), time.Now())
+	next, why, err := nextRing(doc, s.joinable(ctx, doc, s.opt.Membership.Servers()), time.Now())
 	if err == nil && next != nil {
 		ctx, cancel := context.WithTimeout(ctx, s.opt.Patience)
 		defer cancel()

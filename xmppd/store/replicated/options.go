@@ -1,11 +1,12 @@
 package replicated
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
 
-	"github.com/rosterdb/rosterdb/replication/wal"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
 // Errors, beside those of package store; test with errors.Is.
@@ -18,6 +19,12 @@ var (
 	// ErrLeft: the servers have agreed that this one is none of them any more. Its data
 	// directory is of no use; with an empty one it is a new server.
 	ErrLeft = errors.New("this server has left the cluster")
+	// ErrOwnData: the cluster has its data, and Options.Import is other data. Nothing was changed.
+	ErrOwnData = errors.New("the cluster has data already")
+	// ErrNoMember: no server of that name has a part of the data.
+	ErrNoMember = errors.New("no server of that name has a part of the data")
+	// ErrLast: the server is the only one that has the data.
+	ErrLast = errors.New("it is the only server that has the data")
 )
 
 // Limits, in bytes unless said otherwise.
@@ -74,9 +81,16 @@ type Options struct {
 	Membership Membership
 	Logger     *slog.Logger // nil: discard
 
-	// Found makes a new cluster of one server if the directory is new, and no server that
-	// Membership lists has a ring to join.
-	Found bool
+	// Found tells whether this server may make a new cluster by now, which it does if its directory is new
+	// and no server that Membership lists has a ring to join; nil: never. It must not block.
+	Found func() bool
+	// Founded is called when it has done so; nil: nobody wants to know.
+	Founded func()
+	// Follows leaves it to others to say what the cluster's data is: Ready waits for that.
+	Follows bool
+	// Import is what a new cluster begins with; nil: with nothing. No server is Ready before it is
+	// there. If this server stops meanwhile the next Open has to give the same again.
+	Import *Import
 	// Partitions of a new cluster; 0 is 64. Their number is fixed when it is founded.
 	Partitions int
 
@@ -90,9 +104,18 @@ type Options struct {
 	Tick, FlushEvery time.Duration
 	// DiskReserve is as of replication.Config.
 	DiskReserve uint64
+	// Segment is the size of the log's files in bytes, a few of which are made before they are
+	// needed; 0 is wal.DefaultSegmentSize.
+	Segment int64
 
-	wal    wal.Options // tests
 	faults faults
+}
+
+// Import is data that is older than the cluster.
+type Import struct {
+	Secret []byte // of the data, 32 bytes; it becomes the cluster's
+	// Run writes the data. It may be run again, from the beginning, and nobody else writes meanwhile.
+	Run func(ctx context.Context, s store.Store) error
 }
 
 // faults are bugs that tests plant.
@@ -102,6 +125,8 @@ type faults struct {
 	unconditional bool // a write does not say what it rests on
 	unconfirmed   bool // a view shows what is here, however old
 	halfStaged    bool // a reader does not carry out what is decided
+	rejoin        bool // a server that has left may join with its old data
+	hastyImport   bool // the cluster's data is said to be there before it is
 	hastyStages   bool // a large update is carried out batch by batch, before it is decided
 
 	// No bug: a server that stops during a large update, before it is decided or afterwards.

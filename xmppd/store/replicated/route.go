@@ -63,11 +63,37 @@ type try struct {
 	member   uint64 // that was asked last
 	unknown  bool   // a try may have had effect
 	last     string
+	group    uint32
+	grouped  bool // group counts
 }
 
-func (s *Store) newTry(ctx context.Context) *try {
-	return &try{s: s, ctx: ctx, deadline: time.Now().Add(s.opt.Patience), wait: firstWait, rest: firstRest}
+// hastyPatience is how long an operation waits for a group that could not be reached a moment ago.
+const hastyPatience = time.Second
+
+// of says which group the operation is about.
+func (t *try) of(group uint32) {
+	t.group, t.grouped = group, true
+	if t.s.lost.is(group) {
+		if d := time.Now().Add(min(hastyPatience, t.s.opt.Patience)); d.Before(t.deadline) {
+			t.deadline = d
+		}
+	}
 }
+
+// reached notes that the group has answered.
+func (t *try) reached() { t.s.lost.found(t.group) }
+
+func (s *Store) newTry(ctx context.Context) *try {
+	patience := s.opt.Patience
+	if s.ending.Load() {
+		patience = min(patience, hastyPatience)
+	}
+	return &try{s: s, ctx: ctx, deadline: time.Now().Add(patience), wait: firstWait, rest: firstRest}
+}
+
+// Ending says that Close is going to be called soon: operations that begin from now on have no patience with
+// servers that may be stopping, too.
+func (s *Store) Ending() { s.ending.Store(true) }
 
 // next asks the next candidate for a group. done is false when somebody else is to be
 // asked, or later. Errors end the operation: see fail.
@@ -109,6 +135,7 @@ func (t *try) next(group uint32, r *request, here bool) (a answer, done bool, er
 		t.turn, t.last = t.turn+1, a.text
 		return a, false, t.pause()
 	}
+	t.reached()
 	return a, true, nil
 }
 
@@ -138,15 +165,18 @@ func (t *try) pause() error {
 func (t *try) ended() error {
 	closing := t.s.ended()
 	late := !time.Now().Before(t.deadline)
+	if late && t.grouped && !closing {
+		t.s.lost.add(t.group)
+	}
 	switch {
 	case !closing && !late && (t.unknown || t.ctx.Err() == nil):
 		return nil
 	case t.unknown:
-		return fmt.Errorf("%w: no server could tell within %s (%s)", store.ErrUncertain, t.s.opt.Patience, t.last)
+		return fmt.Errorf("%w: no server could tell in time (%s)", store.ErrUncertain, t.last)
 	case closing:
 		return store.ErrClosed
 	case t.ctx.Err() != nil:
 		return t.ctx.Err()
 	}
-	return fmt.Errorf("%w: no success within %s (%s)", ErrUnavailable, t.s.opt.Patience, t.last)
+	return fmt.Errorf("%w: no success in time (%s)", ErrUnavailable, t.last)
 }

@@ -61,6 +61,8 @@ func (s *Store) answer(from string, r *request, done func(answer)) {
 			return
 		}
 		s.propose(r.group, cmd, done)
+	case askLeave:
+		s.goServe(func(ctx context.Context) { done(s.leaveHere(ctx, r.text)) }, done)
 	case askView, askOwners:
 		s.goServe(func(ctx context.Context) { done(s.answerFresh(ctx, from, r)) }, done)
 	case askGet, askScan:

@@ -55,12 +55,13 @@ func (s *Store) round(ctx context.Context) {
 	s.held.sweep(time.Now().Add(-heldTime))
 	s.follow(ctx)
 	if s.ring.Load() == nil {
-		if s.opt.Found && !s.otherRing(ctx) {
+		if s.opt.Found != nil && s.opt.Found() && !s.otherRing(ctx) {
 			s.found()
 		}
 		return
 	}
 	s.manage(ctx)
+	s.watch.look(s)
 }
 
 // saw takes note of a ring document.
@@ -188,5 +189,8 @@ func (s *Store) found() {
 		return
 	}
 	s.log.Info("a new cluster of servers is founded", "cluster", doc.Cluster)
+	if s.opt.Founded != nil {
+		s.opt.Founded()
+	}
 	s.wake()
 }

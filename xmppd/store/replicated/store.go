@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/rosterdb/rosterdb/replication"
+	"github.com/rosterdb/rosterdb/replication/wal"
 	"github.com/rosterdb/rosterdb/ring"
 	"github.com/rosterdb/rosterdb/xmppd/store"
 )
@@ -32,7 +33,10 @@ type Store struct {
 	newest   atomic.Uint64                 // epoch that somebody has told of
 	leaders  sync.Map                      // group uint32 -> member uint64, as others say
 	behind   sync.Map                      // group uint32 -> time.Time until which others are asked first
-	identity atomic.Pointer[identity]      // nil until it is known
+	lost     lost
+	watch    watch
+	stale    sync.Map                 // UUIDs (string) of data that has left
+	identity atomic.Pointer[identity] // nil until it is known
 	failed   chan error
 	calls    calls
 	held     held
@@ -43,6 +47,7 @@ type Store struct {
 
 	quit    chan struct{} // closed by Close
 	closing atomic.Bool
+	ending  atomic.Bool    // Ending
 	left    atomic.Bool    // ErrLeft
 	stops   sync.WaitGroup // the steward
 
@@ -76,7 +81,7 @@ func Open(opt Options) (*Store, error) {
 	}
 	s.node, err = replication.Open(replication.Config{
 		Dir: dir, Transport: carrier{s}, Logger: opt.Logger,
-		Tick: opt.Tick, FlushEvery: opt.FlushEvery, DiskReserve: opt.DiskReserve, WAL: opt.wal,
+		Tick: opt.Tick, FlushEvery: opt.FlushEvery, DiskReserve: opt.DiskReserve, WAL: wal.Options{SegmentSize: opt.Segment},
 		OnRing:  func(doc *ring.Document) { s.saw(doc); s.wake() },
 		OnFatal: s.fail,
 	})

@@ -181,6 +181,7 @@ func (s *Store) snapshot(t *try, root string) (snapshot, error) {
 		if member := list[t.turn%len(list)]; member == s.dir.Member() {
 			v, err := s.viewHere(t, group, root)
 			if err == nil {
+				t.reached()
 				return v, nil
 			}
 			t.turn, t.last = t.turn+1, err.Error()

@@ -25,6 +25,7 @@ const (
 	askClose              // the snapshot is not needed any more; no answer
 	askOwners             // a page of owners with objects in a collection; group, root (behind it), text
 	askPropose            // a server asks to be looked at: the members may have changed; no answer
+	askLeave              // a server is to leave; text is its name. Answered OK once the ring says so
 )
 
 // request is what servers ask one another. The kind says which fields count.

@@ -76,7 +76,9 @@ func (s *Store) writeOnce(t *try, group uint32, w *op.Write) (again bool, revisi
 func (s *Store) groupOf(t *try, root string) (uint32, error) {
 	for {
 		if doc := s.ring.Load(); doc != nil {
-			return doc.Partition(root), nil
+			group := doc.Partition(root)
+			t.of(group)
+			return group, nil
 		}
 		t.last = "this server does not know the cluster's ring yet"
 		if err := t.pause(); err != nil {

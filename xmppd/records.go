@@ -1,0 +1,237 @@
+package xmppd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/carrier"
+	"github.com/rosterdb/rosterdb/xmppd/store/bolt"
+	"github.com/rosterdb/rosterdb/xmppd/store/replicated"
+)
+
+// clusterDir is the folder of the data directory that has this server's share of the cluster's records.
+const clusterDir = "cluster"
+
+// logSegment is the size of the files of a server's log, in bytes. Accounts write little.
+const logSegment = 16 << 20
+
+// openRecords opens what the server keeps for its accounts.
+func (s *Server) openRecords() error {
+	s.health = func() error { return nil }
+	if s.cfg.Cluster.Listen != "" {
+		s.replicas = nil
+		if s.cfg.Cluster.Storage == "replicated" && s.faults.records == nil {
+			s.replicas = &replicas{}
+		}
+		if err := s.newNode(); err != nil {
+			return err
+		}
+	}
+	if s.replicas != nil {
+		return s.openReplicas()
+	}
+	if err := notOfCluster(s.cfg.Data); err != nil {
+		return misconfigured(err)
+	}
+	disk, err := bolt.Open(s.cfg.Data, s.cfg.Domain)
+	if err != nil {
+		return err
+	}
+	s.records, s.broken, s.health, s.closeRecords = disk, disk.Failed(), disk.Health, disk.Close
+	if s.faults.records != nil {
+		s.records = s.faults.records
+	}
+	s.store = account.NewStore(s.records)
+	return nil
+}
+
+// notOfCluster refuses a data directory whose records are those of a cluster.
+func notOfCluster(data string) error {
+	dir := filepath.Join(data, clusterDir)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("%s has this server's share of the records of a cluster: start the server with the [cluster] that it belongs to (storage = \"replicated\"), or give it another data directory", dir)
+}
+
+// replicas are the records of a server of a cluster. A nil one stands for records on one disk.
+type replicas struct {
+	*replicated.Store
+	node interface{ TellStore(id string) }
+	old  *migration // nil: there is nothing to be taken over
+}
+
+func (r *replicas) up(server string) {
+	if r != nil {
+		r.ServerUp(server)
+	}
+}
+
+func (r *replicas) down(server string) {
+	if r != nil {
+		r.ServerDown(server)
+	}
+}
+
+// cluster is the UUID of the cluster whose records these are.
+func (r *replicas) cluster() string {
+	if r == nil {
+		return ""
+	}
+	return r.Cluster()
+}
+
+// names are the servers that have records, as far as is known.
+func (r *replicas) names() (names []string) {
+	for _, m := range r.Status().Members {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// tell tells the other servers which data this one has, so that it gets its share.
+func (r *replicas) tell() {
+	if r != nil {
+		r.node.TellStore(r.ID())
+	}
+}
+
+// openReplicas opens this server's share of the cluster's records.
+func (s *Server) openReplicas() (err error) {
+	c, r := &s.cfg.Cluster, s.replicas
+	if r.old, err = s.olderRecords(); err != nil {
+		return err
+	}
+	opt := replicated.Options{
+		Dir: filepath.Join(s.cfg.Data, clusterDir), Domain: s.cfg.Domain, Name: s.cluster.Self().Name, Zone: c.Zone,
+		Transport: carrier.New(s.cluster.Mesh()), Membership: membership{s}, Logger: s.log,
+		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(),
+	}
+	if c.founds() {
+		opt.Found, opt.Founded = s.cluster.Settled, s.cluster.Mesh().Reconnect
+	}
+	if r.old != nil {
+		opt.Import = &replicated.Import{Secret: r.old.disk.Secret(), Run: r.old.run}
+	}
+	if s.faults.replicas != nil {
+		s.faults.replicas(&opt)
+	}
+	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+		return errors.Join(fmt.Errorf("make data directory: %w", err), r.old.close())
+	}
+	if r.Store, err = replicated.Open(opt); err != nil {
+		return errors.Join(err, r.old.close())
+	}
+	r.node = s.cluster
+	s.records, s.broken, s.health = r.Store, r.Failed(), r.Health
+	s.closeRecords = func() error { return errors.Join(r.Close(), r.old.close()) }
+	s.store = account.NewStore(s.records)
+	if r.old == nil {
+		r.tell()
+	}
+	return nil
+}
+
+// founds reports whether the server may make a new cluster: it is told to, or knows of no other to join.
+func (c *ClusterConfig) founds() bool { return c.Found || len(c.Join) == 0 }
+
+// membership tells the store which servers there are. Those that have proven no name have no part in it.
+type membership struct{ s *Server }
+
+// Servers implements replicated.Membership.
+func (m membership) Servers() (list []replicated.Server) {
+	self := m.s.cluster.Self().Name
+	for _, x := range m.s.cluster.Members() {
+		if x.Name == self || m.s.cluster.Mesh().Reaches(x.Name) {
+			list = append(list, replicated.Server{Name: x.Name, Store: x.Store, Zone: x.Zone})
+		}
+	}
+	return list
+}
+
+// tellWaits is how often a server that waits for its cluster says so.
+const tellWaits = 10 * time.Second
+
+// awaitRecords waits until the cluster's records can be read and changed.
+func (s *Server) awaitRecords(ctx context.Context) error {
+	if s.replicas == nil {
+		return nil
+	}
+	for told := false; ; told = true {
+		wait := tellWaits
+		if !told {
+			wait = time.Second
+		}
+		round, stop := context.WithTimeout(ctx, wait)
+		err := s.replicas.Ready(round)
+		stop()
+		switch {
+		case err == nil:
+			return s.recordsReady()
+		case errors.Is(err, replicated.ErrLeft):
+			return s.hasLeft()
+		case errors.Is(err, replicated.ErrOwnData):
+			return misconfigured(s.replicas.old.refuse(true))
+		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+			return err
+		}
+		s.log.Info("waiting for the cluster's records: clients are taken when a majority of the servers that have them is here",
+			"connected", s.cluster.Mesh().Connected(), "founds", s.cfg.Cluster.founds(), "servers_with_records", s.replicas.names())
+	}
+}
+
+// hasLeft is why a server that was removed does not start.
+func (s *Server) hasLeft() error {
+	return misconfigured(fmt.Errorf("%w: to join anew it needs an empty directory: move %s away", replicated.ErrLeft, filepath.Join(s.cfg.Data, clusterDir)))
+}
+
+// recordsReady ends what was done until the records were there.
+func (s *Server) recordsReady() error {
+	if errors.Is(s.replicas.Health(), replicated.ErrLeft) {
+		return s.hasLeft()
+	}
+	if err := s.replicas.old.done(s.log); err != nil {
+		return err
+	}
+	s.replicas.tell()
+	return nil
+}
+
+// lostRecords hears why the records of this server can't be used any more.
+func (s *Server) lostRecords(err error) {
+	if errors.Is(err, replicated.ErrLeft) {
+		s.log.Warn("this server has no part of the cluster's records any more; it works with those of the others until it is stopped")
+		return
+	}
+	s.fail(err)
+}
+
+// refresher drops what is remembered of accounts when another server is connected: what that one has
+// changed before is not known here.
+type refresher struct{ due chan struct{} }
+
+func (r *refresher) wake() {
+	select {
+	case r.due <- struct{}{}:
+	default:
+	}
+}
+
+func (r *refresher) run(ctx context.Context, s *Server) {
+	for {
+		select {
+		case <-r.due:
+		case <-ctx.Done():
+			return
+		}
+		if err := s.im.Refresh(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("shared groups can't be read again; what another server has changed of them may be missing", "error", err)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package replicated
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// MemberStatus is a server's part of the data.
+type MemberStatus struct {
+	Name    string
+	Leaving bool
+	Held    int // partitions that it has a copy of
+	Led     int // of those here, whose leader is known
+	Coming  int // copies that it has still to get
+}
+
+// Status is where the data is, as this server knows.
+type Status struct {
+	Cluster    string // UUID; "" before it is known
+	Partitions int
+	Replicas   int // copies of each partition
+	Changing   bool
+	Members    []MemberStatus
+}
+
+// Status tells where the data is.
+func (s *Store) Status() Status {
+	doc := s.ring.Load()
+	if doc == nil {
+		return Status{}
+	}
+	st := Status{Cluster: doc.Cluster, Partitions: doc.Partitions, Replicas: doc.Replicas, Changing: doc.Change != nil}
+	led := make(map[uint64]int)
+	held := make(map[uint64]int)
+	for p := range uint32(doc.Partitions) {
+		if leader, ok := s.node.LeaderOf(p); ok {
+			led[leader]++
+		}
+		for _, id := range doc.Group(p) {
+			held[id]++
+		}
+	}
+	coming := doc.Remaining()
+	for _, m := range doc.Members {
+		st.Members = append(st.Members, MemberStatus{
+			Name: nameOf(m), Leaving: m.State == ring.Leaving, Held: held[m.ID], Led: led[m.ID], Coming: coming[m.ID],
+		})
+	}
+	return st
+}
+
+// Without counts the partitions that lack copies, and those that lack a majority, while some servers
+// can't be reached.
+func (s *Store) Without(reached func(name string) bool) (fewer, none int) {
+	doc := s.ring.Load()
+	if doc == nil {
+		return 0, 0
+	}
+	for p := range uint32(doc.Partitions) {
+		all := doc.ReplicasOf(p)
+		there := len(slices.DeleteFunc(slices.Clone(all), func(m ring.Member) bool { return !reached(nameOf(m)) }))
+		if there < len(all) {
+			fewer++
+		}
+		if there <= len(all)/2 {
+			none++
+		}
+	}
+	return fewer, none
+}
+
+// Cluster is the UUID of the cluster that this server's data belongs to, "" if it has none yet. Servers
+// of two clusters must not take each other's messages.
+func (s *Store) Cluster() string {
+	if c := s.dir.Cluster(); c != "" {
+		return c
+	}
+	if doc := s.ring.Load(); doc != nil {
+		return doc.Cluster
+	}
+	return ""
+}
+
+// lost remembers the groups that could not be reached: who asks for them has less patience, so that
+// clients get an error soon and not each after the whole time.
+type lost struct {
+	mu     sync.Mutex
+	groups map[uint32]time.Time // when it was found out
+}
+
+// lostFor is how long a group is taken for lost after a failure.
+const lostFor = 30 * time.Second
+
+func (l *lost) add(group uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.groups == nil {
+		l.groups = make(map[uint32]time.Time)
+	}
+	l.groups[group] = time.Now()
+}
+
+func (l *lost) found(group uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.groups, group)
+}
+
+func (l *lost) is(group uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.groups[group]
+	return ok && time.Since(at) < lostFor
+}
+
+func (l *lost) count() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, at := range l.groups {
+		if time.Since(at) < lostFor {
+			n++
+		}
+	}
+	return n
+}
+
+// watch looks at the groups that this server has a replica of.
+type watch struct {
+	mu    sync.Mutex
+	since map[uint32]time.Time // when a group was first seen without a leader
+}
+
+// orphaned is how long a group has no leader before that is told: elections take less.
+const orphaned = 5 * time.Second
+
+func (w *watch) look(s *Store) {
+	doc, self, now := s.ring.Load(), s.dir.Member(), time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p := range uint32(doc.Partitions) {
+		_, led := s.node.LeaderOf(p)
+		switch _, known := w.since[p]; {
+		case led || !slices.Contains(doc.Group(p), self):
+			delete(w.since, p)
+		case !known:
+			if w.since == nil {
+				w.since = make(map[uint32]time.Time)
+			}
+			w.since[p] = now
+		}
+	}
+}
+
+func (w *watch) count() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, at := range w.since {
+		if time.Since(at) > orphaned {
+			n++
+		}
+	}
+	return n
+}
+
+// Health reports what users would notice: ErrLeft; ErrUnavailable if a part of the data can't be reached, or
+// nothing is known of it yet.
+func (s *Store) Health() error {
+	if s.left.Load() {
+		return ErrLeft
+	}
+	select {
+	case <-s.ready:
+	default:
+		return fmt.Errorf("%w: the cluster's data was not seen yet", ErrUnavailable)
+	}
+	if n := max(s.lost.count(), s.watch.count()); n > 0 {
+		return fmt.Errorf("%w: of %d of %d partitions of the data there is no majority", ErrUnavailable, n, s.ring.Load().Partitions)
+	}
+	return nil
+}
