@@ -19,6 +19,7 @@ const (
 	tlsRecord   = 0x16            // what a TLS handshake begins with (RFC 8446 section 5.1), and gossip does not
 	maxPacket   = 64 << 10        // bytes of a UDP packet
 	maxUnknown  = 128             // connections that have said nothing
+	maxOfOne    = maxUnknown / 2  // those of one address
 	packetQueue = 256
 )
 
@@ -39,8 +40,9 @@ type port struct {
 	once    sync.Once
 	wg      sync.WaitGroup
 
-	mu    sync.Mutex
-	young map[net.Conn]struct{} // have said nothing
+	mu     sync.Mutex
+	young  map[net.Conn]struct{} // have said nothing
+	silent map[string]int        // how many of them, by address
 }
 
 // openPort listens on addr by TCP and UDP. Port 0: any that is free for both.
@@ -75,7 +77,7 @@ func listenBoth(addr string) (*port, error) {
 	return &port{
 		tcp: tcp, udp: udp, packets: make(chan *memberlist.Packet, packetQueue), streams: make(chan net.Conn),
 		links: make(chan net.Conn), unknown: make(chan struct{}, maxUnknown), closing: make(chan struct{}),
-		young: make(map[net.Conn]struct{}),
+		young: make(map[net.Conn]struct{}), silent: make(map[string]int),
 	}, nil
 }
 
@@ -117,17 +119,55 @@ func (p *port) accept() {
 			p.notices.Warn("a connection of another server can't be accepted", "error", err.Error())
 			continue
 		}
+		if !p.admit(conn) {
+			p.notices.Warn("too many connections at once of one address on the cluster's port: some are closed", "address", addressOf(conn))
+			_ = conn.Close()
+			continue
+		}
 		select {
 		case p.unknown <- struct{}{}:
 			p.wg.Go(func() {
 				p.sort(conn)
+				p.release(conn)
 				<-p.unknown
 			})
 		default:
+			p.release(conn)
 			p.notices.Warn("too many connections at once on the cluster's port: some are closed")
 			_ = conn.Close()
 		}
 	}
+}
+
+// admit counts a connection that has said nothing, if its address has not too many of them: whoever floods
+// the port does not take it from servers at other addresses.
+func (p *port) admit(conn net.Conn) bool {
+	from := addressOf(conn)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.silent[from] >= maxOfOne {
+		return false
+	}
+	p.silent[from]++
+	return true
+}
+
+func (p *port) release(conn net.Conn) {
+	from := addressOf(conn)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.silent[from]--; p.silent[from] == 0 {
+		delete(p.silent, from)
+	}
+}
+
+// addressOf is a peer's address without port.
+func addressOf(conn net.Conn) string {
+	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		return conn.RemoteAddr().String()
+	}
+	return host
 }
 
 // sort looks at the first byte of a connection.
