@@ -20,10 +20,10 @@ func demoCommand(env Env) *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
 		Usage: "see a cluster write, replicate, survive a kill and read back real data",
-		Description: `Starts an XMPP domain and data nodes as processes on loopback, loads the source
+		Description: `Starts an XMPP domain of three servers and data nodes as processes on loopback, loads the source
 tree of the Go standard library found on this machine (a small built-in set where
 there is none), reads it back through a second client and compares bytes, follows
-references, kills a data node in the middle of a stream of writes, checks that
+references, kills a data node and one of three XMPP servers in the middle of a stream of writes, checks that
 every acknowledged write is there, and prints what it measured. Then the cluster
 stays for you to try things, until ctrl-C; nothing is left behind.
 

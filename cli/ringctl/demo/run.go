@@ -111,11 +111,14 @@ func (t *tour) say(format string, args ...any) {
 	fmt.Fprintf(t.o.Out, format+"\n", args...)
 }
 
+// servers is how many XMPP servers the domain has.
+const servers = 3
+
 func (t *tour) startCluster(ctx context.Context, dir string) error {
-	t.say("Starting an XMPP domain and %d data nodes as processes on loopback, with TLS and SCRAM-SHA-256.", t.o.Nodes)
+	t.say("Starting an XMPP domain of %d servers and %d data nodes as processes on loopback, with TLS and SCRAM-SHA-256.", servers, t.o.Nodes)
 	begin := time.Now()
 	c, err := devcluster.Start(ctx, devcluster.Options{
-		Dir: dir, Binary: t.o.Binary, Nodes: t.o.Nodes, DieWithParent: true,
+		Dir: dir, Binary: t.o.Binary, Servers: servers, Nodes: t.o.Nodes, DieWithParent: true,
 		Progress: func(step string) { t.say("  %s", step) },
 	})
 	if err != nil {
@@ -213,8 +216,9 @@ func (t *tour) killInStream(ctx context.Context) error {
 	id := nodeName(jid)
 	t.victim = id
 	pl := standard()
-	t.say("Writing with %d writers, and killing %s (SIGKILL) in the middle.", pl.writers, id)
-	r, err := stream(ctx, t.writer, pl, ledBefore, func() error { return t.cluster.Kill(id) })
+	server := t.cluster.Info().Servers[0].ID
+	t.say("Writing with %d writers, and killing %s and an XMPP server, %s (SIGKILL), in the middle.", pl.writers, id, server)
+	r, err := stream(ctx, t.writer, pl, ledBefore, func() error { return errors.Join(t.cluster.Kill(id), t.cluster.Kill(server)) })
 	if err != nil {
 		return err
 	}
@@ -274,8 +278,8 @@ The cluster stays until you press ctrl-C. In another terminal:
   %[2]s ls --prefix net/  # roots; ls net/http: its files
   %[2]s get net/http      # one object; put, delete: try it
   %[2]s dev restart %[3]s   # the killed one comes back with its disk
-  kill -9 %[4]d           # the XMPP server; this brings it back:
-  %[2]s dev restart x1
+  %[2]s dev restart x1    # the XMPP server, too
+  kill -9 %[4]d           # another one: nobody notices
 
 With any chat client: server 127.0.0.1, port %[5]s, STARTTLS, with the authority
   %[6]s
@@ -283,8 +287,8 @@ operator sees the data nodes and their health in its roster:
   %[7]s  password %[8]s
   %[9]s  password %[10]s
   %[11]s  password %[12]s
-`, t.cluster.File(), self, t.victim, info.Servers[0].PID,
-		port(info.Servers[0].C2S), info.CA, op.JID, op.Password, user1.JID, user1.Password, user2.JID, user2.Password)
+`, t.cluster.File(), self, t.victim, info.Servers[1].PID,
+		port(info.Servers[1].C2S), info.CA, op.JID, op.Password, user1.JID, user1.Password, user2.JID, user2.Password)
 }
 
 // Program returns how to call this program from a shell, for commands that people
