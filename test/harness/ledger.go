@@ -2,6 +2,8 @@ package harness
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -81,12 +83,14 @@ func (o Outcome) String() string {
 // delivered, and as one that came twice.
 func (l *Ledger) Look(receivers ...*Ear) (o Outcome) {
 	o.Sent = l.Sent()
+	come := make(map[string]int)
+	for _, r := range receivers {
+		r.numbers(`<body>`+regexp.QuoteMeta(l.name)+` (\d+)\.</body>`, come)
+	}
+	returned := make(map[string]int)
+	l.from.numbers(`id='`+regexp.QuoteMeta(l.name)+`-(\d+)'`, returned)
 	for n := range o.Sent {
-		got := 0
-		for _, r := range receivers {
-			got += r.Count(fmt.Sprintf("<body>%s %d.</body>", l.name, n))
-		}
-		back := l.from.Count(fmt.Sprintf("id='%s-%d'", l.name, n))
+		got, back := come[strconv.Itoa(n)], returned[strconv.Itoa(n)]
 		switch {
 		case got > 0:
 			o.Delivered++
@@ -101,6 +105,13 @@ func (l *Ledger) Look(receivers ...*Ear) (o Outcome) {
 		}
 	}
 	return o
+}
+
+// numbers counts what a pattern's first group has found.
+func (e *Ear) numbers(pattern string, in map[string]int) {
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(e.Heard(), -1) {
+		in[m[1]]++
+	}
 }
 
 // about is the last message of a ledger that has come, with what is around it.
