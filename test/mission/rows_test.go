@@ -57,10 +57,10 @@ func rows() []row {
 		{"K5", "route redirect: the shortest way after the first stanza", checkRedirects},
 		{"K6", "servers discover and join each other", checkJoining},
 		{"K7", "a partition of the network heals by itself", checkPartition},
-		{"K8", "a stream resumes on another server", nil},
+		{"K8", "a stream resumes on another server", checkResumptionElsewhere},
 		{"K9", "server-side state is replicated, or lives in a database", nil},
 		{"K10", "zones: an exit in one's own zone is preferred", checkZones},
-		{"K11", "rolling upgrade with no stanza lost", nil},
+		{"K11", "rolling upgrade with no stanza lost", checkRollingUpgrade},
 
 		{"F1", "a connection manager multiplexes client connections over few links", nil},
 		{"F2", "its handshake proves a secret; envelopes carry connection ids, not JIDs", nil},

@@ -1,0 +1,95 @@
+package mission
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/test/xmppraw"
+)
+
+const nsSM = "urn:xmpp:sm:3"
+
+// roamer is a client with stream management (XEP-0198) that goes on at another server when its own ends. It has
+// sent no presence, so that all it gets are messages.
+type roamer struct {
+	t       *testing.T
+	user    string
+	id      string // of its session
+	ear     *harness.Ear
+	sent    []string // all its stanzas
+	heard   string   // on the connections before
+	handled int      // messages there
+}
+
+func newRoamer(t *testing.T, at *harness.Member, user string) *roamer {
+	t.Helper()
+	c := at.Login(t, user, "r")
+	c.Send("<enable xmlns='" + nsSM + "' resume='true'/>")
+	m := regexp.MustCompile(` id='([^']+)'`).FindStringSubmatch(c.Want("<enabled ") + c.Want("/>"))
+	if m == nil {
+		t.Fatal("stream management is not switched on")
+	}
+	return &roamer{t: t, user: user, id: m[1], ear: harness.Listen(c)}
+}
+
+// cut breaks the connection, and waits until the client has noticed.
+func (r *roamer) cut() {
+	_ = r.ear.Conn.Close()
+	harness.Eventually(r.t, xmppraw.Patience, "the connection is lost", r.ear.Ended)
+}
+
+// resume goes on at a server, and sends again what had not been handled. It reports what the server says.
+func (r *roamer) resume(at *harness.Member) (answer string) {
+	r.t.Helper()
+	before := r.ear.Heard()
+	r.heard, r.handled = r.heard+before, r.handled+strings.Count(before, "</message>")
+	c, _ := xmppraw.Authenticate(r.t, at.Addr(r.t, "clients"), r.user)
+	r.ear = harness.Listen(c)
+	c.Send(fmt.Sprintf("<resume xmlns='%s' h='%d' previd='%s'/>", nsSM, r.handled, r.id))
+	harness.Eventually(r.t, xmppraw.Patience, "the server answers", func() bool {
+		answer = r.ear.Heard()
+		return strings.Contains(answer, "/>")
+	})
+	m := regexp.MustCompile(`<resumed [^>]*h='(\d+)'`).FindStringSubmatch(answer)
+	if m == nil {
+		return answer
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil || n > len(r.sent) {
+		r.t.Fatalf("%d stanzas were sent, the server has handled %s", len(r.sent), m[1])
+	}
+	for _, s := range r.sent[n:] {
+		_ = c.TrySend(s) // a connection that is lost again is resumed again
+	}
+	return answer
+}
+
+// say sends a message, which may get lost with the connection: then it is sent again.
+func (r *roamer) say(to string, body string) {
+	r.sent = append(r.sent, fmt.Sprintf("<message type='chat' to='%s@%s/r'><body>%s.</body></message>", to, xmppraw.Domain, body))
+	_ = r.ear.TrySend(r.sent[len(r.sent)-1])
+}
+
+// all is what has come, on all connections.
+func (r *roamer) all() string { return r.heard + r.ear.Heard() }
+
+// checkLedger waits until n messages have come and checks that each has come once.
+func (r *roamer) checkLedger(n int) {
+	r.t.Helper()
+	harness.Eventually(r.t, xmppraw.Patience, fmt.Sprintf("%s gets %d messages", r.user, n), func() bool {
+		return strings.Count(r.all(), "</message>") >= n
+	})
+	got := r.all()
+	for i := range n {
+		if times := strings.Count(got, fmt.Sprintf("<body>%d.</body>", i)); times != 1 {
+			r.t.Errorf("message %d has come %d times", i, times)
+		}
+	}
+	if strings.Contains(got, "type='error'") {
+		r.t.Errorf("%s got errors", r.user)
+	}
+}
