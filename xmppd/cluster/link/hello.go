@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Version of the protocol between servers. Servers of different Major don't talk to each other;
@@ -35,6 +36,7 @@ type hello struct {
 	Text        string `json:"text,omitempty"`     // of Refused, for people
 	Received    uint64 `json:"received,omitempty"` // only in an answer: frames of the stream asked for
 	Known       bool   `json:"known,omitempty"`    // Received is known
+	Time        int64  `json:"time,omitempty"`     // on the sender's clock, in milliseconds since 1970
 }
 
 // Reasons for which a stream is refused.
@@ -79,6 +81,9 @@ func (c *Config) sameData(theirs string) bool {
 
 // writeHello writes a hello or an answer behind its length.
 func writeHello(w io.Writer, h *hello) error {
+	if h.Time == 0 {
+		h.Time = time.Now().UnixMilli()
+	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("encode hello: %w", err)

@@ -90,6 +90,9 @@ func (m *Mesh) identify(ctx context.Context, conn *tls.Conn) (*incoming, error) 
 	if r := m.cfg.refuse(h); r != nil && !(r.Reason == refusedVersion && m.cfg.Faults.AnyVersion) {
 		return in, r
 	}
+	if r := m.cfg.skewed(h, time.Now()); r != nil {
+		return in, r
+	}
 	_ = conn.SetDeadline(time.Time{})
 	return in, nil
 }

@@ -41,6 +41,7 @@ type Handler struct {
 
 // Faults are bugs that tests plant, to see that a test would notice them.
 type Faults struct {
+	AnyClock   bool // a peer with another time is taken
 	NoLease    bool // a server that was frozen takes what its peers have given up
 	AckLate    bool // what was handled is not acknowledged
 	Forget     bool // what a broken pair had not written is lost

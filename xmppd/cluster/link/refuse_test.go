@@ -58,8 +58,28 @@ func TestNoticesAnyName(t *testing.T) {
 	}
 }
 
+// TestClocks: a server whose clock is ten minutes off is refused, and told so; a second is nothing.
+func TestClocks(t *testing.T) {
+	for off, want := range map[time.Duration]string{10 * time.Minute: "ahead of", -10 * time.Minute: "behind", time.Second: "", -time.Second: ""} {
+		h, a := caller(t, "x", &hello{Major: Major, Time: time.Now().Add(off).UnixMilli()}, Faults{})
+		if h == nil || (h.Refused == refusedClock) != (want != "") || !strings.Contains(h.Text, want) {
+			t.Errorf("%v off: %+v", off, h)
+		}
+		eventually(t, "the log tells", func() bool { return want == "" || strings.Contains(a.log.String(), want+" that of server a") })
+	}
+	if h, _ := caller(t, "x", &hello{Major: Major, Time: 1}, Faults{AnyClock: true}); h == nil || h.Refused != "" {
+		t.Errorf("the planted bug does not show: %+v", h)
+	}
+}
+
 // visitor says hello as x, with a certificate of some name, and returns the answer; nil if there is none.
 func visitor(t *testing.T, name string, major int, f Faults) (*hello, *node) {
+	t.Helper()
+	return caller(t, name, &hello{Major: major}, f)
+}
+
+// caller is visitor with a hello of which the rest is filled in.
+func caller(t *testing.T, name string, say *hello, f Faults) (*hello, *node) {
 	t.Helper()
 	ca := newAuthority(t)
 	a := start(t, ca, "a", func(c *Config) { c.Faults = f })
@@ -72,7 +92,8 @@ func visitor(t *testing.T, name string, major int, f Faults) (*hello, *node) {
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	cert := ca.sign(t, name).TLS()
 	c := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "a", RootCAs: ca.pool, Certificates: []tls.Certificate{cert}})
-	if err := writeHello(c, &hello{Major: major, Cluster: "c", From: "x", To: "a", Incarnation: 1, Stream: 1}); err != nil {
+	say.Cluster, say.From, say.To, say.Incarnation, say.Stream = "c", "x", "a", 1, 1
+	if err := writeHello(c, say); err != nil {
 		t.Fatal(err)
 	}
 	h, _ := readHello(c)
