@@ -123,7 +123,8 @@ func (sv *Servers) storage() string {
 	return ""
 }
 
-// place is an address on loopback that no other test process uses, so that its ports are free.
+// place is an address on loopback that no other test process uses, so that its ports are free. One cluster at a
+// time has it: tests of a process that start some take turns.
 func (*Servers) place(i int) string {
 	pid := os.Getpid()
 	return fmt.Sprintf("127.%d.%d.%d", 1+pid/250%250, pid%250, i)

@@ -26,7 +26,6 @@ func countHops(t *testing.T, sv *harness.Servers) (h hops) {
 func checkRedirects(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		t.Run(fmt.Sprintf("off=%v", off), func(t *testing.T) {
-			t.Parallel()
 			sv := harness.StartServers(t, binary, harness.ServersOptions{
 				N: 3, Users: []string{"alice", "bob", "carol"}, Cluster: fmt.Sprintf("no_redirects = %v\n", off),
 			})
