@@ -90,6 +90,7 @@ func (s *Server) adminHandler() http.Handler {
 	handle("/users/delete", "delete account", func(ctx context.Context, u userRequest) error { return s.accounts.Delete(ctx, u.Name) })
 	handle("/users/group", "set group", func(ctx context.Context, u userRequest) error { return s.accounts.SetGroup(ctx, u.Name, u.Group) })
 	rosters{s.im, s.accounts}.handle(mux, log)
+	s.handleRemove(mux, log)
 	// Profiles show what is in memory, so they are here and not on --listen-http.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -13,7 +13,7 @@ import (
 func clusterCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cluster", Usage: "look at the servers that serve the domain together", Action: unknownCommand,
-		Subcommands: []*cli.Command{clusterStatus(), clusterDrain()},
+		Subcommands: []*cli.Command{clusterStatus(), clusterRemove(), clusterDrain()},
 	}
 }
 
