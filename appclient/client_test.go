@@ -217,8 +217,8 @@ func TestManyCallersShareStanzas(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s := c.Stats(); s.Stanzas*2 > s.Operations || s.Retries > 0 {
-		t.Errorf("bundles are small, or there were retries: %+v", s)
+	if s := c.Stats(); s.Stanzas*2 > s.Operations {
+		t.Errorf("bundles are small: %+v", s)
 	}
 }
 

@@ -72,6 +72,23 @@ func TestClocks(t *testing.T) {
 	}
 }
 
+// TestData: servers whose records are those of two clusters refuse each other; one that has none yet is taken.
+func TestData(t *testing.T) {
+	mine := func(c *Config) { c.Data = func() string { return "one" } }
+	for data, refused := range map[string]string{"two": refusedData, "one": "", "": ""} {
+		h, a := caller(t, "x", &hello{Major: Major, Data: data}, Faults{}, mine)
+		if h == nil || h.Refused != refused {
+			t.Errorf("data of %q: %+v", data, h)
+		}
+		eventually(t, "the log tells", func() bool {
+			return refused == "" || strings.Contains(a.log.String(), "founded apart from the other")
+		})
+	}
+	if h, _ := caller(t, "x", &hello{Major: Major, Data: "two"}, Faults{AnyData: true}, mine); h == nil || h.Refused != "" {
+		t.Errorf("the planted bug does not show: %+v", h)
+	}
+}
+
 // visitor says hello as x, with a certificate of some name, and returns the answer; nil if there is none.
 func visitor(t *testing.T, name string, major int, f Faults) (*hello, *node) {
 	t.Helper()
@@ -79,10 +96,15 @@ func visitor(t *testing.T, name string, major int, f Faults) (*hello, *node) {
 }
 
 // caller is visitor with a hello of which the rest is filled in.
-func caller(t *testing.T, name string, say *hello, f Faults) (*hello, *node) {
+func caller(t *testing.T, name string, say *hello, f Faults, more ...func(*Config)) (*hello, *node) {
 	t.Helper()
 	ca := newAuthority(t)
-	a := start(t, ca, "a", func(c *Config) { c.Faults = f })
+	a := start(t, ca, "a", func(c *Config) {
+		c.Faults = f
+		for _, m := range more {
+			m(c)
+		}
+	})
 	a.SetPeers([]Peer{{"x", "127.0.0.1:1"}})
 	conn, err := net.Dial("tcp", a.addr)
 	if err != nil {
