@@ -85,7 +85,7 @@ func (m *moving) rest(back *client) []string {
 	m.carol.Send(toBob(7))
 	m.carol.Sync()
 	m.alice.Send(toBob(8))
-	return bodies(back.Want("<body>8</body></message>"))
+	return bodies(back.Want("<body>8</body>"))
 }
 
 // TestResumptionElsewhere: a client goes on at a server that has never heard of its session, and everything is

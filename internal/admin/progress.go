@@ -189,41 +189,50 @@ func (p *Progress) stalls(doc *ring.Document, views []NodeView, leaders *Leaders
 			say("%s has no room for the %d replicas that are to go there: free space on its disk", s.Node, s.Gets)
 		case v.Health.State == wire.StateStranger && m.State == ring.Leaving && s.Holds == 0:
 			// It has handed over all it had, and knows of a newer ring than ours.
+		case v.Health.State == wire.StateStranger && m.State == ring.Joining:
+			// It has not heard yet that the ring takes its new disk for a new member.
+			p.Passing = append(p.Passing, fmt.Sprintf("%s is a stranger: %s", s.Node, v.Text))
 		case v.Health.State == wire.StateStranger:
 			say("%s is a stranger: %s", s.Node, v.Text)
 		case slices.Contains(leaders.Silent, m.JID):
 			say("%s is online and does not answer", s.Node)
 		}
 	}
-	if n := len(leaders.Leaderless); n > 0 {
-		if nodes := down(doc, views, leaders.Leaderless); len(nodes) > 0 {
-			say("%s without a majority: start %s", partitions(n), strings.Join(nodes, ", "))
-		} else {
-			p.Passing = append(p.Passing, partitions(n)+" without a majority: their nodes are there and are electing")
-		}
+	dead, nodes := lost(doc, views, leaders.Leaderless)
+	if dead > 0 {
+		say("%s without a majority: start %s", partitions(dead), strings.Join(nodes, ", "))
+	}
+	if n := len(leaders.Leaderless) - dead; n > 0 {
+		p.Passing = append(p.Passing, partitions(n)+" without a leader: most of their nodes are there and are electing")
 	}
 	if len(p.Stalls) == 0 {
 		p.waits(doc, leaders)
 	}
 }
 
-// down names the members of groups without a leader that are not there.
-func down(doc *ring.Document, views []NodeView, groups []uint32) []string {
-	names := make(map[string]bool)
+// lost counts the groups without a leader that can't elect one, since too few of their members are there, and
+// names the members to start. Those that have left for a successor under their JID can't be.
+func lost(doc *ring.Document, views []NodeView, groups []uint32) (count int, names []string) {
 	for _, g := range groups {
-		for _, m := range doc.ReplicasOf(g) {
-			if viewOf(views, doc, m) == nil {
+		replicas, away := doc.ReplicasOf(g), []string(nil)
+		there := len(replicas)
+		for _, m := range replicas {
+			if viewOf(views, doc, m) != nil {
+				continue
+			}
+			there--
+			if holder, _ := doc.ByJID(m.JID); holder.ID == m.ID {
 				node, _, _ := strings.Cut(m.JID, "@")
-				names[node] = true
+				away = append(away, node)
 			}
 		}
+		if 2*there <= len(replicas) {
+			count++
+			names = append(names, away...)
+		}
 	}
-	var list []string
-	for n := range names {
-		list = append(list, n)
-	}
-	slices.Sort(list)
-	return list
+	slices.Sort(names)
+	return count, slices.Compact(names)
 }
 
 // waits tells of learners that get nowhere, in the engine's words.

@@ -227,6 +227,10 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 	return s
 }
 
+// catchingUp is the number of entries that a node may lack and pass for level: followers under load
+// lack up to a few hundred, and so many are had within a second.
+const catchingUp = 4096
+
 func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 	behind := leaders.Behind[v.JID]
 	row := nodeRow{Node: nodeName(v.JID), JID: v.JID, Member: v.Member, Presence: "down", Behind: behind.Entries, Lagging: behind.Groups}
@@ -252,6 +256,8 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 		s.reasons = append(s.reasons, row.Node+" is "+row.State)
 	case slices.Contains(leaders.Silent, v.JID):
 		s.reasons = append(s.reasons, row.Node+" does not answer")
+	case row.Behind > catchingUp:
+		s.reasons = append(s.reasons, fmt.Sprintf("%s catches up: its replicas lack %d entries", row.Node, row.Behind))
 	}
 	s.Healthy = s.Healthy && len(s.reasons) == 0
 	s.Nodes = append(s.Nodes, row)

@@ -50,3 +50,15 @@ func TestNoBootstrapOverTheDead(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusTellsWhoCatchesUp: a node that has come back does not count before it has what it missed.
+func TestStatusTellsWhoCatchesUp(t *testing.T) {
+	doc := &ring.Document{Epoch: 7, Partitions: 8, Members: []ring.Member{{ID: 1, JID: "dn1@d/store", Store: "a"}}}
+	for behind, healthy := range map[uint64]bool{0: true, catchingUp: true, catchingUp + 1: false} {
+		s := summarize(doc, []admin.NodeView{{JID: "dn1@d/store", Online: true, Health: wire.Health{State: "ok", Store: "a"}}},
+			&admin.Leaders{Led: 8, Behind: map[string]admin.Behind{"dn1@d/store": {Entries: behind, Groups: 1}}})
+		if v := s.verdict(); s.Healthy != healthy || strings.Contains(v, "dn1 catches up") == healthy {
+			t.Errorf("%d entries behind: %s", behind, v)
+		}
+	}
+}
