@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strconv"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -38,6 +39,17 @@ func (k *Key) Value() any {
 		return k.s.String
 	}
 	return nil
+}
+
+// String is the key as a program's text has it: null, true, 3.5, "a string".
+func (k Key) String() string {
+	if k.s.Kind == op.String {
+		return strconv.Quote(k.s.String)
+	}
+	if v := k.Value(); v != nil {
+		return fmt.Sprint(v)
+	}
+	return "null"
 }
 
 // Query asks a secondary index, which `ringctl index` declares.

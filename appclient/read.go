@@ -125,7 +125,7 @@ func (r Root) get(ctx context.Context, ask op.Read) (*Object, moment, error) {
 		return nil, moment{}, err
 	case res.Code == op.OK && len(res.Objects) == 1:
 	case res.Code == op.NotFound:
-		return nil, momentOf(&res), fmt.Errorf("%w: %q", ErrNotFound, ask.Path)
+		return nil, momentOf(&res), notFound(ask.Path)
 	default:
 		return nil, moment{}, nonsense(&res)
 	}
@@ -135,6 +135,14 @@ func (r Root) get(ctx context.Context, ask op.Read) (*Object, moment, error) {
 		return nil, moment{}, err
 	}
 	return o, momentOf(&res), nil
+}
+
+// notFound names the object that is not there; its root is named around it.
+func notFound(path string) error {
+	if path == "" {
+		return fmt.Errorf("%w: the root object itself", ErrNotFound)
+	}
+	return fmt.Errorf("%w: path %q", ErrNotFound, path)
 }
 
 // rest reads what is missing of an object's value. False: it changed under way.

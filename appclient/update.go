@@ -35,7 +35,7 @@ func (tx *Tx) Get(path string) (*Object, error) {
 		case op.Put:
 			return &Object{Root: tx.root.name, Path: path, Value: bytes.Clone(w.m.Value), Refs: fromRefs(w.m.Refs)}, nil
 		case op.Delete:
-			return nil, tx.root.wrap("get from", fmt.Errorf("%w: %q", ErrNotFound, path))
+			return nil, tx.root.wrap("get from", notFound(path))
 		default:
 			return nil, tx.root.wrap("get from", fmt.Errorf("%w: %q was added to in this transaction, so its value is not known yet; read it first", ErrInvalid, path))
 		}

@@ -62,6 +62,11 @@ func follow(ctx context.Context, cfg appclient.Config, prefix, file string, coun
 	if err := save(w, file); err != nil {
 		return err
 	}
+	if len(token) == 0 {
+		log.Print("follow: what changes from now on")
+	} else {
+		log.Print("follow: what has changed since ", file, " was written, and from now on")
+	}
 	n := 0
 	for ev, err := range w.Events(ctx) {
 		if errors.Is(err, appclient.ErrCompacted) {

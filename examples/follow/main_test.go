@@ -1,8 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"log"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/appclient"
@@ -29,6 +35,9 @@ func TestFollow(t *testing.T) {
 	if err := save(w, file); err != nil {
 		t.Fatal(err)
 	}
+	var told bytes.Buffer
+	log.SetOutput(&told)
+	defer log.SetOutput(os.Stderr)
 	for i := range 5 {
 		if _, err := c.Root("f/1").Put(t.Context(), fmt.Sprint(i), nil); err != nil {
 			t.Fatal(err)
@@ -37,4 +46,17 @@ func TestFollow(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if !strings.Contains(told.String(), "since "+file+" was written") {
+		t.Errorf("a start that goes on says %q", told.String())
+	}
+	told.Reset()
+	ctx, cancel := context.WithCancel(t.Context())
+	log.SetOutput(writerFunc(func(p []byte) (int, error) { cancel(); return told.Write(p) })) // it follows now: enough
+	if err := follow(ctx, cluster.Config(), "f/", "", 0); !errors.Is(err, context.Canceled) || !strings.Contains(told.String(), "from now on") {
+		t.Errorf("a start without a token says %q: %v", told.String(), err)
+	}
 }
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -102,13 +102,34 @@ func (c *Cluster) IDs() []string {
 func (c *Cluster) NotRunning() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var down []string
+	return c.notRunning()
+}
+
+func (c *Cluster) notRunning() (down []string) {
 	for _, id := range c.info.ids() {
 		if !(foreign{*c.info.pidOf(id), string(c.files)}).ours() {
 			down = append(down, id)
 		}
 	}
 	return down
+}
+
+// Served says whether an XMPP server runs: without one no data node gets anywhere. The
+// error is what to do first: start the cluster, or one server where other processes run.
+func (c *Cluster) Served() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	down := c.notRunning()
+	for _, s := range c.info.Servers {
+		if !slices.Contains(down, s.ID) {
+			return nil
+		}
+	}
+	if len(down) == len(c.info.ids()) {
+		return fmt.Errorf("the cluster is stopped: `ringctl dev up --dir %s` first", c.files)
+	}
+	first := c.info.Servers[0].ID
+	return fmt.Errorf("%s is not running, and no data node serves without it: `ringctl dev restart --dir %s %[1]s` first", first, c.files)
 }
 
 // Kill ends one process with SIGKILL and waits until it is gone.

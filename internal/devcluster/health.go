@@ -115,14 +115,16 @@ func (c *Cluster) bootstrap(ctx context.Context, opt admin.BootstrapOptions) err
 }
 
 // makeRing bootstraps the store, or completes a bootstrap that was interrupted. A
-// ring that has changed since was complete; not all data nodes need be members.
+// ring that has changed since was complete; not all data nodes need be members. Nor is it
+// made anew where a member is lost: the others may serve, and an operator replaces it.
 func (c *Cluster) makeRing(ctx context.Context, op *admin.Client, opt admin.BootstrapOptions) (*ring.Document, error) {
 	jids := make([]string, 0, len(c.info.Nodes))
 	for _, n := range c.info.Nodes {
 		jids = append(jids, n.JID)
 	}
 	if doc, err := op.Ring(ctx); err == nil {
-		if doc.Epoch > 1 {
+		views := op.Nodes()
+		if doc.Epoch > 1 || slices.ContainsFunc(doc.Members, func(m ring.Member) bool { return lost(&m, views) }) {
 			return doc, nil
 		}
 		jids = jids[:0]
@@ -132,6 +134,16 @@ func (c *Cluster) makeRing(ctx context.Context, op *admin.Client, opt admin.Boot
 	}
 	c.opts.Progress("making the ring")
 	return op.Bootstrap(ctx, jids, opt)
+}
+
+// lost says whether a member is not there, or there with another disk.
+func lost(m *ring.Member, views []admin.NodeView) bool {
+	i := slices.IndexFunc(views, func(v admin.NodeView) bool { return v.JID == m.JID && v.Online })
+	if i < 0 {
+		return true
+	}
+	store := views[i].Health.Store
+	return store != "" && m.Store != "" && store != m.Store
 }
 
 func (c *Cluster) connect(ctx context.Context) (*admin.Client, error) {

@@ -4,23 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
 )
 
 // Add makes an account for one data node more, starts it, and returns when it is
-// available. It waits to join the ring then. Errors: the name is taken or
-// unfit, or what the process says.
+// available. It waits to join the ring then. Errors: the name is taken or unfit, or what
+// the process says. One that does not become available before ctx ends is stopped, and the
+// cluster is described without it again; a data directory that was there before stays.
 func (c *Cluster) Add(ctx context.Context, id string) (*Node, error) {
 	if !fitsNode(id) {
 		return nil, fmt.Errorf("%q is no name for a data node: use letters and digits, as dn4; x is for servers", id)
 	}
+	_, old := os.Stat(c.files.data(id))
 	n, err := c.addNode(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return n, c.WaitAvailable(ctx, id)
+	if err := c.WaitAvailable(ctx, id); err != nil {
+		undo := c.remove(context.WithoutCancel(ctx), id, errors.Is(old, fs.ErrNotExist))
+		if undo != nil {
+			undo = fmt.Errorf("%s could not be removed again: %w", id, undo)
+		}
+		return nil, errors.Join(fmt.Errorf("%s is not added: %w", id, err), undo)
+	}
+	return n, nil
 }
 
 // fitsNode says whether an id can be a data node's: lower-case letters and
@@ -62,17 +72,28 @@ func (c *Cluster) addNode(ctx context.Context, id string) (*Node, error) {
 	}
 	c.info.Nodes = append(c.info.Nodes, n)
 	last := &c.info.Nodes[len(c.info.Nodes)-1]
-	if err := c.startNode(last); err != nil {
+	err = c.startNode(last)
+	if err == nil {
+		err = c.record()
+	}
+	if err != nil {
+		if p := c.procs[id]; p != nil { // one that no file names could not be stopped by anybody
+			p.stop(c.opts.StopTimeout)
+			delete(c.procs, id)
+		}
+		c.info.Nodes = c.info.Nodes[:len(c.info.Nodes)-1]
 		return nil, err
 	}
 	n = *last
-	return &n, c.record()
+	return &n, nil
 }
 
 // Remove stops a data node and removes its data from the disk. That it is no
 // member of the ring any more is for the caller to make sure of. Its account
 // stays, so that a new node of that name can be added.
-func (c *Cluster) Remove(ctx context.Context, id string) error {
+func (c *Cluster) Remove(ctx context.Context, id string) error { return c.remove(ctx, id, true) }
+
+func (c *Cluster) remove(ctx context.Context, id string, data bool) error {
 	unlock, err := c.refresh()
 	if err != nil {
 		return err
@@ -92,6 +113,9 @@ func (c *Cluster) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	c.info.Nodes = slices.Delete(c.info.Nodes, i, i+1)
+	if !data {
+		return c.record()
+	}
 	if err := os.RemoveAll(n.Data); err != nil {
 		return errors.Join(fmt.Errorf("remove the data of %s: %w", id, err), c.record())
 	}

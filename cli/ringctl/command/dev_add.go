@@ -19,7 +19,8 @@ func devAddCommand(env Env) *cli.Command {
 		Usage:     "start one more data node, which waits to join",
 		ArgsUsage: "NAME",
 		Description: `Makes an account for it, starts it with an empty directory, and returns when it is
-available. It holds nothing before it joins. Without --dir it is the cluster of
+available. It holds nothing before it joins. One that does not come up is stopped again,
+and not recorded. Without --dir it is the cluster of
 ROSTERDB_DEV.
 
    ringctl dev add dn4
@@ -39,6 +40,9 @@ ROSTERDB_DEV.
 				return err
 			}
 			defer cluster.Detach()
+			if err := cluster.Served(); err != nil {
+				return err
+			}
 			ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 			defer cancel()
 			n, err := cluster.Add(ctx, c.Args().First())
@@ -128,6 +132,9 @@ func devRemove(ctx context.Context, env Env, dir, id string, lose bool) error {
 	defer cluster.Detach()
 	info := cluster.Info()
 	if !lose {
+		if err := cluster.Served(); err != nil {
+			return fmt.Errorf("nobody tells whether %s is a member: %w; --lose removes it all the same", id, err)
+		}
 		if err := noMember(ctx, &info, id); err != nil {
 			return err
 		}

@@ -47,8 +47,10 @@ func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Durat
 	}
 	defer c.Detach()
 	down := c.NotRunning()
-	if s := lastServer(c.IDs(), down); s != "" && !devcluster.IsServer(id) && slices.Contains(c.IDs(), id) {
-		return fmt.Errorf("%s is not running, and no data node serves without it; %s", s, startAgain(c, dir, s, down))
+	if !devcluster.IsServer(id) && slices.Contains(c.IDs(), id) {
+		if err := c.Served(); err != nil {
+			return err
+		}
 	}
 	if err := c.Restart(ctx, id); err != nil {
 		return err
@@ -68,26 +70,4 @@ func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Durat
 	}
 	fmt.Fprintf(env.Stdout, "%s runs; the cluster is degraded: down: %s\n", id, strings.Join(down, ", "))
 	return errDegraded
-}
-
-// lastServer returns the XMPP server that has to be started first, because none runs; "" if one does.
-func lastServer(ids, down []string) (first string) {
-	for _, id := range ids {
-		switch {
-		case !devcluster.IsServer(id):
-		case !slices.Contains(down, id):
-			return ""
-		case first == "":
-			first = id
-		}
-	}
-	return first
-}
-
-// startAgain says how the server comes back: alone, or with everything else.
-func startAgain(c *devcluster.Cluster, dir, server string, down []string) string {
-	if len(down) == len(c.IDs()) {
-		return fmt.Sprintf("start the cluster with `ringctl dev up --dir %s`", dir)
-	}
-	return fmt.Sprintf("start it with `ringctl dev restart --dir %s %s`", dir, server)
 }

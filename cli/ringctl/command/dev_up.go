@@ -3,13 +3,16 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/rosterdb/rosterdb/cli/ringctl/demo"
+	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -24,7 +27,8 @@ func devUpCommand(env Env) *cli.Command {
 		Usage: "start a cluster, wait until it is healthy, and say how to reach it",
 		Description: `Starts the processes, waits until every data node is available and every
 partition has a leader, prints how to reach the cluster, and leaves it running.
-In a directory of a cluster that was stopped it starts that one, with its data.
+In a directory of a cluster that was stopped it starts that one, with its data; where a
+member has lost its disk it says so as ringctl status does.
 
 The JSON (also kept in DIR/cluster.json) names the domain, the certificate
 authority, the processes with their addresses and data directories, and
@@ -110,6 +114,7 @@ func devUp(ctx context.Context, env Env, o devUpOptions) error {
 	}
 	defer c.Detach()
 	info := c.Info()
+	warnOfLost(ctx, env, &info)
 	if o.output == formatJSON {
 		return writeJSON(env.Stdout, info)
 	}
@@ -126,6 +131,30 @@ applications log in as %[3]s, chat clients as %[4]s;
 passwords are in %[1]s
 `, c.File(), o.cluster.Dir, app.JID, user.JID, demo.Program(""))
 	return nil
+}
+
+// warnOfLost says what status says where a member of the ring is not there, or has lost its
+// disk: the cluster serves without it, so it counts as started.
+func warnOfLost(ctx context.Context, env Env, info *devcluster.Info) {
+	cfg, err := info.Config("operator")
+	if err == nil {
+		conn := connection{xmpp: cfg, timeout: 10 * time.Second}
+		err = withOperator(ctx, conn, func(ctx context.Context, op *admin.Client) error {
+			s, _, err := collect(ctx, op, conn, nil)
+			if err == nil && slices.ContainsFunc(s.Nodes, lostMember) {
+				fmt.Fprintln(env.Stderr, "warning:", s.verdict())
+			}
+			return err
+		})
+	}
+	if err != nil {
+		fmt.Fprintln(env.Stderr, "warning: it runs, but its status is not known:", err)
+	}
+}
+
+// lostMember says whether a row of status is that of a member that cannot serve by itself again.
+func lostMember(row nodeRow) bool {
+	return row.Member != 0 && (row.Presence == "down" || row.State == wire.StateStranger)
 }
 
 func printCluster(env Env, info *devcluster.Info) {

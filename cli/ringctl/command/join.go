@@ -67,7 +67,10 @@ than one after the other.
 // newcomer asks a data node who it is, and makes sure that it can join.
 func newcomer(ctx context.Context, op *admin.Client, doc *ring.Document, jid string) (ring.Member, error) {
 	id, err := op.Identity(ctx, jid)
-	if err != nil {
+	switch {
+	case err != nil && offline(op.Nodes(), jid):
+		return ring.Member{}, fmt.Errorf("%s is not connected: start it first", nodeName(jid))
+	case err != nil:
 		return ring.Member{}, fmt.Errorf("%s does not say who it is: is it started, and is this account its operator? %w", nodeName(jid), err)
 	}
 	m := ring.Member{JID: jid, Store: id.Store, Zone: id.Zone}
@@ -88,4 +91,10 @@ func newcomer(ctx context.Context, op *admin.Client, doc *ring.Document, jid str
 		return m, fmt.Errorf("%s belongs to cluster %s, this is %s: start it with an empty data directory", nodeName(jid), id.Cluster, doc.Cluster)
 	}
 	return m, nil
+}
+
+// offline says whether presence tells that a data node is not there. One of which there is
+// no presence at all may only be hidden from this account.
+func offline(views []admin.NodeView, jid string) bool {
+	return slices.ContainsFunc(views, func(v admin.NodeView) bool { return v.JID == jid && !v.Online })
 }

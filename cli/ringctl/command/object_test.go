@@ -58,7 +58,14 @@ func (s store) want(line, want string) {
 // is not there from what somebody else has changed.
 func TestObjects(t *testing.T) {
 	s := startStore(t)
-	s.run(ExitNotFound, "", "get cart/42")
+	for line, want := range map[string]string{
+		"get cart/42":        `root "cart/42": object not found: the root object itself`,
+		"get cart/42 item/1": `root "cart/42": object not found: path "item/1"`,
+	} {
+		if _, errs := s.run(ExitNotFound, "", line); !strings.Contains(errs, want) {
+			t.Errorf("%s: %s", line, errs)
+		}
+	}
 	binary := "a\x00\xff\r\n"
 	if out, _ := s.run(ExitOK, binary, "put cart/42 item/1"); out != "version 1\n" {
 		t.Errorf("put: %q", out)

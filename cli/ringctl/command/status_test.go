@@ -23,6 +23,11 @@ func TestStatusTellsStrangers(t *testing.T) {
 			t.Errorf("%s is %s, want %s", s.Nodes[i].Node, got, want)
 		}
 	}
+	for i, want := range []bool{false, true, false} {
+		if got := lostMember(s.Nodes[i]); got != want {
+			t.Errorf("%s is a lost member: %v", s.Nodes[i].Node, got)
+		}
+	}
 	if held := s.Nodes[2].Held; held != 0 {
 		t.Errorf("a node that has left holds %d partitions", held)
 	}
