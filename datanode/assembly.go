@@ -38,11 +38,13 @@ type partStanza struct {
 }
 
 func newAssembly(h *handler) *assembly {
-	return &assembly{
+	a := &assembly{
 		h: h, peers: make(chan partStanza, assemblyWaits), others: make(chan partStanza, assemblyWaits),
 		peerParts:   wire.NewAssembler(maxPeerElement, maxPeerParts),
 		clientParts: wire.NewAssembler(wire.MaxRequest, maxClientParts),
 	}
+	a.clientParts.HoldAtMost(maxClientHeld)
+	return a
 }
 
 // start runs until end.

@@ -14,6 +14,7 @@ import (
 // elements of one sender.
 const (
 	maxClientParts = 4
+	maxClientHeld  = 64 << 20 // bytes of all clients' unfinished requests
 	maxPeerElement = 1 << 30
 	maxPeerParts   = 3 // one of each lane of the pacer, and one that it has cut off
 )

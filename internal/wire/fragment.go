@@ -90,6 +90,8 @@ type sender struct {
 // been silent longest. Not safe for concurrent use.
 type Assembler struct {
 	maxElement, maxOpen int
+	maxHeld             int // bytes; 0: no bound
+	held                int
 	clock               uint64
 	senders             map[string]*sender
 }
@@ -98,6 +100,10 @@ type Assembler struct {
 func NewAssembler(maxElement, maxOpen int) *Assembler {
 	return &Assembler{maxElement: maxElement, maxOpen: maxOpen, senders: map[string]*sender{}}
 }
+
+// HoldAtMost bounds the bytes of all senders' unfinished elements together: of the sender that has been
+// silent longest all is dropped when there are more. Senders that are gone need not be forgotten then.
+func (a *Assembler) HoldAtMost(bytes int) { a.maxHeld = bytes }
 
 // Add takes in one <part/> of the sender from, who is named by the server-stamped
 // address. It returns the element when this was its last part: one element of
@@ -169,8 +175,13 @@ func (a *Assembler) keep(from string, e *partial) {
 	a.clock++
 	s.last = a.clock
 	s.open = append(s.open, e)
+	a.held += cap(e.data)
 	if len(s.open) > a.maxOpen {
+		a.held -= cap(s.open[0].data)
 		s.open = slices.Delete(s.open, 0, 1)
+	}
+	for a.maxHeld > 0 && a.held > a.maxHeld && len(a.senders) > 1 {
+		a.dropSilent()
 	}
 }
 
@@ -181,7 +192,7 @@ func (a *Assembler) dropSilent() {
 			oldest, last = from, s.last
 		}
 	}
-	delete(a.senders, oldest)
+	a.Forget(oldest)
 }
 
 // take removes the unfinished element from the sender's list and returns it.
@@ -195,6 +206,7 @@ func (a *Assembler) take(from, id string) *partial {
 		return nil
 	}
 	e := s.open[i]
+	a.held -= cap(e.data)
 	if s.open = slices.Delete(s.open, i, i+1); len(s.open) == 0 {
 		delete(a.senders, from)
 	}
@@ -202,4 +214,11 @@ func (a *Assembler) take(from, id string) *partial {
 }
 
 // Forget drops what a sender has left unfinished, when it is gone.
-func (a *Assembler) Forget(from string) { delete(a.senders, from) }
+func (a *Assembler) Forget(from string) {
+	if s := a.senders[from]; s != nil {
+		for _, e := range s.open {
+			a.held -= cap(e.data)
+		}
+		delete(a.senders, from)
+	}
+}

@@ -136,3 +136,36 @@ func TestAssemblerIsBounded(t *testing.T) {
 		t.Fatal("not forgotten")
 	}
 }
+
+// TestAssemblerHoldsLittle: what senders leave unfinished is bounded in bytes, and who sends goes on.
+func TestAssemblerHoldsLittle(t *testing.T) {
+	const most = 8000
+	a := NewAssembler(4000, 4)
+	a.HoldAtMost(most)
+	parts := Split(element(1), 1024, "x")
+	for i := range 50 {
+		for _, p := range parts[:3] {
+			if _, _, err := a.Add(fmt.Sprint("gone", i), p); err != nil {
+				t.Fatal(err)
+			}
+			held := 0
+			for _, s := range a.senders {
+				for _, e := range s.open {
+					held += cap(e.data)
+				}
+			}
+			if held != a.held || held > most {
+				t.Fatalf("%d bytes are held, counted as %d; the bound is %d", held, a.held, most)
+			}
+		}
+	}
+	if el, err := put(t, a, "works", parts...); err != nil || len(el) == 0 {
+		t.Errorf("another sender's element: %q, %v", el, err)
+	}
+	for len(a.senders) > 0 {
+		a.dropSilent()
+	}
+	if a.held != 0 {
+		t.Errorf("%d bytes are counted as held, of nothing", a.held)
+	}
+}

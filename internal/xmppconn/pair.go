@@ -4,6 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
+)
+
+// What Config.PingAfter and DeadAfter are by default where there are two streams.
+const (
+	pairPingAfter = 1500 * time.Millisecond
+	pairDeadAfter = 4 * time.Second
 )
 
 // RunPair keeps two streams up, to two different servers of a cluster, so that the
@@ -21,6 +28,10 @@ func RunPair(ctx context.Context, cfg Config, second string, h, other Handler) e
 	}
 	if len(addresses(ctx, &checked, account.Domain)) < 2 {
 		return Run(ctx, cfg, h)
+	}
+	if cfg.DeadAfter == 0 && cfg.PingAfter == 0 {
+		// There is another to go on by: a server that hangs is left as soon as the servers give it up among themselves.
+		cfg.PingAfter, cfg.DeadAfter = pairPingAfter, pairDeadAfter
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

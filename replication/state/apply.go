@@ -136,7 +136,7 @@ func (p *Partition) open(index uint64, c *command) op.WriteResult {
 	}
 	s := &session{id: op.Session(index), owner: string(c.owner), floor: 1}
 	s.by = OwnerOf(s.owner)
-	t.byID[s.id] = s
+	t.add(s)
 	t.touch(s, now)
 	return op.WriteResult{Code: op.OK, Session: s.id}
 }

@@ -23,6 +23,7 @@ type Partition struct {
 	reading sync.Mutex // guards read; taken before mu
 	read    lookup     // of readers
 
+	waits    ownerWaits
 	mu       sync.RWMutex // guards what follows
 	pos      position
 	tomb     Tomb // of an earlier replica
@@ -53,7 +54,8 @@ type Partition struct {
 // load reads positions and sessions from bbolt.
 func (p *Partition) load(tx *bbolt.Tx) error {
 	p.pos, p.ring, p.durable, p.damaged = position{}, ringDoc{}, 0, nil
-	p.sessions = sessions{byID: make(map[op.Session]*session)}
+	p.sessions = newSessions()
+	p.waits.forget()
 	p.active, p.flushing, p.ringNew = newOverlay(), nil, false
 	p.expiring, p.nextExpiry, p.expired = false, never, nil
 	p.history, p.indexes = history{}, indexes{}
@@ -100,7 +102,7 @@ func (p *Partition) load(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		p.sessions.byID[s.id] = s
+		p.sessions.add(s)
 		return nil
 	})
 	if errors.Is(err, ErrCorrupt) {

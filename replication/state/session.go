@@ -135,6 +135,7 @@ func decodeSession(id op.Session, p []byte) (*session, error) {
 // log alone: on the entries' order and on log time.
 type sessions struct {
 	byID    map[op.Session]*session
+	owners  map[string]int // sessions of each
 	dirty   []*session
 	dropped []op.Session // since the last rotation
 	// oldest is at or below the time of use of every session, so that expiry
@@ -151,8 +152,20 @@ func (t *sessions) touch(s *session, now int64) {
 	}
 }
 
+func newSessions() sessions {
+	return sessions{byID: make(map[op.Session]*session), owners: make(map[string]int)}
+}
+
+func (t *sessions) add(s *session) {
+	t.byID[s.id] = s
+	t.owners[s.owner]++
+}
+
 func (t *sessions) drop(s *session) {
 	delete(t.byID, s.id)
+	if t.owners[s.owner]--; t.owners[s.owner] == 0 {
+		delete(t.owners, s.owner)
+	}
 	t.dropped = append(t.dropped, s.id)
 }
 
@@ -174,20 +187,15 @@ func (t *sessions) expire(before int64) {
 
 // place tells what one more session of an owner costs: nothing, the session of theirs
 // that is unused for longest, or a wait of so many ms of log time until that one may
-// go. It looks at all sessions and changes none.
+// go. It changes none; it looks at all where the owner has as many as it may.
 func (t *sessions) place(owner string, now int64, opt *Options) (old *session, wait int64) {
-	n := 0
+	if t.owners[owner] < opt.MaxOwnerSessions {
+		return nil, 0
+	}
 	for _, s := range t.byID {
-		if s.owner != owner {
-			continue
-		}
-		n++
-		if old == nil || s.longerUnused(old) {
+		if s.owner == owner && (old == nil || s.longerUnused(old)) {
 			old = s
 		}
-	}
-	if n < opt.MaxOwnerSessions {
-		return nil, 0
 	}
 	if opt.Faults.UsedEvicted {
 		return old, 0
