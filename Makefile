@@ -31,22 +31,26 @@ smoke: ## the demo without staying; one JSON line at the end
 
 test: unit race e2e interop ## the tests: unit, race detector, processes, foreign clients; about fifteen minutes on 2 cores
 
-# All packages but those whose tests are about processes: e2e (with chaos and soak), interop and mission run them.
-UNIT = $(shell $(GO) list ./... | grep -v -e /test/chaos -e /test/soak -e /test/e2e -e /test/interop -e /test/mission)
-# Where goroutines meet. The simulator is single-threaded by design: no race to find.
-RACE := ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/... ./test/cluster/...
+# Servers and nodes in one process, where goroutines meet in each test and wait for each other most of the time: race
+# runs these, and unit would only repeat it. Where there is no race detector unit runs them.
+CGO := $(shell $(GO) env CGO_ENABLED)
+TOGETHER := -e rosterdb/xmppd$$ -e /xmppd/store/replicated$$ -e /test/cluster$$
+# All packages but those, and those whose tests are about processes: e2e (with chaos and soak), interop and mission run them.
+UNIT = $(shell $(GO) list ./... | grep -v -e /test/chaos -e /test/soak -e /test/e2e -e /test/interop -e /test/mission $(if $(filter 1,$(CGO)),$(TOGETHER)))
+# Where goroutines meet, what takes longest first. The simulator is single-threaded by design: no race to find.
+RACE := ./xmppd/store/replicated ./xmppd ./test/cluster ./appclient/... ./datanode/... ./replication/... ./xmppd/... ./internal/...
 # So are these of replication/state, which go through thousands of cases: unit runs them.
 SINGLE := ^(TestAgainstModel|TestSnapshotDamaged|TestFlippedBits|TestDamagedPages)$$
 # How many packages are tested at once: most of a test's time is waiting.
 AT_ONCE := 3
 
 unit: ## tests within one process
-	@echo '$(GO) test (all packages but test/chaos, test/soak, test/e2e, test/interop and test/mission)'
-	@$(GO) test -p $(AT_ONCE) $(UNIT)
-	$(GO) test ./xmppd -io goroutine
+	@echo '$(GO) test (all packages but those of race, e2e, interop and mission), $(GO) test ./xmppd -io goroutine'
+	@$(GO) test ./xmppd -io goroutine & other=$$!; \
+	$(GO) test -p $$(($(AT_ONCE) - 1)) ./test/sim $(UNIT); failed=$$?; wait $$other && exit $$failed
 
 race: ## tests of the concurrent packages under the race detector
-	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then \
+	@if [ "$(CGO)" = 1 ]; then \
 		echo '$(GO) test -race $(RACE)'; GORACE=atexit_sleep_ms=0 $(GO) test -race -p $(AT_ONCE) -skip '$(SINGLE)' $(RACE); \
 	else \
 		echo 'race detector: not run, it needs a C compiler and there is none here'; \

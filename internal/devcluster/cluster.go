@@ -164,6 +164,29 @@ func (c *Cluster) process(id string) (*process, error) {
 	return p, nil
 }
 
+// Stop ends one process, whoever started it, and returns when it has ended: with kill
+// by SIGKILL, else as Close does. One that does not run is no error.
+func (c *Cluster) Stop(ctx context.Context, id string, kill bool) error {
+	unlock, err := c.refresh()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pid := c.info.pidOf(id)
+	if pid == nil {
+		return fmt.Errorf("no process %q in this cluster; there are %s", id, strings.Join(c.info.ids(), ", "))
+	}
+	p := foreign{*pid, string(c.files)}
+	if kill && p.ours() {
+		if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill process %d: %w", p.pid, err)
+		}
+	}
+	return p.stop(ctx, c.opts.StopTimeout)
+}
+
 // Restart starts a process again, with its data and as it was started first,
 // and returns when it runs; WaitHealthy waits until it serves. One that still
 // runs is stopped before.

@@ -17,6 +17,7 @@ directory; several clusters live side by side in several directories.
 
    ringctl dev up --dir /tmp/ring --nodes 5
    ringctl dev status --dir /tmp/ring
+   ringctl dev stop --dir /tmp/ring --kill dn2
    ringctl dev restart --dir /tmp/ring dn2
    ringctl dev add --dir /tmp/ring dn6
    ringctl dev down --dir /tmp/ring`,
@@ -24,6 +25,7 @@ directory; several clusters live side by side in several directories.
 			devUpCommand(env),
 			devDownCommand(env),
 			devStatusCommand(env),
+			devStopCommand(env),
 			devRestartCommand(env),
 			devAddCommand(env),
 			devRemoveCommand(env),
