@@ -292,6 +292,11 @@ func (c *checker) restoreDisk(n *node, disk map[diskKey]*mirror) {
 }
 
 func (c *checker) matches(n *node, rec *wal.Recovered) error {
+	for id, g := range rec.Groups {
+		if c.disks[diskKey{n.index, id}] == nil && (g.HardState.Term != 0 || g.Snapshot.Index != 0 || len(g.Entries) != 0) {
+			return fmt.Errorf("group %d, term %d was never durable", id, g.HardState.Term)
+		}
+	}
 	for key, m := range c.disks {
 		if key.node != n.index {
 			continue
