@@ -11,12 +11,7 @@ import (
 // they had not acknowledged, and it takes clients again when that is cancelled.
 func TestDrain(t *testing.T) {
 	x := startTrio(t, trioOptions{})
-	bob := enable(login(t, x.servers[0], "bob", "b"), "max='77'")
-	bob.Send("<presence/>")
-	bob.Sync()
-	alice := x.at(t, 1, "alice", "a")
-	alice.Send(toBob(0) + toBob(1))
-	bob.Want("<body>1</body></message>")
+	bob, alice := x.chatting(t, 0)
 	plain := login(t, x.servers[0], "carol", "c")
 	eventually(t, "all servers are up", func() bool { return x.in("up") == 3 })
 	name, err := x.servers[1].AskToDrain("x1", true)
@@ -55,12 +50,7 @@ func TestDrain(t *testing.T) {
 // TestStopMovesSessions: a server of a cluster hands its sessions over as the first thing when it is stopped.
 func TestStopMovesSessions(t *testing.T) {
 	x := startTrio(t, trioOptions{})
-	bob := enable(login(t, x.servers[2], "bob", "b"), "max='77'")
-	bob.Send("<presence/>")
-	bob.Sync()
-	alice := x.at(t, 1, "alice", "a")
-	alice.Send(toBob(0) + toBob(1))
-	bob.Want("<body>1</body></message>")
+	bob, alice := x.chatting(t, 2)
 	eventually(t, "all servers are up", func() bool { return x.in("up") == 3 })
 	x.servers[2].LeaveServers()
 	back := authenticated(t, x.servers[0], "bob")
@@ -71,6 +61,19 @@ func TestStopMovesSessions(t *testing.T) {
 	if got := bodies(back.Want("<body>2</body>")); strings.Join(got, "") != "12" {
 		t.Errorf("behind the resumption: %q", got)
 	}
+}
+
+// chatting has bob log in at a server, with a stream that can be resumed, and get two messages of alice's, who
+// is at the second one. He has acknowledged neither.
+func (x *trio) chatting(t *testing.T, server int) (bob *smClient, alice *client) {
+	t.Helper()
+	bob = enable(login(t, x.servers[server], "bob", "b"), "max='77'")
+	bob.Send("<presence/>")
+	bob.Sync()
+	alice = x.at(t, 1, "alice", "a")
+	alice.Send(toBob(0) + toBob(1))
+	bob.Want("<body>1</body></message>")
+	return bob, alice
 }
 
 // in counts the servers that all others know to be in a state.

@@ -164,6 +164,14 @@ func (c *Cluster) process(id string) (*process, error) {
 	return p, nil
 }
 
+// recorded is where the id of a process is kept; mu is held.
+func (c *Cluster) recorded(id string) (*int, error) {
+	if pid := c.info.pidOf(id); pid != nil {
+		return pid, nil
+	}
+	return nil, fmt.Errorf("no process %q in this cluster; there are %s", id, strings.Join(c.info.ids(), ", "))
+}
+
 // Stop ends one process, whoever started it, and returns when it has ended: with kill
 // by SIGKILL, else as Close does. One that does not run is no error.
 func (c *Cluster) Stop(ctx context.Context, id string, kill bool) error {
@@ -174,9 +182,9 @@ func (c *Cluster) Stop(ctx context.Context, id string, kill bool) error {
 	defer unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pid := c.info.pidOf(id)
-	if pid == nil {
-		return fmt.Errorf("no process %q in this cluster; there are %s", id, strings.Join(c.info.ids(), ", "))
+	pid, err := c.recorded(id)
+	if err != nil {
+		return err
 	}
 	p := foreign{*pid, string(c.files)}
 	if kill && p.ours() {
@@ -198,9 +206,9 @@ func (c *Cluster) Restart(ctx context.Context, id string) error {
 	defer unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pid := c.info.pidOf(id)
-	if pid == nil {
-		return fmt.Errorf("no process %q in this cluster; there are %s", id, strings.Join(c.info.ids(), ", "))
+	pid, err := c.recorded(id)
+	if err != nil {
+		return err
 	}
 	if p := c.procs[id]; p != nil && p.pid == *pid {
 		p.stop(c.opts.StopTimeout)
