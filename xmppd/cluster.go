@@ -8,16 +8,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
-	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/modules/carbons"
 	"github.com/rosterdb/rosterdb/xmppd/modules/offline"
@@ -265,46 +262,6 @@ func (s *Server) closeCluster() error {
 // lastWork is how long a server that stops goes on with what others have sent it.
 const lastWork = 2 * time.Second
 
-// ClusterServer is a server of the cluster as `xmppd cluster status` shows it.
-type ClusterServer struct {
-	Name      string `json:"name"`
-	Address   string `json:"address"`
-	Zone      string `json:"zone,omitempty"`
-	State     string `json:"state"`
-	Sessions  int    `json:"sessions"`
-	CPU       int    `json:"cpu_permille"`
-	Self      bool   `json:"self,omitempty"`
-	Connected bool   `json:"connected"`
-	Queue     int    `json:"queue_bytes"`
-	Sent      uint64 `json:"sent_frames"`
-	Batches   uint64 `json:"sent_batches"`
-	Received  uint64 `json:"received_frames"`
-	Resets    uint64 `json:"resets"`
-}
-
-// ErrNoCluster tells that the server is alone by configuration.
-var ErrNoCluster = errors.New("this server is none of a cluster: its configuration has no cluster.listen")
-
-// ClusterStatus lists the servers of the cluster: ErrNoCluster.
-func (s *Server) ClusterStatus() ([]ClusterServer, error) {
-	if s.cluster == nil {
-		return nil, ErrNoCluster
-	}
-	byName := make(map[string]links.Status)
-	for _, l := range s.cluster.Mesh().Status() {
-		byName[l.Name] = l
-	}
-	var out []ClusterServer
-	for _, m := range s.cluster.Members() {
-		l, self := byName[m.Name], m.Name == s.cluster.Self().Name
-		out = append(out, ClusterServer{
-			Name: m.Name, Address: m.Addr, Zone: m.Zone, State: string(m.State), Sessions: m.Load.Sessions, CPU: m.Load.CPU, Self: self,
-			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets,
-		})
-	}
-	return out, nil
-}
-
 // carbons are copies for other clients of an account, on other servers as well.
 func (s *Server) carbons(table *session.Table) *carbons.Module {
 	m := carbons.New(table, s.registry)
@@ -328,11 +285,4 @@ func (s *Server) offline(r *router.Router, table *session.Table) *offline.Module
 	m := offline.New(opt)
 	s.exchange.OnKept(m.Look)
 	return m
-}
-
-// AskClusterStatus asks the running server of a data directory for ClusterStatus.
-func AskClusterStatus(ctx context.Context, data string) (servers []ClusterServer, err error) {
-	r := newRemoteUsers(filepath.Join(data, adminSocket))
-	err = r.call(ctx, http.MethodGet, "/cluster", nil, &servers)
-	return servers, errors.Join(err, r.Close())
 }

@@ -123,9 +123,12 @@ func (d *drainer) leave() {
 }
 
 // others are the servers that clients can go to.
-func (s *Server) others() (names []string) {
+func (s *Server) others() []string { return s.upBesides(s.cluster.Self().Name) }
+
+// upBesides are the servers besides one that take clients and can be reached.
+func (s *Server) upBesides(name string) (names []string) {
 	for _, m := range s.cluster.Members() {
-		if m.Name != s.cluster.Self().Name && m.State == cluster.Up && s.cluster.Mesh().Reaches(m.Name) {
+		if m.Name != name && m.State == cluster.Up && s.reaches(m.Name) {
 			names = append(names, m.Name)
 		}
 	}
@@ -193,6 +196,9 @@ func (s *Server) AskToDrain(name string, on bool) (string, error) {
 	word := wordStay
 	if on {
 		word = wordDrain
+		if s.cluster.Mesh().Reaches(name) && len(s.upBesides(name)) == 0 {
+			return "", fmt.Errorf("server %s: %w", name, ErrLast)
+		}
 	}
 	if err := s.cluster.Ask(name, word); err != nil {
 		return "", fmt.Errorf("server %s: %w; `xmppd cluster status` lists the servers", name, err)

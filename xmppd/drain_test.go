@@ -1,10 +1,12 @@
 package xmppd_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/test/xmppraw"
+	"github.com/rosterdb/rosterdb/xmppd"
 )
 
 // TestDrain: a server that is drained takes nobody, its sessions wait for their clients elsewhere with all that
@@ -45,6 +47,17 @@ func TestDrain(t *testing.T) {
 	}
 	eventually(t, "all servers are up again", func() bool { return x.in("up") == 3 })
 	login(t, x.servers[0], "carol", "c").Sync()
+	for _, name := range []string{"x1", "x2"} {
+		if _, err := x.servers[2].AskToDrain(name, true); err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, "two are drained", func() bool { return x.in("drained") == 2 })
+	for _, s := range x.servers { // whoever is asked
+		if _, err := s.AskToDrain("x3", true); !errors.Is(err, xmppd.ErrLast) {
+			t.Errorf("the last server that is up is drained: %v", err)
+		}
+	}
 }
 
 // TestStopMovesSessions: a server of a cluster hands its sessions over as the first thing when it is stopped.
@@ -81,8 +94,11 @@ func (x *trio) in(state string) int {
 	least := len(x.servers)
 	for _, s := range x.servers {
 		n := 0
-		list, _ := s.ClusterStatus()
-		for _, m := range list {
+		st, err := s.ClusterStatus()
+		if err != nil {
+			return 0
+		}
+		for _, m := range st.Servers {
 			if m.State == state {
 				n++
 			}

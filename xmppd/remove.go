@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"time"
 )
 
 // errLocal tells that servers keep no records together.
@@ -44,23 +43,17 @@ func (s *Server) handleRemove(mux *http.ServeMux, log audit) {
 }
 
 // RemoveFromCluster asks the running server of a data directory to have a server, dead or alive, give up its share of
-// the cluster's records, and with wait waits until others have taken over all of it. It is no harm to ask again.
-func RemoveFromCluster(ctx context.Context, data, name string, wait bool) (moved bool, err error) {
+// the cluster's records. Others take it over: see RemovedFromCluster. It is no harm to ask again.
+func RemoveFromCluster(ctx context.Context, data, name string) error {
 	r := newRemoteUsers(filepath.Join(data, adminSocket))
-	defer func() { err = errors.Join(err, r.Close()) }()
-	if err := r.call(ctx, http.MethodPost, "/cluster/remove", removal{Name: name}, new(struct{})); err != nil {
-		return false, err
-	}
-	for {
-		var now removal
-		err := r.call(ctx, http.MethodGet, "/cluster/moved?name="+url.QueryEscape(name), nil, &now)
-		if err != nil || now.Moved || !wait {
-			return now.Moved, err
-		}
-		select {
-		case <-time.After(200 * time.Millisecond): // between looks
-		case <-ctx.Done():
-			return false, ctx.Err()
-		}
-	}
+	err := r.call(ctx, http.MethodPost, "/cluster/remove", removal{Name: name}, new(struct{}))
+	return errors.Join(err, r.Close())
+}
+
+// RemovedFromCluster asks the running server of a data directory whether others have all that a server had.
+func RemovedFromCluster(ctx context.Context, data, name string) (bool, error) {
+	r := newRemoteUsers(filepath.Join(data, adminSocket))
+	var now removal
+	err := r.call(ctx, http.MethodGet, "/cluster/moved?name="+url.QueryEscape(name), nil, &now)
+	return now.Moved, errors.Join(err, r.Close())
 }

@@ -19,6 +19,21 @@ func TestStateOutlivesServer(t *testing.T) {
 			st := s.Replicas().Status()
 			return len(st.Members) == 3 && st.Replicas == 3 && !st.Changing
 		})
+		eventually(t, "all is told to be well", func() bool {
+			st, err := s.ClusterStatus()
+			if err != nil {
+				t.Fatal(err)
+			}
+			led := 0
+			for _, m := range st.Servers {
+				led += m.Records.Leads
+				if m.Records.Copies != 8 || m.Records.Coming != 0 {
+					t.Errorf("%s has %+v", m.Name, m.Records)
+				}
+			}
+			r := st.Records
+			return led == 8 && r.Lacking == 0 && r.Lost == 0 && r.Survives && !r.Moving
+		})
 	}
 	third := x.servers[2]
 	if err := third.Accounts().Add(t.Context(), "dave", password, ""); err != nil {
@@ -39,10 +54,20 @@ func TestStateOutlivesServer(t *testing.T) {
 	if got := again.ask("get", "", "<query xmlns='jabber:iq:roster'/>"); !strings.Contains(got, "name='Dave'") {
 		t.Errorf("the roster: %s", got)
 	}
-	moved, err := xmppd.RemoveFromCluster(t.Context(), datas["x1"], "x3", true)
-	if err != nil || !moved {
-		t.Errorf("removal: %v, %v", moved, err)
+	st, err := xmppd.AskClusterStatus(t.Context(), datas["x2"])
+	if err != nil {
+		t.Fatal(err)
 	}
+	if r := st.Records; len(st.Servers) != 3 || st.Servers[2].State != "absent" || r.Lacking != 8 || r.Lost != 0 || r.Survives || strings.Join(r.Needed, " ") != "x1 x2" {
+		t.Errorf("while one of three is gone: %+v", r)
+	}
+	if err := xmppd.RemoveFromCluster(t.Context(), datas["x1"], "x3"); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "it has left", func() bool {
+		moved, err := xmppd.RemovedFromCluster(t.Context(), datas["x1"], "x3")
+		return err == nil && moved
+	})
 	if err := x.servers[0].Replicas().Leave(t.Context(), "x3"); !errors.Is(err, replicated.ErrNoMember) {
 		t.Errorf("removed again: %v", err)
 	}

@@ -3,6 +3,10 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -19,32 +23,137 @@ func clusterCommand() *cli.Command {
 
 func clusterStatus() *cli.Command {
 	return &cli.Command{
-		Name: "status", Usage: "list the servers that the running server of --data knows, and what waits between them",
+		Name: "status", Usage: "list the servers that the running server of --data knows, what waits between them, and where their records are",
+		Description: `COPIES are the partitions of the records (accounts, rosters, kept messages, ...) that a server has a copy of, LEADS those
+that it leads, COMING the copies that it has still to get. A line below tells whether any copies are missing, and whether
+the records can be read and changed when one more server is lost.
+The exit code is 0 also when something is missing: -o json is for programs ("lacking", "lost", "survives_one_more").`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of the server", Value: xmppd.Defaults().Data},
 			outputFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			servers, err := xmppd.AskClusterStatus(c.Context, c.String("data"))
+			st, err := xmppd.AskClusterStatus(c.Context, c.String("data"))
 			if err != nil {
 				return err
 			}
 			if c.String("output") == "json" {
-				return json.NewEncoder(c.App.Writer).Encode(servers)
+				return json.NewEncoder(c.App.Writer).Encode(st)
 			}
-			w := tabwriter.NewWriter(c.App.Writer, 0, 4, 2, ' ', 0)
-			_, _ = fmt.Fprintln(w, "NAME\tADDRESS\tZONE\tSTATE\tLINK\tSESSIONS\tQUEUE\tRESETS")
-			for _, s := range servers {
-				link := "cut off"
-				switch {
-				case s.Self:
-					link = "this one"
-				case s.Connected:
-					link = "connected"
-				}
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", s.Name, s.Address, s.Zone, s.State, link, s.Sessions, s.Queue, s.Resets)
-			}
-			return w.Flush()
+			return writeStatus(c.App.Writer, st)
 		},
 	}
+}
+
+// absent is the state of a server that has a part of the records and is not there.
+const absent = "absent"
+
+// writeStatus writes the status for people.
+func writeStatus(out io.Writer, st *xmppd.ClusterStatus) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	head := "NAME\tADDRESS\tZONE\tSTATE\tLINK\tSESSIONS\tQUEUE\tRESETS"
+	if st.Records != nil {
+		head += "\tCOPIES\tLEADS\tCOMING"
+	}
+	_, _ = fmt.Fprintln(w, head)
+	for _, s := range st.Servers {
+		link := "cut off"
+		switch {
+		case s.Self:
+			link = "this one"
+		case s.Connected:
+			link = "connected"
+		}
+		line := fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d", s.Name, s.Address, s.Zone, stateOf(s), link, s.Sessions, s.Queue, s.Resets)
+		if st.Records != nil {
+			line += "\t" + share(s.Records)
+		}
+		_, _ = fmt.Fprintln(w, line)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if st.Records == nil {
+		return nil
+	}
+	_, err := fmt.Fprintln(out, "\nrecords: "+strings.Join(recordLines(st), "\n         "))
+	return err
+}
+
+// stateOf is the state of a server for people.
+func stateOf(s xmppd.ClusterServer) string {
+	if s.Records != nil && s.Records.Leaving {
+		return s.State + ", leaves"
+	}
+	return s.State
+}
+
+// share is what a server has of the records, in columns.
+func share(r *xmppd.ServerRecords) string {
+	if r == nil {
+		return "-\t-\t-"
+	}
+	return strconv.Itoa(r.Copies) + "\t" + strconv.Itoa(r.Leads) + "\t" + strconv.Itoa(r.Coming)
+}
+
+// recordLines tell the state of the records.
+func recordLines(st *xmppd.ClusterStatus) (lines []string) {
+	r := st.Records
+	if r.Cluster == "" {
+		return []string{"this server has not seen the cluster's records yet; its log says what it waits for"}
+	}
+	lines = append(lines, fmt.Sprintf("%d partitions, %s of each", r.Partitions, copiesWord(r.Copies)))
+	if r.Moving {
+		lines = append(lines, fmt.Sprintf("moving: %d of %d copies are made", r.Moves-r.Left, r.Moves))
+	}
+	for _, s := range st.Servers {
+		if s.Records != nil && s.Records.Lost > 0 {
+			lines = append(lines, fmt.Sprintf("%s has lost its data: of %d partitions others make new copies", s.Name, s.Records.Lost))
+		}
+	}
+	switch {
+	case r.Lost > 0:
+		lines = append(lines, fmt.Sprintf("%d partitions have no majority of their copies: accounts in them can't log in until more of %s are back", r.Lost, strings.Join(unreached(st), ", ")))
+	case r.Lacking > 0 && len(unreached(st)) > 0:
+		lines = append(lines, fmt.Sprintf("%d partitions lack a copy: %s can't be reached", r.Lacking, strings.Join(unreached(st), ", ")))
+	case r.Lacking > 0:
+		lines = append(lines, fmt.Sprintf("%d partitions lack a copy still", r.Lacking))
+	default:
+		lines = append(lines, "all copies are there")
+	}
+	return append(lines, survival(r))
+}
+
+func copiesWord(n int) string {
+	if n == 1 {
+		return "one copy"
+	}
+	return fmt.Sprintf("%d copies", n)
+}
+
+// survival says whether one more server may be lost.
+func survival(r *xmppd.ClusterRecords) string {
+	switch {
+	case r.Lost > 0:
+		return "no more server may be lost"
+	case r.Survives:
+		return "one more server may be lost, whichever it is"
+	default:
+		return "must not be lost now: " + strings.Join(r.Needed, ", ") + " (a part of the records would have no majority)"
+	}
+}
+
+// unreached are the servers with records that the asked one does not reach.
+func unreached(st *xmppd.ClusterStatus) (names []string) {
+	for _, s := range st.Servers {
+		if s.Records != nil && !s.Connected {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// needed tells whether the records need a server: without it a part of them has no majority.
+func needed(st *xmppd.ClusterStatus, name string) bool {
+	return st.Records != nil && slices.Contains(st.Records.Needed, name)
 }

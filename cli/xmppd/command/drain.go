@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,14 +15,14 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd"
 )
 
-// drainLook is how often the progress of a drain is looked at.
-const drainLook = 300 * time.Millisecond
-
 func clusterDrain() *cli.Command {
 	return &cli.Command{
 		Name: "drain", ArgsUsage: "[NAME]",
-		Usage:       "send the clients of a server to the others, so that it can be stopped; without NAME the server of --data",
-		Description: "Takes no more clients there, and moves the sessions a few hundred a second: clients that can resume go on at another server\nwithout loss, the others are told to log in again. It waits until none is left; the server stays drained until it is restarted, or --cancel.",
+		Usage: "send the clients of a server to the others, so that it can be stopped; without NAME the server of --data",
+		Description: `Takes no more clients there, and moves the sessions a few hundred a second: clients that can resume go on at another server
+without loss, the others are told to log in again. It waits until none is left; the server stays drained until it is
+restarted, or --cancel. Its copies of the cluster's records stay with it and are there again when it is started; if the others
+can't work without them meanwhile, that is told. ` + "`xmppd cluster remove`" + ` is for a server that is not to come back.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a running server of the cluster", Value: xmppd.Defaults().Data},
 			&cli.BoolFlag{Name: "cancel", Usage: "let the server take clients again"},
@@ -36,50 +37,80 @@ func clusterDrain() *cli.Command {
 			if c.Bool("cancel") {
 				want = "up"
 			}
-			progress := c.App.ErrWriter
-			if c.String("output") == "json" {
-				progress = io.Discard
-			}
-			s, err := awaitState(c.Context, c.String("data"), name, want, progress)
-			switch {
-			case err != nil:
+			st, s, err := awaitState(c.Context, c.String("data"), name, want, progressOf(c))
+			if err != nil {
 				return err
-			case c.String("output") == "json":
-				return json.NewEncoder(c.App.Writer).Encode(s)
-			case want == "up":
-				_, err = fmt.Fprintf(c.App.Writer, "%s takes clients again\n", name)
-			default:
-				_, err = fmt.Fprintf(c.App.Writer, "%s is drained: stop it when you like\n", name)
 			}
+			if c.String("output") == "json" {
+				return json.NewEncoder(c.App.Writer).Encode(drained{s, needed(st, name)})
+			}
+			text := name + " takes clients again"
+			if want == "drained" {
+				text = name + " is drained: stop it when you like"
+				if needed(st, name) {
+					text = name + " is drained. " + whyNeeded(st, name)
+				}
+			}
+			_, err = fmt.Fprintln(c.App.Writer, text)
 			return err
 		},
 	}
 }
 
+// drained is a server that has been drained, or takes clients again.
+type drained struct {
+	xmppd.ClusterServer
+	Needed bool `json:"needed"` // without it a part of the records has no majority
+}
+
+// whyNeeded says what it means to stop a server that the records need, and what can be done.
+func whyNeeded(st *xmppd.ClusterStatus, name string) string {
+	text := "While it is stopped a part of the records has no majority, and accounts in it can't log in: "
+	if away := unreached(st); len(away) > 0 {
+		return text + "start " + strings.Join(away, ", ") + " first"
+	}
+	return text + "be quick, or start a third server before; `xmppd cluster remove " + name + "` moves its share to the others, for good"
+}
+
+// patience is the number of looks after which a server that does not do what was asked for is asked again, and after which it
+// is told that there is nowhere to go.
+const patience = 10
+
 // awaitState waits until a server is in a state, and tells how many sessions it has left.
-func awaitState(ctx context.Context, data, name, state string, progress io.Writer) (s xmppd.ClusterServer, err error) {
-	t := time.NewTicker(drainLook)
+func awaitState(ctx context.Context, data, name, state string, progress io.Writer) (st *xmppd.ClusterStatus, s xmppd.ClusterServer, err error) {
+	t := time.NewTicker(look)
 	defer t.Stop()
-	for told := -1; ; {
-		list, err := xmppd.AskClusterStatus(ctx, data)
-		if err != nil {
-			return s, err
+	drains := state == "drained"
+	for turn, told, alone := 0, -1, 0; ; turn++ {
+		if st, err = xmppd.AskClusterStatus(ctx, data); err != nil {
+			return nil, s, err
 		}
-		i := slices.IndexFunc(list, func(x xmppd.ClusterServer) bool { return x.Name == name })
+		i := slices.IndexFunc(st.Servers, func(x xmppd.ClusterServer) bool { return x.Name == name && x.State != absent })
 		if i < 0 {
-			return s, fmt.Errorf("server %s is not there any more", name)
+			return nil, s, fmt.Errorf("server %s is not there any more", name)
 		}
-		if s = list[i]; s.State == state {
-			return s, nil
+		if s = st.Servers[i]; s.State == state {
+			return st, s, nil
 		}
-		if state == "drained" && s.Sessions != told {
+		if drains && s.Sessions != told {
 			told = s.Sessions
 			_, _ = fmt.Fprintf(progress, "%s: %d sessions left\n", name, told)
+		}
+		if alone++; !drains || slices.ContainsFunc(st.Servers, func(x xmppd.ClusterServer) bool { return x.Name != name && x.State == "up" && x.Connected }) {
+			alone = 0
+		}
+		if alone == patience {
+			return nil, s, fmt.Errorf("%s has %d sessions left, and there is no other server up that they could go to: start one, and it goes on; --cancel takes it back", name, s.Sessions)
+		}
+		if turn%patience == patience-1 { // what was asked for may have been lost
+			if _, err := xmppd.AskClusterDrain(ctx, data, name, drains); err != nil {
+				return nil, s, err
+			}
 		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			return s, errors.New("interrupted: the server goes on draining; --cancel takes it back")
+			return nil, s, errors.New("interrupted: the server goes on draining; --cancel takes it back")
 		}
 	}
 }

@@ -63,10 +63,7 @@ func (s *Store) nameOf(id uint64) (string, bool) {
 		return "", false
 	}
 	m, ok := doc.Member(id)
-	if !ok {
-		return "", false
-	}
-	if now, named := doc.ByJID(m.JID); !named || now.ID != id {
+	if !ok || !hasData(doc, m) {
 		return "", false
 	}
 	return nameOf(m), true

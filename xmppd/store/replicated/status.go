@@ -5,73 +5,7 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/rosterdb/rosterdb/ring"
 )
-
-// MemberStatus is a server's part of the data.
-type MemberStatus struct {
-	Name    string
-	Leaving bool
-	Held    int // partitions that it has a copy of
-	Led     int // of those here, whose leader is known
-	Coming  int // copies that it has still to get
-}
-
-// Status is where the data is, as this server knows.
-type Status struct {
-	Cluster    string // UUID; "" before it is known
-	Partitions int
-	Replicas   int // copies of each partition
-	Changing   bool
-	Members    []MemberStatus
-}
-
-// Status tells where the data is.
-func (s *Store) Status() Status {
-	doc := s.ring.Load()
-	if doc == nil {
-		return Status{}
-	}
-	st := Status{Cluster: doc.Cluster, Partitions: doc.Partitions, Replicas: doc.Replicas, Changing: doc.Change != nil}
-	led := make(map[uint64]int)
-	held := make(map[uint64]int)
-	for p := range uint32(doc.Partitions) {
-		if leader, ok := s.node.LeaderOf(p); ok {
-			led[leader]++
-		}
-		for _, id := range doc.Group(p) {
-			held[id]++
-		}
-	}
-	coming := doc.Remaining()
-	for _, m := range doc.Members {
-		st.Members = append(st.Members, MemberStatus{
-			Name: nameOf(m), Leaving: m.State == ring.Leaving, Held: held[m.ID], Led: led[m.ID], Coming: coming[m.ID],
-		})
-	}
-	return st
-}
-
-// Without counts the partitions that lack copies, and those that lack a majority, while some servers
-// can't be reached.
-func (s *Store) Without(reached func(name string) bool) (fewer, none int) {
-	doc := s.ring.Load()
-	if doc == nil {
-		return 0, 0
-	}
-	for p := range uint32(doc.Partitions) {
-		all := doc.ReplicasOf(p)
-		there := len(slices.DeleteFunc(slices.Clone(all), func(m ring.Member) bool { return !reached(nameOf(m)) }))
-		if there < len(all) {
-			fewer++
-		}
-		if there <= len(all)/2 {
-			none++
-		}
-	}
-	return fewer, none
-}
 
 // Cluster is the UUID of the cluster that this server's data belongs to, "" if it has none yet. Servers
 // of two clusters must not take each other's messages.

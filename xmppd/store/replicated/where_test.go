@@ -1,0 +1,70 @@
+package replicated
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/rosterdb/rosterdb/ring"
+)
+
+// TestRisk: what is told of copies that are missing, and of servers that are needed, holds for clusters of one to
+// five servers, and while a copy moves.
+func TestRisk(t *testing.T) {
+	for _, c := range []struct {
+		servers       int
+		away          string
+		lacking, lost bool // any partition
+		needed        string
+	}{
+		{1, "", false, false, "x1"},
+		{2, "", false, false, "x1 x2"},
+		{2, "x2", true, true, ""},
+		{3, "", false, false, ""},
+		{3, "x1", true, false, "x2 x3"},
+		{3, "x1 x3", true, true, ""},
+		{5, "", false, false, ""},
+		{5, "x4", true, false, "x1 x2 x3 x5"},
+	} {
+		doc := documentOf(t, c.servers)
+		s := new(Store)
+		s.ring.Store(doc)
+		r := s.Risk(func(name string) bool { return !slices.Contains(strings.Fields(c.away), name) })
+		if (r.Lacking > 0) != c.lacking || (r.Lost > 0) != c.lost || strings.Join(r.Needed, " ") != c.needed && c.needed != "" {
+			t.Errorf("%d servers without %q: %+v", c.servers, c.away, r)
+		}
+		if c.needed == "" && !c.lost && len(r.Needed) > 0 {
+			t.Errorf("%d servers without %q: %v are needed", c.servers, c.away, r.Needed)
+		}
+	}
+}
+
+// TestRiskWhileMoving: a change that goes to a server that can't be reached is counted, and so is data that is lost.
+func TestRiskWhileMoving(t *testing.T) {
+	doc := documentOf(t, 3)
+	wiped, _, err := nextRing(doc, []Server{{Name: "x3", Store: uuid.NewString()}}, never())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := new(Store)
+	s.ring.Store(wiped)
+	r := s.Risk(func(string) bool { return true })
+	if r.Lacking != doc.Partitions || r.Lost != 0 || strings.Join(r.Needed, " ") != "x1 x2" {
+		t.Errorf("when one of three has lost its data: %+v", r)
+	}
+}
+
+func documentOf(t *testing.T, servers int) *ring.Document {
+	t.Helper()
+	var members []ring.Member
+	for i := range servers {
+		members = append(members, ring.Member{JID: jidOf(name(i + 1)), Store: uuid.NewString()})
+	}
+	doc, err := ring.New(members, ring.Options{Cluster: uuid.NewString(), Partitions: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
