@@ -22,6 +22,7 @@ type testNet struct {
 	mu    sync.RWMutex
 	nodes map[uint64]*Node
 	cut   map[uint64]bool
+	most  map[uint64]int // larger batches for a node are lost, in bytes; 0: none are
 	bytes atomic.Int64
 	sends atomic.Int64
 }
@@ -46,7 +47,7 @@ func (l testLink) Send(to uint64, batch []byte) {
 	l.net.sends.Add(1)
 	l.net.mu.RLock()
 	n := l.net.nodes[to]
-	cut := l.net.cut[to] || l.net.cut[l.from]
+	cut := l.net.cut[to] || l.net.cut[l.from] || l.net.most[to] > 0 && len(batch) > l.net.most[to]
 	l.net.mu.RUnlock()
 	if n != nil && !cut {
 		n.Receive(l.from, bytes.Clone(batch)) // the sender uses its memory again: Config.Copied
@@ -56,6 +57,12 @@ func (l testLink) Send(to uint64, batch []byte) {
 func (t *testNet) setCut(id uint64, cut bool) {
 	t.mu.Lock()
 	t.cut[id] = cut
+	t.mu.Unlock()
+}
+
+func (t *testNet) setMost(id uint64, bytes int) {
+	t.mu.Lock()
+	t.most[id] = bytes
 	t.mu.Unlock()
 }
 
@@ -73,7 +80,7 @@ func newTestCluster(t testing.TB, nodes, partitions int, cfg func(*Config)) *tes
 	t.Helper()
 	c := &testCluster{
 		t: t, root: t.TempDir(), cfg: cfg,
-		net:  &testNet{nodes: make(map[uint64]*Node), cut: make(map[uint64]bool)},
+		net:  &testNet{nodes: make(map[uint64]*Node), cut: make(map[uint64]bool), most: make(map[uint64]int)},
 		dirs: make([]*Dir, nodes),
 	}
 	for i := range nodes {

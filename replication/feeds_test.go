@@ -3,6 +3,7 @@ package replication
 import (
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -357,4 +358,40 @@ func TestChangesLeaveAnUnfitReplica(t *testing.T) {
 		c.net.setCut(n.cfg.Dir.Member(), false)
 		eventually(t, "it answers again", func() bool { return look() == op.OK })
 	}
+}
+
+// TestWatchLeavesAStarvedReplica: a link carries its leader's heartbeats to a follower, and
+// nothing that is large. Who waits there for changes is sent elsewhere, and finds the event
+// that the follower never got. (core.TestTheStarvedDoNotFeed has the seeded fault.)
+func TestWatchLeavesAStarvedReplica(t *testing.T) {
+	c := newTestCluster(t, 3, 1, func(cfg *Config) { cfg.Tick = 20 * time.Millisecond })
+	s := c.session(0)
+	leader := c.leader(0)
+	at := slices.IndexFunc(c.dirs, func(d *Dir) bool { return d.Member() != leader.cfg.Dir.Member() })
+	n := c.node(at)
+	changes := op.Read{Kind: op.Changes, Values: true}
+	eventually(t, "a follower answers, and has everything", func() bool {
+		here, there := read(n, 0, &changes), read(leader, 0, &changes)
+		changes.Since = here.Position
+		return here.Code == op.OK && here.Position == there.Position
+	})
+	waits, wait := make(chan op.ReadResult, 1), changes
+	wait.Wait = 600_000
+	n.Read([]ReadRequest{{Read: &wait, Done: func(r op.ReadResult) { waits <- r }}})
+	c.net.setMost(n.cfg.Dir.Member(), 2048)
+	large := strings.Repeat("x", 8192)
+	if r := c.write(0, put(s, 1, "r", "p", large)); r.Code != op.OK {
+		t.Fatalf("%+v", r)
+	}
+	if r := answer(t, waits); r.Code != op.Redirect {
+		t.Fatalf("the read that waits: %+v", r)
+	}
+	if r := c.read(0, &changes); len(r.Events) != 1 || string(r.Events[0].Value) != large {
+		t.Errorf("at the leader: %d events", len(r.Events))
+	}
+	c.net.setMost(n.cfg.Dir.Member(), 0)
+	eventually(t, "the follower answers again, with the event", func() bool {
+		r := read(n, 0, &changes)
+		return r.Code == op.OK && len(r.Events) == 1
+	})
 }

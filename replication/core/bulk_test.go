@@ -19,8 +19,12 @@ func (n *testNode) deliver(sends []Send) {
 		if n.cut || to.cut || to.core == nil || n.w.parted != nil && n.w.parted(n.id, to.id) {
 			continue
 		}
+		batch := s.Batch
+		if to.starved {
+			batch = withoutAppends(n.w.t, batch, n.id, to.id)
+		}
 		arrive := func() {
-			if err := to.core.Receive(n.id, s.Batch); err != nil {
+			if err := to.core.Receive(n.id, batch); err != nil {
 				n.w.printf("node %d: %v", to.id, err)
 			}
 		}

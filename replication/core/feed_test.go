@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"github.com/rosterdb/rosterdb/internal/op"
 )
 
@@ -83,6 +85,92 @@ func laggardFeeds(w *world) string {
 		return "it does not feed when it has everything"
 	}
 	return ""
+}
+
+// starvedFeeds: nor one that hears its leader's heartbeats and gets none of its appends.
+func starvedFeeds(w *world) string {
+	n, done := w.nodes[2], false
+	if !w.until(100, n.feeds) {
+		return "a follower does not feed"
+	}
+	n.starved = true
+	w.nodes[0].core.Propose([]Proposal{{Cmd: []byte("x"), Done: func(r op.WriteResult) { done = r.Code == op.OK }}})
+	if !w.until(100, func() bool { return done }) {
+		return "the write is not done"
+	}
+	w.ticks(2*feedTicks + 10)
+	if g, _ := n.group(); g.Leader != 1 || g.Applied == w.nodes[0].core.groups[0].applied {
+		return "it is not the follower that this is about"
+	}
+	if n.feeds() {
+		return "a follower without appends feeds"
+	}
+	n.starved = false
+	if !w.until(200, n.feeds) {
+		return "it does not feed when it has everything"
+	}
+	return ""
+}
+
+// busyFeeds: one that always has something to apply, and applies it, does feed.
+func busyFeeds(w *world) string {
+	n := w.nodes[2]
+	if !w.until(100, n.feeds) {
+		return "a follower does not feed"
+	}
+	n.slow = true
+	for range 3 * feedTicks {
+		w.nodes[0].core.Propose([]Proposal{{Cmd: []byte("x"), Done: func(op.WriteResult) {}}})
+		w.ticks(1)
+		if len(n.late) > 3 {
+			t := n.late[0]
+			n.late = n.late[1:]
+			n.run(&t)
+		}
+		if w.settle(); !n.feeds() {
+			return "a busy follower does not feed"
+		}
+	}
+	if g, _ := n.group(); g.Applied == g.Commit {
+		return "it was not behind all the time"
+	}
+	return ""
+}
+
+// TestTheStarvedDoNotFeed: a follower that has lacked for long what is committed answers
+// no reads of changes, whatever it hears of its leader. The seeded fault lets it.
+func TestTheStarvedDoNotFeed(t *testing.T) {
+	if bad := runScenario(t, starvedFeeds, Faults{}); bad != "" {
+		t.Error(bad)
+	}
+	if bad := runScenario(t, starvedFeeds, Faults{ArrearsIgnored: true}); bad != "a follower without appends feeds" {
+		t.Errorf("with the seeded fault: %q", bad)
+	}
+	if bad := runScenario(t, busyFeeds, Faults{}); bad != "" {
+		t.Error(bad)
+	}
+}
+
+// withoutAppends leaves the appends out of a batch.
+func withoutAppends(t *testing.T, batch []byte, from, to uint64) []byte {
+	r, err := openBatch(batch, from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := appendBatchHead(nil, r.flags, r.incarnation)
+	for {
+		before := r.rest
+		rec, ok, err := r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return sealBatch(out)
+		}
+		if rec.msg.GetType() != pb.MsgApp {
+			out = append(out, before[:len(before)-len(r.rest)]...)
+		}
+	}
 }
 
 // TestOnlyTheFitFeed: reads of changes are for replicas that have what happens. The

@@ -52,7 +52,8 @@ type group struct {
 	patient bool                         // the leader does not wait for the answer to its last append
 	asleep  bool
 	feeds   bool   // as last reported; see mayFeed
-	told    uint64 // the leader's commit position, as its appends have it
+	told    uint64 // the leader's commit position, as it says
+	lacks   arrears
 	busyAt  uint64 // tick of the last thing that a sleeping group would not do
 	eager   int    // campaigns still to be tried soon after a hint
 

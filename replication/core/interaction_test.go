@@ -68,6 +68,7 @@ type testNode struct {
 	pictures map[uint64]testState
 	staged   map[uint32]*testStaging
 	broken   bool // the state is damaged: nothing can be applied
+	starved  bool // appends do not reach it
 	slow     bool // tasks gather in late instead of being run
 	late     []Task
 	scrubs   []Scrub

@@ -332,6 +332,7 @@ func (c *Core) send(g *group, m *pb.Message) {
 	if c.needless(g, m) || c.asBulk(g, p, m) {
 		return
 	}
+	g.tellCommitted(m)
 	c.makeRoom(p, recordRoom(m)) // before what it may flush is told from what comes
 	kind := byte(recMessage)
 	switch {

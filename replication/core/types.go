@@ -77,6 +77,9 @@ type Faults struct {
 	StaleFromRoundEnd bool
 	// AnyReplicaFeeds has every replica answer reads of changes, whatever it lacks.
 	AnyReplicaFeeds bool
+	// ArrearsIgnored has a follower answer reads of changes however long it has lacked
+	// what its leader says is committed.
+	ArrearsIgnored bool
 	// SkipJoint puts a set of voters in the place of another at once, without the
 	// joint configuration between them.
 	SkipJoint bool

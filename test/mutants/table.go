@@ -61,6 +61,7 @@ func mutants() []mutant {
 		{"reads of changes answered by a learner", core, "TestOnlyTheFitFeed/learner"},
 		{"reads of changes answered by a replica that is cut off", core, "TestOnlyTheFitFeed/cut_off"},
 		{"reads of changes answered by a replica far behind", core, "TestOnlyTheFitFeed/behind"},
+		{"reads of changes answered by a replica that no append reaches", core, "TestTheStarvedDoNotFeed"},
 		{"reads of changes kept by a replica that is cut off", feeds, "TestChangesLeaveAnUnfitReplica"},
 		{"a watch sent to the leader asks anybody", app, "TestWatchGoesToTheLeader"},
 		{"a full leader keeps leading", core, "TestNoRoomHandsOverAtOnce"},
