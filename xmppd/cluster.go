@@ -282,7 +282,22 @@ func (s *Server) offline(r *router.Router, table *session.Table) *offline.Module
 		return offline.New(opt)
 	}
 	opt.Kept = s.exchange.Kept
+	if s.cfg.Cluster.Storage == "replicated" {
+		self := s.cluster.Self()
+		opt.Claims = &offline.Claims{Server: self.Name, Incarnation: self.Incarnation, Fate: s.fate}
+	}
 	m := offline.New(opt)
 	s.exchange.OnKept(m.Look)
 	return m
+}
+
+// fate tells what is known of another server's process.
+func (s *Server) fate(server string, incarnation uint64) offline.Fate {
+	switch now, connected := s.cluster.Mesh().Incarnation(server); {
+	case !connected:
+		return offline.Away
+	case now != incarnation:
+		return offline.Gone
+	}
+	return offline.Here
 }

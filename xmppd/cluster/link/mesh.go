@@ -253,6 +253,20 @@ func (m *Mesh) Reaches(name string) bool {
 	return p != nil && p.up.Load()
 }
 
+// Incarnation tells which process of a peer is connected; ok is false if none is.
+func (m *Mesh) Incarnation(name string) (incarnation uint64, ok bool) {
+	p := m.peer(name)
+	if p == nil {
+		return 0, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out == nil {
+		return 0, false
+	}
+	return p.out.incarnation, true
+}
+
 // Reconnect ends all streams, so that both ends say anew who they are.
 func (m *Mesh) Reconnect() {
 	for _, p := range *m.view.Load() {

@@ -18,11 +18,14 @@ type drain struct {
 	again bool // somebody else has asked; guarded by Module.mu
 	last  bool // all that was kept is queued for sess; guarded by Module.mu
 
-	mu   sync.Mutex // held over each change of the account's messages that follows a delivery
-	sess *session.Session
-	next uint64              // where the next page begins
-	page map[uint64]struct{} // queued for sess or to be dropped, and in the store still
-	dead map[*session.Session]struct{}
+	number uint64 // of this process
+
+	mu      sync.Mutex // held over each change of the account's messages that follows a delivery
+	sess    *session.Session
+	next    uint64              // where the next page begins
+	claimed bool                // the account's messages are this server's to deliver
+	page    map[uint64]struct{} // queued for sess or to be dropped, and in the store still
+	dead    map[*session.Session]struct{}
 }
 
 // The module's mark on an account: messages may be kept that a session is going to get. They come
@@ -91,7 +94,8 @@ func (m *Module) drain(ctx context.Context, owner stanza.JID, b *session.Batch) 
 		m.mu.Unlock()
 		return
 	}
-	d = &drain{owner: owner, dead: make(map[*session.Session]struct{})}
+	m.numbers++
+	d = &drain{owner: owner, number: m.numbers, dead: make(map[*session.Session]struct{})}
 	m.drains[owner.Local] = d
 	m.mu.Unlock()
 	d.mu.Lock()
@@ -115,18 +119,19 @@ func (m *Module) goOn(ctx context.Context, d *drain, b *session.Batch) {
 		if d.sess == nil {
 			d.next = 0
 			if d.sess = pick(m.opt.Table.User(d.owner.String()), d.dead); d.sess == nil {
-				m.over(d, false)
+				if m.goesOn(ctx, d, false) {
+					continue
+				}
 				return
 			}
 		}
-		page, more, err := m.read(ctx, d.owner.Local, d.next)
+		page, more, by, err := m.next(ctx, d)
 		if err != nil {
-			m.opt.Log.Error("kept messages can't be read; others overtake them", "account", d.owner, "error", err)
-			m.over(d, true)
+			m.halted(d, by, err)
 			return
 		}
 		if len(page) == 0 {
-			if !m.again(d) {
+			if !m.goesOn(ctx, d, true) {
 				return
 			}
 			d.sess = nil
@@ -143,16 +148,50 @@ func (m *Module) goOn(ctx context.Context, d *drain, b *session.Batch) {
 	}
 }
 
-// again reports whether somebody has asked for another look. If not, the drain is over.
-func (m *Module) again(d *drain) bool {
+// goesOn reports whether somebody has asked for another look. If not, the drain is over: all is delivered, or
+// nobody is left here to deliver to.
+func (m *Module) goesOn(ctx context.Context, d *drain, all bool) bool {
+	claimed := d.claimed
+	m.letGo(ctx, d)
+	if m.again(d, all) {
+		return true
+	}
+	if claimed && !all {
+		m.tellKept(d.owner)
+	}
+	return false
+}
+
+// again reports whether somebody has asked for another look. If not, the drain is over; with unmark nothing
+// waits for another one.
+func (m *Module) again(d *drain, unmark bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if d.again {
 		d.again = false
 		return true
 	}
-	m.forget(d, true)
+	m.forget(d, unmark)
+	if w := m.waits[d.owner.Local]; w != nil && w.mine == (claim{}) {
+		delete(m.waits, d.owner.Local)
+	}
 	return false
+}
+
+// halted ends a drain that can't go on now.
+func (m *Module) halted(d *drain, by claim, err error) {
+	mine := claim{}
+	if !errors.Is(err, errClaimed) {
+		m.opt.Log.Error("kept messages can't be read; others overtake them", "account", d.owner, "error", err)
+		by = claim{}
+		if d.claimed {
+			mine = m.claim(d)
+		}
+	}
+	m.waitFor(d.owner, by, mine)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget(d, true)
 }
 
 // caughtUp notes that all that was kept is queued: what comes now may follow at once.
@@ -163,13 +202,6 @@ func (m *Module) caughtUp(d *drain) {
 		d.last = true
 		m.mark.Drop(m.opt.Table.User(d.owner.String()))
 	}
-}
-
-// over ends a drain that has not delivered all. With unmark nothing waits for another one.
-func (m *Module) over(d *drain, unmark bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.forget(d, unmark)
 }
 
 // forget ends a drain. mu must be held.
@@ -236,7 +268,11 @@ func (m *Module) settle(ctx context.Context, d *drain) {
 		gone = append(gone, at)
 	}
 	d.page = nil
-	if err := m.remove(ctx, d.owner.Local, gone); err != nil {
+	over, err := m.remove(ctx, d.owner.Local, gone, m.claim(d))
+	if over {
+		d.claimed = false
+	}
+	if err != nil {
 		m.opt.Log.Error("delivered messages can't be removed; they will be delivered again", "account", d.owner, "error", err)
 	}
 }
@@ -275,15 +311,16 @@ func (m *Module) returned(ctx context.Context, s *session.Session, b *session.Ba
 }
 
 // spare takes a message that came back out of the page that is going to be removed, and holds that
-// off until unlock.
-func (m *Module) spare(owner string, at uint64) (unlock func()) {
+// off until unlock. It reports whether it was there.
+func (m *Module) spare(owner string, at uint64) (queued bool, unlock func()) {
 	m.mu.Lock()
 	d := m.drains[owner]
 	m.mu.Unlock()
 	if d == nil {
-		return func() {}
+		return false, func() {}
 	}
 	d.mu.Lock()
+	_, queued = d.page[at]
 	delete(d.page, at)
-	return d.mu.Unlock
+	return queued, d.mu.Unlock
 }

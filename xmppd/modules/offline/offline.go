@@ -13,6 +13,11 @@
 // What is with the network when a connection without acknowledgements breaks may not have been
 // read. And with two sessions on line, what one of them leaves behind goes to the other at once, and
 // is kept no longer.
+//
+// Of several servers that share the store one delivers at a time: the first that writes a claim into it
+// (Claims). The others' sessions get new messages at once, and what is kept when the claim is given up. A claim
+// ends with its drain, with its server's process, or when the server has been away for 5 seconds; in the last case, if it
+// lives on, one page of messages can be delivered by both.
 package offline
 
 import (
@@ -50,7 +55,9 @@ type Options struct {
 	Blocked func(ctx context.Context, owner, other stanza.JID) bool
 	// Kept is told of an account for which a message was kept, so that other servers of a cluster look
 	// (Module.Look) if a session has come there meanwhile; nil: there are none. It doesn't wait.
-	Kept       func(owner stanza.JID)
+	Kept func(owner stanza.JID)
+	// Claims are for servers that share the store; nil: there are none.
+	Claims     *Claims
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil: time.Now
@@ -64,6 +71,10 @@ type faults struct {
 	halt        bool // deliver nothing behind a damaged message
 	overtake    bool // let messages overtake those that are kept
 	strict      bool // hold what comes back against the ordinary limits
+	// Of servers that share a store.
+	claimNothing bool // deliver whatever others do
+	claimAll     bool // take over claims of servers that are there
+	putBack      bool // store again what another server has delivered meanwhile
 }
 
 // Module keeps messages. Make it with New.
@@ -75,8 +86,10 @@ type Module struct {
 	metrics metrics
 	faults  faults
 
-	mu     sync.Mutex
-	drains map[string]*drain // by owner
+	mu      sync.Mutex
+	drains  map[string]*drain // by owner
+	waits   map[string]*wait  // the same
+	numbers uint64            // of drains
 }
 
 type metrics struct {
@@ -101,7 +114,7 @@ func New(opt Options) *Module {
 		return prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help}
 	}
 	m := &Module{
-		opt: opt, age: time.Duration(opt.Days) * 24 * time.Hour, drains: make(map[string]*drain),
+		opt: opt, age: time.Duration(opt.Days) * 24 * time.Hour, drains: make(map[string]*drain), waits: make(map[string]*wait),
 		head: append(stanza.AppendAttr([]byte("<delay xmlns='"+nsDelay+"'"), "from", opt.Domain), " stamp='"...),
 		metrics: metrics{
 			stored:    prometheus.NewCounter(counter("offline_stored_total", "Messages kept for accounts without a session.")),
@@ -142,8 +155,12 @@ func (m *Module) Extend(e *module.Extension) {
 	e.Returned = m.returned
 }
 
-// Run implements module.Runner: it removes messages that are too old.
+// Run implements module.Runner: it removes messages that are too old, and looks again at those that another
+// server has claimed.
 func (m *Module) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { m.runWaits(ctx) })
 	s := sweep.Sweeper{Store: m.opt.Store, Collection: messages, Every: time.Hour, Pause: 100 * time.Millisecond, Step: m.expire, Log: m.opt.Log}
 	s.Run(ctx)
 }
@@ -170,9 +187,7 @@ func (m *Module) take(ctx context.Context, owner stanza.JID, p *module.Passage) 
 	if kept {
 		// Somebody may have come on line after the look for sessions and before the message was there.
 		m.drain(ctx, owner, p.Batch)
-		if m.opt.Kept != nil {
-			m.opt.Kept(owner)
-		}
+		m.tellKept(owner)
 	}
 	return kept, err
 }

@@ -113,12 +113,18 @@ type world struct {
 
 func newWorld(t testing.TB, cfg Config, f faults, rf router.Faults) *world {
 	t.Helper()
+	return newWorldOf(t, storetest.Rerun(storetest.NewMemory("d")), Options{Config: cfg}, f, rf)
+}
+
+// newWorldOf is a server on a store that others may share.
+func newWorldOf(t testing.TB, records store.Store, opt Options, f faults, rf router.Faults) *world {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w := &world{t: t, table: session.NewTable(), wires: make(map[*session.Session]*wire), blocked: make(map[stanza.JID]bool), now: time.Unix(1_700_000_000, 0)}
-	w.store = storetest.Rerun(storetest.NewMemory("d"))
+	w.store = records
 	accounts := account.NewStore(w.store)
 	for _, name := range []string{"alice", "bob"} {
-		if err := accounts.Create(t.Context(), &account.Account{Name: name}); err != nil {
+		if err := accounts.Create(t.Context(), &account.Account{Name: name}); err != nil && !errors.Is(err, account.ErrExists) {
 			t.Fatal(err)
 		}
 	}
@@ -128,11 +134,10 @@ func newWorld(t testing.TB, cfg Config, f faults, rf router.Faults) *world {
 		t.Fatal(err)
 	}
 	w.router.SetPresence(w.im)
-	w.module = New(Options{
-		Config: cfg, Store: w.store, Table: w.table, Domain: "d", Exists: account.Exists, Log: log, Registerer: prometheus.NewRegistry(),
-		Blocked: func(_ context.Context, _, other stanza.JID) bool { return w.blocked[other.Bare()] },
-		Now:     func() time.Time { return w.now },
-	})
+	opt.Store, opt.Table, opt.Domain, opt.Exists, opt.Log, opt.Registerer = w.store, w.table, "d", account.Exists, log, prometheus.NewRegistry()
+	opt.Blocked = func(_ context.Context, _, other stanza.JID) bool { return w.blocked[other.Bare()] }
+	opt.Now = func() time.Time { return w.now }
+	w.module = New(opt)
 	w.module.faults = f
 	if err := w.router.Add(w.module); err != nil {
 		t.Fatal(err)

@@ -140,7 +140,7 @@ func (u used) put(tx store.Tx, at uint64, raw []byte) error {
 // takeBack stores a message again that was delivered from here and came back, in its old place. It
 // is not held against the account's limits.
 func (m *Module) takeBack(ctx context.Context, owner string, at uint64, raw []byte) (kept bool, err error) {
-	unlock := m.spare(owner, at)
+	queued, unlock := m.spare(owner, at)
 	defer unlock()
 	err = m.opt.Store.Update(ctx, owner, func(tx store.Tx) error {
 		if kept, err = m.opt.Exists(tx); err != nil || !kept {
@@ -148,6 +148,8 @@ func (m *Module) takeBack(ctx context.Context, owner string, at uint64, raw []by
 		}
 		old, err := tx.Get(messages, keyOf(at))
 		switch {
+		case errors.Is(err, store.ErrNotFound) && queued && m.opt.Claims != nil && !m.faults.putBack:
+			return nil // nobody here has removed it: another server has delivered it
 		case errors.Is(err, store.ErrNotFound) && at <= micro(m.opt.Now()):
 			u, err := readUsed(tx)
 			if err != nil {
@@ -164,12 +166,14 @@ func (m *Module) takeBack(ctx context.Context, owner string, at uint64, raw []by
 	return kept && err == nil, err
 }
 
-// remove takes messages away; those that aren't there are no error.
-func (m *Module) remove(ctx context.Context, owner string, ats []uint64) error {
+// remove takes messages away; those that aren't there are no error. With the last one goes the claim, if it is
+// mine: over reports that.
+func (m *Module) remove(ctx context.Context, owner string, ats []uint64, mine claim) (over bool, err error) {
 	if len(ats) == 0 {
-		return nil
+		return false, nil
 	}
-	return m.opt.Store.Update(ctx, owner, func(tx store.Tx) error {
+	err = m.opt.Store.Update(ctx, owner, func(tx store.Tx) error {
+		over = false
 		u, err := readUsed(tx)
 		if err != nil {
 			return err
@@ -188,8 +192,20 @@ func (m *Module) remove(ctx context.Context, owner string, ats []uint64) error {
 				return err
 			}
 		}
+		if u.count == 0 && mine != (claim{}) {
+			c, err := holder(tx)
+			if err != nil {
+				return err
+			}
+			if over = c == mine; over {
+				if err := tx.Delete(claims, nil); err != nil {
+					return err
+				}
+			}
+		}
 		return u.write(tx)
 	})
+	return over && err == nil, err
 }
 
 // entry is a message as it is kept.
@@ -198,26 +214,30 @@ type entry struct {
 	raw []byte
 }
 
-// read returns the first messages from a time on: at most a page, and at least one if there is one. more
-// is true if others may follow.
-func (m *Module) read(ctx context.Context, owner string, from uint64) (page []entry, more bool, err error) {
-	var damaged []*store.RecordError
-	err = m.opt.Store.View(ctx, owner, func(r store.Reader) error {
-		page, more, damaged = nil, false, nil
-		size := 0
-		return m.scan(r, from, func(key, raw []byte) bool {
-			size += len(raw)
-			if more = len(page) == pageCount || len(page) > 0 && size > pageBytes; more {
-				return false
-			}
-			page = append(page, entry{binary.BigEndian.Uint64(key), bytes.Clone(raw)})
-			return true
-		}, &damaged)
-	})
-	if err == nil && len(damaged) > 0 {
-		err = m.report(ctx, owner, damaged)
+// look is what a drain sees of an account: at most a page of messages, and at least one if there is one.
+type look struct {
+	page    []entry
+	more    bool // others may follow
+	holder  claim
+	damaged []*store.RecordError
+}
+
+// look reads the first messages from a time on, and who has claimed them.
+func (m *Module) look(r store.Reader, from uint64, found *look) (err error) {
+	if m.opt.Claims != nil {
+		if found.holder, err = holder(r); err != nil {
+			return err
+		}
 	}
-	return page, more, err
+	size := 0
+	return m.scan(r, from, func(key, raw []byte) bool {
+		size += len(raw)
+		if found.more = len(found.page) == pageCount || len(found.page) > 0 && size > pageBytes; found.more {
+			return false
+		}
+		found.page = append(found.page, entry{binary.BigEndian.Uint64(key), bytes.Clone(raw)})
+		return true
+	}, &found.damaged)
 }
 
 // delayed is a message with the mark of when it came (XEP-0203).
@@ -257,5 +277,6 @@ func (m *Module) expire(ctx context.Context, owner string) (more bool, err error
 		return false, err
 	}
 	m.metrics.dropped.WithLabelValues("age").Add(float64(len(old)))
-	return len(old) >= sweepCount, m.remove(ctx, owner, old)
+	_, err = m.remove(ctx, owner, old, claim{})
+	return len(old) >= sweepCount, err
 }
