@@ -4,7 +4,7 @@
 GO     ?= go
 # Where the load generators xmppload and kvload live; `make bench` builds them.
 RULERS ?= ../shared/tools
-# Further flags of bench-xmpp, bench-store and bench-scale, such as -quick.
+# Further flags of bench-xmpp, bench-store, bench-scale and bench-cluster, such as -quick.
 BENCHFLAGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover freeze mission bench bench-xmpp bench-store bench-scale bench-apply lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover freeze mission bench bench-xmpp bench-store bench-scale bench-cluster bench-apply lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-store: ## measure the store beside etcd, NATS and Redis, with the gates it
 
 bench-scale: ## measure what more objects, partitions and data nodes cost; ten million objects need 40 GB of disk
 	@$(GO) run ./test/bench -only scale -rulers $(RULERS) $(BENCHFLAGS)
+
+bench-cluster: ## measure several servers of one domain beside two nodes of ejabberd, with the gates they have to meet; ten minutes
+	@$(GO) run ./test/bench -only cluster -rulers $(RULERS) $(BENCHFLAGS)
 
 bench-apply: ## what history, index and expiry cost when an entry is applied, by benchstat; COUNT runs (6)
 	@out=$$(mktemp) && trap 'rm -f "$$out"' EXIT && \

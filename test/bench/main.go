@@ -6,9 +6,11 @@
 //	make bench-xmpp RULERS=../shared/tools
 //	make bench-store RULERS=../shared/tools
 //	make bench-scale RULERS=../shared/tools
+//	make bench-cluster RULERS=../shared/tools
 //
 // The second measures the XMPP server beside ejabberd and Prosody, where these are installed, the
-// third the store beside etcd, NATS and Redis, the fourth the store alone as objects, partitions and data nodes grow.
+// third the store beside etcd, NATS and Redis, the fourth the store alone as objects, partitions and data nodes grow,
+// the fifth several XMPP servers of one domain beside two nodes of ejabberd.
 // Nothing else should run on the machine meanwhile; the CPU time of the servers
 // an operation is the figure that other load disturbs least.
 package main
@@ -35,6 +37,7 @@ type options struct {
 	passes int
 	only   string
 	quick  bool
+	parts  string
 	scale  scaleOptions
 }
 
@@ -42,8 +45,9 @@ func main() {
 	var o options
 	flag.StringVar(&o.rulers, "rulers", "../shared/tools", "directory with the sources of xmppload and kvload")
 	flag.IntVar(&o.passes, "passes", 3, "passes; the tables show medians")
-	flag.StringVar(&o.only, "only", "", "xmpp, kv, peers, store or scale: measure only that; peers are XMPP servers of others, store is ours beside others, scale what growth costs")
+	flag.StringVar(&o.only, "only", "", "xmpp, kv, peers, store, scale or cluster: measure only that; peers are XMPP servers of others, store is ours beside others, scale what growth costs, cluster several XMPP servers of a domain beside ejabberd")
 	flag.BoolVar(&o.quick, "quick", false, "short runs, to see that everything works")
+	flag.StringVar(&o.parts, "parts", allParts, "with -only cluster: what is measured")
 	o.scale.flags()
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -69,6 +73,8 @@ func run(ctx context.Context, o options) (err error) {
 		return b.store(ctx)
 	case "scale":
 		return b.scale(ctx)
+	case "cluster":
+		return b.clusterRun(ctx)
 	}
 	if err := b.build(ctx, "xmppload", "kvload"); err != nil {
 		return err

@@ -54,3 +54,6 @@ func loadAverage() string {
 	first, _, _ := strings.Cut(string(b), " ")
 	return first
 }
+
+// selfCPU is the time that this process has computed, in seconds.
+func selfCPU() float64 { return cpuSeconds(os.Getpid()) }
