@@ -108,7 +108,11 @@ func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]by
 			}
 			el = made
 		}
-		req, memory, err := wire.ParseRequestIn(h.n.values.get(), el)
+		memory := h.n.values.get()
+		if h.n.faults.ValuesReused && len(reqs) > 0 {
+			memory = reqs[len(reqs)-1].memory
+		}
+		req, memory, err := wire.ParseRequestIn(memory, el)
 		if err != nil {
 			h.refuse(conn, st, "bad-request", err.Error())
 			return nil, false

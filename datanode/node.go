@@ -112,6 +112,8 @@ type faults struct {
 	TwinIgnored bool
 	// OneStreamIsAll takes a member that has lost one of two streams for gone.
 	OneStreamIsAll bool
+	// ValuesReused decodes a message's later requests into the memory of the earlier ones.
+	ValuesReused bool
 }
 
 // Run is the life of a data node: it opens the data directory, serves until ctx

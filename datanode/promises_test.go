@@ -1,11 +1,13 @@
 package datanode
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
 // TestReceiptComesWhenDurable: a request is acknowledged when the engine has
@@ -32,6 +34,45 @@ func TestReceiptComesWhenDurable(t *testing.T) {
 		}
 		if early != fault {
 			t.Errorf("planted bug: %v; a receipt before the writes are durable: %v", fault, early)
+		}
+	}
+}
+
+// TestValuesStayTheirOwn: the memory that values are decoded into is used again only when
+// they are in the commands of their writes, be it for a request of the same message or for
+// later ones. The seeded fault uses it at once.
+func TestValuesStayTheirOwn(t *testing.T) {
+	request := func(root string, size int) []byte {
+		r := &wire.Request{Epoch: 1, Writes: []wire.Write{{
+			Tag: 1, Partition: (&ring.Document{Partitions: 8}).Partition(root),
+			Write: op.Write{Root: root, Session: 5, Seq: 1, Floor: 1, Mutations: []op.Mutation{
+				{Kind: op.Put, Path: "p", Value: bytes.Repeat([]byte(root[:1]), size)},
+			}},
+		}}}
+		return wire.AppendRequest(nil, r)
+	}
+	for _, fault := range []bool{false, true} {
+		wrong := 0
+		for _, size := range []int{100, asideFrom} { // in the read loop, and beside it
+			n, e, h := testNode(t)
+			n.faults.ValuesReused = fault
+			e.slow = true
+			roots := []string{"aaaa", "bbbb", "cccc", "dddd"}
+			for i := 0; i < len(roots); i += 2 {
+				two := append(request(roots[i], size), request(roots[i+1], size)...)
+				feed(t, h, from("app@localhost/x", wire.AppendMessage(nil, "dn1@localhost/store", "m"+roots[i], true, two)))
+			}
+			if len(e.kept) != len(roots) {
+				t.Fatalf("%d proposals of %d", len(e.kept), len(roots))
+			}
+			for i, root := range roots {
+				if !bytes.Contains(e.kept[i].Cmd, bytes.Repeat([]byte(root[:1]), size)) {
+					wrong++
+				}
+			}
+		}
+		if planted := wrong > 0; planted != fault {
+			t.Errorf("planted bug: %v; writes without their value: %d", fault, wrong)
 		}
 	}
 }

@@ -335,26 +335,35 @@ func (p *Parser) Inner() []byte {
 // Content returns the text directly inside the element that just started and
 // moves behind its end; child elements are passed over.
 func (p *Parser) Content() []byte {
-	var out []byte
+	text, _ := p.TextOnly()
+	return text
+}
+
+// TextOnly is Content, and tells whether that was all there is in the element: false if
+// it has child elements.
+func (p *Parser) TextOnly() (text []byte, only bool) {
 	if p.ev != Start {
-		return nil
+		return nil, true
 	}
+	only = true
 	for inside := p.depth; ; {
 		switch p.Next() {
 		case EOF:
-			return out
+			return text, only
+		case Start:
+			only = false
 		case Text:
 			if p.depth != inside {
 				continue
 			}
-			if out == nil {
-				out = p.text
+			if text == nil {
+				text = p.text
 			} else {
-				out = append(out[:len(out):len(out)], p.text...)
+				text = append(text[:len(text):len(text)], p.text...)
 			}
 		case End:
 			if p.depth < inside {
-				return out
+				return text, only
 			}
 		}
 	}

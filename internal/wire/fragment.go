@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -120,8 +119,11 @@ func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err err
 	if f.bad != "" {
 		return nil, false, badPayload("%s", f.bad)
 	}
-	text := bytes.TrimSpace(p.Content())
+	text, err := textOnly(&p)
 	e := a.take(from, id)
+	if err != nil {
+		return nil, false, err
+	}
 	switch {
 	case id == "" || len(id) > maxPartID || of == 0 || n >= of:
 		return nil, false, badPayload("part %d of %d of element %.64q", n, of, id)

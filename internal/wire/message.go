@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -74,5 +73,9 @@ func ParseRing(el []byte) (epoch uint64, doc []byte, err error) {
 	if epoch = f.num(&p, "epoch", true); f.bad != "" {
 		return 0, nil, badPayload("%s", f.bad)
 	}
-	return epoch, append([]byte(nil), bytes.TrimSpace(p.Content())...), nil
+	text, err := textOnly(&p)
+	if err != nil {
+		return 0, nil, err
+	}
+	return epoch, append([]byte(nil), text...), nil
 }

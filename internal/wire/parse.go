@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -59,9 +60,35 @@ func (r *reader) child(depth int) bool {
 	}
 }
 
+// leaf moves behind the end of the element of that name that just started, whose
+// attributes have been used: what there may be in it is of no namespace of the store's.
+// It says what is wrong otherwise.
+func (r *reader) leaf(name string) (bad string) {
+	for depth := r.p.Depth(); r.child(depth); r.p.Skip() {
+		if bad == "" {
+			bad = fmt.Sprintf("unknown element <%.40s/> in <%s/>", r.p.Name(), name)
+		}
+	}
+	return bad
+}
+
+// textOnly returns the text of the element that just started, without the blanks around
+// it, and moves behind its end. A child element, of whatever namespace, is an error: the
+// text would be put together from what is before and behind it.
+func textOnly(p *stanza.Parser) ([]byte, error) {
+	text, only := p.TextOnly()
+	if !only {
+		return nil, badPayload("an element stands where there is only text")
+	}
+	return bytes.TrimSpace(text), nil
+}
+
 // value decodes the content of the element that just started; nil when it is empty.
 func (r *reader) value() ([]byte, error) {
-	b := bytes.TrimSpace(r.p.Content())
+	b, err := textOnly(&r.p)
+	if err != nil {
+		return nil, err
+	}
 	if r.apart {
 		return b64.AppendDecode(nil, b)
 	}
@@ -115,8 +142,12 @@ func (r *reader) operation(q *Request) {
 	a := &r.a
 	tag := a.need(nTag, "tag")
 	if string(r.p.Name()) == "cancel" && a.bad == "" {
-		q.Cancels = append(q.Cancels, tag)
-		r.p.Skip()
+		bad := r.leaf("cancel")
+		if bad == "" {
+			q.Cancels = append(q.Cancels, tag)
+			return
+		}
+		q.Writes = append(q.Writes, Write{Tag: tag, Bad: bad})
 		return
 	}
 	partition := a.need(nPartition, "partition")
@@ -126,8 +157,9 @@ func (r *reader) operation(q *Request) {
 	part := uint32(partition)
 	switch string(r.p.Name()) {
 	case "open":
-		q.Opens = append(q.Opens, Open{tag, part, a.bad})
-		r.p.Skip()
+		bad := a.bad // leaf reads others to the same place
+		bad = cmp.Or(bad, r.leaf("open"))
+		q.Opens = append(q.Opens, Open{tag, part, bad})
 	case "write":
 		w := Write{Tag: tag, Partition: part, Write: op.Write{
 			Root: a.str(tRoot), Session: op.Session(a.need(nSession, "session")),
@@ -141,8 +173,9 @@ func (r *reader) operation(q *Request) {
 		q.Writes = append(q.Writes, w)
 	case "settle":
 		s := op.Settle{Session: op.Session(a.need(nSession, "session")), Seq: a.need(nSeq, "seq")}
-		q.Settles = append(q.Settles, Settle{Tag: tag, Partition: part, Settle: s, Bad: a.bad})
-		r.p.Skip()
+		bad := a.bad
+		bad = cmp.Or(bad, r.leaf("settle"))
+		q.Settles = append(q.Settles, Settle{Tag: tag, Partition: part, Settle: s, Bad: bad})
 	case "get", "list", "scan", "query", "changes":
 		rd := Read{Tag: tag, Partition: part}
 		r.question(&rd)
@@ -249,7 +282,9 @@ func (r *reader) content(strict bool) (c content, err error) {
 			if len(c.refs) <= op.MaxRefs {
 				c.refs = append(c.refs, op.Ref{Root: r.a.str(tRoot), Path: r.a.str(tPath)})
 			}
-			r.p.Skip()
+			if bad := r.leaf("ref"); bad != "" && strict {
+				note("%s", bad)
+			}
 		case strict:
 			note("unknown element <%.40s/> in a mutation", name)
 			r.p.Skip()

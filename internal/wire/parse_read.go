@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
 
@@ -16,8 +18,8 @@ func (r *reader) question(rd *Read) {
 	case "get":
 		q.Kind, q.Root, q.Path = op.Get, a.str(tRoot), a.str(tPath)
 		q.Offset, q.Version, rd.With = a.num(nOffset), a.num(nVersion), a.num(nWith)
-		rd.Bad = a.bad
-		r.p.Skip()
+		bad := a.bad // leaf reads others to the same place
+		rd.Bad = cmp.Or(bad, r.leaf("get"))
 		return
 	case "list":
 		q.Kind, q.Root, q.Prefix, q.After, q.FromStart = op.List, a.str(tRoot), a.str(tPrefix), a.str(tAfter), !a.set(tAfter)
@@ -54,15 +56,18 @@ func (r *reader) changes(q *op.Read) {
 
 // bounds reads <from/> and <to/> of a query.
 func (r *reader) bounds(q *op.Read) (err error) {
-	for depth := r.p.Depth(); r.child(depth); r.p.Skip() {
+	for depth := r.p.Depth(); r.child(depth); {
 		name := string(r.p.Name())
-		s := r.a.scalar()
+		s, wrong := r.a.scalar(), r.a.bad
+		inside := r.leaf(name)
 		switch {
 		case err != nil:
 		case q.Kind != op.Query || name != "from" && name != "to":
 			err = fmt.Errorf("unknown element <%.40s/> in a read", name)
-		case r.a.bad != "":
-			err = fmt.Errorf("bound %s: %s", name, r.a.bad)
+		case wrong != "":
+			err = fmt.Errorf("bound %s: %s", name, wrong)
+		case inside != "":
+			err = errors.New(inside)
 		case name == "from" && q.From == nil:
 			q.From = &s
 		case name == "to" && q.To == nil:

@@ -27,9 +27,11 @@ func ParseRaft(dst, el []byte) (from uint64, store string, batch []byte, err err
 	if f.bad != "" {
 		return 0, "", nil, badPayload("%s", f.bad)
 	}
-	text := p.Content()
-	batch, err = b64.AppendDecode(dst[:0], text)
+	text, err := textOnly(&p)
 	if err != nil {
+		return 0, "", nil, err
+	}
+	if batch, err = b64.AppendDecode(dst[:0], text); err != nil {
 		return 0, "", nil, badPayload("raft batch is not base64: %v", err)
 	}
 	return from, store, batch, nil

@@ -37,7 +37,11 @@ func ParseTerms(el []byte, dst []uint64) (member uint64, numbers []uint64, err e
 	if member = f.num(&p, "member", true); f.bad != "" {
 		return 0, nil, badPayload("%s", f.bad)
 	}
-	text, used := bytes.TrimSpace(p.Content()), len(dst)
+	text, err := textOnly(&p)
+	if err != nil {
+		return 0, nil, err
+	}
+	used := len(dst)
 	for len(text) > 0 {
 		word, rest, _ := bytes.Cut(text, []byte{' '})
 		n, err := parseUint(word)

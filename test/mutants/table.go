@@ -35,6 +35,7 @@ func mutants() []mutant {
 		{"wiped disk taken for the old member, messages", node, "TestOnlyMembersVote"},
 		{"two nodes with one identity", node, "TestTwinIsSeen"},
 		{"receipt on arrival", node, "TestReceiptComesWhenDurable"},
+		{"memory of values used again too early", node, "TestValuesStayTheirOwn"},
 		{"no dedupe", sim, "TestFaults/no_dedupe"},
 		{"no dedupe, over processes", chaos, "TestPlants/no-dedupe"},
 		{"stale read beyond its bound, over processes", chaos, "TestPlants/stale-unbound"},
