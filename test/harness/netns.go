@@ -101,6 +101,16 @@ func (n *Namespace) Isolate(on bool) {
 	n.sw.ip("-n", n.sw.name, "link", "set", n.port, "type", "bridge_slave", "isolated", state)
 }
 
+// Lose has what this namespace sends to another one vanish, or ends that; what the other one sends arrives.
+func (n *Namespace) Lose(to *Namespace, lose bool) {
+	n.sw.t.Helper()
+	if lose { // the hardware address of nobody
+		n.sw.ip("-n", n.name, "neigh", "replace", to.Addr, "lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", "eth0")
+		return
+	}
+	n.sw.ip("-n", n.name, "neigh", "del", to.Addr, "dev", "eth0")
+}
+
 // wrap is the command line that runs a program inside. The process id stays.
 func (n *Namespace) wrap(argv ...string) []string {
 	if n == nil {

@@ -209,6 +209,15 @@ func (sv *Servers) Sum(name string) (sum float64) {
 // Cut takes the server's machine off the network, or puts it back. Its clients stay connected.
 func (m *Member) Cut(cut bool) { m.ns.Cut(cut) }
 
+// Part takes the ways between two servers away, or brings them back; both still reach all others.
+func (m *Member) Part(from *Member, parted bool) {
+	m.ns.Isolate(parted)
+	from.ns.Isolate(parted)
+}
+
+// Lose has what the server sends to another one vanish, or ends that; what the other one sends arrives.
+func (m *Member) Lose(to *Member, lose bool) { m.ns.Lose(to.ns, lose) }
+
 // Metric is the sum of a metric of the server, over its labels unless name has some; 0 if there is none.
 func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
 	t.Helper()
