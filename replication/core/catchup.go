@@ -12,6 +12,29 @@ import (
 // log is cut and the follower takes another snapshot.
 const catchUpBytes = 16 << 20
 
+// levelPart is the part of Config.MaxLog from which on groups that are level keep only
+// this part of what others do behind the applied position. What is kept lies in memory,
+// is looked at by each collection of garbage, and nobody needs it who is there: a leader keeps
+// what a follower has not acknowledged in any case.
+const levelPart = 8
+
+// level tells that all replicas of a group are there, as far as known, and on its leader
+// that none has to be asked what it has.
+func (c *Core) level(g *group) bool {
+	level := true
+	for _, ids := range [...][]uint64{g.conf.GetVoters(), g.conf.GetVotersOutgoing(), g.conf.GetLearners()} {
+		for _, id := range ids {
+			level = level && (id == c.cfg.Member || c.isUp(id))
+		}
+	}
+	if level && g.state == raft.StateLeader {
+		g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracked) {
+			level = level && (id == c.cfg.Member || pr.State == tracker.StateReplicate)
+		})
+	}
+	return level || c.cfg.Faults.LevelAssumed
+}
+
 // needed is the index behind which a follower that catches up still needs the
 // log: one that takes a snapshot goes on from its position, others from what they
 // have, a learner as well as one that is not hurried (patience.go). For those that
@@ -48,12 +71,21 @@ func (c *Core) needed(g *group) uint64 {
 // is flushed plays no part: memory and WAL are cut independently.
 func (c *Core) compact(g *group) {
 	entries, bytes := c.cfg.KeepEntries, c.cfg.KeepBytes
-	if c.logBytes > c.cfg.MaxLog {
+	short := c.logBytes > c.cfg.MaxLog/levelPart
+	switch {
+	case c.logBytes > c.cfg.MaxLog:
 		entries, bytes = entries/16, bytes/16
+	case short:
+		entries, bytes = entries/levelPart, bytes/levelPart
 	}
 	// Compaction walks and copies what stays: it must be seldom enough.
-	if len(g.log.ents) <= entries+entries/4 && g.log.bytes <= 2*bytes {
+	if g.log.within(entries, bytes) {
 		return
+	}
+	if short && c.logBytes <= c.cfg.MaxLog && !c.level(g) {
+		if entries, bytes = c.cfg.KeepEntries, c.cfg.KeepBytes; g.log.within(entries, bytes) {
+			return
+		}
 	}
 	to := g.log.cut(g.applied, entries, bytes)
 	if need := c.needed(g); need < to {

@@ -118,6 +118,12 @@ func (l *entryLog) compact(index uint64) {
 	l.offset = index
 }
 
+// within tells that the log is not so much longer than the numbers given that to
+// compact it is worth while.
+func (l *entryLog) within(entries int, bytes int64) bool {
+	return len(l.ents) <= entries+entries/4 && l.bytes <= 2*bytes
+}
+
 // cut is the index up to which the log may be forgotten so that behind applied
 // at most the given numbers of entries and bytes stay.
 func (l *entryLog) cut(applied uint64, entries int, bytes int64) uint64 {

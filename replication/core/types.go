@@ -46,7 +46,7 @@ type Config struct {
 	MaxBatch      int    // bytes a batch to a peer; 128 KiB
 	MaxPending    int64  // bytes of proposals not yet answered; 128 MiB
 	MaxLog        int64  // bytes of log kept in memory behind the applied position, all groups; 256 MiB
-	KeepEntries   int    // entries kept behind the applied position for slow followers; 1024
+	KeepEntries   int    // entries kept behind the applied position for slow followers; 1024. An eighth where much is kept and nobody is away
 	KeepBytes     int64  // and bytes, whichever is reached first; 1 MiB
 	MaxMoves      int    // groups led here that take a new replica at once; 4
 	Logger        *slog.Logger
@@ -87,6 +87,8 @@ type Faults struct {
 	LeadAfterRemoval bool
 	// TruncatePastLearner cuts the log without regard to followers that catch up.
 	TruncatePastLearner bool
+	// LevelAssumed keeps a short log also where a follower is away.
+	LevelAssumed bool
 	// GoneByDocument deletes a replica that the ring document does not name
 	// without asking the group's leader.
 	GoneByDocument bool
