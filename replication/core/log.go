@@ -17,8 +17,12 @@ type entryLog struct {
 	offset     uint64 // index right before ents[0]
 	offsetTerm uint64
 	ents       []*pb.Entry
-	bytes      int64
-	total      *int64 // bytes of all groups' logs
+	// From the index since on, all entries are of term newest: raft asks for terms with
+	// each message, and to look at the entries costs more than all else there. 0: unknown.
+	since, newest uint64
+
+	bytes int64
+	total *int64 // bytes of all groups' logs
 
 	hard *pb.HardState // as recovered; read once by raft
 	conf *pb.ConfState
@@ -61,6 +65,8 @@ func (l *entryLog) Term(i uint64) (uint64, error) {
 		return l.offsetTerm, nil
 	case i > l.last():
 		return 0, raft.ErrUnavailable
+	case l.since != 0 && i >= l.since:
+		return l.newest, nil
 	}
 	return l.ents[i-l.offset-1].GetTerm(), nil
 }
@@ -90,9 +96,13 @@ func (l *entryLog) append(ents []*pb.Entry) {
 			l.grow(-entrySize(e))
 		}
 		l.ents = l.ents[:keep:keep]
+		l.since, l.newest = 0, 0
 	}
 	l.ents = append(l.ents, ents...)
 	for _, e := range ents {
+		if t := e.GetTerm(); l.since == 0 || t != l.newest {
+			l.since, l.newest = e.GetIndex(), t
+		}
 		l.grow(entrySize(e))
 	}
 }
@@ -101,6 +111,7 @@ func (l *entryLog) append(ents []*pb.Entry) {
 func (l *entryLog) reset(index, term uint64) {
 	l.grow(-l.bytes)
 	l.ents = nil
+	l.since, l.newest = 0, 0
 	l.offset, l.offsetTerm = index, term
 }
 

@@ -22,8 +22,8 @@ func TestLogLikeRaftsOwn(t *testing.T) {
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0, 1:
 				from := rapid.Uint64Range(l.offset+1, last+1).Draw(t, "from")
-				if from <= last {
-					term++ // an overwrite comes from a newer leader
+				if from <= last || rapid.IntRange(0, 3).Draw(t, "term") == 0 {
+					term++ // an overwrite comes from a newer leader always
 				}
 				var ents []*pb.Entry
 				for i := range rapid.Uint64Range(1, 6).Draw(t, "n") {
