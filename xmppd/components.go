@@ -86,5 +86,8 @@ func (s *Server) newComponents(r *router.Router) error {
 		Limits: stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		Log:    s.log, Registerer: s.registry,
 	})
+	if s.exchange != nil {
+		s.exchange.OnConflict(s.components.Conflict)
+	}
 	return nil
 }

@@ -72,3 +72,6 @@ func (s *Server) Has(user, id string) bool {
 
 // LeaveServers is what Close begins with.
 func (s *Server) LeaveServers() { s.drainer.leave() }
+
+// PortalAddr is where the portal posts its events.
+func (s *Server) PortalAddr() string { return s.addrOf(forPortal) }

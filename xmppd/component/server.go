@@ -145,12 +145,25 @@ func (s *Server) take(k *link) error {
 			return err
 		}
 		s.mu.Unlock()
-		old.out().Fail(&module.StreamError{Condition: "conflict", Text: "the component has connected again"})
+		old.out().Fail(errAgain)
 		select {
 		case <-old.gone:
 		case <-time.After(s.cfg.Handshake):
 			return fmt.Errorf("the older connection of %s does not end", k.domain)
 		}
+	}
+}
+
+// errAgain ends the older one of two connections.
+var errAgain = &module.StreamError{Condition: "conflict", Text: "the component has connected again"}
+
+// Conflict ends the connection of a component that has connected to another server. It doesn't wait.
+func (s *Server) Conflict(domain string) {
+	s.mu.Lock()
+	k := s.byDomain[domain]
+	s.mu.Unlock()
+	if k != nil {
+		k.out().Fail(errAgain)
 	}
 }
 

@@ -171,6 +171,11 @@ func (s *Service) toldDirect(server string, op *Op, b *mail) {
 	}
 	b.Send(dst, op.Raw, nil, nil, nil)
 	from := st.AttrString(st.From)
+	if bare := bareOf(from); !s.ofDomain(bare) && st.IsType("error") {
+		dst.Mute(bare, s.limits.RosterItems)
+	} else if !s.ofDomain(bare) {
+		dst.Unmute(bare)
+	}
 	switch {
 	case st.IsType("unavailable"):
 	case !st.Type.Present():

@@ -128,6 +128,8 @@ func (s *Service) arrive(ctx context.Context, from, to stanza.JID, typ string, r
 			b.Send(src, raw, nil, nil, nil)
 		case to.Resource == "": // the answer to a subscription request
 			s.toAvailable(to.String(), raw, b)
+		default:
+			s.tell(Op{Kind: OpDirect, A: to.String(), Raw: raw})
 		}
 	default:
 		s.heard(from, to)

@@ -20,6 +20,13 @@ type Cluster interface {
 	Pass(p *module.Passage) (taken bool, err error)
 	// Reply sends a stanza to a session that is not here. Nobody hears if it is nowhere.
 	Reply(to stanza.JID, raw []byte)
+
+	// Attached takes note of another domain that is served here, or not any more.
+	Attached(domain string, is bool)
+	// Elsewhere returns the way to a domain that another server serves; nil if none does.
+	Elsewhere(domain string) module.Domain
+	// Domains lists the domains that other servers serve, in order.
+	Domains() []string
 }
 
 // SetCluster makes the sessions of other servers reachable. It is called before the first stanza.
@@ -69,7 +76,16 @@ func (r *Router) Arrive(ctx context.Context, p *module.Passage) {
 	if p.Stanza.Kind == stanza.IQ {
 		handle = r.iq
 	}
-	err := r.toAccount(ctx, p, handle)
+	r.arrived(ctx, p, r.toAccount(ctx, p, handle))
+}
+
+// ArriveElsewhere is Arrive of a stanza for a domain that this server serves.
+func (r *Router) ArriveElsewhere(ctx context.Context, p *module.Passage) {
+	r.arrived(ctx, p, r.elsewhere(ctx, p))
+}
+
+// arrived tells the sender of a stanza, wherever that is, what was wrong with it, if anything.
+func (r *Router) arrived(ctx context.Context, p *module.Passage, err error) {
 	if err == nil {
 		return
 	}

@@ -24,12 +24,20 @@ func (r *Router) Attach(domain string, d module.Domain) (detach func(), err erro
 	}) {
 		return nil, fmt.Errorf("attach %s: the domain is attached already", domain)
 	}
+	r.tellAttached(domain, true)
 	return func() {
 		r.changeDomains(func(m map[string]module.Domain) bool {
 			delete(m, domain)
 			return true
 		})
+		r.tellAttached(domain, false)
 	}, nil
+}
+
+func (r *Router) tellAttached(domain string, is bool) {
+	if r.cluster != nil {
+		r.cluster.Attached(domain, is)
+	}
 }
 
 // changeDomains applies a change to the attached domains, unless f declines.
@@ -48,26 +56,40 @@ func (r *Router) changeDomains(f func(map[string]module.Domain) bool) bool {
 	}
 }
 
-// Elsewhere returns what serves another domain; nil if nothing does.
+// Elsewhere returns what serves another domain, here or at another server; nil if nothing does.
 func (r *Router) Elsewhere(domain string) module.Domain {
+	if d := r.attached(domain); d != nil || r.cluster == nil {
+		return d
+	}
+	return r.cluster.Elsewhere(domain)
+}
+
+// attached returns what serves another domain here.
+func (r *Router) attached(domain string) module.Domain {
 	if m := r.domains.Load(); m != nil {
 		return (*m)[domain]
 	}
 	return nil
 }
 
-// Domains lists the attached domains, in order.
-func (r *Router) Domains() []string {
-	m := r.domains.Load()
-	if m == nil {
-		return nil
+// Domains lists the domains that are served besides the server's own, here or at other servers, in order.
+func (r *Router) Domains() (list []string) {
+	if m := r.domains.Load(); m != nil {
+		list = slices.Collect(maps.Keys(*m))
 	}
-	return slices.Sorted(maps.Keys(*m))
+	if r.cluster != nil {
+		list = append(list, r.cluster.Domains()...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // elsewhere hands a stanza to what serves its domain.
 func (r *Router) elsewhere(ctx context.Context, p *module.Passage) error {
-	d := r.Elsewhere(p.To.Domain)
+	d := r.attached(p.To.Domain)
+	if d == nil && !p.Here && r.cluster != nil {
+		d = r.cluster.Elsewhere(p.To.Domain)
+	}
 	if d == nil {
 		return &module.Error{Type: "cancel", Condition: "remote-server-not-found", Text: "this server does not talk to that domain"}
 	}

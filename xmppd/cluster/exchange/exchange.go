@@ -29,6 +29,7 @@ type Faults struct {
 	NoTeardown   bool // those who saw the sessions of a server that is cut off are not told
 	NoGreeting   bool // a server that has come is not told who is here
 	KeepStale    bool // a way that has turned out wrong is taken again
+	HideDomains  bool // others are not told which components are here
 }
 
 // Config is what an Exchange needs.
@@ -66,6 +67,7 @@ type Exchange struct {
 	copied   func(account string, sent bool, raw []byte, b *session.Batch)
 	moved    func(account string)
 	kept     func(context.Context, stanza.JID, *session.Batch)
+	domains  domains
 
 	counts Counters
 }
@@ -78,6 +80,7 @@ func New(cfg Config) *Exchange {
 	}
 	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), stop: make(chan struct{})}
 	x.casts = &lane{wake: make(chan struct{}, 1)}
+	x.domains.own, x.domains.others = make(map[string]int64), make(map[string]map[string]int64)
 	x.ctx, x.end = context.WithCancel(context.Background())
 	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Near: x.near, Stale: x.stale, Cache: cfg.Cache})
 	cfg.Mesh.Handle(Directory, link.Handler{Receive: x.dir.Receive})
@@ -126,6 +129,7 @@ func (x *Exchange) Idle() bool { return x.underWay() == 0 && x.dir.Idle() }
 // Up takes note of a server that is connected: it learns who is here.
 func (x *Exchange) Up(server string, _ uint64) {
 	x.tellServers()
+	x.greetDomains(server)
 	x.casts.add(func(b *session.Batch) {
 		if !x.cfg.Faults.NoGreeting {
 			x.cfg.IM.Greet(x.ctx, server, b)
@@ -152,6 +156,7 @@ func (x *Exchange) look(b *session.Batch) {
 // Down takes note of a server that is cut off: what it had is gone.
 func (x *Exchange) Down(server string) {
 	x.tellServers()
+	x.forgetDomains(server)
 	x.casts.add(func(b *session.Batch) {
 		if !x.cfg.Faults.NoTeardown {
 			x.cfg.IM.Lost(x.ctx, server, b)

@@ -20,6 +20,9 @@ const (
 	kindSent  = 3 // a client of the account has sent it: for copies
 	kindGot   = 4 // a client of the account has got it: for copies
 	kindKept  = 5 // no stanza: one was kept for the account
+
+	kindDomains = 6 // no stanza: the domains of components that the sender has; the address is the latest of them
+	kindDomain  = 7 // to be taken care of, for a component
 )
 
 // maxHops bounds the way of a stanza: whoever has it then takes care of it.
@@ -276,8 +279,16 @@ func (x *Exchange) receive(from string, frame []byte) {
 		x.log.Error("stanza of a server can't be read", "server", from, "error", err)
 		return
 	}
+	if kind == kindDomains {
+		x.toldDomains(from, &s)
+		return
+	}
 	x.counts.Arrived.Add(1)
 	s.raw = clone(s.raw)
+	if kind == kindDomain {
+		x.toDomain(from, &s, false)
+		return
+	}
 	x.lane(bare(s.to)).add(func(b *session.Batch) {
 		if kind != kindRoute {
 			x.aside(kind, &s, b)
@@ -367,7 +378,7 @@ func (x *Exchange) Kept(owner stanza.JID) {
 // undelivered takes back a frame that a server did not get, or may not have got.
 func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 	kind, s, err := cut(frame)
-	if err != nil || kind != kindRoute {
+	if err != nil || kind != kindRoute && kind != kindDomain {
 		return
 	}
 	x.counts.Returned.Add(1)
@@ -375,6 +386,10 @@ func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 		return
 	}
 	s.raw = clone(s.raw)
+	if kind == kindDomain {
+		x.toDomain(server, &s, doubt)
+		return
+	}
 	x.routes.drop(s.to)
 	x.lane(bare(s.to)).add(func(b *session.Batch) {
 		p, err := s.passage(b)
