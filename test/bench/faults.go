@@ -148,6 +148,7 @@ func (f *fleet) from(i int) (all []string) {
 func (t *talk) settle(f *fleet) error {
 	close(t.done)
 	t.sending.Wait()
+	t.expect()
 	still, most := 5*time.Second, 40*time.Second
 	for _, l := range t.ledgers {
 		if err := l.quiet(t.ctx, still, most); err != nil {
@@ -155,12 +156,22 @@ func (t *talk) settle(f *fleet) error {
 		}
 	}
 	t.fetch(f)
+	t.expect()
 	for _, l := range t.ledgers {
 		if err := l.quiet(t.ctx, still, most); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// expect has the wait for quiet begin now.
+func (t *talk) expect() {
+	for _, l := range t.ledgers {
+		l.mu.Lock()
+		l.last = time.Now()
+		l.mu.Unlock()
+	}
 }
 
 // fetch logs all receivers in at each server. One that does not let them in has nothing for them.

@@ -29,7 +29,7 @@ func (b *bench) peerFleet(ctx context.Context) (_ *fleet, err error) {
 	}
 	f := &fleet{name: ejabberd}
 	ctl := func(ctx context.Context, i int, command ...string) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, wholeTime)
+		ctx, cancel := context.WithTimeout(ctx, wholeTime/3)
 		defer cancel()
 		out, err := exec.CommandContext(ctx, filepath.Join(conf, "ctl.sh"), append([]string{b.bin(peerNode(i)), peerNode(i)}, command...)...).CombinedOutput()
 		if err != nil {
@@ -58,7 +58,7 @@ func (b *bench) peerFleet(ctx context.Context) (_ *fleet, err error) {
 		if i == 0 {
 			continue
 		}
-		if _, err := ctl(ctx, i, "join_cluster", peerNode(0)); err != nil {
+		if err := persist(func() error { return peerJoins(ctx, ctl, i) }); err != nil {
 			return nil, errors.Join(err, f.stop())
 		}
 	}
@@ -71,6 +71,27 @@ func (b *bench) peerFleet(ctx context.Context) (_ *fleet, err error) {
 		}
 	}
 	return f, nil
+}
+
+// peerJoins has a node join the first one. It listens before it can.
+func peerJoins(ctx context.Context, ctl func(context.Context, int, ...string) (string, error), i int) error {
+	for _, node := range []int{0, i} {
+		if _, err := ctl(ctx, node, "status"); err != nil {
+			return err
+		}
+	}
+	_, err := ctl(ctx, i, "join_cluster", peerNode(0))
+	return err
+}
+
+// persist tries something a few times.
+func persist(try func() error) (err error) {
+	for range 5 {
+		if err = try(); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func peerNode(i int) string { return "benchx" + strconv.Itoa(i+1) + "@localhost" }

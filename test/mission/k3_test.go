@@ -2,6 +2,7 @@ package mission
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/test/harness"
@@ -11,7 +12,10 @@ import (
 // servers, one by one.
 func checkExactlyOnceAcross(t *testing.T) {
 	const n = 10
-	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Group: []string{"alice", "bob", "carol"}, Users: []string{"dave"}})
+	sv := harness.StartServers(t, binary, harness.ServersOptions{
+		N: 3, Group: []string{"alice", "bob", "carol"}, Users: []string{"dave", "erin", "frank", "grace"},
+		Config: "[modules.archive]\ndefault = \"always\"", Replicated: true,
+	})
 	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
 	enter := func(m *harness.Member, user, resource string) *harness.Ear {
 		e := harness.Listen(m.Login(t, user, resource))
@@ -72,11 +76,44 @@ func checkExactlyOnceAcross(t *testing.T) {
 		}
 	}
 
-	again := enter(x1, "bob", "b1") // bound at another server
-	b1.Await(t, "<conflict", 1)
-	alice.Send("<message type='chat' to='" + again.JID + "'><body>to the new one</body></message>")
-	again.Await(t, "to the new one", 1)
-	if b1.Count("to the new one") != 0 {
-		t.Error("a session that has lost its resource still gets messages")
+	conflictsAcross(t, sv, alice, b1)
+	archivesAcross(t, sv)
+}
+
+// conflictsAcross binds a resource at one server after the other: each time the session before ends by one conflict, and
+// only the last one is there.
+func conflictsAcross(t *testing.T, sv *harness.Servers, alice, last *harness.Ear) {
+	t.Helper()
+	const n = 9
+	before := sv.Sum("xmppd_sessions")
+	old := []*harness.Ear{last}
+	for i := range n {
+		e := harness.Listen(sv.All[i%len(sv.All)].Login(t, "bob", "b1"))
+		e.Send("<presence/>")
+		old[i].Await(t, "<conflict", 1)
+		harness.Eventually(t, harness.Patience, "the session that has lost its resource ends", old[i].Ended)
+		old = append(old, e)
+		alice.Send(fmt.Sprintf("<message type='chat' to='%s'><body>to the new one %d.</body></message>", e.JID, i))
+		e.Await(t, fmt.Sprintf("to the new one %d.", i), 1)
+	}
+	sv.Quiet()
+	for i, e := range old {
+		conflicts, mine := e.Count("<conflict"), e.Count("<body>to the new one")
+		if i == 0 { // it was there when there was another one to lose
+			mine++
+		}
+		if want := 1; conflicts != want && i < n || mine != 1 || i == n && conflicts != 0 {
+			t.Errorf("session %d of %s: %d conflicts, %d messages", i, e.JID, conflicts, mine)
+		}
+	}
+	if now := sv.Sum("xmppd_sessions"); now != before {
+		t.Errorf("%v sessions, then %v", before, now)
+	}
+	// Presence of the new session may come before the end of the old one, which is told nobody any more then.
+	if there, gone := presences(alice.Heard(), last.JID); there != n+1 || gone > n {
+		t.Errorf("alice saw %d sessions of %s come %d times and go %d times", n+1, last.JID, there, gone)
+	}
+	if all := alice.Heard(); strings.LastIndex(all, "from='"+last.JID+"'/>") < strings.LastIndex(all, "from='"+last.JID+"' type='unavailable'") {
+		t.Error("alice thinks that who is there has gone")
 	}
 }

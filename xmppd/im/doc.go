@@ -60,6 +60,7 @@ type Faults struct {
 	LoseLate   bool   // presence that comes too fast is dropped, the last one too
 	ShowHidden bool   // invisible sessions broadcast
 	OneSided   bool   // only the sender's half of a subscription changes
+	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 
 const rosterLocks = 64 // power of two

@@ -147,19 +147,30 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 		return
 	}
 	from, here := st.AttrString(st.From), false
+	gone := st.IsType("unavailable")
+	if gone && !s.faults.LateEnd {
+		own := s.table.Get(from)
+		if s.sights.elsewhere(server, from) || own != nil && own.Presence() != nil {
+			return // The resource was bound again, at another server or here, and its new presence was seen first.
+		}
+	}
 	for _, contact := range op.List {
 		here = s.presenceHere(ctx, contact, op.Raw, b) || here
 	}
-	if !st.IsType("unavailable") {
+	if !gone {
 		if here {
 			s.sights.see(server, from)
 		}
 		return
 	}
 	s.sights.forget(server, from)
-	// The resource may have been bound here meanwhile: then it is not gone.
+	// Bound here and shown while this was told: what is seen last must be that it is there.
 	if own := s.table.Get(from); own != nil {
-		s.recast(ctx, own, "")
+		s.current(own, func(p []byte) {
+			for _, contact := range op.List {
+				s.presenceHere(ctx, contact, p, b)
+			}
+		})
 	}
 }
 

@@ -30,6 +30,16 @@ func (v *sights) see(server, full string) {
 	}
 }
 
+// elsewhere reports whether a session was last seen at another server.
+func (v *sights) elsewhere(server, full string) bool {
+	for other, seen := range v.m {
+		if other != server && seen[full] != nil {
+			return true
+		}
+	}
+	return false
+}
+
 func (v *sights) direct(server, full, to string) {
 	x := v.m[server][full]
 	if x.directed == nil {
