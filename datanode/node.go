@@ -89,6 +89,7 @@ type Node struct {
 	buffers   buffers
 	batches   buffers       // for what peers send
 	values    buffers       // for the values of clients' requests
+	commands  commands      // for what is proposed of them
 	fragments atomic.Uint64 // numbers what is sent in parts
 
 	operations atomic.Uint64 // received since the start
@@ -163,7 +164,7 @@ func (n *Node) open() error {
 		return err
 	}
 	engine := replication.Config{
-		Dir: n.dir, Transport: transport{n}, Copied: true, Free: n.batches.put, Logger: n.log, Tick: n.cfg.Tick,
+		Dir: n.dir, Transport: transport{n}, Copied: true, Free: n.batches.put, Spent: n.commands.put, Logger: n.log, Tick: n.cfg.Tick,
 		// The node's own reserve comes first where it is the larger.
 		DiskReserve: min(n.disk.reserve.Load(), 64<<20),
 		ScrubEvery:  n.cfg.ScrubEvery,

@@ -121,7 +121,7 @@ func (h *handler) write(r *request, w *wire.Write) {
 	}
 	h.now()
 	h.n.hot.note(true, w.Root, w.Mutations[0].Path, h.at)
-	h.propose(r, kindWrite, w.Tag, w.Partition, state.EncodeWrite(nil, h.stamp(), r.c.owner, &w.Write))
+	h.propose(r, kindWrite, w.Tag, w.Partition, state.EncodeWrite(h.n.commands.get(), h.stamp(), r.c.owner, &w.Write))
 }
 
 func (h *handler) propose(r *request, k kind, tag uint64, group uint32, cmd []byte) {

@@ -66,7 +66,10 @@ type Config struct {
 	Copied    bool // Transport.Send has copied what it needs when it returns: the memory is used again
 	// Free, if set, gets the batches given to Receive back when nothing of them is
 	// read any more; it is called from any goroutine.
-	Free   func(batch []byte)
+	Free func(batch []byte)
+	// Spent, if set, gets the commands of proposals back when nothing reads them any
+	// more, except of those that are refused; it is called from the engine's goroutine.
+	Spent  func(cmd []byte)
 	Logger *slog.Logger // nil: discard
 
 	// Tick is the unit of Raft's logical clock; 0: 50 ms. Elections start after

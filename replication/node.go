@@ -198,6 +198,7 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		Incarnation: uint64(time.Now().UnixNano()),
 		MaxBatch:    cfg.Transport.MaxBatch(),
 		MaxPending:  cfg.MaxPending,
+		Spent:       cfg.Spent,
 		Logger:      cfg.Logger,
 		Faults:      cfg.Faults,
 	})

@@ -29,8 +29,8 @@ func (c *Core) applyEntries(g *group, m *pb.Message) {
 		if t.Dones == nil {
 			t.Dones = make([]func(op.WriteResult), len(ents))
 		}
-		t.Dones[i] = g.pending[0].Done
-		t.bytes += int64(len(g.pending[0].Cmd))
+		t.Dones[i] = g.pending[0].done
+		t.bytes += g.pending[0].size
 		g.pending[0] = pendingProposal{}
 		g.pending = g.pending[1:]
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
@@ -94,6 +95,9 @@ type Core struct {
 	low      bool // not full, but nearly so: others should lead
 	stopping bool
 
+	proposed []*pb.Entry    // given to raft again and again, see stepProposals
+	proposal pb.MessageType // MsgProp
+
 	next, last *Round
 	free       [][]byte // memory for batches: see Recycle
 }
@@ -110,6 +114,8 @@ func New(cfg Config) *Core {
 		wal:     newWALQueue(),
 		next:    &Round{},
 		last:    &Round{},
+
+		proposal: pb.MsgProp,
 	}
 	// Answers to what was asked before a restart must not fit.
 	var start [8]byte

@@ -70,7 +70,8 @@ type group struct {
 // pendingProposal is a proposal in the log of this leader.
 type pendingProposal struct {
 	index uint64
-	Proposal
+	size  int64 // bytes of the command
+	done  func(op.WriteResult)
 }
 
 // drain takes everything raft has ready and passes it on.
@@ -157,8 +158,8 @@ func (c *Core) softState(g *group, s *raft.SoftState) {
 // proposals may still be committed by the next leader: unknown, so Retry.
 func (c *Core) lostLeadership(g *group) {
 	for _, p := range g.pending {
-		c.pending -= int64(len(p.Cmd))
-		c.answerWrite(p.Done, op.WriteResult{Code: op.Retry, Text: "leadership was lost under way; ask again under the same sequence"})
+		c.pending -= p.size
+		c.answerWrite(p.done, op.WriteResult{Code: op.Retry, Text: "leadership was lost under way; ask again under the same sequence"})
 	}
 	g.pending = nil
 	c.refuseQueue(g)

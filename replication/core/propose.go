@@ -68,11 +68,7 @@ func (c *Core) proposeQueue(g *group) bool {
 	index := g.log.last()
 	for len(g.queue) > 0 {
 		n := chunk(g.queue, c.maxMessage())
-		ents := make([]*pb.Entry, n)
-		for i := range ents {
-			ents[i] = &pb.Entry{Data: g.queue[i].Cmd}
-		}
-		err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &c.cfg.Member, Entries: ents})
+		err := c.stepProposals(g, g.queue[:n])
 		if errors.Is(err, raft.ErrProposalDropped) && g.rn.BasicStatus().LeadTransferee != 0 {
 			return true
 		}
@@ -83,13 +79,36 @@ func (c *Core) proposeQueue(g *group) bool {
 				continue
 			}
 			index++
-			g.pending = append(g.pending, pendingProposal{index: index, Proposal: p})
+			g.pending = append(g.pending, pendingProposal{index: index, size: int64(len(p.Cmd)), done: p.Done})
+			if c.cfg.Spent != nil && !c.cfg.Faults.SpentEarly {
+				c.cfg.Spent(p.Cmd)
+			}
 			g.queue[i] = Proposal{}
 		}
 		g.queue = g.queue[n:]
 	}
 	g.queue = nil
 	return true
+}
+
+// stepProposals gives proposals to raft, which makes entries of its own of those it
+// is given here, and copies their data: so they, and the commands, are used again.
+func (c *Core) stepProposals(g *group, ps []Proposal) error {
+	for len(c.proposed) < len(ps) {
+		c.proposed = append(c.proposed, &pb.Entry{})
+	}
+	ents := c.proposed[:len(ps)]
+	for i := range ps {
+		ents[i].Data = ps[i].Cmd
+		if c.cfg.Spent != nil && c.cfg.Faults.SpentEarly {
+			c.cfg.Spent(ps[i].Cmd)
+		}
+	}
+	err := g.rn.Step(&pb.Message{Type: &c.proposal, From: &c.cfg.Member, Entries: ents})
+	for _, e := range ents {
+		e.Data = nil
+	}
+	return err
 }
 
 // chunk is how many proposals fit a message of the size given; at least one.

@@ -49,8 +49,11 @@ type Config struct {
 	KeepEntries   int    // entries kept behind the applied position for slow followers; 1024. An eighth where much is kept and nobody is away
 	KeepBytes     int64  // and bytes, whichever is reached first; 1 MiB
 	MaxMoves      int    // groups led here that take a new replica at once; 4
-	Logger        *slog.Logger
-	Faults        Faults
+	// Spent, if set, gets the Cmd of a Proposal back as soon as nothing reads it any
+	// more; not of one that is refused. It is called from within Advance.
+	Spent  func(cmd []byte)
+	Logger *slog.Logger
+	Faults Faults
 }
 
 // Faults seed defects, for tests that show that the checkers catch them. The
@@ -108,6 +111,8 @@ type Faults struct {
 	EmptyVotes bool
 	// AppendsOvertake lets later appends of a group overtake a large one.
 	AppendsOvertake bool
+	// SpentEarly gives a command back before its entry is made.
+	SpentEarly bool
 	// BatchKept uses a peer's batch after Receive has returned.
 	BatchKept bool
 	// OlderState lets a repair take a state from before the damaged one's position.
