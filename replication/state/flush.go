@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"syscall"
 
 	"go.etcd.io/bbolt"
@@ -168,7 +169,8 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 			return err
 		}
 	}
-	if err := w.objects(b, g); err != nil {
+	names := slices.Sorted(maps.Keys(g.roots))
+	if err := w.objects(b, g, names); err != nil {
 		return err
 	}
 	if err := w.keys(b, expiryBucket, g.expiry); err != nil {
@@ -187,7 +189,7 @@ func (w *writer) overlay(b *bbolt.Bucket, g *overlay) error {
 	if err != nil {
 		return err
 	}
-	for _, root := range slices.Sorted(maps.Keys(g.roots)) {
+	for _, root := range names {
 		rec := binary.AppendUvarint(w.record(binary.MaxVarintLen64), g.roots[root].revision)
 		if err := w.put(roots, []byte(root), rec); err != nil {
 			return err
@@ -270,22 +272,35 @@ func (w *writer) keys(b *bbolt.Bucket, bucket []byte, changed map[string]bool) e
 	return nil
 }
 
-func (w *writer) objects(b *bbolt.Bucket, g *overlay) error {
+// objects writes the objects of the roots named, which are in order: so are the keys.
+func (w *writer) objects(b *bbolt.Bucket, g *overlay, names []string) error {
 	objects, err := b.CreateBucketIfNotExists(objectsBucket)
 	if err != nil {
 		return err
 	}
-	for _, k := range slices.Sorted(maps.Keys(g.objects)) {
-		o := g.objects[k]
-		key := []byte(k)
-		if o.deleted {
-			err = objects.Delete(key)
-		} else {
-			err = w.put(objects, key, appendObject(w.record(36+len(o.refs)+len(o.value)), &o))
-		}
-		if err != nil {
-			return err
+	var list []*changed
+	for _, name := range names {
+		list = g.roots[name].sorted(list[:0])
+		for _, c := range list {
+			o, key := &c.object, []byte(c.key)
+			if o.deleted {
+				err = objects.Delete(key)
+			} else {
+				err = w.put(objects, key, appendObject(w.record(36+len(o.refs)+len(o.value)), o))
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// sorted lists the objects by key in buf. They stay where they are: readers look at them.
+func (r *rootChange) sorted(buf []*changed) []*changed {
+	for i := range r.objects {
+		buf = append(buf, &r.objects[i])
+	}
+	slices.SortFunc(buf, func(a, b *changed) int { return strings.Compare(a.key, b.key) })
+	return buf
 }

@@ -13,8 +13,7 @@ const objectOverhead = 128
 // generations: the active one that Apply fills, and the one being flushed,
 // which nobody changes.
 type overlay struct {
-	objects map[string]object // by key; deleted ones as tombstones
-	roots   map[string]*rootChange
+	roots map[string]*rootChange
 	// expiry holds the changed entries of the expiry bucket: true where there is one
 	// now. Those that there are lie in soonest, too; some there may be gone again.
 	expiry  map[string]bool
@@ -32,11 +31,46 @@ type overlay struct {
 	delayed bool // Faults.AppliedOutsideTx: the position is committed, the data not
 }
 
-// rootChange is what a generation knows of one root.
+// rootChange is what a generation knows of one root. Most roots have few objects: they
+// are found without another look into a table that no cache holds.
 type rootChange struct {
 	revision uint64
-	keys     []string  // of its objects in this generation, unsorted
-	first    [1]string // room for the first key
+	objects  []changed      // in this generation, unsorted; deleted ones as tombstones
+	places   map[string]int // of the keys in objects; nil up to few of them
+	first    [1]changed     // room for the first
+}
+
+// few is up to how many objects of a root are looked through one by one.
+const few = 8
+
+// find returns the object at a key until another is added, nil if it did not change.
+func (r *rootChange) find(key []byte) *object {
+	if r.places != nil {
+		if i, ok := r.places[string(key)]; ok {
+			return &r.objects[i].object
+		}
+		return nil
+	}
+	for i := range r.objects {
+		if c := &r.objects[i]; c.key == string(key) {
+			return &c.object
+		}
+	}
+	return nil
+}
+
+// add takes an object at a key that has none.
+func (r *rootChange) add(key string, o object) {
+	r.objects = append(r.objects, changed{key, o})
+	switch n := len(r.objects); {
+	case r.places != nil:
+		r.places[key] = n - 1
+	case n > few:
+		r.places = make(map[string]int, 2*n)
+		for i := range r.objects {
+			r.places[r.objects[i].key] = i
+		}
+	}
 }
 
 // position is where a partition's state stands.
@@ -54,7 +88,7 @@ type ringDoc struct {
 }
 
 func newOverlay() *overlay {
-	return &overlay{objects: make(map[string]object), roots: make(map[string]*rootChange)}
+	return &overlay{roots: make(map[string]*rootChange)}
 }
 
 func (o *overlay) revision(root []byte) (uint64, bool) {
@@ -72,15 +106,19 @@ func (o *overlay) object(key []byte) (object, bool) {
 	if o == nil {
 		return object{}, false
 	}
-	obj, ok := o.objects[string(key)]
-	return obj, ok
+	if r := o.roots[string(rootOf(key))]; r != nil {
+		if obj := r.find(key); obj != nil {
+			return *obj, true
+		}
+	}
+	return object{}, false
 }
 
 func (o *overlay) setRevision(root []byte, revision uint64) *rootChange {
 	r := o.roots[string(root)]
 	if r == nil {
 		r = &rootChange{}
-		r.keys = r.first[:0]
+		r.objects = r.first[:0]
 		o.roots[string(root)] = r
 		o.bytes += int64(len(root)) + objectOverhead
 	}
@@ -89,14 +127,23 @@ func (o *overlay) setRevision(root []byte, revision uint64) *rootChange {
 }
 
 func (o *overlay) set(r *rootChange, key []byte, obj object) {
-	old, known := o.objects[string(key)]
-	o.bytes += int64(len(obj.value) + len(obj.refs) - len(old.value) - len(old.refs))
-	k := string(key)
-	if !known {
-		r.keys = append(r.keys, k)
-		o.bytes += int64(len(key)) + objectOverhead
+	o.bytes += int64(len(obj.value) + len(obj.refs))
+	if old := r.find(key); old != nil {
+		o.bytes -= int64(len(old.value) + len(old.refs))
+		*old = obj
+		return
 	}
-	o.objects[k] = obj
+	o.bytes += int64(len(key)) + objectOverhead
+	r.add(string(key), obj)
+}
+
+// each visits the objects, in no order.
+func (o *overlay) each(visit func(*changed)) {
+	for _, r := range o.roots {
+		for i := range r.objects {
+			visit(&r.objects[i])
+		}
+	}
 }
 
 // merge adds a newer generation, after a flush of this one has failed.
@@ -104,8 +151,8 @@ func (o *overlay) merge(n *overlay) {
 	counted := o.bytes + n.bytes // of both, until a flush succeeds
 	for root, change := range n.roots {
 		r := o.setRevision([]byte(root), change.revision)
-		for _, key := range change.keys {
-			o.set(r, []byte(key), n.objects[key])
+		for i := range change.objects {
+			o.set(r, []byte(change.objects[i].key), change.objects[i].object)
 		}
 	}
 	if o.expiry == nil {

@@ -117,9 +117,9 @@ func (p *Partition) changes(root, prefix, after string) []changed {
 		if gen == nil || gen.roots[root] == nil {
 			continue
 		}
-		for _, key := range gen.roots[root].keys {
-			if strings.HasPrefix(key, prefix) && key > after {
-				list = append(list, changed{key, gen.objects[key]})
+		for _, c := range gen.roots[root].objects {
+			if strings.HasPrefix(c.key, prefix) && c.key > after {
+				list = append(list, c)
 			}
 		}
 	}

@@ -63,11 +63,11 @@ func (p *Partition) look(prefix, after string, most int) (over []changed, behind
 		if gen == nil {
 			continue
 		}
-		for key := range gen.objects {
-			if key > after && strings.HasPrefix(key, prefix) {
-				low.add(key)
+		gen.each(func(c *changed) {
+			if c.key > after && strings.HasPrefix(c.key, prefix) {
+				low.add(c.key)
 			}
-		}
+		})
 	}
 	for _, key := range low.take() {
 		o, _ := p.overlaid([]byte(key))

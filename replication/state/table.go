@@ -153,9 +153,10 @@ func (p *Partition) unflushedOf(number byte) (list []change, whole bool) {
 				list = append(list, change{key: key, gone: !there})
 			}
 		case tableObjects:
-			for key, o := range gen.objects {
-				list = append(list, change{key: key, object: &o, gone: o.deleted})
-			}
+			gen.each(func(c *changed) {
+				o := c.object
+				list = append(list, change{key: c.key, object: &o, gone: o.deleted})
+			})
 		}
 	}
 	return list, false
