@@ -75,3 +75,19 @@ func (s *Server) LeaveServers() { s.drainer.leave() }
 
 // PortalAddr is where the portal posts its events.
 func (s *Server) PortalAddr() string { return s.addrOf(forPortal) }
+
+// Count is the value of a counter without labels.
+func (s *Server) Count(t *testing.T, name string) float64 {
+	t.Helper()
+	all, err := s.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}

@@ -30,6 +30,7 @@ type Faults struct {
 	NoGreeting   bool // a server that has come is not told who is here
 	KeepStale    bool // a way that has turned out wrong is taken again
 	HideDomains  bool // others are not told which components are here
+	LoseReplies  bool // an error whose receiver is not to be found is forgotten
 }
 
 // Config is what an Exchange needs.
@@ -68,6 +69,7 @@ type Exchange struct {
 	moved    func(account string)
 	kept     func(context.Context, stanza.JID, *session.Batch)
 	domains  domains
+	replies  replies
 
 	counts Counters
 }
@@ -78,7 +80,7 @@ func New(cfg Config) *Exchange {
 	if cfg.Zone == nil {
 		cfg.Zone = func(string) string { return "" }
 	}
-	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), stop: make(chan struct{})}
+	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), replies: newReplies(), stop: make(chan struct{})}
 	x.casts = &lane{wake: make(chan struct{}, 1)}
 	x.domains.own, x.domains.others = make(map[string]int64), make(map[string]map[string]int64)
 	x.ctx, x.end = context.WithCancel(context.Background())
@@ -114,6 +116,7 @@ func (x *Exchange) Start() {
 	for _, l := range append(x.lanes[:], x.casts) {
 		x.wg.Go(func() { l.run(x.stop) })
 	}
+	x.wg.Go(x.runReplies)
 }
 
 // Close handles what has come, and ends. The mesh must have been closed.
@@ -130,6 +133,7 @@ func (x *Exchange) Idle() bool { return x.underWay() == 0 && x.dir.Idle() }
 func (x *Exchange) Up(server string, _ uint64) {
 	x.tellServers()
 	x.greetDomains(server)
+	x.answerAgain()
 	x.casts.add(func(b *session.Batch) {
 		if !x.cfg.Faults.NoGreeting {
 			x.cfg.IM.Greet(x.ctx, server, b)

@@ -16,7 +16,7 @@ import (
 // Kinds of frames with stanzas: kind, hops, the length of the address, the address, the stanza.
 const (
 	kindRoute = 1 // to be taken care of
-	kindReply = 2 // for a session, if it is there
+	kindReply = 2 // for a session: a number, the stanza
 	kindSent  = 3 // a client of the account has sent it: for copies
 	kindGot   = 4 // a client of the account has got it: for copies
 	kindKept  = 5 // no stanza: one was kept for the account
@@ -262,16 +262,6 @@ func (x *Exchange) forward(server string, p *module.Passage) (taken bool, err er
 	return true, nil
 }
 
-// Reply implements router.Cluster. The session may be anywhere: all are asked to deliver it.
-func (x *Exchange) Reply(to stanza.JID, raw []byte) {
-	frame := append(appendHead(nil, kindReply, 1, to.String()), raw...)
-	for _, server := range x.cfg.Mesh.Connected() {
-		if err := x.cfg.Mesh.Send(server, Stanzas, frame); err != nil {
-			x.log.Debug("reply not sent to a server", "server", server, "error", err)
-		}
-	}
-}
-
 // receive takes a frame with a stanza of another server.
 func (x *Exchange) receive(from string, frame []byte) {
 	kind, s, err := cut(frame)
@@ -285,8 +275,12 @@ func (x *Exchange) receive(from string, frame []byte) {
 	}
 	x.counts.Arrived.Add(1)
 	s.raw = clone(s.raw)
-	if kind == kindDomain {
+	switch kind {
+	case kindDomain:
 		x.toDomain(from, &s, false)
+		return
+	case kindReply:
+		x.replied(&s, false)
 		return
 	}
 	x.lane(bare(s.to)).add(func(b *session.Batch) {
@@ -319,10 +313,6 @@ func (x *Exchange) misled(s *stored, p *module.Passage) bool {
 // aside does what is no delivery of a stanza to an account.
 func (x *Exchange) aside(kind byte, s *stored, b *session.Batch) {
 	switch kind {
-	case kindReply:
-		if dst := x.cfg.Table.Get(s.to); dst != nil {
-			b.Send(dst, s.raw, nil, nil, nil)
-		}
 	case kindSent, kindGot:
 		if x.copied != nil {
 			x.copied(s.to, kind == kindSent, s.raw, b)
@@ -378,7 +368,7 @@ func (x *Exchange) Kept(owner stanza.JID) {
 // undelivered takes back a frame that a server did not get, or may not have got.
 func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 	kind, s, err := cut(frame)
-	if err != nil || kind != kindRoute && kind != kindDomain {
+	if err != nil || kind != kindRoute && kind != kindDomain && kind != kindReply {
 		return
 	}
 	x.counts.Returned.Add(1)
@@ -386,8 +376,12 @@ func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 		return
 	}
 	s.raw = clone(s.raw)
-	if kind == kindDomain {
+	switch kind {
+	case kindDomain:
 		x.toDomain(server, &s, doubt)
+		return
+	case kindReply: // also where it may have come: it has a number
+		x.replied(&s, true)
 		return
 	}
 	x.routes.drop(s.to)
