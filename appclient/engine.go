@@ -21,6 +21,7 @@ type faults struct {
 	watchMixesUp         bool // a watch by revision goes on by position in the midst of an entry
 	watchSkips           bool // a watch takes up all partitions but one where a token says
 	updateUnchecked      bool // a transaction commits without its reads being checked
+	ownConditionFirst    bool // a condition of its own ends a transaction, though what it has read has changed
 	watchesAbandoned     bool // nodes are not told that a watch has ended
 	fullIsFinal          bool // the first node without room ends a write
 	anySize              bool // batches that no node takes are sent

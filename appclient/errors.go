@@ -68,6 +68,9 @@ type ConflictError struct {
 	Counter bool   // it was added to, and is no counter or the sum would not fit
 
 	wanted op.Condition // for people
+
+	items    []op.Item // of the whole batch, as the log found them
+	revision uint64    // of the root then
 }
 
 func (e *ConflictError) Error() string {

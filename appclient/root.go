@@ -3,6 +3,7 @@ package appclient
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -169,7 +170,10 @@ func conflict(c *call) error {
 	for i, it := range c.wres.Items {
 		if it.Code == op.Conflict || it.Code == op.Invalid {
 			m := &c.write.Mutations[i]
-			return &ConflictError{Root: root, Path: m.Path, Version: it.Version, Counter: it.Code == op.Invalid, wanted: m.Cond}
+			return &ConflictError{
+				Root: root, Path: m.Path, Version: it.Version, Counter: it.Code == op.Invalid, wanted: m.Cond,
+				items: slices.Clone(c.wres.Items), revision: c.wres.Revision,
+			}
 		}
 	}
 	if c.write.RootCond.Kind != op.Always {

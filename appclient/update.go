@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -155,8 +156,8 @@ const (
 // never commits. An error of do ends the transaction and is returned as it is.
 // A transaction that wrote nothing returns nil only if all that it has read was so at one moment.
 // Errors: those of do; ErrConflict if ctx ended between two attempts, for others were
-// always faster, or if a condition of the transaction's own does not hold; else
-// the write errors.
+// always faster, or if a condition of the transaction's own does not hold, or an Add is
+// not possible, while all that it has read is as it was read; else the write errors.
 func (r Root) Update(ctx context.Context, do func(tx *Tx) error) error {
 	for pause := firstConflictPause; ; pause = min(2*pause, maxConflictPause) {
 		tx := &Tx{ctx: ctx, root: r, seen: make(map[string]uint64), writes: make(map[string]Mutation)}
@@ -183,16 +184,56 @@ func (tx *Tx) commit() (final bool, err error) {
 	if tx.torn != nil && !tx.root.c.engine.faults.updateUnchecked {
 		return false, tx.torn
 	}
-	batch := make([]Mutation, 0, len(tx.order)+len(tx.seen)+1)
-	if tx.listed {
-		batch = append(batch, CheckRevision(tx.revision))
+	if c := tx.contradiction(); c != nil {
+		if err := tx.atOnce(); err != nil {
+			return false, err
+		}
+		return true, tx.root.wrap("write", c)
 	}
+	if len(tx.order) > 0 || tx.mixed && len(tx.seen) > 1 && !tx.listed {
+		batch := tx.batch()
+		_, err = tx.root.Batch(tx.ctx, batch...)
+		if len(tx.order) == 0 && errors.Is(err, ErrDenied) {
+			return false, tx.together(tx.onlyRead()) // who may only read cannot check in the log
+		}
+		return tx.ownCondition(batch, err), err
+	}
+	if tx.listed {
+		return false, tx.unchanged()
+	}
+	return false, nil // all that was read was so at one moment
+}
+
+// contradiction is a condition of do's own that what it has read does not meet.
+func (tx *Tx) contradiction() *ConflictError {
+	for _, path := range tx.order {
+		m := tx.writes[path]
+		if version, read := tx.seen[path]; read && m.err == nil && !m.m.Cond.Holds(version) {
+			return &ConflictError{Root: tx.root.name, Path: path, Version: version, wanted: m.m.Cond}
+		}
+	}
+	return nil
+}
+
+// atOnce is ErrConflict unless all that was read was so at one moment: what follows from
+// reads of several moments says nothing.
+func (tx *Tx) atOnce() error {
+	switch {
+	case tx.listed:
+		return tx.unchanged()
+	case tx.mixed && len(tx.seen) > 1:
+		return tx.together(slices.Sorted(maps.Keys(tx.seen)))
+	}
+	return nil
+}
+
+// batch is what the transaction has written, with a condition for each thing that it has
+// read.
+func (tx *Tx) batch() []Mutation {
+	batch := make([]Mutation, 0, len(tx.order)+len(tx.seen)+1)
 	for _, path := range tx.order {
 		m := tx.writes[path]
 		if version, read := tx.seen[path]; read {
-			if m.err == nil && !m.m.Cond.Holds(version) {
-				return true, tx.root.wrap("write", &ConflictError{Root: tx.root.name, Path: path, Version: version, wanted: m.m.Cond})
-			}
 			m.m.Cond = was(version)
 		}
 		batch = append(batch, m)
@@ -202,20 +243,13 @@ func (tx *Tx) commit() (final bool, err error) {
 			batch = append(batch, Check(path, condition(was(tx.seen[path]))))
 		}
 	}
-	if len(tx.order) > 0 || tx.mixed && len(tx.seen) > 1 && !tx.listed {
-		_, err = tx.root.Batch(tx.ctx, batch...)
-		if len(tx.order) == 0 && errors.Is(err, ErrDenied) {
-			return false, tx.together() // who may only read cannot check in the log
-		}
-		return tx.ownCondition(err), err
-	}
 	if tx.listed {
-		return false, tx.unchanged()
+		batch = append(batch, CheckRevision(tx.revision))
 	}
-	return false, nil // all that was read was so at one moment
+	return batch
 }
 
-// unchanged checks a transaction that listed and wrote nothing.
+// unchanged checks that what a transaction that listed has read is so still.
 func (tx *Tx) unchanged() error {
 	for path, version := range tx.seen { // before the first list
 		o, _, err := tx.root.getAt(tx.ctx, path, nil)
@@ -241,11 +275,11 @@ func (tx *Tx) unchanged() error {
 	return nil
 }
 
-// together reads all again that a transaction has read, and finds out whether that is so
-// at one moment.
-func (tx *Tx) together() error {
+// together reads objects again that a transaction has read, and finds out whether they are
+// so at one moment.
+func (tx *Tx) together(paths []string) error {
 	var first moment
-	for i, path := range tx.onlyRead() {
+	for i, path := range paths {
 		o, at, err := tx.root.getAt(tx.ctx, path, nil)
 		switch {
 		case errors.Is(err, ErrNotFound):
@@ -282,15 +316,23 @@ func (tx *Tx) onlyRead() (paths []string) {
 	return paths
 }
 
-// ownCondition says that the conflict is about a condition of do's own on an
-// object that it has not read.
-func (tx *Tx) ownCondition(err error) bool {
+// ownCondition says that all that was read is as it was read, and that the conflict is
+// about a condition of do's own, or an Add that cannot be: another attempt would be the
+// same. Where something that was read has changed as well do is to see that first.
+func (tx *Tx) ownCondition(batch []Mutation, err error) bool {
 	var c *ConflictError
-	if !errors.As(err, &c) {
+	if !errors.As(err, &c) || tx.listed && c.revision != tx.revision {
 		return false
 	}
-	_, read := tx.seen[c.Path]
-	return !read && tx.writes[c.Path].m.Cond.Kind != op.Always
+	own := false
+	for i, it := range c.items {
+		version, read := tx.seen[batch[i].m.Path]
+		if read && it.Version != version && !tx.root.c.engine.faults.ownConditionFirst {
+			return false
+		}
+		own = own || it.Code == op.Invalid || it.Code == op.Conflict && !read
+	}
+	return own
 }
 
 func was(version uint64) op.Condition {

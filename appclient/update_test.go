@@ -371,3 +371,94 @@ func TestUpdateReadsTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdateRunsAgainForItsReads: where what a transaction has read has changed it runs
+// again, whatever became of its own conditions. The seeded fault ends it with those.
+func TestUpdateRunsAgainForItsReads(t *testing.T) {
+	cl := cluster(t, appclienttest.Options{})
+	for _, fault := range []bool{false, true} {
+		ctx := deadline(t)
+		c, err := appclient.DialWith(ctx, cl.Config(), appclient.Faults{OwnConditionFirst: fault})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() }) //nolint:errcheck // never fails
+		for _, list := range []bool{false, true} {
+			r := c.Root(fmt.Sprint("sequence/", fault, list))
+			runs := 0
+			err := r.Update(ctx, func(tx *appclient.Tx) error {
+				n := 0
+				o, err := tx.Get("next")
+				if err == nil {
+					n, err = strconv.Atoi(string(o.Value))
+				} else if errors.Is(err, appclient.ErrNotFound) {
+					err = nil
+				}
+				if list {
+					for range tx.List(appclient.ListOptions{}) { // the whole root counts as read
+						continue
+					}
+				}
+				if runs++; runs == 1 && err == nil { // somebody is faster
+					_, err = r.Batch(ctx, appclient.Put("item/0", nil), appclient.Put("next", []byte("1")))
+				}
+				tx.Put(fmt.Sprint("item/", n), nil, appclient.IfAbsent())
+				tx.Put("next", strconv.AppendInt(nil, int64(n+1), 10))
+				return err
+			})
+			if ended := errors.Is(err, appclient.ErrConflict); ended != (fault && !list) || !ended && (err != nil || runs != 2) {
+				t.Errorf("fault %v, list %v: %d runs, %v", fault, list, runs, err)
+			}
+		}
+	}
+}
+
+// TestUpdateEndsWhereNothingWouldChange: a condition that does not hold, and an Add that
+// cannot be, end a transaction whose reads are as they were.
+func TestUpdateEndsWhereNothingWouldChange(t *testing.T) {
+	c := dial(t, cluster(t, appclienttest.Options{}), nil)
+	ctx := deadline(t)
+	r := c.Root("final")
+	if _, err := r.Batch(ctx, appclient.Put("text", []byte("no number")), appclient.Put("other", nil)); err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range map[string]func(tx *appclient.Tx){
+		"an Add to a text":               func(tx *appclient.Tx) { tx.Add("text", 1) },
+		"an Add to a text that was read": func(tx *appclient.Tx) { _, _ = tx.Get("text"); tx.Add("text", 1) },
+		"a condition":                    func(tx *appclient.Tx) { _, _ = tx.Get("other"); tx.Put("text", nil, appclient.IfAbsent()) },
+		"one about what was read":        func(tx *appclient.Tx) { _, _ = tx.Get("text"); tx.Put("text", nil, appclient.IfAbsent()) },
+		"one about what was listed": func(tx *appclient.Tx) {
+			for range tx.List(appclient.ListOptions{}) {
+				continue
+			}
+			tx.Put("text", nil, appclient.IfAbsent())
+		},
+	} {
+		runs := 0
+		err := r.Update(ctx, func(tx *appclient.Tx) error {
+			runs++
+			do(tx)
+			return nil
+		})
+		var c *appclient.ConflictError
+		if !errors.As(err, &c) || c.Path != "text" || c.Counter != (name[:2] == "an") || runs != 1 {
+			t.Errorf("%s: %d runs, %v", name, runs, err)
+		}
+	}
+	// What it has read of two moments says nothing: do runs again.
+	runs := 0
+	err := r.Update(ctx, func(tx *appclient.Tx) error {
+		o, err := tx.Get("text")
+		if runs++; runs == 1 && err == nil {
+			_, err = r.Batch(ctx, appclient.Put("text", []byte("made")), appclient.Put("made", nil))
+		}
+		_, missing := tx.Get("made")
+		if string(o.Value) != "made" && missing == nil {
+			tx.Put("made", nil, appclient.IfAbsent())
+		}
+		return err
+	})
+	if err != nil || runs != 2 {
+		t.Errorf("reads of two moments: %d runs, %v", runs, err)
+	}
+}

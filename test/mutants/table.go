@@ -42,6 +42,7 @@ func mutants() []mutant {
 		{"a retry under a new sequence", app, "TestNewSequenceOnRetryIsSeen"},
 		{"retry below the floor executed", sim, "TestFaults/retry_below_the_floor_executed"},
 		{"floor passes operations under way", app, "TestFloorBugIsSeen"},
+		{"transaction ended by its own condition, though its reads have changed", app, "TestUpdateRunsAgainForItsReads"},
 		{"floor passes unknown outcomes", app, "TestFloorPassesUnknownIsSeen"},
 		{"failed condition unrecorded", sim, "TestFaults/failed_condition_unrecorded"},
 		{"settled, but not recorded", state, "TestSeededFaults/settled,_but_not_recorded"},
