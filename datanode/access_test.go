@@ -238,3 +238,28 @@ func TestRevokedWatch(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoServesNothingDeniesNothing: a node that knows no ring, or is a stranger to the one
+// it knew, cannot tell who may do what: its answer sends the client to another node, and
+// ends nothing. The seeded fault denies.
+func TestWhoServesNothingDeniesNothing(t *testing.T) {
+	for _, fault := range []bool{false, true} {
+		for name, lose := range map[string]func(n *Node){
+			"no ring":  func(n *Node) { n.view.Store(nil) },
+			"stranger": func(n *Node) { n.view.Store(nil); n.estrange("its disk was lost", false) },
+		} {
+			n, e, h := testNode(t)
+			n.faults.DeniesBlindly = fault
+			lose(n)
+			r := &wire.Request{Reads: []wire.Read{{Tag: 1, Read: op.Read{Kind: op.Changes, Prefix: "cart/", Wait: 60_000}}}}
+			feed(t, h, from("shop@localhost/x", wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r))))
+			want := op.Unavailable
+			if fault {
+				want = op.Denied
+			}
+			if out := n.answers.clients[0].out; len(e.held) > 0 || len(out.reads) != 1 || out.reads[0].res.Code != want {
+				t.Errorf("%s, fault %v: %d reads wait, %+v", name, fault, len(e.held), out.reads)
+			}
+		}
+	}
+}

@@ -110,11 +110,15 @@ func (a *assembly) fromClient(p partStanza) {
 	defer h.n.buffers.put(p.st.Raw)
 	defer c.aside.Add(-1)
 	h.mu.Lock()
-	denied := h.rights(c).none()
+	denied, unserving := h.rights(c).none(), h.unserving()
 	h.mu.Unlock()
 	els := elementsOf(p.st)
-	if denied && slices.ContainsFunc(els, isPart) {
-		h.refuse(p.conn, p.st, "forbidden", textDenied)
+	if (denied || unserving != "") && slices.ContainsFunc(els, isPart) {
+		if unserving != "" {
+			h.refuse(p.conn, p.st, "item-not-found", unserving)
+		} else {
+			h.refuse(p.conn, p.st, "forbidden", textDenied)
+		}
 		return
 	}
 	reqs, ok := h.decode(p.conn, p.st, els, func(part []byte) ([]byte, bool, error) {

@@ -83,11 +83,11 @@ func (h *handler) terms(c *client, el []byte) (member uint64, condition, text st
 	switch {
 	case err != nil:
 		return 0, "bad-request", err.Error()
-	case h.rights(c).none():
-		return 0, "forbidden", textDenied
-	case v == nil || v.self == 0 || v.self != member && !h.n.faults.AnyMember || h.n.stranger.Load() != nil:
+	case h.unserving() != "" || v.self == 0 || v.self != member && !h.n.faults.AnyMember:
 		// Whoever asks counts on the voter of that number, which has another disk.
 		return 0, "item-not-found", "this data node is not that member; read the ring document anew"
+	case h.rights(c).none():
+		return 0, "forbidden", textDenied
 	}
 	for i, group := range numbers {
 		numbers[i] = 0

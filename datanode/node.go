@@ -115,6 +115,8 @@ type faults struct {
 	OneStreamIsAll bool
 	// ValuesReused decodes a message's later requests into the memory of the earlier ones.
 	ValuesReused bool
+	// DeniesBlindly refuses who has no rights here even where the node knows of none.
+	DeniesBlindly bool
 }
 
 // Run is the life of a data node: it opens the data directory, serves until ctx

@@ -146,19 +146,29 @@ func (h *handler) admit(c *client, partition uint32, bad string) (refusal, bool)
 	switch {
 	case bad != "":
 		return refusal{why: refusedInvalid, Code: op.Invalid, Text: bad}, false
+	case h.unserving() != "" && !h.n.faults.DeniesBlindly:
+		// Who may do what it does not know, or not any more: so it denies nothing.
+		return refusal{why: refusedState, Code: op.Unavailable, Text: h.unserving()}, false
 	case h.rights(c).none():
 		h.n.denied(c, "any", "")
 		return refusal{why: refusedAccess, Code: op.Denied, Text: textDenied}, false
-	case h.n.stranger.Load() != nil:
-		return refusal{why: refusedState, Code: op.Unavailable, Text: textStranger}, false
-	case v == nil:
-		return refusal{why: refusedState, Code: op.Unavailable, Text: textJoining}, false
 	case uint64(partition) >= uint64(v.doc.Partitions):
 		return refusal{why: refusedInvalid, Code: op.Invalid, Text: fmt.Sprintf("partition %d of %d: they count from 0", partition, v.doc.Partitions)}, false
 	case c.inFlight.Load() >= maxInFlight:
 		return refusal{why: refusedOps, Code: op.Overloaded, Text: textBusy, RetryAfter: retryAfter}, false
 	}
 	return refusal{}, true
+}
+
+// unserving says why the node serves nobody; "" when it does.
+func (h *handler) unserving() string {
+	switch {
+	case h.n.stranger.Load() != nil:
+		return textStranger
+	case h.n.view.Load() == nil:
+		return textJoining
+	}
+	return ""
 }
 
 // checkWrite checks what is particular to a write. The view is there.

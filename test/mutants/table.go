@@ -23,7 +23,7 @@ func mutants() []mutant {
 		sim   = "test/sim"
 		state = "replication/state"
 	)
-	return append(slices.Concat(repairs(), judges(), confirmations(), servers()), []mutant{
+	return append(slices.Concat(repairs(), judges(), clients(), confirmations(), servers()), []mutant{
 		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
 		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
 		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
@@ -42,7 +42,6 @@ func mutants() []mutant {
 		{"a retry under a new sequence", app, "TestNewSequenceOnRetryIsSeen"},
 		{"retry below the floor executed", sim, "TestFaults/retry_below_the_floor_executed"},
 		{"floor passes operations under way", app, "TestFloorBugIsSeen"},
-		{"transaction ended by its own condition, though its reads have changed", app, "TestUpdateRunsAgainForItsReads"},
 		{"floor passes unknown outcomes", app, "TestFloorPassesUnknownIsSeen"},
 		{"failed condition unrecorded", sim, "TestFaults/failed_condition_unrecorded"},
 		{"settled, but not recorded", state, "TestSeededFaults/settled,_but_not_recorded"},
@@ -101,6 +100,18 @@ func mutants() []mutant {
 		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
 		{"a batch that no node takes is sent", app, "TestBatchesTooLarge"},
 	}...)
+}
+
+// clients are mistakes about what a client, or a node, makes of an answer.
+func clients() []mutant {
+	const (
+		app  = "appclient"
+		node = "datanode"
+	)
+	return []mutant{
+		{"transaction ended by its own condition, though its reads have changed", app, "TestUpdateRunsAgainForItsReads"},
+		{"a node that knows no ring denies", node, "TestWhoServesNothingDeniesNothing"},
+	}
 }
 
 // confirmations are mistakes with reads that clients confirm.
