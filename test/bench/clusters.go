@@ -159,10 +159,14 @@ func (c *clusters) chats(ctx context.Context) error {
 		for _, f := range c.fleets() {
 			var cpu [2]float64
 			for i, pairing := range []string{"same", "cross"} {
+				before := f.links(ctx)
 				got, err := c.load(ctx, "xmppload", c.timed("-mode", "chat", "-users", "100", "-window", "4", "-pairing", pairing,
 					"-addr", addrs(f.members[:2]), "-pid", pidList(f.pids()...))...)
 				if err != nil {
 					return err
+				}
+				if pairing == "cross" {
+					f.links(ctx).passed(before, got[0])
 				}
 				all.add(rowName([]string{chatWithin, chatAcross}[i], f.name), got)
 				cpu[i], _ = middle(got, "server_cpu_us_each")
@@ -184,6 +188,31 @@ func (c *clusters) chats(ctx context.Context) error {
 		{"lost", "undelivered"},
 		{"duplicates", "duplicates"},
 		{"out of order", "out_of_order"},
+		{"frames a write", "frames_batch"},
+		{"bytes a frame", "bytes_frame"},
 		{"others' cores", "others_cores"},
 	})
+}
+
+// linkCounts are the counters of all links of a fleet; zero where it does not tell.
+type linkCounts struct{ frames, bytes, batches float64 }
+
+func (f *fleet) links(ctx context.Context) (l linkCounts) {
+	for _, m := range f.members {
+		if m.http == "" {
+			continue
+		}
+		l.frames += m.metric(ctx, "xmppd_cluster_link_sent_frames_total")
+		l.bytes += m.metric(ctx, "xmppd_cluster_link_sent_bytes_total")
+		l.batches += m.metric(ctx, "xmppd_cluster_link_sent_batches_total")
+	}
+	return l
+}
+
+// passed puts down what has passed since before.
+func (l linkCounts) passed(before linkCounts, s sample) {
+	frames, batches := l.frames-before.frames, l.batches-before.batches
+	if frames > 0 && batches > 0 {
+		s["frames_batch"], s["bytes_frame"] = frames/batches, (l.bytes-before.bytes)/frames
+	}
 }

@@ -49,7 +49,7 @@ func (b *bench) peerFleet(ctx context.Context) (_ *fleet, err error) {
 	for i := range peerNodes {
 		m := &fleetMember{
 			id: peerNode(i), c2s: ports[2*i], log: b.bin(peerNode(i) + ".log"),
-			argv: []string{filepath.Join(conf, "run-ejabberd.sh"), b.bin(peerNode(i)), peerNode(i), port(ports[2*i]), port(ports[2*i+1])},
+			argv: []string{filepath.Join(conf, "run-ejabberd.sh"), b.bin(peerNode(i)), peerNode(i), port(ports[2*i]), port(ports[2*i+1]), "scram"},
 		}
 		f.members = append(f.members, m)
 		if err := m.start(ctx); err != nil {

@@ -24,7 +24,7 @@ func checkMemory(t *testing.T) {
 	}
 	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Users: users})
 	empty := sv.All[2]
-	before := leastHeap(t, empty)
+	before, busy := leastHeap(t, empty), leastHeap(t, sv.All[0])
 	for i, u := range users {
 		for j := range each {
 			sv.All[(i+j)%2].Online(t, u, fmt.Sprint("r", j))
@@ -42,7 +42,8 @@ func checkMemory(t *testing.T) {
 	harness.Eventually(t, harness.Patience, "the heap has grown by little", func() bool {
 		return leastHeap(t, empty) <= before+n*bytes+slack
 	})
-	t.Logf("%v sessions elsewhere: heap %.0f KiB, before %.0f KiB", n, leastHeap(t, empty)/1024, before/1024)
+	t.Logf("%v sessions elsewhere: heap %.0f KiB, before %.0f KiB; a server that has half of them: %.0f KiB, before %.0f KiB",
+		n, leastHeap(t, empty)/1024, before/1024, leastHeap(t, sv.All[0])/1024, busy/1024)
 }
 
 // leastHeap is the smallest heap that some looks show: each look makes garbage, which is collected now and then.
