@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // clusters is one measurement of -only cluster: servers of a domain together, beside a cluster of ejabberd.
@@ -95,17 +97,19 @@ func (c *clusters) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	c.say("making accounts")
+	var all errgroup.Group
 	for _, f := range c.fleets(c.lone) {
-		c.say("making accounts at " + f.name)
 		users := max(c.stormClients(), carryUsers*serversOurs)
 		if f == c.lone {
 			users = carryUsers
 		}
-		if _, err := c.load(ctx, "xmppload", "-addr", f.members[0].c2s, "-mode", "register", "-users", strconv.Itoa(users), "-conc", "32", "-login-time", "3m"); err != nil {
+		all.Go(func() error {
+			_, err := c.load(ctx, "xmppload", "-addr", f.members[0].c2s, "-mode", "register", "-users", strconv.Itoa(users), "-conc", "32", "-login-time", "3m")
 			return err
-		}
+		})
 	}
-	return nil
+	return all.Wait()
 }
 
 // fleets are those that are compared, and more.
