@@ -13,7 +13,7 @@ const (
 	moveTicks = 2 // ticks between looks at the groups that have to move
 	// catchUpLag is how many entries a learner may be behind to become a voter.
 	catchUpLag = 64
-	// stuckTicks is how long a learner that answers may stand still. Then it is
+	// stuckTicks is how long a learner that is up may stand still. Then it is
 	// taken out and put in again: what the leader believes it has may be what an
 	// earlier replica of the same member had (see DESIGN.md).
 	stuckTicks = 400
@@ -128,7 +128,11 @@ func (c *Core) nextStep(g *group, budget *int) (cc *pb.ConfChangeV2, why string)
 		*budget--
 	}
 	if cc == nil && c.stuck(g) {
-		return removal(g.moving.learner), "the learner stands still; it is put in anew"
+		cc = removal(g.moving.learner)
+		if !c.cfg.Faults.NoPatience {
+			g.moving.learner = 0 // that which comes in its place has all the time again
+		}
+		return cc, "the learner stands still; it is put in anew"
 	}
 	return cc, why
 }
@@ -166,8 +170,8 @@ func (c *Core) behind(g *group, id uint64) (why string) {
 		if other != id {
 			return
 		}
-		m := &g.moving
-		if m.learner != id || m.match != pr.Match || pr.State == tracker.StateSnapshot {
+		m, away := &g.moving, !c.isUp(id) && !c.cfg.Faults.NoPatience
+		if m.learner != id || m.match != pr.Match || pr.State == tracker.StateSnapshot || away {
 			m.learner, m.match, m.since = id, pr.Match, c.now
 		}
 		switch {

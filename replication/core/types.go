@@ -83,6 +83,9 @@ type Faults struct {
 	// ArrearsIgnored has a follower answer reads of changes however long it has lacked
 	// what its leader says is committed.
 	ArrearsIgnored bool
+	// NoPatience counts the time in which a learner was away, or not there yet, as time in
+	// which it stood still.
+	NoPatience bool
 	// SkipJoint puts a set of voters in the place of another at once, without the
 	// joint configuration between them.
 	SkipJoint bool

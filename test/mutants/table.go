@@ -23,7 +23,7 @@ func mutants() []mutant {
 		sim   = "test/sim"
 		state = "replication/state"
 	)
-	return append(slices.Concat(repairs(), judges(), clients(), confirmations(), servers()), []mutant{
+	return append(slices.Concat(repairs(), judges(), moves(), clients(), confirmations(), servers()), []mutant{
 		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
 		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
 		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
@@ -100,6 +100,14 @@ func mutants() []mutant {
 		{"what does not fit an IQ is not read", app, "TestReadsLargerThanAnIQ"},
 		{"a batch that no node takes is sent", app, "TestBatchesTooLarge"},
 	}...)
+}
+
+// moves are mistakes in the patience with groups that move.
+func moves() []mutant {
+	const core = "replication/core"
+	return []mutant{
+		{"learner taken out because it was away", core, "TestLearnersGetTheirTime"},
+	}
 }
 
 // clients are mistakes about what a client, or a node, makes of an answer.
