@@ -195,6 +195,18 @@ func (s *Server) registered(ctx context.Context, sess *session.Session) {
 	s.exchange.Registered(ctx, sess.Bare)
 }
 
+// sessionsElsewhere counts the sessions that an account has on other servers; nil: there are none.
+func (s *Server) sessionsElsewhere() func(ctx context.Context, account, but string) int {
+	if s.exchange == nil {
+		return nil
+	}
+	return func(ctx context.Context, account, but string) int {
+		ctx, stop := context.WithTimeout(ctx, registration)
+		defer stop()
+		return s.exchange.SessionsElsewhere(ctx, account, but)
+	}
+}
+
 // loadEvery is how often the other servers are told how much this one has to do.
 const loadEvery = 2 * time.Second
 

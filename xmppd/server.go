@@ -187,7 +187,7 @@ func (s *Server) start(ctx context.Context) error {
 		IO:     waits,
 		Domain: s.cfg.Domain, InsecurePlaintext: s.cfg.InsecurePlaintext, Settings: set, PreAuth: preAuth, Resumption: resumption,
 		Redirection: s.redirection(),
-		Table:       table, Router: r, Ended: ims.SessionEnded, Registered: s.registered, Exists: s.accounts.exists,
+		Table:       table, Router: r, Ended: ims.SessionEnded, Registered: s.registered, Elsewhere: s.sessionsElsewhere(), Exists: s.accounts.exists,
 		Limits:   stanza.Limits{MaxStanza: s.cfg.Limits.StanzaBytes, MaxDepth: s.cfg.Limits.Depth},
 		MaxQueue: s.cfg.Limits.QueueBytes,
 		Trusted:  ims.Grouped, MaxTrustedQueue: s.cfg.Limits.GroupQueueBytes,

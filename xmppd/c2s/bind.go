@@ -26,7 +26,7 @@ func (n *negotiation) bind(ctx context.Context, st *stanza.Stanza) (xmpp.Session
 	}
 	full, err := n.resource(st)
 	if err == nil {
-		full, err = n.placeFor(full)
+		full, err = n.placeFor(ctx, full)
 	}
 	var se *module.Error
 	switch {
@@ -83,7 +83,7 @@ func (n *negotiation) generated() (stanza.JID, error) {
 
 // placeFor looks for what keeps the resource from being bound, while the client can still ask for
 // another one.
-func (n *negotiation) placeFor(full stanza.JID) (stanza.JID, error) {
+func (n *negotiation) placeFor(ctx context.Context, full stanza.JID) (stanza.JID, error) {
 	table := n.srv.cfg.Table
 	if old := table.Get(full.String()); old != nil && !n.abandoned(old) {
 		switch n.set.Conflict {
@@ -94,7 +94,10 @@ func (n *negotiation) placeFor(full stanza.JID) (stanza.JID, error) {
 		}
 		return full, nil // takes the place of the other one
 	}
-	if u := table.User(n.user.String()); u != nil && len(u.Sessions()) >= n.set.SessionsPerAccount {
+	if f := n.srv.cfg.Elsewhere; f != nil {
+		n.elsewhere = f(ctx, n.user.String(), full.Resource)
+	}
+	if len(table.User(n.user.String()).Sessions())+n.elsewhere >= n.set.SessionsPerAccount {
 		n.srv.metrics.full.Inc()
 		n.srv.notices.tell("resource not bound: the account has as many sessions as limits.sessions_per_account allows", "user", n.user.Local, "limit", n.set.SessionsPerAccount, "peer", n.peer.Addr)
 		return full, errConstraint
@@ -154,7 +157,7 @@ func (n *negotiation) establish(ctx context.Context, full stanza.JID, result []b
 	trusted := s.prepare(sess, t)
 	st := Stream{srv: s, addr: n.addr, sess: sess, batch: new(session.Batch), trusted: trusted}
 	st.batch.Send(sess, result, nil, nil, nil)
-	old, err := s.cfg.Table.Bind(sess, session.Rule{Max: n.set.SessionsPerAccount, Keep: n.set.Conflict != Replace})
+	old, err := s.cfg.Table.Bind(sess, session.Rule{Max: n.set.SessionsPerAccount, Other: n.elsewhere, Keep: n.set.Conflict != Replace})
 	switch {
 	case errors.Is(err, session.ErrTaken): // since placeFor looked
 		st.stillborn(&router.StreamError{Condition: "conflict", Text: err.Error()})

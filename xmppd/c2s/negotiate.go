@@ -44,6 +44,7 @@ type negotiation struct {
 	misfits    int        // those that only the channel binding kept from going on
 	placed     placed     // by Config.Redirection
 	bound      Stream     // once ready
+	elsewhere  int        // sessions of the account on other servers
 }
 
 // negotiate runs the negotiation to its end. The error is told to the client by the caller.

@@ -59,6 +59,10 @@ type Config struct {
 	// Redirection sends clients to other servers; nil: all stay.
 	Redirection Redirection
 
+	// Elsewhere counts the sessions that an account has on other servers, but for one resource; nil: there are
+	// none. It may wait, for a while.
+	Elsewhere func(ctx context.Context, account, but string) int
+
 	Limits   stanza.Limits
 	MaxQueue int // bytes that wait for one slow client; 0: 4 MiB
 	// Trusted tells accounts that may be sent bulk by many at once, such as data nodes: for them

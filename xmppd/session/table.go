@@ -168,8 +168,9 @@ func (t *Table) Count() int { return int(t.count.Load()) }
 
 // Rule says which sessions Bind may list.
 type Rule struct {
-	Max  int  // sessions of one account; 0: any number
-	Keep bool // a session that has the resource keeps it
+	Max   int  // sessions of one account; 0: any number
+	Other int  // sessions that it has on other servers
+	Keep  bool // a session that has the resource keeps it
 }
 
 // Reasons why Bind doesn't list a session.
@@ -214,7 +215,7 @@ func (t *Table) bind(s *Session, rule Rule) (old *Session, err error) {
 		old = list[i]
 		u.Leave(old)
 		list[i] = s
-	case rule.Max > 0 && len(list) >= rule.Max:
+	case rule.Max > 0 && len(list)+rule.Other >= rule.Max:
 		return nil, ErrTooMany
 	default:
 		list = append(list, s)

@@ -127,6 +127,29 @@ func (x *Exchange) Holders(ctx context.Context, account string, again bool) (ser
 	return servers
 }
 
+// SessionsElsewhere counts the sessions that an account has on other servers, but for one resource. It waits for the
+// directory; if ctx ends before that answers, there are none.
+func (x *Exchange) SessionsElsewhere(ctx context.Context, account, but string) (n int) {
+	if len(x.cfg.Mesh.Connected()) == 0 {
+		return 0
+	}
+	x.dir.Forget(account) // what is remembered may be old
+	found := make(chan directory.Entry, 1)
+	x.dir.Ask(account, func(e directory.Entry) { found <- e })
+	select {
+	case e := <-found:
+		for _, h := range e {
+			for _, s := range h.Sessions {
+				if h.Server != x.cfg.Self && s.Resource != but {
+					n++
+				}
+			}
+		}
+	case <-ctx.Done():
+	}
+	return n
+}
+
 // Do runs f behind what has come for an account before.
 func (x *Exchange) Do(jid string, f func(context.Context, *session.Batch)) {
 	x.lane(bare(jid)).add(func(b *session.Batch) { f(x.ctx, b) })
