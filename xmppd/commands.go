@@ -84,16 +84,14 @@ func (s *Server) commands(table *session.Table) []adhoc.Command {
 				if _, err := s.store.Account(ctx, name); err != nil {
 					return err
 				}
-				for _, sess := range sessionsOf(table, name+"@"+s.cfg.Domain) {
-					sess.Out.Fail(&module.StreamError{Condition: "policy-violation", Text: "an administrator has ended the session"})
-				}
+				s.im.EndAll(ctx, name+"@"+s.cfg.Domain, "policy-violation", "an administrator has ended the session")
 				return nil
 			}),
 		},
 		{
 			Node: nsAdmin + "#get-online-users-num", Name: "Count the sessions",
 			Run: func(context.Context, map[string][]string) ([]adhoc.Field, error) {
-				return []adhoc.Field{hidden, {Var: "onlineusersnum", Label: "sessions", Values: []string{strconv.Itoa(table.Count())}}}, nil
+				return []adhoc.Field{hidden, {Var: "onlineusersnum", Label: "sessions", Values: []string{strconv.Itoa(s.sessions(table))}}}, nil
 			},
 		},
 		{
@@ -105,17 +103,23 @@ func (s *Server) commands(table *session.Table) []adhoc.Command {
 					return len(all) < listed
 				})
 				slices.Sort(all)
-				return []adhoc.Field{hidden, {Var: "onlineuserjids", Type: "text-multi", Label: fmt.Sprintf("sessions (at most %d)", listed), Values: all}}, nil
+				return []adhoc.Field{hidden, {Var: "onlineuserjids", Type: "text-multi", Label: fmt.Sprintf("sessions of this server (at most %d)", listed), Values: all}}, nil
 			},
 		},
 	}
 }
 
-func sessionsOf(table *session.Table, bare string) []*session.Session {
-	if u := table.User(bare); u != nil {
-		return u.Sessions()
+// sessions counts the sessions of all servers, those of others as these have told it last.
+func (s *Server) sessions(table *session.Table) int {
+	n := table.Count()
+	if s.cluster != nil {
+		for _, m := range s.cluster.Members() {
+			if m.Name != s.cluster.Self().Name {
+				n += m.Load.Sessions
+			}
+		}
 	}
-	return nil
+	return n
 }
 
 // accountName is the name of the account that a form names by its JID.

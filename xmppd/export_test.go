@@ -26,6 +26,7 @@ func StartFaulty(ctx context.Context, cfg Config, opt Options, r router.Faults, 
 // Together is what the servers of a test's cluster have of their own.
 type Together struct {
 	Exchange exchange.Faults
+	IM       im.Faults
 	Handover handover.Faults
 	Links    links.Config
 	Cache    int                    // of accounts; negative: none
@@ -39,7 +40,7 @@ type Together struct {
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
-		exchange: x.Exchange, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
+		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
 		replicas: x.Replicas, migrate: x.Migrate,
 	})
 }

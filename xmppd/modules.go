@@ -104,8 +104,10 @@ func (s *Server) facts(ims *im.Service, table *session.Table) []module.Module {
 // keepers are the extensions that keep something for users, in the order of their hooks.
 func (s *Server) keepers(r *router.Router, ims *im.Service, table *session.Table) []module.Module {
 	cfg := &s.cfg.Modules
+	blocks := blocking.New(blocking.Options{Config: cfg.Blocking, Store: living{s.records}, Table: table, Presence: ims, Log: s.log, Registerer: s.registry})
+	ims.OnBlockPush(blocks.PushHere)
 	return []module.Module{
-		blocking.New(blocking.Options{Config: cfg.Blocking, Store: living{s.records}, Table: table, Presence: ims, Log: s.log, Registerer: s.registry}),
+		blocks,
 		archive.New(archive.Options{
 			Config: cfg.Archive, Store: s.records, Table: table, Exists: account.Exists,
 			InRoster: ims.InRoster, Grouped: ims.Grouped, Changed: ims.StoreChanged, Log: s.log, Registerer: s.registry,

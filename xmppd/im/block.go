@@ -48,7 +48,7 @@ func (s *Service) takeBackFrom(ctx context.Context, own *session.Session, contac
 	}
 	for _, to := range others {
 		if own.Directed(to.String()) {
-			own.NoteDirected(to.String(), false, s.limits.Directed)
+			own.NoteDirected(to.String(), false, nil, s.limits.Directed)
 			s.sendDirected(ctx, to, p, b)
 		}
 	}

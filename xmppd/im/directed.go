@@ -2,6 +2,7 @@ package im
 
 import (
 	"context"
+	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/session"
@@ -9,6 +10,7 @@ import (
 
 // directed sends presence to somebody whatever the rosters say (RFC 6121 section 4.6).
 func (s *Service) directed(ctx context.Context, src *session.Session, st *stanza.Stanza, to stanza.JID, available bool, b *mail) {
+	p := restamp(st, src.Full, "")
 	switch {
 	case to.Local == "" && s.isLocal(to):
 		return // presence to the server itself means nothing to it
@@ -16,16 +18,49 @@ func (s *Service) directed(ctx context.Context, src *session.Session, st *stanza
 		s.counts.DirectedRefused.Add(1)
 		s.router.Bounce(src, st, b.Batch, "modify", "policy-violation", "this server takes no directed presence")
 		return
-	case !src.NoteDirected(to.String(), available, s.limits.Directed):
+	case !src.NoteDirected(to.String(), available, s.shown(src, to, p), s.limits.Directed):
 		s.counts.DirectedRefused.Add(1)
 		s.router.Bounce(src, st, b.Batch, "wait", "resource-constraint", "presence is directed to too many already")
 		return
 	}
-	s.sendDirected(ctx, to, restamp(st, src.Full, ""), b)
+	s.sendDirected(ctx, to, p, b)
 }
+
+// maxShown bounds what is kept of directed presence, in bytes.
+const maxShown = 1 << 10
+
+// shown is what is kept of directed presence, to be sent again to a server that was cut off.
+func (s *Service) shown(src *session.Session, to stanza.JID, p []byte) []byte {
+	switch {
+	case s.others == nil || !s.isLocal(to):
+		return nil
+	case len(p) > maxShown:
+		return plainPresence(src.Full, "", "")
+	}
+	return p
+}
+
+// showAgain sends a server, which was cut off, directed presence of a session.
+func (s *Service) showAgain(own *session.Session, server string) {
+	own.EachDirected(func(to string, p []byte) {
+		switch {
+		case len(p) == 0:
+		case strings.IndexByte(to, '/') < 0:
+			s.others.Tell(server, &Op{Kind: OpCast, A: directedMark, Raw: p, List: []string{to}})
+		default:
+			s.others.Tell(server, &Op{Kind: OpDirect, A: to, Raw: addressed(p, to)})
+		}
+	})
+}
+
+// directedMark in an OpCast tells that the presence is directed to an account, whatever the rosters say.
+const directedMark = "directed"
 
 func (s *Service) sendDirected(ctx context.Context, to stanza.JID, p []byte, b *mail) {
 	switch {
+	case to.Resource == "" && s.isLocal(to):
+		s.tell(Op{Kind: OpCast, A: directedMark, Raw: p, List: []string{to.String()}})
+		s.presenceHere(ctx, to.String(), p, b)
 	case to.Resource == "":
 		s.presenceTo(ctx, to.String(), p, b)
 	case !s.isLocal(to):

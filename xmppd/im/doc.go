@@ -60,6 +60,8 @@ type Faults struct {
 	LoseLate   bool   // presence that comes too fast is dropped, the last one too
 	ShowHidden bool   // invisible sessions broadcast
 	OneSided   bool   // only the sender's half of a subscription changes
+	EndHere    bool   // sessions of an account that was removed go on at other servers
+	KeepDirect bool   // a server that is back is not told of directed presence
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 
@@ -67,21 +69,22 @@ const rosterLocks = 64 // power of two
 
 // Service handles rosters and presence of one domain. It is safe for concurrent use.
 type Service struct {
-	domain string
-	store  Rosters
-	table  *session.Table
-	router *router.Router
-	log    *slog.Logger
-	limits Limits
-	policy atomic.Pointer[Policy]
-	faults Faults
-	groups groups
-	late   late
-	counts Counters
-	pushes atomic.Uint64 // numbers roster pushes
-	others Others        // nil: there are none
-	sights sights
-	seeks  seeks
+	domain    string
+	store     Rosters
+	table     *session.Table
+	router    *router.Router
+	log       *slog.Logger
+	limits    Limits
+	policy    atomic.Pointer[Policy]
+	faults    Faults
+	groups    groups
+	late      late
+	counts    Counters
+	pushes    atomic.Uint64 // numbers roster pushes
+	others    Others        // nil: there are none
+	blockPush func(account string, payload []byte, b *session.Batch)
+	sights    sights
+	seeks     seeks
 
 	unknown session.Contacts // of a roster that can't be read
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
-	"github.com/rosterdb/rosterdb/xmppd/router"
 )
 
 // shared is one state of the shared groups; immutable.
@@ -116,10 +115,7 @@ func (s *Service) AccountLeaves(ctx context.Context, name string) {
 // AccountRemoved ends the sessions of an account that was deleted while the server runs, and takes
 // it out of the rosters of shared groups.
 func (s *Service) AccountRemoved(ctx context.Context, name string) {
-	for _, sess := range s.table.User(s.bare(name)).Sessions() {
-		s.SessionEnded(ctx, sess)
-		sess.Out.Fail(&router.StreamError{Condition: "not-authorized", Text: "the account was removed"})
-	}
+	s.EndAll(ctx, s.bare(name), "not-authorized", "the account was removed")
 	s.regroup(ctx, name, "")
 }
 

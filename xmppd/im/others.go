@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -41,6 +42,8 @@ const (
 	OpMemos      OpKind = 14 // something else of A has changed in the store
 	OpSought     OpKind = 15 // the answer to question A; B: whether B was told something
 	OpMoved      OpKind = 16 // the session A is at the sender now; it shows its presence to the sessions in List
+	OpEndAll     OpKind = 17 // the sessions of A end, with the stream error B and the text Raw
+	OpBlockPush  OpKind = 18 // Raw: for those of A that have asked for the block list
 )
 
 // Op is what concerns sessions that other servers may have.
@@ -60,6 +63,32 @@ func (s *Service) tell(op Op) {
 // StoreChanged tells the other servers that something of an account has changed in the store that
 // modules may remember.
 func (s *Service) StoreChanged(owner stanza.JID) { s.tell(Op{Kind: OpMemos, A: owner.String()}) }
+
+// OnBlockPush sets what tells the sessions of an account here of a change of its block list; TellBlockPush has the
+// other servers do so. OnBlockPush is called before the first stanza.
+func (s *Service) OnBlockPush(f func(account string, payload []byte, b *session.Batch)) {
+	s.blockPush = f
+}
+
+// TellBlockPush is described at OnBlockPush.
+func (s *Service) TellBlockPush(account string, payload []byte) {
+	s.tell(Op{Kind: OpBlockPush, A: account, Raw: payload})
+}
+
+// EndAll ends the sessions of an account, on all servers, with a stream error.
+func (s *Service) EndAll(ctx context.Context, account, condition, text string) {
+	s.endAllHere(ctx, account, condition, text)
+	if !s.faults.EndHere {
+		s.tell(Op{Kind: OpEndAll, A: account, B: condition, Raw: []byte(text)})
+	}
+}
+
+func (s *Service) endAllHere(ctx context.Context, account, condition, text string) {
+	for _, sess := range s.table.User(account).Sessions() {
+		s.SessionEnded(ctx, sess)
+		sess.Out.Fail(&router.StreamError{Condition: condition, Text: text})
+	}
+}
 
 // Told does what another server has told. Calls for all servers, and those of Greet and Lost, come one
 // after the other.
@@ -89,6 +118,12 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 		s.toldGroup(op)
 	case OpMoved:
 		s.toldMoved(server, op)
+	case OpEndAll:
+		s.endAllHere(ctx, op.A, op.B, string(op.Raw))
+	case OpBlockPush:
+		if s.blockPush != nil {
+			s.blockPush(op.A, op.Raw, b.Batch)
+		}
 	case OpSought:
 		s.sought(ctx, server, op.A, op.B != "", b)
 	case OpSeek, OpStart, OpEnd, OpBlock, OpUnblock:
@@ -161,6 +196,11 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 		if here {
 			s.sights.see(server, from)
 		}
+		if here && op.A == directedMark {
+			for _, dst := range s.table.User(op.List[0]).Sessions() {
+				s.sights.direct(server, from, dst.Full)
+			}
+		}
 		return
 	}
 	s.sights.forget(server, from)
@@ -214,6 +254,9 @@ func (s *Service) recast(ctx context.Context, own *session.Session, server strin
 func (s *Service) Greet(ctx context.Context, server string, _ *session.Batch) {
 	s.table.Each(func(own *session.Session) bool {
 		s.recast(ctx, own, server)
+		if !s.faults.KeepDirect {
+			s.showAgain(own, server)
+		}
 		return true
 	})
 }

@@ -24,6 +24,7 @@ type State struct {
 	Probes   bool     `json:"probes,omitempty"`
 	Owes     bool     `json:"owes,omitempty"` // a broadcast of its presence
 	Directed []string `json:"directed,omitempty"`
+	Shown    [][]byte `json:"shown,omitempty"` // what each of Directed got
 	Muted    []string `json:"muted,omitempty"`
 	Notes    []string `json:"notes,omitempty"` // modules that have noted it
 	Waits    bool     `json:"waits,omitempty"` // for what modules may have kept for it
@@ -42,10 +43,13 @@ func (s *Session) State() *State {
 	defer s.mu.Unlock()
 	st.Presence, st.Pushes, st.Versions, st.Hidden, st.Probes = s.presence, s.roster, s.versions, s.hidden, s.probes
 	st.Directed, st.Muted = members(s.directed), members(s.muted)
+	for _, j := range st.Directed {
+		st.Shown = append(st.Shown, s.directed[j])
+	}
 	return st
 }
 
-func members(set map[string]struct{}) (out []string) {
+func members[T any](set map[string]T) (out []string) {
 	for m := range set {
 		out = append(out, m)
 	}
@@ -59,8 +63,14 @@ func (s *Session) Restore(st *State, p *AckPolicy, end func()) {
 	s.In, s.Bound = st.Handled, st.Bound+1 // later than where it comes from: it wins
 	s.priority.Store(int32(st.Priority))   //nolint:gosec // -128..127 or Unavailable
 	s.presence, s.roster, s.versions, s.hidden, s.probes = st.Presence, st.Pushes, st.Versions, st.Hidden, st.Probes
-	for _, j := range st.Directed {
-		add(&s.directed, j, len(st.Directed))
+	if len(st.Directed) > 0 {
+		s.directed = make(map[string][]byte, len(st.Directed))
+	}
+	for i, j := range st.Directed {
+		s.directed[j] = nil
+		if i < len(st.Shown) {
+			s.directed[j] = st.Shown[i]
+		}
 	}
 	for _, j := range st.Muted {
 		add(&s.muted, j, len(st.Muted))

@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // SetPresence records the presence that others see; nil for none. The priority stands for being
 // available at all: an invisible session has one and no presence. p is kept. It reports what was
@@ -56,15 +59,34 @@ func (s *Session) Interested() (pushes, versions bool) {
 }
 
 // NoteDirected records that directed presence went to a JID (available), or that it was taken
-// back. At most limit JIDs are kept; it reports false when there is no room.
-func (s *Session) NoteDirected(to string, available bool, limit int) bool {
+// back. p is that presence, if anybody wants to know (EachDirected). At most limit JIDs are kept; it reports false
+// when there is no room.
+func (s *Session) NoteDirected(to string, available bool, p []byte, limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !available {
 		delete(s.directed, to)
 		return true
 	}
-	return add(&s.directed, to, limit)
+	if _, known := s.directed[to]; !known && len(s.directed) >= limit {
+		return false
+	}
+	if s.directed == nil {
+		s.directed = make(map[string][]byte)
+	}
+	s.directed[to] = p
+	return true
+}
+
+// EachDirected calls f for each JID that has directed presence of the session, with what NoteDirected was
+// given.
+func (s *Session) EachDirected(f func(to string, p []byte)) {
+	s.mu.Lock()
+	all := maps.Clone(s.directed)
+	s.mu.Unlock()
+	for to, p := range all {
+		f(to, p)
+	}
 }
 
 // Directed reports whether a JID has directed presence of the session.

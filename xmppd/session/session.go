@@ -44,7 +44,7 @@ type Session struct {
 
 	mu       sync.Mutex
 	presence []byte              // last available presence, as broadcast
-	directed map[string]struct{} // who got directed presence and has to hear of the end
+	directed map[string][]byte   // who got directed presence, which may be empty, and has to hear of the end
 	muted    map[string]struct{} // bare JIDs that answered presence with an error
 	roster   bool                // has asked for the roster: gets pushes
 	versions bool                // has asked for roster versions, too

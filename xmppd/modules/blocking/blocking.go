@@ -39,6 +39,8 @@ type Presence interface {
 	Blocked(ctx context.Context, owner stanza.JID, others []stanza.JID) error
 	// Unblocked sends it, and brings the owner theirs.
 	Unblocked(ctx context.Context, owner stanza.JID, others []stanza.JID) error
+	// TellBlockPush has other servers call Module.PushHere.
+	TellBlockPush(account string, payload []byte)
 }
 
 // Config is the module's part of the configuration. Zero stands for the default.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
@@ -157,12 +158,18 @@ func (m *Module) push(iq *module.IQ, items []stanza.JID, block bool) {
 		name = "block"
 	}
 	payload := appendItems(nil, name, items)
-	for _, dst := range iq.Src.User().Sessions() {
+	m.PushHere(iq.Target.String(), payload, iq.Batch)
+	m.opt.Presence.TellBlockPush(iq.Target.String(), payload)
+}
+
+// PushHere tells the sessions that an account has on this server.
+func (m *Module) PushHere(account string, payload []byte, b *session.Batch) {
+	for _, dst := range m.opt.Table.User(account).Sessions() {
 		if !m.memo.Mark.Noted(dst) {
 			continue
 		}
 		out := strconv.AppendUint([]byte("<iq type='set' id='block"), m.pushes.Add(1), 36)
 		out = append(stanza.AppendAttr(append(out, '\''), "to", dst.Full), '>')
-		iq.Batch.Send(dst, append(append(out, payload...), "</iq>"...), nil, nil, nil)
+		b.Send(dst, append(append(out, payload...), "</iq>"...), nil, nil, nil)
 	}
 }
