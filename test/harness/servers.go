@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/ring"
+	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 )
 
@@ -50,9 +52,8 @@ type ServersOptions struct {
 	Seeds func(before []*Member) []string
 	// Named: the first server is at a port of localhost, and the others get that name to join.
 	Named bool
-	// Replicated: the servers keep accounts and all that together; without, each has the same accounts and keeps
-	// what it has to keep by itself.
-	Replicated bool
+	// Local: each server has the same accounts and keeps what it has to keep by itself; without, they keep it together.
+	Local bool
 	// Switch: each server is in a namespace of its own at it; nil: all are on loopback.
 	Switch *Switch
 }
@@ -68,6 +69,7 @@ func StartServers(t testing.TB, binary string, o ServersOptions) *Servers {
 		sv.Add()
 	}
 	sv.Whole()
+	sv.Replicated()
 	return sv
 }
 
@@ -103,7 +105,7 @@ func (sv *Servers) Add() *Member {
 		m.config += fmt.Sprintf("\nzone = %q\n", sv.o.Zones[len(sv.All)])
 	}
 	data := sv.t.TempDir()
-	if len(sv.All) == 0 || !sv.o.Replicated { // else they come with the first one's
+	if len(sv.All) == 0 || sv.o.Local { // else they come with the first one's
 		addUsers(sv.t, data, "", sv.o.Users)
 		addUsers(sv.t, data, "Everybody", sv.o.Group)
 	}
@@ -115,7 +117,7 @@ func (sv *Servers) Add() *Member {
 // storage is where the next server keeps what it keeps.
 func (sv *Servers) storage() string {
 	switch {
-	case !sv.o.Replicated:
+	case sv.o.Local:
 		return "storage = \"local\"\n"
 	case len(sv.All) == 0:
 		return "found = true\n"
@@ -187,6 +189,32 @@ func (sv *Servers) Whole() {
 	for _, m := range running {
 		m.Sees(sv.t, len(running)-1)
 	}
+}
+
+// Replicated waits until each record has all the copies that it can have on the servers that there are, so that one of
+// three may be lost. With servers that keep their own there is nothing to wait for.
+func (sv *Servers) Replicated() {
+	sv.t.Helper()
+	if sv.o.Local {
+		return
+	}
+	running := sv.Running()
+	for _, m := range running {
+		Eventually(sv.t, startTimeout, m.Name+" says that all copies are there", func() bool {
+			r := m.Status(sv.t).Records
+			return !r.Moving && r.Lacking == 0 && r.Copies == min(ring.DefaultReplicas, len(running))
+		})
+	}
+}
+
+// Status is what `xmppd cluster status` shows.
+func (m *Member) Status(t testing.TB) *xmppd.ClusterStatus {
+	t.Helper()
+	st, err := xmppd.AskClusterStatus(t.Context(), m.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
 }
 
 // Sees waits until the server is connected to so many others.
