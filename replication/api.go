@@ -93,6 +93,10 @@ type Config struct {
 	// ring, if it has one, goes before.
 	SnapshotRate int64
 
+	// MaxMoves is how many groups led here take a new replica at once; 0: 4. More make a change of small groups
+	// quick, and one of large groups take more memory.
+	MaxMoves int
+
 	// ScrubEvery is the time in which the state of each group led here is compared
 	// once with that of its replicas; 0: 24 h; negative: only when Scrub is called.
 	ScrubEvery time.Duration

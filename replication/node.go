@@ -199,6 +199,7 @@ func newNode(cfg Config, known *ring.Document) *Node {
 		MaxBatch:    cfg.Transport.MaxBatch(),
 		MaxPending:  cfg.MaxPending,
 		Spent:       cfg.Spent,
+		MaxMoves:    cfg.MaxMoves,
 		Logger:      cfg.Logger,
 		Faults:      cfg.Faults,
 	})

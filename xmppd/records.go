@@ -78,6 +78,14 @@ func (r *replicas) down(server string) {
 	}
 }
 
+// endingIfLost has operations fail soon when the servers that can be reached have no majority of the records: what the others
+// have been stopped with does not come back.
+func (r *replicas) endingIfLost(reached func(name string) bool) {
+	if r != nil && r.Store != nil && r.Risk(reached).Lost > 0 {
+		r.Ending()
+	}
+}
+
 // cluster is the UUID of the cluster whose records these are.
 func (r *replicas) cluster() string {
 	if r == nil {

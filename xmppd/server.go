@@ -272,6 +272,7 @@ func (s *Server) fail(err error) {
 func (s *Server) Close() error {
 	var errs []error
 	s.drain()
+	s.replicas.endingIfLost(s.reaches)
 	if s.handover != nil {
 		s.drainer.leave()
 		s.handover.Close()

@@ -58,23 +58,36 @@ type ServersOptions struct {
 	Switch *Switch
 }
 
-// StartServers starts the servers one after the other and waits until all are connected. They end with the test.
+// StartServers starts the first server, then the others, and waits until all are connected and all copies of their records
+// are there. They end with the test.
 func StartServers(t testing.TB, binary string, o ServersOptions) *Servers {
 	t.Helper()
 	sv := &Servers{t: t, binary: binary, o: o, ca: clustertest.New(t), key: filepath.Join(t.TempDir(), "gossip.key")}
 	if err := os.WriteFile(sv.key, []byte("30313233343536373839616263646566\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range o.N {
-		sv.Add()
+	for i := range o.N {
+		if sv.add(); i == 0 {
+			sv.All[0].Addr(t, "clients")
+		}
+	}
+	for _, m := range sv.All {
+		m.Addr(t, "clients")
 	}
 	sv.Whole()
 	sv.Replicated()
 	return sv
 }
 
-// Add starts one more server, and doesn't wait until it is connected.
+// Add starts one more server, and waits until it takes clients.
 func (sv *Servers) Add() *Member {
+	sv.t.Helper()
+	m := sv.add()
+	m.Addr(sv.t, "clients")
+	return m
+}
+
+func (sv *Servers) add() *Member {
 	sv.t.Helper()
 	m := &Member{Name: fmt.Sprintf("x%d", len(sv.All)+1), sv: sv}
 	host, clients := sv.place(len(sv.All)+1), ""
@@ -109,7 +122,7 @@ func (sv *Servers) Add() *Member {
 		addUsers(sv.t, data, "", sv.o.Users)
 		addUsers(sv.t, data, "Everybody", sv.o.Group)
 	}
-	m.XMPPD = serve(sv.t, sv.binary, data, m.config, ns)
+	m.XMPPD = launch(sv.t, sv.binary, data, m.config, ns)
 	sv.All = append(sv.All, m)
 	return m
 }
@@ -247,7 +260,24 @@ func (m *Member) Part(from *Member, parted bool) {
 func (m *Member) Lose(to *Member, lose bool) { m.ns.Lose(to.ns, lose) }
 
 // Metric is the sum of a metric of the server, over its labels unless name has some; 0 if there is none.
-func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
+func (s *XMPPD) Metric(t testing.TB, name string) float64 {
+	t.Helper()
+	return s.metrics(t).sum(name)
+}
+
+// metrics are what a server tells of itself, by series.
+type metrics map[string]float64
+
+func (m metrics) sum(name string) (sum float64) {
+	for series, n := range m {
+		if base, _, _ := strings.Cut(series, "{"); base == name || series == name {
+			sum += n
+		}
+	}
+	return sum
+}
+
+func (s *XMPPD) metrics(t testing.TB) metrics {
 	t.Helper()
 	client := http.Client{Timeout: startTimeout, Transport: &http.Transport{
 		DialContext:       func(_ context.Context, _, addr string) (net.Conn, error) { return s.ns.Dial(addr) },
@@ -262,30 +292,36 @@ func (s *XMPPD) Metric(t testing.TB, name string) (sum float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := make(metrics)
 	for line := range strings.Lines(string(text)) {
 		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if base, _, _ := strings.Cut(series, "{"); !ok || base != name && series != name {
+		if !ok || strings.HasPrefix(line, "#") {
 			continue
 		}
 		n, err := strconv.ParseFloat(value, 64)
 		if err != nil {
 			t.Fatalf("metric %s: %v", line, err)
 		}
-		sum += n
+		all[series] = n
 	}
-	return sum
+	return all
 }
 
-// Quiet waits until nothing is under way between the servers that run: what each has sent the others have handled.
+// Quiet waits until nothing of clients is under way between the servers that run: what each has sent the others have
+// handled. What they tell each other of their records goes on.
 func (sv *Servers) Quiet() {
 	sv.t.Helper()
 	before := ""
 	Eventually(sv.t, startTimeout, "nothing is under way between the servers", func() bool {
 		now, idle := "", true
 		for _, m := range sv.Running() {
-			busy := m.Metric(sv.t, "xmppd_cluster_link_queue_bytes") + m.Metric(sv.t, "xmppd_cluster_waiting")
-			idle = idle && busy == 0
-			now += fmt.Sprintf("%s %v %v ", m.Name, m.Metric(sv.t, "xmppd_cluster_link_sent_frames_total"), m.Metric(sv.t, "xmppd_cluster_link_received_frames_total"))
+			all := m.metrics(sv.t)
+			idle = idle && all.sum("xmppd_cluster_waiting")+all.sum("xmppd_cluster_link_queue_bytes") == 0
+			for _, ch := range []string{"stanzas", "presence", "directory", "handover"} {
+				for _, way := range []string{"sent", "handled"} {
+					now += fmt.Sprint(all.sum(fmt.Sprintf("xmppd_cluster_frames_total{channel=%q,direction=%q}", ch, way)), " ")
+				}
+			}
 		}
 		same := idle && now == before
 		before = now

@@ -61,8 +61,15 @@ func StartXMPPDIn(t testing.TB, binary, data, config string, users ...string) *X
 	return serve(t, binary, data, text+config, nil)
 }
 
-// serve runs a server with a configuration. ns is the network namespace that it runs in; nil: the test's own.
+// serve runs a server with a configuration until it takes clients. ns is the network namespace that it runs in; nil: the test's own.
 func serve(t testing.TB, binary, data, config string, ns *Namespace) *XMPPD {
+	t.Helper()
+	s := launch(t, binary, data, config, ns)
+	s.Addr(t, "clients")
+	return s
+}
+
+func launch(t testing.TB, binary, data, config string, ns *Namespace) *XMPPD {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "xmppd.toml")
 	config = fmt.Sprintf("domain = %q\ndata = %q\nlog_format = \"json\"\n", Domain, data) + config
@@ -90,7 +97,6 @@ func serve(t testing.TB, binary, data, config string, ns *Namespace) *XMPPD {
 			t.Logf("end of the log of xmppd:\n%s", log[max(0, len(log)-4000):])
 		}
 	})
-	s.Addr(t, "clients")
 	return s
 }
 

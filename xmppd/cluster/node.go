@@ -124,7 +124,7 @@ func New(cfg Config) (*Node, error) {
 	l.Certificate, l.Authority = cfg.Certificate, cfg.Authority
 	l.Dial, l.Log, l.Registerer = p.dial, cfg.Log, cfg.Registerer
 	n.mesh = link.New(l)
-	n.mesh.Handle(Control, link.Handler{Receive: n.control})
+	n.mesh.Handle(Control, link.Handler{Name: "control", Receive: n.control})
 	return n, nil
 }
 

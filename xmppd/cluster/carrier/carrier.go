@@ -25,7 +25,7 @@ type Carrier struct {
 func New(mesh *link.Mesh) *Carrier {
 	c := &Carrier{mesh: mesh}
 	for i, ch := range []link.Channel{Urgent, Bulk} {
-		mesh.Handle(ch, link.Handler{Bulk: ch == Bulk, Receive: func(from string, payload []byte) {
+		mesh.Handle(ch, link.Handler{Name: []string{"records", "copies"}[i], Bulk: ch == Bulk, Receive: func(from string, payload []byte) {
 			if take := c.take[i].Load(); take != nil {
 				(*take)(from, slices.Clone(payload)) // it belongs to the link's buffer
 			}

@@ -85,9 +85,9 @@ func New(cfg Config) *Exchange {
 	x.domains.own, x.domains.others = make(map[string]int64), make(map[string]map[string]int64)
 	x.ctx, x.end = context.WithCancel(context.Background())
 	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Near: x.near, Stale: x.stale, Cache: cfg.Cache})
-	cfg.Mesh.Handle(Directory, link.Handler{Receive: x.dir.Receive})
-	cfg.Mesh.Handle(Stanzas, link.Handler{Receive: x.receive, Undelivered: x.undelivered})
-	cfg.Mesh.Handle(Presence, link.Handler{Receive: x.told})
+	cfg.Mesh.Handle(Directory, link.Handler{Name: "directory", Receive: x.dir.Receive})
+	cfg.Mesh.Handle(Stanzas, link.Handler{Name: "stanzas", Receive: x.receive, Undelivered: x.undelivered})
+	cfg.Mesh.Handle(Presence, link.Handler{Name: "presence", Receive: x.told})
 	return x
 }
 

@@ -94,7 +94,7 @@ func New(cfg Config) *Handover {
 		gives: make(map[key]*give), giving: make(map[*session.Session]*give),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	cfg.Mesh.Handle(Channel, link.Handler{Receive: h.receive, Undelivered: h.undelivered})
+	cfg.Mesh.Handle(Channel, link.Handler{Name: "handover", Receive: h.receive, Undelivered: h.undelivered})
 	return h
 }
 

@@ -195,5 +195,6 @@ func (m *Mesh) handle(from string, b []byte) {
 		if f := m.handlers[ch].Receive; f != nil {
 			f(from, payload)
 		}
+		m.passed[ch].in.Add(1)
 	}
 }

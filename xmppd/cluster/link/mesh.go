@@ -30,6 +30,8 @@ var (
 // Handler is one end of a channel. Its functions are called by one goroutine at a time for each
 // peer, and must not wait: nothing else of the peer is received meanwhile.
 type Handler struct {
+	// Name of the channel in metrics; empty: it has none.
+	Name string
 	// Receive takes a frame. The payload is valid during the call.
 	Receive func(from string, payload []byte)
 	// Undelivered gets back what a peer has not acknowledged, in the order of Send. doubt says that the
@@ -120,6 +122,7 @@ type Mesh struct {
 	cfg      Config
 	log      *slog.Logger
 	handlers [256]Handler
+	passed   [256]passed
 	notices  notice.Log
 
 	listener  net.Listener
@@ -232,7 +235,11 @@ func (m *Mesh) Send(to string, ch Channel, payload []byte) error {
 	if h.Bulk {
 		limit = m.cfg.BulkQueue
 	}
-	return p.q.put(ch, payload, h.Bulk, limit)
+	err := p.q.put(ch, payload, h.Bulk, limit)
+	if err == nil {
+		m.passed[ch].out.Add(1)
+	}
+	return err
 }
 
 // Connected lists the peers that are connected, in order.

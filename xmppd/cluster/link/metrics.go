@@ -13,6 +13,9 @@ type counts struct {
 	resets, returned                atomic.Uint64
 }
 
+// passed counts the frames of a channel: sent to all peers, or waiting to be, and handled.
+type passed struct{ out, in atomic.Uint64 }
+
 func (c *counts) sent(b *batch) {
 	c.framesOut.Add(uint64(b.frames)) //nolint:gosec // of a batch
 	c.bytesOut.Add(uint64(len(b.b)))
@@ -82,11 +85,16 @@ func columns() []column {
 	}
 }
 
+func channelFrames() *prometheus.Desc {
+	return prometheus.NewDesc("xmppd_cluster_frames_total", "Frames of and for other servers, by what they are about.", []string{"channel", "direction"}, nil)
+}
+
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, col := range columns() {
 		ch <- col.desc
 	}
+	ch <- channelFrames()
 }
 
 // Collect implements prometheus.Collector.
@@ -95,6 +103,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, col := range columns() {
 		for i := range status {
 			ch <- prometheus.MustNewConstMetric(col.desc, col.typ, col.of(&status[i]), status[i].Name)
+		}
+	}
+	desc := channelFrames()
+	for i := range c.m.handlers {
+		if name, n := c.m.handlers[i].Name, &c.m.passed[i]; name != "" {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n.out.Load()), name, "sent")
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n.in.Load()), name, "handled")
 		}
 	}
 }

@@ -21,6 +21,10 @@ import (
 // maxServing is how many requests of other servers that may wait are under way at most.
 const maxServing = 1024
 
+// movesAtOnce is how many partitions that a server leads get a new copy at once. They are small, so that most of the time
+// goes with waiting for one step after the other.
+const movesAtOnce = 16
+
 // Store is a store.Store on the servers of a cluster. All methods are safe for concurrent use.
 type Store struct {
 	opt     Options
@@ -81,7 +85,7 @@ func Open(opt Options) (*Store, error) {
 	}
 	s.node, err = replication.Open(replication.Config{
 		Dir: dir, Transport: carrier{s}, Logger: opt.Logger,
-		Tick: opt.Tick, FlushEvery: opt.FlushEvery, DiskReserve: opt.DiskReserve, WAL: wal.Options{SegmentSize: opt.Segment},
+		Tick: opt.Tick, FlushEvery: opt.FlushEvery, DiskReserve: opt.DiskReserve, MaxMoves: movesAtOnce, WAL: wal.Options{SegmentSize: opt.Segment},
 		OnRing:  func(doc *ring.Document) { s.saw(doc); s.wake() },
 		OnFatal: s.fail,
 	})
