@@ -22,6 +22,7 @@ const (
 	maxPictures  = 8     // held at once
 	pictureIdle  = 600   // ticks for which a picture is kept for one who may come back
 	pictureFresh = 40    // ticks for which it waits for the first
+	pictureTurn  = 8     // ticks for which it is not dropped for another group's: Raft asks for it at a heartbeat
 	pictureLife  = 72000 // ticks after which it ends in any case: its transaction keeps the state's file growing
 	takerSilent  = 100   // ticks without a word of a follower
 	pullWindow   = 8     // frames on their way to a follower
@@ -110,10 +111,12 @@ func (c *Core) makePicture(g *group) {
 	c.next.Pictures = append(c.next.Pictures, PictureJob{Group: g.id, Number: c.pictures, Size: c.maxMessage()})
 }
 
-// dropIdlePicture makes room by dropping a picture that nobody takes.
+// dropIdlePicture makes room by dropping a picture that nobody takes, and that those who may want it had time to ask for: if
+// groups dropped each other's at once, none would ever be taken where more want one than there is room for.
 func (c *Core) dropIdlePicture() bool {
 	for _, g := range c.pictured {
-		if g.snap.phase == snapReady && len(g.snap.takers) == 0 {
+		had := c.now-g.snap.born >= pictureTurn || c.cfg.Faults.SnatchPictures
+		if g.snap.phase == snapReady && len(g.snap.takers) == 0 && had {
 			c.dropPicture(g)
 			return true
 		}

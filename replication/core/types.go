@@ -69,6 +69,8 @@ type Faults struct {
 	// LeadsUnproven says that a leader may answer reads that clients confirm before an
 	// entry of its term is committed.
 	LeadsUnproven bool
+	// SnatchPictures drops a picture for another group's before those who may want it could ask for it.
+	SnatchPictures bool
 	// PublishedLate shows Standings when the rest of a Round has been carried out.
 	PublishedLate bool
 	// LearnersConfirm counts learners as voters where clients confirm reads.

@@ -22,7 +22,7 @@ func checkMemory(t *testing.T) {
 	for i := range *foreign / each {
 		users = append(users, fmt.Sprint("user", i))
 	}
-	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Users: users})
+	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Local: true, Users: users})
 	empty := sv.All[2]
 	before, busy := leastHeap(t, empty), leastHeap(t, sv.All[0])
 	for i, u := range users {

@@ -27,7 +27,7 @@ func checkRedirects(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		t.Run(fmt.Sprintf("off=%v", off), func(t *testing.T) {
 			sv := harness.StartServers(t, binary, harness.ServersOptions{
-				N: 3, Users: []string{"alice", "bob", "carol"}, Cluster: fmt.Sprintf("no_redirects = %v\n", off),
+				N: 3, Local: true, Users: []string{"alice", "bob", "carol"}, Cluster: fmt.Sprintf("no_redirects = %v\n", off),
 			})
 			sv.Settled()
 			walk(t, sv, off)

@@ -16,7 +16,7 @@ var (
 // checkJoining: servers find each other by the DNS name of one of them, clusters of one and more; a server that is
 // started again, and knows nothing, is told all; joins and leaves leave exact counts.
 func checkJoining(t *testing.T) {
-	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 1, Named: true, Users: []string{"alice", "bob"}})
+	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 1, Local: true, Named: true, Users: []string{"alice", "bob"}})
 	alice := sv.All[0].Online(t, "alice", "a")
 	meet := func(m *harness.Member, word string) {
 		t.Helper()

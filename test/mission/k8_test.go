@@ -12,7 +12,7 @@ import (
 // checkResumptionElsewhere: a client whose connection breaks goes on at each of the other servers, and gets every
 // message once; of a session whose server was killed it is told that it is gone, and it binds anew.
 func checkResumptionElsewhere(t *testing.T) {
-	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Users: []string{"alice", "bob"}})
+	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Local: true, Users: []string{"alice", "bob"}})
 	alice, bob := newRoamer(t, sv.All[1], "alice"), newRoamer(t, sv.All[0], "bob")
 	n := 0
 	talk := func(many int) {

@@ -23,7 +23,7 @@ const maxServing = 1024
 
 // movesAtOnce is how many partitions that a server leads get a new copy at once. They are small, so that most of the time
 // goes with waiting for one step after the other.
-const movesAtOnce = 16
+const movesAtOnce = 8
 
 // Store is a store.Store on the servers of a cluster. All methods are safe for concurrent use.
 type Store struct {
