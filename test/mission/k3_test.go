@@ -14,7 +14,7 @@ func checkExactlyOnceAcross(t *testing.T) {
 	const n = 10
 	sv := harness.StartServers(t, binary, harness.ServersOptions{
 		N: 3, Group: []string{"alice", "bob", "carol"}, Users: []string{"dave", "erin", "frank", "grace"},
-		Config: "[modules.archive]\ndefault = \"always\"", Replicated: true,
+		Config: "[modules.archive]\ndefault = \"always\"",
 	})
 	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
 	enter := func(m *harness.Member, user, resource string) *harness.Ear {
