@@ -196,10 +196,16 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 		if here {
 			s.sights.see(server, from)
 		}
-		if here && op.A == directedMark {
+		if here && op.A == directedMark && len(op.List) > 0 {
 			for _, dst := range s.table.User(op.List[0]).Sessions() {
 				s.sights.direct(server, from, dst.Full)
 			}
+		}
+		return
+	}
+	if op.A == directedMark && len(op.List) > 0 { // others may see it still
+		for _, dst := range s.table.User(op.List[0]).Sessions() {
+			s.sights.undirect(server, from, dst.Full)
 		}
 		return
 	}

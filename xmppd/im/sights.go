@@ -48,6 +48,12 @@ func (v *sights) direct(server, full, to string) {
 	x.directed[to] = struct{}{}
 }
 
+func (v *sights) undirect(server, full, to string) {
+	if x := v.m[server][full]; x != nil {
+		delete(x.directed, to)
+	}
+}
+
 func (v *sights) forget(server, full string) { delete(v.m[server], full) }
 
 // take returns what was seen of a server, and forgets it.
