@@ -1,5 +1,7 @@
 package ring
 
+import "slices"
+
 // step moves a replica of partition p from one member to another.
 type step struct{ p, from, to int }
 
@@ -54,11 +56,11 @@ func (l *layout) direct() (step, bool) {
 	bestPairs, bestTie := 0, uint64(0)
 	for p, row := range l.rows {
 		for _, a := range row {
-			if l.load[a] <= l.target[a] || !l.movable(p, a) {
+			if l.load[a] <= l.target[a] {
 				continue
 			}
 			for b := range l.ids {
-				if l.load[b] >= l.target[b] || !l.fits(p, a, b) {
+				if l.load[b] >= l.target[b] || !l.movable(p, a, b) || !l.fits(p, a, b) {
 					continue
 				}
 				pairs, tie := l.pairs(p, b, a)-l.pairs(p, a, a), l.tie(p, b)
@@ -72,8 +74,8 @@ func (l *layout) direct() (step, bool) {
 	return best, found
 }
 
-// movable says whether a may lose its replica of p.
-func (l *layout) movable(p, a int) bool {
+// movable says whether a may lose its replica of p to b.
+func (l *layout) movable(p, a, b int) bool {
 	if l.pinOwners && l.rows[p][0] == a {
 		return false
 	}
@@ -83,13 +85,9 @@ func (l *layout) movable(p, a int) bool {
 	if !l.oneChange || l.newcomers(p) == 0 {
 		return true
 	}
-	// Instead of the newcomer of this round another may come.
-	for _, m := range l.old[p] {
-		if m == a {
-			return false
-		}
-	}
-	return true
+	// Instead of the newcomer of this round another may come, and instead of who has lost
+	// its replica to it another may lose it.
+	return !slices.Contains(l.old[p], a) || slices.Contains(l.old[p], b)
 }
 
 // fits says whether b may take a's place in p.
@@ -121,11 +119,11 @@ func (l *layout) path(from int) []step {
 			used[came[m].p] = true
 		}
 		for p := range l.rows {
-			if used[p] || !l.holds(p, a) || !l.movable(p, a) {
+			if used[p] || !l.holds(p, a) {
 				continue
 			}
 			for b := range l.ids {
-				if _, seen := came[b]; seen || b == from || !l.fits(p, a, b) {
+				if _, seen := came[b]; seen || b == from || !l.movable(p, a, b) || !l.fits(p, a, b) {
 					continue
 				}
 				came[b] = step{p, a, b}
