@@ -80,8 +80,10 @@ func (c *Core) Applied(t *Task) {
 	c.pending -= t.bytes
 	// Steps of a group to itself fail only if they are outdated.
 	_ = g.rn.Step(t.resp)
+	if g.rn.HasReady() {
+		c.mark(g) // else nothing follows from it: it was looked at while it was at hand
+	}
 	c.releaseReads(g)
 	c.compact(g)
 	c.resume(g)
-	c.mark(g)
 }

@@ -20,6 +20,8 @@ import (
 func (p *Partition) Apply(index, term uint64, cmd []byte) op.WriteResult {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.scratch = p.store.scratches.Get().(*scratch)
+	defer p.putScratch()
 	switch {
 	case index <= p.pos.index && !p.store.opt.Faults.AppliedAgain:
 		return op.WriteResult{Code: op.Unknown, Text: "this entry was applied before"}
@@ -56,6 +58,20 @@ func (p *Partition) Apply(index, term uint64, cmd []byte) op.WriteResult {
 		res.Revision = index
 	}
 	return res
+}
+
+// scratch is what Apply works with. It goes from one partition to the next: if each had
+// its own, no cache would hold it.
+type scratch struct {
+	cmd     command // decoded into again and again
+	befores []before
+	keybuf  []byte
+	members []membership
+}
+
+func (p *Partition) putScratch() {
+	p.store.scratches.Put(p.scratch)
+	p.scratch = nil
 }
 
 func (p *Partition) dead(err error) op.WriteResult {

@@ -19,6 +19,7 @@ type history struct {
 	begun   bool   // by the first command of format 2
 	floor   uint64 // everything behind this entry is there
 	blocks  []*block
+	tail    *block // the last of blocks
 	records int
 	bytes   int
 	dirty   bool     // changed since the last rotation
@@ -115,8 +116,7 @@ func (h *history) end(entry uint64, opt *Options) int {
 // open is the block that the next record goes to. A block ends with an entry.
 func (h *history) open(entry uint64, opt *Options) *block {
 	room := 256
-	if n := len(h.blocks); n > 0 {
-		b := h.blocks[n-1]
+	if b := h.tail; b != nil {
 		full := b.records >= max(1, opt.HistoryEntries/64) || b.size >= max(1, opt.HistoryBytes/256)
 		if !full || b.last == entry {
 			return b
@@ -124,7 +124,7 @@ func (h *history) open(entry uint64, opt *Options) *block {
 		room = b.size + b.size/8 // the next one is about as large
 	}
 	b := &block{first: entry, data: make([]byte, 0, room)}
-	h.blocks = append(h.blocks, b)
+	h.blocks, h.tail = append(h.blocks, b), b
 	return b
 }
 
@@ -196,7 +196,7 @@ func decodeHistory(payload []byte) (history, error) {
 		b := &block{first: before + d.Uvarint()}
 		b.last = b.first + d.Uvarint()
 		b.records, b.size = int(d.Uint32()), int(d.Uint32())
-		h.blocks = append(h.blocks, b)
+		h.blocks, h.tail = append(h.blocks, b), b
 		h.records += b.records
 		h.bytes += b.size
 		before = b.last

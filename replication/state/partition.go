@@ -36,14 +36,11 @@ type Partition struct {
 	stored   lookup   // of Apply
 	damaged  error    // what is stored is not what it should be
 	scrub    *Picture // of the last scrub applied
-	cmd      command  // decoded into again and again
-	befores  []before
-	keybuf   []byte
 	cuts     []cut
+	*scratch // in Apply only
 
 	history history
 	indexes indexes
-	members []membership
 
 	expiring   bool   // there may be objects that expire
 	backlog    bool   // the entry being applied has left expired objects

@@ -57,6 +57,8 @@ type Store struct {
 	dirty  atomic.Int64 // bytes not flushed
 	torn   atomic.Bool  // pages of the file make no sense
 
+	scratches sync.Pool // of *scratch
+
 	mu         sync.Mutex
 	partitions map[uint32]*Partition
 	err        error // why the store is dead
@@ -81,6 +83,7 @@ func OpenStore(path string, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("open %s: %w", path, openError(err))
 	}
 	s := &Store{db: db, path: path, opt: opt, partitions: make(map[uint32]*Partition)}
+	s.scratches.New = func() any { return new(scratch) }
 	err = s.checkFormat()
 	if err == nil && opt.Store != "" {
 		err = s.checkOwner()
