@@ -11,60 +11,63 @@ import (
 
 // group is one Raft group's replica on this node.
 type group struct {
-	id     uint32
-	rn     *raft.RawNode // nil until what the group starts from is durable
-	log    *entryLog
-	table  []uint64      // replicas that it should have; the first is preferred
-	conf   *pb.ConfState // in force,
-	confAt uint64        // since this index, if it changed since the start
-	// knownAt: when this index is committed, a majority knows of conf; see known.
-	knownAt uint64
+	// What each message needs is together at first: a node has hundreds of groups, and
+	// a cache holds none of them for long.
+	id      uint32
 	dirty   bool
+	asleep  bool
+	gone    bool          // it takes part no more
+	patient bool          // the leader does not wait for the answer to its last append
+	asked   uint64        // the question that is open; 0: none
+	rn      *raft.RawNode // nil until what the group starts from is durable
+	log     *entryLog
+	conf    *pb.ConfState // in force,
+	confAt  uint64        // since this index, if it changed since the start
 
 	// As of the last Ready.
 	term, commit uint64
 	state        raft.StateType
 	lead         uint64
 
-	standing Standing // as last handed out
+	applied   uint64                       // reported by Applied and Restored
+	tasks     int                          // handed out and not yet reported
+	termStart uint64                       // on a leader: index of the first entry of its term
+	told      uint64                       // the leader's commit position, as it says
+	busyAt    uint64                       // tick of the last thing that a sleeping group would not do
+	acked     struct{ index, term uint64 } // last append answered, see urgent
 
-	applied   uint64 // reported by Applied and Restored
-	tasks     int    // handed out and not yet reported
-	termStart uint64 // on a leader: index of the first entry of its term
+	standing Standing // as last handed out
 
 	queue    []Proposal // not yet given to raft
 	pending  []pendingProposal
-	reads    readQueue
-	snap     outgoing
 	underway []underway // on a leader: appends that left as bulk
-	in       incoming
-	staging  int // stage jobs at the caller
-	repair   repair
-	digests  map[uint64]digest // on a leader, by member
+	reads    readQueue
 
 	// Appends in the WAL's order; see append.go.
+	batch     walMark
 	held      []*pb.Message
 	restoring bool
 	restored  bool
-	batch     walMark
 
-	acked   struct{ index, term uint64 } // last append answered, see urgent
-	patient bool                         // the leader does not wait for the answer to its last append
-	asleep  bool
-	feeds   bool   // as last reported; see mayFeed
-	told    uint64 // the leader's commit position, as it says
+	// Of few groups at a time.
+	repair  repair
+	snap    outgoing
+	in      incoming
+	staging int               // stage jobs at the caller
+	digests map[uint64]digest // on a leader, by member
+
+	// knownAt: when this index is committed, a majority knows of conf; see known.
+	knownAt uint64
+	table   []uint64 // replicas that it should have; the first is preferred
+	feeds   bool     // as last reported; see mayFeed
 	lacks   arrears
-	busyAt  uint64 // tick of the last thing that a sleeping group would not do
-	eager   int    // campaigns still to be tried soon after a hint
+	eager   int // campaigns still to be tried soon after a hint
+	moving  move
+	keep    int64 // bytes of log that may stay for followers; see compact
 
-	moving move
-	keep   int64 // bytes of log that may stay for followers; see compact
-
-	stray    bool   // the ring document does not name this replica
-	asked    uint64 // the question that is open; 0: none
-	gone     bool   // it takes part no more
-	removing bool   // its Removal is handed out
-	tomb     Tomb   // of an earlier replica, or of this one when it is gone
+	stray    bool // the ring document does not name this replica
+	removing bool // its Removal is handed out
+	tomb     Tomb // of an earlier replica, or of this one when it is gone
 }
 
 // pendingProposal is a proposal in the log of this leader.

@@ -21,7 +21,8 @@ type entryLog struct {
 	// each message, and to look at the entries costs more than all else there. 0: unknown.
 	since, newest uint64
 
-	bytes int64
+	bytes   int64
+	largest int64  // no entry is larger, in bytes
 	total *int64 // bytes of all groups' logs
 
 	hard *pb.HardState // as recovered; read once by raft
@@ -45,6 +46,9 @@ func (l *entryLog) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 		return nil, raft.ErrUnavailable
 	}
 	ents := l.ents[lo-l.offset-1 : hi-l.offset-1]
+	if uint64(len(ents)) <= maxSize/uint64(max(l.largest, 1)) {
+		return ents[:len(ents):len(ents)], nil // however large they are; nobody looks at them
+	}
 	var size uint64
 	for i, e := range ents {
 		size += uint64(entrySize(e))
@@ -103,14 +107,16 @@ func (l *entryLog) append(ents []*pb.Entry) {
 		if t := e.GetTerm(); l.since == 0 || t != l.newest {
 			l.since, l.newest = e.GetIndex(), t
 		}
-		l.grow(entrySize(e))
+		size := entrySize(e)
+		l.largest = max(l.largest, size)
+		l.grow(size)
 	}
 }
 
 // reset empties the log behind a snapshot.
 func (l *entryLog) reset(index, term uint64) {
 	l.grow(-l.bytes)
-	l.ents = nil
+	l.ents, l.largest = nil, 0
 	l.since, l.newest = 0, 0
 	l.offset, l.offsetTerm = index, term
 }
