@@ -23,7 +23,7 @@ type entryLog struct {
 
 	bytes   int64
 	largest int64  // no entry is larger, in bytes
-	total *int64 // bytes of all groups' logs
+	total   *int64 // bytes of all groups' logs
 
 	hard *pb.HardState // as recovered; read once by raft
 	conf *pb.ConfState
