@@ -7,6 +7,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
 // answered takes the results that a node sent. Results of tries that were not
@@ -286,7 +287,8 @@ func (e *engine) redirect(c *call, from *node, leader string, current bool) {
 // bounced takes a request that could not be delivered or that its node refused
 // as a whole. A server may bounce what it had already written to a dying
 // stream, so the copies' fate stays unknown.
-func (e *engine) bounced(from, id, condition, text string) {
+func (e *engine) bounced(from, id string, why *xmppconn.StanzaError) {
+	condition, text := why.Condition, why.Text
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if q := e.questions[id]; q != nil && q.node.jid == from {
@@ -298,6 +300,10 @@ func (e *engine) bounced(from, id, condition, text string) {
 		return
 	}
 	e.free(r)
+	if condition == "resource-constraint" && why.Type == "wait" {
+		e.overloaded(r, why)
+		return
+	}
 	denied := condition == "forbidden" || condition == "not-allowed" || condition == "not-authorized"
 	other := !denied && undelivered(condition) && e.otherWay(r)
 	if !denied && !other {

@@ -97,8 +97,7 @@ func (h handler) Stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {
 func (h handler) message(st *stanza.Stanza) {
 	from := st.AttrString(st.From)
 	if string(st.Get(st.Type.Value)) == "error" {
-		e := xmppconn.ParseError(st)
-		h.engine.bounced(from, st.AttrString(st.ID), e.Condition, e.Text)
+		h.engine.bounced(from, st.AttrString(st.ID), xmppconn.ParseError(st))
 		return
 	}
 	var results []byte
@@ -161,8 +160,7 @@ func (h handler) iq(c *xmppconn.Conn, st *stanza.Stanza) bool {
 		}
 		from, id := st.AttrString(st.From), st.AttrString(st.ID)
 		if typ == "error" {
-			e := xmppconn.ParseError(st)
-			h.engine.bounced(from, id, e.Condition, e.Text)
+			h.engine.bounced(from, id, xmppconn.ParseError(st))
 			return true
 		}
 		if el := st.Get(st.Child); bytes.HasPrefix(el, []byte("<terms")) {

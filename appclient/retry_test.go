@@ -164,6 +164,7 @@ func TestOutcomes(t *testing.T) {
 		{"below the floor", []F{{ApplyAndSay: op.Unknown}}, "unknown", 1},
 		{"session expired after a lost answer", []F{{DropAnswer: true}, {Refuse: op.SessionExpired}}, "unknown", 1},
 		{"bounces", many(F{Bounce: "service-unavailable"}), "unknown", 0},
+		{"overloaded on its way", many(F{Bounce: "resource-constraint"}), "unknown", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

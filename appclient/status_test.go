@@ -269,12 +269,19 @@ func TestOpIDs(t *testing.T) {
 }
 
 func TestOverloaded(t *testing.T) {
+	t.Run("operation", func(t *testing.T) { overloaded(t, appclienttest.Fault{Refuse: op.Overloaded}) })
+	t.Run("stanza", func(t *testing.T) { overloaded(t, appclienttest.Fault{Bounce: "resource-constraint"}) })
+}
+
+// overloaded refuses a write as the fault says, with a hint when to come again.
+func overloaded(t *testing.T, f appclienttest.Fault) {
 	rig := faulty(t, appclient.Faults{})
 	cl, c, set := rig.Cluster, rig.Client, rig.set
 	if _, err := c.Root("r").Put(deadline(t), "a", nil); err != nil {
 		t.Fatal(err)
 	}
-	set(appclienttest.Fault{Refuse: op.Overloaded, RetryAfter: time.Minute})
+	f.RetryAfter = time.Minute
+	set(f)
 	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
 	before := c.Stats().Retries
@@ -290,7 +297,8 @@ func TestOverloaded(t *testing.T) {
 	if n := c.Stats().Retries - before; n != 1 || len(cl.Applied()) != 1 {
 		t.Errorf("%d retries in the time for which the node asked", n)
 	}
-	set(appclienttest.Fault{Refuse: op.Overloaded, RetryAfter: time.Millisecond})
+	f.RetryAfter = time.Millisecond
+	set(f)
 	go func() { _, err := c.Root("r").Put(deadline(t), "p", nil); done <- err }()
 	until(t, "retries", func() bool { return c.Stats().Retries > before+3 })
 	set(appclienttest.Fault{})

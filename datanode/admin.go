@@ -46,11 +46,24 @@ func (h *handler) iq(conn *xmppconn.Conn, st *stanza.Stanza) bool {
 	return true
 }
 
+// readIQ takes the reads of an IQ, large ones beside the read loop while there is much to do.
 func (h *handler) readIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	c := h.sender(st)
-	if c == nil {
+	if c == nil || h.tooMuch(conn, c, st) {
 		return
 	}
+	if len(st.Raw) >= asideFrom && (c.aside.Load() > 0 || !h.n.fair.open()) {
+		c.aside.Add(1)
+		h.inParts = append(h.inParts, partStanza{conn: conn, st: h.cloned(st), client: c})
+		return
+	}
+	if req, ok := h.parseReads(conn, st, el); ok {
+		h.reads(c, st.AttrString(st.ID), req)
+	}
+}
+
+// parseReads reads the <ops/> of an IQ; not ok: it is refused.
+func (h *handler) parseReads(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) (req *wire.Request, ok bool) {
 	req, err := wire.ParseRequest(el)
 	switch {
 	case err != nil:
@@ -60,8 +73,9 @@ func (h *handler) readIQ(conn *xmppconn.Conn, st *stanza.Stanza, el []byte) {
 	case len(req.Reads) > maxReadsPerIQ:
 		h.refuse(conn, st, "policy-violation", fmt.Sprintf("%d reads in one IQ; the limit is %d", len(req.Reads), maxReadsPerIQ))
 	default:
-		h.reads(c, st.AttrString(st.ID), req)
+		return req, true
 	}
+	return nil, false
 }
 
 // ringIQ gives the ring document to whoever has to do with the store.

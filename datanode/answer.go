@@ -18,18 +18,19 @@ const (
 	maxReadsPerIQ       = 512       // so that even their bare replies fit (count)
 	maxReadMessage      = 4 << 20   // bytes that reads asked for by message share, in parts; an object may have more
 	pushAt              = 32 << 10  // bytes of an answer that does not wait for others to share a write
+	answerTurn          = 64 << 10  // bytes that a client is told before others have their turn
+	answersAhead        = 512 << 10 // bytes that wait in the stream before answers do: what is urgent waits behind them
 )
 
 // answers sends results. Whoever has one puts its client on the list; one
-// goroutine empties the outboxes, so that what comes in the meantime shares the
-// next message.
+// goroutine empties the outboxes in turn, so that what comes in the meantime shares the
+// next message, and who asks for much waits for itself.
 type answers struct {
 	n    *Node
 	wake chan struct{} // one token; closed by stop
 
 	mu      sync.Mutex
 	clients []*client
-	iqs     []*iqRead
 	held    atomic.Int64 // bytes of results that are not sent yet
 	over    bool
 }
@@ -42,10 +43,12 @@ func (a *answers) pushClient(c *client) {
 	a.signal()
 }
 
+// pushIQ sends the answer to an IQ in its client's turn.
 func (a *answers) pushIQ(q *iqRead) {
-	a.mu.Lock()
-	a.iqs = append(a.iqs, q)
-	a.signal()
+	q.c.unsent.Add(int64(len(q.done)))
+	q.c.mu.Lock()
+	q.c.out.iqs = append(q.c.out.iqs, q)
+	q.c.tell(a)
 }
 
 // signal wakes the goroutine and unlocks.
@@ -77,17 +80,59 @@ func (a *answers) run() {
 }
 
 func (a *answers) flush() {
-	a.mu.Lock()
-	clients, iqs := a.clients, a.iqs
-	a.clients, a.iqs = nil, nil
-	a.mu.Unlock()
-	for _, c := range clients {
-		a.sendOutbox(c)
+	for {
+		a.mu.Lock()
+		clients := a.clients
+		a.clients = nil
+		a.mu.Unlock()
+		for _, c := range clients {
+			a.turn(c)
+		}
+		a.n.streams.push()
+		if len(clients) == 0 {
+			return
+		}
 	}
-	for _, q := range iqs {
-		a.sendIQ(q)
+}
+
+// turn tells a client the next of its results, and lets it come again if that is not all.
+func (a *answers) turn(c *client) {
+	if conn := a.n.streams.of(c.stream); conn != nil && !a.n.faults.AnswersAhead {
+		conn.Await(answersAhead)
 	}
-	a.n.streams.push()
+	if c.rest.empty() {
+		c.mu.Lock()
+		c.rest, c.out = c.out, outbox{queued: true}
+		c.mu.Unlock()
+	}
+	if c.gone.Load() {
+		a.forget(c)
+	}
+	for sent := 0; !c.rest.empty() && (sent < answerTurn || a.n.faults.AnswersAhead); {
+		sent += a.sendNext(c, &c.rest)
+	}
+	if !c.rest.empty() {
+		a.pushClient(c)
+		return
+	}
+	c.mu.Lock()
+	c.rest = outbox{}
+	again := !c.out.empty()
+	c.out.queued = again
+	c.mu.Unlock()
+	if again {
+		a.pushClient(c)
+	}
+}
+
+// forget drops what a client that is gone would have been told.
+func (a *answers) forget(c *client) {
+	a.n.sent(c, c.rest.reads)
+	c.unsent.Add(-int64(len(c.rest.writes)))
+	for _, q := range c.rest.iqs {
+		a.n.sent(c, q.done)
+	}
+	c.rest = outbox{}
 }
 
 // send gives a stanza to the stream that its receiver is known by; flush has it written. What a full queue or a stream that is down
@@ -99,18 +144,17 @@ func (a *answers) send(c *client, stanza []byte) {
 	}
 }
 
-func (a *answers) sendOutbox(c *client) {
-	c.mu.Lock()
-	out := c.out
-	c.out = outbox{}
-	c.mu.Unlock()
-	defer a.n.sent(c, out.reads)
-	if c.gone.Load() {
-		return
+// sendNext sends one stanza of an outbox, or an answer in parts, and returns its size.
+func (a *answers) sendNext(c *client, out *outbox) int {
+	if len(out.iqs) > 0 {
+		q := out.iqs[0]
+		out.iqs[0] = nil
+		out.iqs = out.iqs[1:]
+		return a.sendIQ(q)
 	}
-	epoch, now := a.n.epoch(), a.n.logTime()
-	for len(out.writes) > 0 {
-		r := wire.Response{Epoch: epoch, Time: now}
+	r := wire.Response{Epoch: a.n.epoch(), Time: a.n.logTime()}
+	switch {
+	case len(out.writes) > 0:
 		items, i := 0, 0
 		for ; i < len(out.writes) && i < maxRepliesPerAnswer && items < maxItemsPerAnswer; i++ {
 			w := &out.writes[i]
@@ -121,21 +165,19 @@ func (a *answers) sendOutbox(c *client) {
 			r.Writes = append(r.Writes, wire.WriteReply{Tag: w.tag, WriteResult: w.res})
 		}
 		out.writes = out.writes[i:]
-		a.sendResponse(c, &r, &out)
-	}
-	for len(out.reads) > 0 {
+		c.unsent.Add(-int64(i))
+	case len(out.reads) > 0:
 		n, room := together(out.reads)
-		r := wire.Response{Epoch: epoch, Time: now, Reads: a.readReplies(out.reads[:n], room)}
+		done := out.reads[:n]
+		defer a.n.sent(c, done)
+		r.Reads = a.readReplies(done, room)
 		out.reads = out.reads[n:]
-		a.sendResponse(c, &r, &out)
-	}
-	if len(out.done) > 0 { // requests without operations
-		a.sendResponse(c, &wire.Response{Epoch: epoch, Time: now}, &out)
-	}
+	} // else there are requests without operations
+	return a.sendResponse(c, &r, out)
 }
 
-// sendResponse sends one <results/>; the receipts go with the last.
-func (a *answers) sendResponse(c *client, r *wire.Response, rest *outbox) {
+// sendResponse sends one <results/> and returns its size; the receipts go with the last.
+func (a *answers) sendResponse(c *client, r *wire.Response, rest *outbox) (size int) {
 	el := a.n.buffers.get()
 	el = wire.AppendResponse(el, r)
 	var ids []string
@@ -157,14 +199,26 @@ func (a *answers) sendResponse(c *client, r *wire.Response, rest *outbox) {
 			a.send(c, msg)
 		}
 	}
+	size = len(el)
 	a.n.buffers.put(el)
 	a.n.buffers.put(msg)
+	return size
 }
 
-func (a *answers) sendIQ(q *iqRead) {
+// answerIQ answers an IQ at once, for the read loop, unless much is being told already.
+func (a *answers) answerIQ(q *iqRead) {
+	if conn := a.n.streams.of(q.c.stream); conn != nil && conn.Queued() > answersAhead && !a.n.faults.AnswersAhead {
+		a.pushIQ(q)
+		return
+	}
+	q.c.unsent.Add(int64(len(q.done)))
+	a.sendIQ(q)
+}
+
+func (a *answers) sendIQ(q *iqRead) (size int) {
 	defer a.n.sent(q.c, q.done)
 	if q.c.gone.Load() {
-		return
+		return 0
 	}
 	r := wire.Response{Epoch: a.n.epoch(), Time: a.n.logTime(), Reads: a.readReplies(q.done, maxReadAnswer)}
 	iq := wire.AppendResponse(wire.BeginIQ(a.n.buffers.get(), q.c.jid, q.id, "result"), &r)
@@ -173,7 +227,9 @@ func (a *answers) sendIQ(q *iqRead) {
 	if conn := a.n.streams.of(q.c.stream); conn != nil && len(iq) >= pushAt {
 		conn.Push()
 	}
+	size = len(iq)
 	a.n.buffers.put(iq)
+	return size
 }
 
 // readReplies makes the replies of one answer, which share room bytes.

@@ -10,18 +10,19 @@ import (
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
-// assemblyWaits is how many large stanzas may wait to be read, of
-// peers and of clients. Then the read loop waits, and the server with it: for peers
-// their windows see to it that this does not happen.
+// assemblyWaits is how many large stanzas of peers may wait to be read. Then the read
+// loop waits, and the server with it: the windows of peers see to it that this does not
+// happen.
 const assemblyWaits = 64
 
 // assembly reads what is large, in parts above all, beside the read loop: to decode
 // a large value takes a slow machine as long as hundreds of stanzas that are urgent.
 // What is large may therefore be overtaken by what came behind it from others.
 type assembly struct {
-	h             *handler
-	peers, others chan partStanza
-	running       sync.WaitGroup
+	h       *handler
+	peers   chan partStanza
+	others  largeQueue // of clients
+	running sync.WaitGroup
 
 	peerParts   *wire.Assembler // of the goroutine for peers
 	clientParts *wire.Assembler // of that for clients
@@ -39,11 +40,12 @@ type partStanza struct {
 
 func newAssembly(h *handler) *assembly {
 	a := &assembly{
-		h: h, peers: make(chan partStanza, assemblyWaits), others: make(chan partStanza, assemblyWaits),
+		h: h, peers: make(chan partStanza, assemblyWaits),
 		peerParts:   wire.NewAssembler(maxPeerElement, maxPeerParts),
 		clientParts: wire.NewAssembler(wire.MaxRequest, maxClientParts),
 	}
 	a.clientParts.HoldAtMost(maxClientHeld)
+	a.others.init()
 	return a
 }
 
@@ -55,7 +57,7 @@ func (a *assembly) start() {
 		}
 	})
 	a.running.Go(func() {
-		for p := range a.others {
+		for p, ok := a.others.take(); ok; p, ok = a.others.take() {
 			a.fromClient(p)
 		}
 	})
@@ -64,17 +66,18 @@ func (a *assembly) start() {
 // end may be called when nothing more is put in.
 func (a *assembly) end() {
 	close(a.peers)
-	close(a.others)
+	a.others.close()
 	a.running.Wait()
 }
 
-// put takes a copy of a message of which not more than the parts is looked at.
-func (a *assembly) put(p partStanza) {
+// put takes a copy of a message of which not more than the parts is looked at. False: too
+// much of the sender's account waits already.
+func (a *assembly) put(p partStanza) bool {
 	if p.peer != nil {
 		a.peers <- p
-	} else {
-		a.others <- p
+		return true
 	}
+	return a.others.put(p, a.h.n.faults.ReadLoopWaits)
 }
 
 // fromPeer tells the sender of a part that it is there, which opens the sender's
@@ -109,9 +112,13 @@ func (a *assembly) fromClient(p partStanza) {
 	h, c := a.h, p.client
 	defer h.n.buffers.put(p.st.Raw)
 	defer c.aside.Add(-1)
-	h.mu.Lock()
+	h.lockLow()
 	denied, unserving := h.rights(c).none(), h.unserving()
 	h.mu.Unlock()
+	if p.st.Kind == stanza.IQ {
+		a.readIQ(p)
+		return
+	}
 	els := elementsOf(p.st)
 	if (denied || unserving != "") && slices.ContainsFunc(els, isPart) {
 		if unserving != "" {
@@ -127,10 +134,24 @@ func (a *assembly) fromClient(p partStanza) {
 	if !ok || len(reqs) == 0 {
 		return
 	}
-	h.mu.Lock()
+	h.lockLow()
 	defer h.mu.Unlock()
 	h.requests(c, p.st.AttrString(p.st.ID), p.receipt, reqs)
 	h.submit()
+}
+
+// readIQ takes many reads of an IQ.
+func (a *assembly) readIQ(p partStanza) {
+	h := a.h
+	req, ok := h.parseReads(p.conn, p.st, p.st.Get(p.st.Child))
+	if !ok {
+		return
+	}
+	h.lockLow()
+	h.reads(p.client, p.st.AttrString(p.st.ID), req)
+	h.submit()
+	h.mu.Unlock()
+	h.n.streams.push()
 }
 
 // elementsOf are the elements of a message that are ours.

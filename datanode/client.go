@@ -13,6 +13,7 @@ import (
 const (
 	maxClients       = 8192  // senders remembered
 	maxInFlight      = 16384 // operations of one client not answered yet
+	maxUnsent        = 32768 // results that one client is not told yet; it is read no further then
 	maxKnownSessions = 65536 // sessions of one client known to be its own
 	// Reads of changes that wait, of one client and of all. One takes 610 bytes
 	// (BenchmarkWatches, replication's BenchmarkParked): these are 10 and 80 MB. A
@@ -43,7 +44,10 @@ type client struct {
 	inFlight atomic.Int64
 	aside    atomic.Int64 // messages in the assembly
 	watches  atomic.Int64 // reads of changes that wait
+	unsent   atomic.Int64 // results in out and rest
 	gone     atomic.Bool  // nobody is there to be answered
+
+	rest outbox // of the answering goroutine: what is left of what it took from out
 
 	mu  sync.Mutex
 	out outbox
@@ -59,7 +63,13 @@ type outbox struct {
 	queued bool // in the list of the answering goroutine
 	writes []written
 	reads  []readDone
+	iqs    []*iqRead
 	done   []string // ids of requests completed, for receipts
+}
+
+// empty tells that there is nothing to tell.
+func (o *outbox) empty() bool {
+	return len(o.writes)+len(o.reads)+len(o.iqs)+len(o.done) == 0
 }
 
 // written is the result of an open or a write.
@@ -103,12 +113,14 @@ type request struct {
 
 // write notes a result. It may be called from any goroutine.
 func (r *request) write(a *answers, w written) {
+	r.c.unsent.Add(1)
 	r.c.mu.Lock()
 	r.c.out.writes = append(r.c.out.writes, w)
 	r.finish(a)
 }
 
 func (r *request) read(a *answers, d readDone) {
+	r.c.unsent.Add(1)
 	r.c.mu.Lock()
 	r.c.out.reads = append(r.c.out.reads, d)
 	r.finish(a)
@@ -119,10 +131,15 @@ func (r *request) finish(a *answers) {
 	if r.left--; r.left <= 0 && r.receipt {
 		r.c.out.done = append(r.c.out.done, r.id)
 	}
-	first := !r.c.out.queued
-	r.c.out.queued = true
-	r.c.mu.Unlock()
+	r.c.tell(a)
+}
+
+// tell puts the client on the list of those that something is to be told to, and unlocks it.
+func (c *client) tell(a *answers) {
+	first := !c.out.queued
+	c.out.queued = true
+	c.mu.Unlock()
 	if first {
-		a.pushClient(r.c)
+		a.pushClient(c)
 	}
 }

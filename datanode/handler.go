@@ -1,7 +1,9 @@
 package datanode
 
 import (
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -27,6 +29,7 @@ type handler struct {
 	parts   *assembly
 	inParts []partStanza // of the stanza being handled, for the assembly
 
+	urgent   atomic.Int32 // the read loop wants mu
 	mu       sync.Mutex
 	clients  map[string]*client  // by the raw from attribute
 	holdings map[string]*holding // by bare JID
@@ -63,7 +66,7 @@ func (h *handler) Up(c *xmppconn.Conn) {
 // Idle implements xmppconn.Handler: what the bytes read brought goes to the
 // engine in one batch.
 func (h *handler) Idle(*xmppconn.Conn) {
-	h.mu.Lock()
+	h.lock()
 	h.submit()
 	told := h.direct.told
 	h.direct.spent, h.direct.told = 0, false
@@ -163,15 +166,34 @@ func (h *handler) departed(from string) {
 
 // Stanza implements xmppconn.Handler.
 func (h *handler) Stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {
-	h.mu.Lock()
+	h.lock()
 	handled := h.stanza(c, st)
 	h.mu.Unlock()
 	for _, p := range h.inParts {
-		h.parts.put(p) // may wait, and not under the lock, which the assembly needs
+		if !h.parts.put(p) { // not under the lock, which the assembly needs
+			p.client.aside.Add(-1)
+			h.busy(c, p.client, p.st, textLarge)
+			h.n.buffers.put(p.st.Raw)
+		}
 	}
 	clear(h.inParts)
 	h.inParts = h.inParts[:0]
 	return handled
+}
+
+// lock is that of the read loop.
+func (h *handler) lock() {
+	h.urgent.Add(1)
+	h.mu.Lock()
+	h.urgent.Add(-1)
+}
+
+// lockLow is that of the assembly: the read loop, which peers wait for, comes first.
+func (h *handler) lockLow() {
+	for h.urgent.Load() > 0 {
+		runtime.Gosched()
+	}
+	h.mu.Lock()
 }
 
 func (h *handler) stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {

@@ -196,8 +196,9 @@ func feed(t testing.TB, h *handler, raw []byte) {
 			t.Fatalf("not a stanza: %v", err)
 		}
 		h.Stanza(nil, st)
-		for len(h.parts.others) > 0 {
-			h.parts.fromClient(<-h.parts.others)
+		for len(h.parts.others.turns) > 0 {
+			p, _ := h.parts.others.take()
+			h.parts.fromClient(p)
 		}
 		for len(h.parts.peers) > 0 {
 			h.parts.fromPeer(<-h.parts.peers)

@@ -59,6 +59,7 @@ func (n *Node) hold(c *client, res *op.ReadResult, size int64, code op.Code) int
 
 // sent gives the room of results back.
 func (n *Node) sent(c *client, done []readDone) {
+	c.unsent.Add(-int64(len(done)))
 	size := int64(0)
 	for i := range done {
 		size += done[i].held

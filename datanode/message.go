@@ -72,6 +72,9 @@ func (h *handler) fromClient(conn *xmppconn.Conn, st *stanza.Stanza, receipt, pa
 	if c == nil {
 		return
 	}
+	if h.tooMuch(conn, c, st) {
+		return
+	}
 	if parts || len(st.Raw) >= asideFrom || c.aside.Load() > 0 {
 		c.aside.Add(1)
 		h.inParts = append(h.inParts, partStanza{conn: conn, st: h.cloned(st), client: c, receipt: receipt})
@@ -129,6 +132,29 @@ func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]by
 func isPart(el []byte) bool {
 	p := stanza.Parse(el)
 	return p.Next() == stanza.Start && string(p.Name()) == "part"
+}
+
+// tooMuch refuses a stanza of a client that has been told too little of what it asked for
+// before, and tells whether it has. The stanza is not looked at.
+func (h *handler) tooMuch(conn *xmppconn.Conn, c *client, st *stanza.Stanza) bool {
+	if c.unsent.Load() < maxUnsent && c.inFlight.Load() < maxInFlight {
+		return false
+	}
+	h.busy(conn, c, st, textBusy)
+	return true
+}
+
+// maxErrors is how many bytes may wait for the server before who floods is not even told
+// that it is refused.
+const maxErrors = 4 << 20
+
+// busy refuses a stanza for now: `resource-constraint` with a hint when to come again.
+func (h *handler) busy(conn *xmppconn.Conn, c *client, st *stanza.Stanza, text string) {
+	h.n.counts.refused[refusedFlood].Add(1)
+	h.n.log.Debug("stanza refused for now", "from", c.jid, "text", text)
+	if conn != nil && conn.Queued() < maxErrors {
+		_ = conn.Send(stanza.AppendErrorApp(nil, st, "", "wait", "resource-constraint", text, wire.RetryElement(retryAfter))) // lost with the stream
+	}
 }
 
 // refuse answers a stanza with an error (RFC 6120 section 8.3). A message

@@ -103,6 +103,8 @@ type Node struct {
 
 // faults are seeded by tests of this package, which must then turn red.
 type faults struct {
+	AnswersAhead     bool // answers are put before what is urgent, all of a client's at once
+	ReadLoopWaits    bool // the read loop waits for large stanzas of clients to be read
 	AnswersUnbounded bool // results of reads are held without bounds
 	AnyStore         bool // takes Raft batches of a wiped disk
 	NoAccess         bool // grants everything to everybody

@@ -34,9 +34,10 @@ func (h *handler) reads(c *client, id string, req *wire.Request) {
 				h.n.answers.pushIQ(q)
 			}
 		})
+		h.breathe()
 	}
 	if q.left.Add(-1) == 0 { // nothing of it needed another goroutine
-		h.n.answers.sendIQ(q)
+		h.n.answers.answerIQ(q)
 		h.direct.told = true
 	}
 }

@@ -58,28 +58,30 @@ func (h *handler) requests(c *client, id string, receipt bool, reqs []parsedRequ
 	for _, q := range reqs {
 		for i := range q.Opens {
 			h.open(r, &q.Opens[i])
+			h.breathe()
 		}
 		for i := range q.Writes {
 			h.write(r, &q.Writes[i])
-			h.breathe(i)
+			h.breathe()
 		}
 		for i := range q.Settles {
 			h.settle(r, &q.Settles[i])
+			h.breathe()
 		}
 		for i := range q.Reads {
 			h.readByMessage(r, &q.Reads[i])
-			h.breathe(i)
+			h.breathe()
 		}
 		h.n.values.put(q.memory)
 	}
 }
 
-// breathe lets the read loop have the lock now and then while the assembly takes
-// many operations: what is urgent waits for it.
-func (h *handler) breathe(i int) {
-	if i%32 == 31 {
+// breathe lets the read loop have the lock while the assembly takes many operations:
+// what is urgent waits for it.
+func (h *handler) breathe() {
+	if h.urgent.Load() > 0 {
 		h.mu.Unlock()
-		h.mu.Lock()
+		h.lockLow()
 	}
 }
 

@@ -62,7 +62,7 @@ type Fault struct {
 	DupAnswer    bool          // the answer arrives twice
 	Delay        time.Duration // before the answer
 	Refuse       op.Code       // answer each operation with this code, apply nothing
-	RetryAfter   time.Duration // said with Refuse
+	RetryAfter   time.Duration // said with Refuse, and with Bounce as a data node does
 	ApplyAndSay  op.Code       // apply each operation, but answer with this code
 	NoHint       bool          // a redirect does not name the leader
 	Bounce       string        // answer with a stanza error of this condition

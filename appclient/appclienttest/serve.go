@@ -50,6 +50,18 @@ func (c *Cluster) bounce(st *stanza.Stanza, condition string) []byte {
 	return stanza.AppendError(nil, st, "", "cancel", condition, "")
 }
 
+// bounceBy is bounce as a fault has it.
+func bounceBy(st *stanza.Stanza, f Fault) []byte {
+	typ, app := "cancel", ""
+	if f.Bounce == "resource-constraint" {
+		typ = "wait"
+	}
+	if f.RetryAfter > 0 {
+		app = wire.RetryElement(f.RetryAfter.Milliseconds())
+	}
+	return stanza.AppendErrorApp(nil, st, "", typ, f.Bounce, "", app)
+}
+
 // serverIQ answers what a client asks of its server: roster and ping.
 func (c *Cluster) serverIQ(s *xmppconntest.Session, st *stanza.Stanza) {
 	if string(st.Get(st.ChildNS)) != "jabber:iq:roster" {
@@ -115,7 +127,7 @@ func (c *Cluster) deal(s *xmppconntest.Session, st *stanza.Stanza, n *fakeNode, 
 	case f.DropRequest:
 		return
 	case f.Bounce != "":
-		s.Send(c.bounce(st, f.Bounce))
+		s.Send(bounceBy(st, f))
 		return
 	}
 	for _, tag := range req.Cancels {

@@ -79,3 +79,20 @@ func ParseRing(el []byte) (epoch uint64, doc []byte, err error) {
 	}
 	return epoch, append([]byte(nil), text...), nil
 }
+
+// RetryElement is what an error of a stanza that is refused for now has besides its condition: when to come again, in
+// ms.
+func RetryElement(after int64) string {
+	return "<retry xmlns='" + NS + "' after='" + strconv.FormatInt(after, 10) + "'/>"
+}
+
+// ParseRetry reads a RetryElement: ms; not ok: it is none.
+func ParseRetry(el []byte) (after int64, ok bool) {
+	p := stanza.Parse(el)
+	if p.Next() != stanza.Start || string(p.Name()) != "retry" || string(p.NS()) != NS {
+		return 0, false
+	}
+	v, _ := p.Attr("after")
+	after, err := strconv.ParseInt(string(v), 10, 64)
+	return after, err == nil && after >= 0
+}

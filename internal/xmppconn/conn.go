@@ -43,12 +43,15 @@ type Conn struct {
 	inFlight int    // bytes being written
 	closing  bool   // say farewell when buf is out
 	err      error  // why the stream ended; Send fails from then on
+	drained  sync.Cond
 
 	wake chan struct{} // one token: there is something in buf, or closing, or err
 }
 
 func newConn(nc *byteConn, full string, j stanza.JID, cfg *Config) *Conn {
-	return &Conn{jid: j, full: full, cfg: cfg, nc: nc, wake: make(chan struct{}, 1)}
+	c := &Conn{jid: j, full: full, cfg: cfg, nc: nc, wake: make(chan struct{}, 1)}
+	c.drained.L = &c.mu
+	return c
 }
 
 // JID returns the full JID as the server bound it.
@@ -85,6 +88,24 @@ func (c *Conn) Compose(most int, compose func([]byte) []byte) error {
 	}
 	c.buf = compose(slices.Grow(c.buf, most))
 	return nil
+}
+
+// Queued is how many bytes wait for the socket.
+func (c *Conn) Queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.buf) + c.inFlight
+}
+
+// Await has the queue written and waits until no more than most bytes wait, or the stream has ended. It must not be
+// called by a Handler.
+func (c *Conn) Await(most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.buf)+c.inFlight > most && c.err == nil && !c.closing {
+		c.Flush()
+		c.drained.Wait()
+	}
 }
 
 // enqueue also says whether nothing was queued before.
@@ -143,6 +164,7 @@ func (c *Conn) Push() {
 		c.spare = b[:0]
 	}
 	more := len(c.buf) > 0 || c.closing
+	c.drained.Broadcast()
 	c.mu.Unlock()
 	if more {
 		c.Flush()
@@ -185,6 +207,7 @@ func (c *Conn) fail(err error) {
 	if c.err == nil {
 		c.err = err
 	}
+	c.drained.Broadcast()
 	c.mu.Unlock()
 	c.nc.Close() //nolint:errcheck // it is gone either way
 	c.Flush()
@@ -196,6 +219,7 @@ func (c *Conn) farewell() {
 	c.mu.Lock()
 	again := c.closing
 	c.closing = true
+	c.drained.Broadcast()
 	c.mu.Unlock()
 	if again {
 		return
@@ -238,6 +262,7 @@ func (c *Conn) writeQueued() (more bool, err error) {
 		if cap(b) <= keepBuffer {
 			c.spare = b[:0]
 		}
+		c.drained.Broadcast()
 		c.mu.Unlock()
 		if err != nil || ended {
 			return false, err

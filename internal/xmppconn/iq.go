@@ -17,6 +17,7 @@ type StanzaError struct {
 	Type      string // cancel, continue, modify, auth, wait
 	Condition string
 	Text      string
+	App       []byte // what an application has added (section 8.3.4), the first of it; nil: nothing
 }
 
 func (e *StanzaError) Error() string {
@@ -49,6 +50,8 @@ func ParseError(st *stanza.Stanza) *StanzaError {
 				if inText = name == "text"; !inText {
 					e.Condition = name
 				}
+			case p.Depth() == 3 && inError && e.App == nil:
+				e.App = bytes.Clone(p.Element())
 			}
 		case stanza.Text:
 			if inText {

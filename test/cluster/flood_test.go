@@ -29,9 +29,7 @@ const (
 // asks succeeds. The flood is told what was refused, and when to come again: of
 // that nothing is there afterwards, and of what was acknowledged everything.
 func TestFlood(t *testing.T) {
-	// Leaders that are patient: under the race detector a busy machine needs longer
-	// for the flood's stanzas, which share the data node's one stream, than an election takes.
-	c := newClusterOf(t, 3, 200*time.Millisecond)
+	c := newCluster(t, 3)
 	c.bootstrap()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()

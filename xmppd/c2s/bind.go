@@ -139,7 +139,7 @@ func (s *Server) prepare(sess *session.Session, t session.Transport) (trusted bo
 	}
 	sess.Out.Init(&s.chunks, t, limit, s.spawn)
 	if trusted {
-		sess.Out.Trust()
+		sess.Out.Trust(sess.Bare)
 	}
 	return trusted
 }

@@ -60,6 +60,7 @@ func newMetrics(reg prometheus.Registerer, s *Server) *metrics {
 		}),
 		gauge("queued_bytes", "Bytes that wait for clients in queues of more than 64 KiB.", func() float64 { return float64(s.chunks.Queued()) }),
 		total("stanzas_routed_total", "Stanzas queued for a session.", counts.Routed.Load),
+		total("stanzas_busy_total", "Stanzas that went back since too much of their sender waited for a receiver that reads slowly.", counts.Busy.Load),
 		total("iqs_answered_total", "Requests answered by the server.", counts.Answered.Load),
 		total("stanzas_bounced_total", "Stanzas returned as errors.", counts.Bounced.Load),
 		total("stanzas_dropped_total", "Undeliverable stanzas that may not be answered.", counts.Lost.Load),

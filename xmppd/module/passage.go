@@ -59,6 +59,15 @@ func (p *Passage) Send(dst *session.Session) bool {
 	return p.Batch.Send(dst, head, p.Src.From, rest, tail)
 }
 
+// Offer is Send of a stanza that may go back to its sender when too much of that waits already.
+func (p *Passage) Offer(dst *session.Session) session.Taken {
+	if p.Stamped {
+		return p.Batch.Offer(dst, p.Stanza.Raw, nil, nil, nil)
+	}
+	head, rest, tail := p.cut()
+	return p.Batch.Offer(dst, head, p.Src.From, rest, tail)
+}
+
 // cut splits the stanza where a "from" belongs, leaving out the one it may have.
 func (p *Passage) cut() (head, rest, tail []byte) {
 	st := p.Stanza

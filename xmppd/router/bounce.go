@@ -15,6 +15,7 @@ type Counters struct {
 	Routed   atomic.Uint64 // stanzas queued for a session
 	Answered atomic.Uint64 // requests answered by a module
 	Bounced  atomic.Uint64 // error replies
+	Busy     atomic.Uint64 // of these, to who had too much waiting for the receiver
 	Lost     atomic.Uint64 // undeliverable stanzas that RFC 6121 wants dropped
 }
 
@@ -144,7 +145,7 @@ func (r *Router) sendBack(ctx context.Context, gone *session.Session, st *stanza
 			if len(all) > 0 && r.due(ctx, owner, u, p) {
 				return
 			}
-			took = r.deliver(ctx, u, p, all)
+			took, _ = r.deliver(ctx, u, p, all)
 		}
 		switch {
 		case len(took) > 0:

@@ -68,8 +68,14 @@ func (r *Router) toAccount(ctx context.Context, p *module.Passage, here func(con
 // its "from", whose server has run the hooks of the sender. An error goes to the sender, wherever that is.
 func (r *Router) Arrive(ctx context.Context, p *module.Passage) {
 	if p.Stanza.Kind == stanza.Message || p.Stanza.Kind == stanza.IQ {
-		if dst := r.table.Get(p.To.String()); dst != nil && !r.hooks.awaited(p.Stanza.Kind, dst.User()) && r.send(p, dst) {
-			return
+		if dst := r.table.Get(p.To.String()); dst != nil && !r.hooks.awaited(p.Stanza.Kind, dst.User()) {
+			switch r.send(p, dst) {
+			case session.Took:
+				return
+			case session.Busy:
+				r.Undelivered(ctx, p, busy())
+				return
+			}
 		}
 	}
 	handle := r.message

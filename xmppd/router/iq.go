@@ -5,6 +5,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // validIQ reports whether an IQ has the id, the type and the number of payloads that RFC 6120
@@ -40,8 +41,13 @@ func (r *Router) iq(ctx context.Context, p *module.Passage) error {
 	case p.To.Local != "" && r.Blocked(ctx, p.To.Bare(), p.From):
 		return nobody() // XEP-0191 section 3
 	case p.To.Local != "" && p.To.Resource != "":
-		if dst := r.table.Get(p.To.String()); dst != nil && r.send(p, dst) {
-			return nil
+		if dst := r.table.Get(p.To.String()); dst != nil {
+			switch r.send(p, dst) {
+			case session.Took:
+				return nil
+			case session.Busy:
+				return busy()
+			}
 		}
 		return nobody()
 	case !isRequest(p.Stanza) || p.Src == nil:

@@ -12,6 +12,11 @@ import (
 // nobody is the error for what nobody takes (RFC 6121 sections 8.5.2.2 and 8.5.3.2).
 func nobody() error { return module.Unavailable() }
 
+// busy is the error for who has too much waiting for a receiver that reads slowly.
+func busy() *module.Error {
+	return &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much from you waits for the receiver; send less at a time"}
+}
+
 // message applies RFC 6121 section 8 to a message for the domain or an account of it.
 func (r *Router) message(ctx context.Context, p *module.Passage) error {
 	if p.To.Local == "" {
@@ -43,7 +48,11 @@ func (r *Router) place(ctx context.Context, owner stanza.JID, u *session.User, p
 		if r.due(ctx, owner, u, p) {
 			return nil
 		}
-		if took = r.deliver(ctx, u, p, all); len(took) == 0 {
+		var full bool
+		if took, full = r.deliver(ctx, u, p, all); len(took) == 0 {
+			if full {
+				return busy()
+			}
 			if held, err := r.hold(u, p); held || err != nil {
 				return err
 			}
@@ -115,8 +124,9 @@ func ordered(p *module.Passage) bool {
 	return t == "chat" || t == "normal" && p.To.Resource == ""
 }
 
-// deliver queues a message for sessions of an account, and returns those that took it.
-func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage, all []*session.Session) (took []*session.Session) {
+// deliver queues a message for sessions of an account, and returns those that took it. full tells that one did
+// not since too much of the sender waits for it.
+func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage, all []*session.Session) (took []*session.Session, full bool) {
 	var forked []byte
 	if len(all) > 1 {
 		forked = p.Bytes()
@@ -126,16 +136,20 @@ func (r *Router) deliver(ctx context.Context, u *session.User, p *module.Passage
 		if r.faults.HookTwice {
 			_ = r.received(ctx, p.To.Bare(), u, p)
 		}
-		if r.send(p, dst) {
+		switch r.send(p, dst) {
+		case session.Took:
 			took = append(took, dst)
 			continue
+		case session.Busy:
+			full = true
+		case session.Refused:
+			u.Leave(dst)
 		}
-		u.Leave(dst)
 		if forked != nil && u.Unfork(forked) {
-			return nil // those that took it have given it back already
+			return nil, full // those that took it have given it back already
 		}
 	}
-	return took
+	return took, full
 }
 
 // recipients are the sessions that a message to an account is for (RFC 6121 sections 8.5.2.1.1,

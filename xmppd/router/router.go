@@ -116,7 +116,12 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	if (st.Kind == stanza.Message || st.Kind == stanza.IQ) && st.To.Present() {
 		dst := r.table.Lookup(st.Get(st.To.Value))
 		if dst != nil && !r.hooks.concerned(st.Kind, src.User(), dst.User()) && validIQ(st) {
-			if r.forward(src, st, dst, b) {
+			switch r.forward(src, st, dst, b) {
+			case session.Took:
+				return nil
+			case session.Busy:
+				e := busy()
+				r.Refuse(src, st, b, e)
 				return nil
 			} // else it may go elsewhere, or be kept
 		}
@@ -227,16 +232,26 @@ func (r *Router) target(src *session.Session, st *stanza.Stanza) (stanza.JID, er
 }
 
 // forward queues a stanza for a session, with the sender's full JID as "from".
-func (r *Router) forward(src *session.Session, st *stanza.Stanza, dst *session.Session, b *session.Batch) bool {
+func (r *Router) forward(src *session.Session, st *stanza.Stanza, dst *session.Session, b *session.Batch) session.Taken {
 	p := module.Passage{Src: src, Stanza: st, Batch: b}
 	p.Stamped = r.faults.TrustFrom && st.From.Present()
 	return r.send(&p, dst)
 }
 
-func (r *Router) send(p *module.Passage, dst *session.Session) bool {
-	if !p.Send(dst) {
-		return false
+// send queues a stanza for a session. Busy is told only of what an error may answer.
+func (r *Router) send(p *module.Passage, dst *session.Session) session.Taken {
+	took := p.Offer(dst)
+	if took == session.Busy && !mayBounce(p.Stanza) {
+		took = session.Refused
+		if p.Send(dst) {
+			took = session.Took
+		}
 	}
-	r.counts.Routed.Add(1)
-	return true
+	switch took {
+	case session.Took:
+		r.counts.Routed.Add(1)
+	case session.Busy:
+		r.counts.Busy.Add(1)
+	}
+	return took
 }

@@ -241,6 +241,7 @@ func (b *Batch) EnableAcks(s *Session, p *AckPolicy, id string, seconds int, rep
 
 func (o *Outbox) options() *options {
 	if o.opt == nil {
+		o.flatten() // what has an order to keep is put into one queue from now on
 		o.opt = new(options)
 	}
 	return o.opt

@@ -24,11 +24,20 @@ func (b *Batch) Block() {
 // The bytes are copied. It reports false if the session takes nothing more: the stanza is then
 // undelivered.
 func (b *Batch) Send(s *Session, p0, p1, p2, p3 []byte) bool {
-	ok, owe := s.Out.put(p0, p1, p2, p3)
+	took, owe := s.Out.put(p0, p1, p2, p3, true)
 	if owe {
 		b.dirty = append(b.dirty, &s.Out)
 	}
-	return ok
+	return took == Took
+}
+
+// Offer is Send of a stanza that may go back to its sender when too much of that waits already.
+func (b *Batch) Offer(s *Session, p0, p1, p2, p3 []byte) Taken {
+	took, owe := s.Out.put(p0, p1, p2, p3, false)
+	if owe {
+		b.dirty = append(b.dirty, &s.Out)
+	}
+	return took
 }
 
 // owe notes that an outbox has to be flushed if so.

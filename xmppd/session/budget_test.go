@@ -59,7 +59,7 @@ func TestBudget(t *testing.T) {
 			}
 		}
 		trusted, _ := pooled(pool, wg, limit)
-		trusted.Out.Trust()
+		trusted.Out.Trust("dn1@localhost")
 		for range limit / size {
 			if !b.Send(trusted, m, nil, nil, nil) {
 				t.Fatal("the budget is for those that are trusted, too")

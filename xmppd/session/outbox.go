@@ -71,11 +71,12 @@ type Outbox struct {
 	gate    Gate              // t, if it is one
 	limit   int               // bytes waiting, the chunk being written included
 	spawn   func(func()) bool // starts a goroutine that the server waits for; false while it closes
-	trusted bool              // the pool's budget does not bound it
+	trusted string            // not "": the account, which the pool's budget does not bound
 
 	mu      sync.Mutex
 	idle    sync.Cond // signalled when writing turns false
 	q       *chunk    // waiting
+	turns   *turns    // behind q; nil unless q is long, see fair.go
 	w       *chunk    // being written
 	off     int       // bytes of w that are written
 	owed    bool      // somebody owes a Flush
@@ -117,53 +118,71 @@ type options struct {
 	filter Filter
 }
 
-// put appends a stanza given in up to four pieces. ok is false if it was not taken in; owe is true
-// if the caller now owes a Flush.
-func (o *Outbox) put(p0, p1, p2, p3 []byte) (ok, owe bool) {
+// Taken is what a session has done with a stanza.
+type Taken uint8
+
+const (
+	// Took: it is queued.
+	Took Taken = iota
+	// Refused: the session takes nothing more. The stanza is undelivered.
+	Refused
+	// Busy: too much of its sender waits already. The stanza is undelivered; later ones may be taken.
+	Busy
+)
+
+// put appends a stanza given in up to four pieces. owe is true if the caller now owes a Flush. One that must
+// not go back is never told that the queue is busy.
+func (o *Outbox) put(p0, p1, p2, p3 []byte, must bool) (took Taken, owe bool) {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
-		return false, false
+		return Refused, false
 	}
 	n := len(p0) + len(p1) + len(p2) + len(p3)
 	if o.opt != nil {
 		return o.putOptions(n, p0, p1, p2, p3)
 	}
+	if o.queues() {
+		return o.putTurn(p0, p1, p2, p3, must)
+	}
 	if err := o.room(n); err != nil {
 		o.end(err)
-		return false, false
+		return Refused, false
 	}
 	owe = o.queue(p0, p1, p2, p3)
 	if len(o.q.b) >= pushAt && !o.writing {
 		o.writing = true
 		o.write()
-		return true, false
+		return Took, false
 	}
 	o.mu.Unlock()
-	return true, owe
+	return Took, owe
 }
 
 // putOptions is put where there are options. It is called with mu held, and returns without.
-func (o *Outbox) putOptions(n int, p0, p1, p2, p3 []byte) (ok, owe bool) {
+func (o *Outbox) putOptions(n int, p0, p1, p2, p3 []byte) (took Taken, owe bool) {
 	if a := o.opt.acks; a != nil && a.forward != nil {
-		ok = o.pass(a, p0, p1, p2, p3)
+		took = Took
+		if !o.pass(a, p0, p1, p2, p3) {
+			took = Refused
+		}
 		o.mu.Unlock()
-		return ok, false
+		return took, false
 	}
 	if o.opt.filter != nil {
 		var held bool
 		if held, owe = o.hold(p0, p1, p2, p3); held {
 			o.mu.Unlock()
-			return true, owe
+			return Took, owe
 		}
 	}
 	if err := o.room(n); err != nil {
 		o.end(err)
-		return false, owe
+		return Refused, owe
 	}
 	owe = o.add(p0, p1, p2, p3) || owe
 	o.mu.Unlock()
-	return true, owe
+	return Took, owe
 }
 
 // queue appends an element to what is going to be written.
@@ -185,7 +204,7 @@ func (o *Outbox) queue(p0, p1, p2, p3 []byte) (owe bool) {
 func (o *Outbox) Flush() {
 	o.mu.Lock()
 	o.owed = false
-	if o.writing || o.q == nil {
+	if o.writing || o.q == nil && o.turns == nil {
 		o.mu.Unlock()
 		return
 	}
@@ -198,7 +217,10 @@ func (o *Outbox) shut() bool { return o.gate != nil && !o.gate.Ready() }
 
 // write empties the queue. It is called with mu held and writing set, and returns without mu.
 func (o *Outbox) write() {
-	for o.q != nil && o.err == nil && !o.shut() {
+	for (o.q != nil || o.turns != nil) && o.err == nil && !o.shut() {
+		if o.q == nil {
+			o.refill(pushAt)
+		}
 		o.w, o.q, o.off = o.q, nil, 0
 		o.owed = false
 		w := o.w
@@ -244,6 +266,9 @@ func (o *Outbox) written(err error) {
 	o.gone += uint64(len(o.w.b))
 	o.pool.put(o.w)
 	o.w, o.off = nil, 0
+	if o.turns != nil {
+		o.turns.moved = time.Now()
+	}
 	if o.counted > 0 {
 		o.recount()
 	}
@@ -255,6 +280,7 @@ func (o *Outbox) written(err error) {
 // not run.
 func (o *Outbox) After(f func()) {
 	o.mu.Lock()
+	o.flatten()
 	owe := o.drain()
 	if a := o.acks(); a != nil && a.settled {
 		o.spawn(f) // another server answers for it
@@ -295,6 +321,7 @@ func (o *Outbox) Finish(last []byte, wait time.Duration) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
+	o.flatten()
 	if o.q == nil {
 		o.q = o.pool.get()
 	}
@@ -376,6 +403,7 @@ func (o *Outbox) Close() (left [][]byte, written int) {
 	for o.writing {
 		o.idle.Wait()
 	}
+	o.flatten()
 	o.drain()
 	if o.acks() != nil {
 		return o.closeKept()
