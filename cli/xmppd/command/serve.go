@@ -31,7 +31,12 @@ func serve() *cli.Command {
 
 Clients have to trust ./xmpp/self-signed.crt then. In earnest: --tls-cert and --tls-key with a certificate that
 names the domain, and a file with all other settings (limits, extensions, sources of users), --config FILE.
-docs/xmppd.md lists its keys.`,
+docs/xmppd.md lists its keys.
+
+Several servers serve one domain as one: the file of each has a table [cluster], with listen (an address for the others, UDP
+and TCP), name, join (addresses of some others), key_file (a shared key, as ` + "`openssl rand -base64 32`" + ` writes it), and ca, cert and key
+(a certificate in that name, of an authority for nothing else). The first has found = true, once. What they keep is on three
+of them, in DIR/cluster; a server takes clients when it reaches a majority of those. ` + "`xmppd cluster status`" + ` shows them.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Usage: "TOML `FILE` with the same settings; flags win over it"},
 			&cli.StringFlag{Name: "domain", Usage: "the `DOMAIN` to serve; required"},
