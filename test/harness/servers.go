@@ -172,6 +172,22 @@ func (m *Member) Restart(t testing.TB) {
 	m.XMPPD = serve(t, m.sv.binary, m.Data, m.config, m.ns)
 }
 
+// Refused starts the server again, with the data of before, and waits until it has ended by itself, with an error. It returns
+// the log.
+func (m *Member) Refused(t testing.TB) string {
+	t.Helper()
+	s := launch(t, m.sv.binary, m.Data, m.config, m.ns)
+	select {
+	case <-s.done:
+	case <-time.After(startTimeout):
+		t.Fatalf("%s runs:\n%s", m.Name, s.Log())
+	}
+	if err := s.Cmd.Wait(); err == nil {
+		t.Errorf("%s has ended as if it had been asked to", m.Name)
+	}
+	return s.Log()
+}
+
 // Freeze stops the process (SIGSTOP), and Thaw lets it go on.
 func (m *Member) Freeze(t testing.TB) { m.signal(t, syscall.SIGSTOP) }
 
