@@ -124,7 +124,6 @@ type cluster struct {
 	nodes []*node
 	op    *admin.Client
 	doc   *ring.Document
-	tick  time.Duration // of the data nodes; 0: as usual
 }
 
 const testPartitions = 8
@@ -132,12 +131,7 @@ const testPartitions = 8
 // newCluster starts nodes; bootstrap makes the ring of them.
 func newCluster(t *testing.T, nodes int) *cluster {
 	t.Helper()
-	return newClusterOf(t, nodes, 0)
-}
-
-func newClusterOf(t *testing.T, nodes int, tick time.Duration) *cluster {
-	t.Helper()
-	c := &cluster{t: t, srv: startServer(t, nodes), tick: tick}
+	c := &cluster{t: t, srv: startServer(t, nodes)}
 	for i := range nodes {
 		c.nodes = append(c.nodes, &node{i: i, dir: filepath.Join(t.TempDir(), nodeName(i))})
 	}
@@ -167,7 +161,7 @@ func (c *cluster) config(i int) datanode.Config {
 		Dir: c.nodes[i].dir, XMPP: c.srv.login(nodeName(i)),
 		Operators: []string{"operator@" + domain}, Apps: []string{"app@" + domain, "app2@" + domain},
 		DiskSpace: c.nodes[i].free, DiskEvery: 50 * time.Millisecond,
-		Tick: c.tick, Version: "test", Logger: logger(c.t, nodeName(i)),
+		Version: "test", Logger: logger(c.t, nodeName(i)),
 	}
 }
 
