@@ -114,7 +114,7 @@ func (m *fleetMember) signal(s syscall.Signal) error {
 	return nil
 }
 
-// stop ends all members and removes their files.
+// stop ends all members.
 func (f *fleet) stop() error {
 	var errs []error
 	for _, m := range f.running() {
