@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover freeze mission bench bench-xmpp bench-store bench-scale bench-cluster bench-apply lint fmt fuzz vuln clean
+.PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover freeze flood mission bench bench-xmpp bench-store bench-scale bench-cluster bench-apply lint fmt fuzz vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ failover: ## kills leaders under writers, 20 times: longest gap of each
 
 freeze: ## stops one of three servers by SIGSTOP for DURATION (100s): nothing may hang, vanish or come twice
 	@$(GO) test -count=1 -v -timeout 20m ./test/e2e -run '^TestFrozenServer$$' -freeze $(or $(DURATION),100s)
+
+flood: ## one connection floods a data node for DURATION (1m) in each of six ways: others must go on, and sessions of data nodes stay
+	@$(GO) test -count=1 -v -timeout 1h ./test/e2e -run '^TestFloods$$' -flood $(or $(DURATION),1m)
 
 mission: ## one line a capability: works, or todo
 	@cd test/mission && $(GO) test -count=1 -run TestMission -report

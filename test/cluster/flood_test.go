@@ -59,6 +59,7 @@ func TestFlood(t *testing.T) {
 		f.paths[root] = make(map[string]op.Code)
 	}
 
+	terms := c.terms(f.raw)
 	var done atomic.Int64
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -74,7 +75,11 @@ func TestFlood(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	t.Logf("flood: %d acknowledged, %d refused, %d other; the other account: %d operations", f.acknowledged, f.refused, f.others, done.Load())
+	lost := uint64(0) // leads: each begins a term
+	for group, term := range c.terms(f.raw) {
+		lost += term - min(term, terms[group])
+	}
+	t.Logf("flood: %d acknowledged, %d refused, %d other; the other account: %d operations; leads lost: %d", f.acknowledged, f.refused, f.others, done.Load(), lost)
 	for root, paths := range f.paths {
 		there := make(map[string]bool)
 		for e, err := range client.Root(root).List(ctx, appclient.ListOptions{}) {
@@ -112,6 +117,33 @@ func (c *cluster) polite(raw *rawClient, session op.Session, root string, done *
 		}
 		done.Add(1)
 	}
+}
+
+// terms are those of the partitions, the highest that a data node tells.
+func (c *cluster) terms(raw *rawClient) []uint64 {
+	highest, groups := make([]uint64, testPartitions), make([]uint64, testPartitions)
+	for group := range groups {
+		groups[group] = uint64(group)
+	}
+	for _, m := range c.doc.Members {
+		c.eventually(m.JID+" tells its terms", func() bool {
+			ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+			defer cancel()
+			raw.mu.Lock()
+			conn := raw.conn
+			raw.mu.Unlock()
+			el, err := raw.iqs.Do(ctx, conn, m.JID, "get", wire.AppendTerms(nil, m.ID, groups))
+			if err != nil {
+				return false
+			}
+			_, terms, err := wire.ParseTerms(el, nil)
+			for group, term := range terms {
+				highest[group] = max(highest[group], term)
+			}
+			return err == nil
+		})
+	}
+	return highest
 }
 
 // flood is an account that doesn't wait.
