@@ -26,6 +26,7 @@ type faults struct {
 	joint      bool // a joint configuration counts as reached
 	stale      bool // a report by an older document counts
 	hasty      bool // members are removed before the change has ended
+	greedy     bool // a change called off leaves the number of replicas that it was to make
 }
 
 // Advance works out the document that follows d from what the leaders of groups
@@ -55,7 +56,7 @@ func advance(d *Document, reports map[uint32]Report, f faults) *Document {
 		if !next.settle(reports, f) {
 			return nil
 		}
-		next.endCanceled()
+		next.endCanceled(f)
 		return next
 	}
 	next := d.Next()
@@ -223,9 +224,14 @@ func (d *Document) end() {
 // endCanceled completes a change that was called off. Members that were to join
 // and hold nothing are none. A member that was to leave stays, unless its JID
 // now is that of a newcomer that holds replicas: such a one goes with the next
-// change.
-func (d *Document) endCanceled() {
+// change. A number of replicas that the change was to raise, and that no partition
+// has reached, falls to the most that one has: the cluster would need as many
+// members for ever.
+func (d *Document) endCanceled(f faults) {
 	d.Change = nil
+	if !f.greedy {
+		d.Replicas = min(d.Replicas, mostReplicas(d.Table))
+	}
 	held := d.holders()
 	d.Members = slices.DeleteFunc(d.Members, func(m Member) bool { return m.State == Joining && !held[m.ID] })
 	taken := make(map[string]bool)
@@ -239,6 +245,15 @@ func (d *Document) endCanceled() {
 			m.State = Active
 		}
 	}
+}
+
+// mostReplicas is the length of the longest row.
+func mostReplicas(table [][]uint64) int {
+	most := 0
+	for _, row := range table {
+		most = max(most, len(row))
+	}
+	return most
 }
 
 // sameMembers compares without order; no id occurs twice in either.

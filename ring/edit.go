@@ -39,7 +39,8 @@ func (d *Document) Throttle(rate int64) (*Document, error) {
 
 // Cancel returns the document in which the running change is called off: groups
 // stay with the replicas that they have, replicas that are still being filled are
-// dropped, and then the change ends (see Advance). Errors: ErrNoChange.
+// dropped, and then the change ends (see Advance). A number of replicas that it was
+// to raise is that of the fullest partition then. Errors: ErrNoChange.
 func (d *Document) Cancel() (*Document, error) {
 	return d.editChange(func(n *Document) {
 		c := n.Change

@@ -96,7 +96,9 @@ func resumeCommand(env Env) *cli.Command {
 func cancelCommand(env Env) *cli.Command {
 	return controlCommand(env, "cancel", "call the running change off", `Every partition stays with the replicas that it has, copies that are not complete are
 dropped, and the change ends. Nodes that were to leave stay. What is uneven then is evened
-out by ringctl rebalance.
+out by ringctl rebalance. Where the change was to raise the number of copies of each
+partition (rebalance --replicas), that number is what the fullest partition has by then:
+the one from before if none has got a copy more.
 
 Nodes that were to join stay members if they hold something. Those that hold nothing yet are
 no members any more, and their disks are of no use: before such a node may join again, stop

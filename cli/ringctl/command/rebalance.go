@@ -21,6 +21,10 @@ func rebalanceCommand(env Env) *cli.Command {
 		Description: `Evens out what a canceled change has left, and what changes with the zone or the
 weight of a node, or with the number of copies of each partition. Where all is even
 already nothing is to do, and no plan is written.
+
+The number of copies can be raised and never lowered: once it is 5, five nodes have to
+stay. While such a change runs ringctl cancel takes the number back to what the fullest
+partition has by then.
 ` + planHelp + `
    ringctl rebalance
    ringctl rebalance --weight dn4=2 --zone dn5=rack3
@@ -29,7 +33,7 @@ already nothing is to do, and no plan is written.
 		Flags: append(planFlags(),
 			&cli.StringSliceFlag{Name: "zone", Usage: "`NODE=ZONE`, a node's failure domain from now on; NODE= for none; may be repeated"},
 			&cli.StringSliceFlag{Name: "weight", Usage: "`NODE=NUMBER`, a node's share from now on; may be repeated"},
-			&cli.IntFlag{Name: "replicas", DefaultText: "as now", Usage: "`NUMBER` of copies of each partition, more than now"}),
+			&cli.IntFlag{Name: "replicas", DefaultText: "as now", Usage: "`NUMBER` of copies of each partition, more than now, for ever"}),
 		Action: planAction(env, func(c *cli.Context) (wanter, error) {
 			if err := wantArgs(c); err != nil {
 				return nil, err

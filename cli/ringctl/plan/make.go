@@ -38,6 +38,10 @@ func Make(doc *ring.Document, w Wish) (*Plan, error) {
 		return nil, err
 	}
 	p.Moves, p.Least, p.Transfers, p.Bytes = made.Moves, made.Least, made.Transfers, made.Bytes
+	if p.Replicas > doc.Replicas {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%d replicas instead of %d cannot be undone: the number is never lowered, and from then on %d data nodes have to stay; `ringctl cancel` takes it back before a partition has them",
+			p.Replicas, doc.Replicas, p.Replicas))
+	}
 	p.Warnings = append(p.Warnings, made.Warnings...)
 	for _, r := range made.Rounds {
 		moves := make([]Move, len(r.Moves))

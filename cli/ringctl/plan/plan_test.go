@@ -142,3 +142,21 @@ func TestIdlePlans(t *testing.T) {
 		t.Error("a join")
 	}
 }
+
+// TestMoreReplicasWarn: the number of replicas is a way of no return, and the plan
+// says so; one that stays is not talked about.
+func TestMoreReplicasWarn(t *testing.T) {
+	d := three(t)
+	_, w := joining(t, d)
+	warns := func(replicas int) bool {
+		w.Replicas = replicas
+		p, err := Make(d, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(p.Warnings, func(s string) bool { return strings.Contains(s, "4 replicas instead of 3 cannot be undone") })
+	}
+	if !warns(4) || warns(3) || warns(0) {
+		t.Errorf("warned of 4, 3 and as many as now: %t, %t, %t", warns(4), warns(3), warns(0))
+	}
+}
