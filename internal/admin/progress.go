@@ -58,6 +58,7 @@ type Share struct {
 // Settle makes what has been passing for too long a stall.
 func (p *Progress) Settle() {
 	p.Stalls, p.Passing = append(p.Stalls, p.Passing...), nil
+	p.SetRate(p.Rate)
 }
 
 // Stalled says whether nothing moves before somebody does something.
@@ -115,17 +116,22 @@ func progressOf(doc *ring.Document, views []NodeView, leaders *Leaders, replica 
 	p.Running, p.ID, p.Paused, p.Canceled, p.RoundsLeft = true, ch.ID, ch.Paused, ch.Canceled, ch.Rounds
 	p.Moves, p.Done, p.Throttle, p.BegunMS = ch.Moves, max(ch.Moves-todo, 0), ch.Rate, ch.Begun
 	p.Bytes, p.BytesDone = uint64(int64(p.Moves)*replica), uint64(int64(p.Done)*replica)
+	p.shares(doc, views, leaders, left)
+	p.stalls(doc, views, leaders)
 	if age := now.Sub(time.UnixMilli(ch.Begun)).Seconds(); age > 0 && ch.Begun > 0 {
 		p.SetRate(float64(p.BytesDone) / age)
 	}
-	p.shares(doc, views, leaders, left)
-	p.stalls(doc, views, leaders)
 	return p
 }
 
-// SetRate notes bytes a second, and works out the time left.
+// SetRate notes bytes a second, and works out the time left. Of a change that
+// stands still it notes neither: what it had done before is no forecast.
 func (p *Progress) SetRate(rate float64) {
-	p.Rate, p.LeftS = rate, 0
+	p.Rate, p.LeftS = 0, 0
+	if p.Stalled() {
+		return
+	}
+	p.Rate = rate
 	if rate > 0 && p.Bytes > p.BytesDone {
 		p.LeftS = float64(p.Bytes-p.BytesDone) / rate
 	}

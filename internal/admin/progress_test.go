@@ -54,6 +54,22 @@ func TestProgress(t *testing.T) {
 	if p.Done != 2 || p.BytesDone != 2<<20 || p.Rate != 1<<20 || p.LeftS != 4 || p.Nodes[3].Holds != 2 || p.Nodes[3].Gets != 4 {
 		t.Errorf("after two of six in two seconds: %+v", p)
 	}
+	p.Stalls = []string{"dn4 is down"}
+	if p.SetRate(1 << 20); p.Rate != 0 || p.LeftS != 0 {
+		t.Errorf("a rate and time left of what stands still: %+v", p)
+	}
+	p = progressOf(d, views, &Leaders{}, 1<<20, time.UnixMilli(3000))
+	p.Passing = []string{"1 partition: dn4 is not up"}
+	if p.Settle(); p.Rate != 0 || p.LeftS != 0 {
+		t.Errorf("a rate and time left of what has come to stand still: %+v", p)
+	}
+	paused, err := d.Pause()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := progressOf(paused, views, &Leaders{}, 1<<20, time.UnixMilli(3000)); !p.Stalled() || p.Rate != 0 || p.LeftS != 0 {
+		t.Errorf("a rate and time left while paused: %+v", p)
+	}
 	canceled, err := d.Cancel()
 	if err != nil {
 		t.Fatal(err)

@@ -39,9 +39,15 @@ was made. The number of partitions cannot be changed later.
 				return usageErrorf("bootstrap wants the JIDs of the data nodes; see `ringctl bootstrap --help`")
 			}
 			o := bootstrapOptions{partitions: c.Int("partitions"), replicas: c.Int("replicas")}
+			if o.partitions < 1 || o.replicas < 1 {
+				return usageErrorf("--partitions %d, --replicas %d: choose 1 or more; the number of partitions is for ever", o.partitions, o.replicas)
+			}
 			for _, jid := range c.Args().Slice() {
 				if strings.HasPrefix(jid, "-") {
 					return wantArgs(c, "JID")
+				}
+				if !strings.Contains(jid, "@") {
+					return usageErrorf("bootstrap %s: write the JID of the data node, as %s@example.org", jid, jid)
 				}
 				if !strings.Contains(jid, "/") {
 					jid += "/store" // the resource that data nodes bind

@@ -41,7 +41,8 @@ func commitCommand(env Env) *cli.Command {
 		Description: `Starts the change of a plan file. It is refused, with exit code 5, when the ring is
 not the one that the plan was made from any more: plan again then. The change runs in
 the cluster, not in ringctl: it goes on whatever happens to this program, and to any
-one data node. Committing a plan again that is running is no error.
+one data node. Committing a plan again that is running is no error: it says that it runs,
+and whether it is paused. Its rate is not changed by that: ringctl throttle does it.
 
    ringctl commit join-e1-3f09ab.plan.json
    ringctl commit --wait --rate 20MiB join-e1-3f09ab.plan.json
@@ -68,42 +69,76 @@ one data node. Committing a plan again that is running is no error.
 }
 
 func commitPlan(ctx context.Context, env Env, op *admin.Client, p *plan.Plan, conn connection, out format, o commitOptions) error {
-	doc, err := propose(ctx, op, p, conn.timeout, o.rate)
+	doc, runs, err := propose(ctx, op, p, conn.timeout, o.rate)
 	if err != nil {
 		return err
 	}
 	if o.wait {
+		if runs {
+			fmt.Fprintln(env.Stderr, begunText(doc, true))
+		}
 		return waitForEnd(ctx, env, op, conn, out, p.ID, doc.Epoch)
 	}
 	if out == formatJSON {
-		return writeJSON(env.Stdout, map[string]any{"id": p.ID, "epoch": doc.Epoch})
+		answer := map[string]any{"id": p.ID, "epoch": doc.Epoch}
+		if runs {
+			answer["running"], answer["paused"] = true, doc.Change.Paused
+		}
+		return writeJSON(env.Stdout, answer)
 	}
-	_, err = fmt.Fprintf(env.Stdout, "change %s has begun, ring epoch %d; watch it with `ringctl progress --watch`\n", p.ID, doc.Epoch)
+	_, err = fmt.Fprintln(env.Stdout, begunText(doc, runs))
 	return err
 }
 
-func propose(ctx context.Context, op *admin.Client, p *plan.Plan, timeout time.Duration, rate int64) (*ring.Document, error) {
+// begunText says what came of a commit; runs: the change was running before.
+func begunText(doc *ring.Document, runs bool) string {
+	ch := doc.Change
+	switch {
+	case !runs:
+		return fmt.Sprintf("change %s has begun, ring epoch %d; watch it with `ringctl progress --watch`", ch.ID, doc.Epoch)
+	case ch.Canceled:
+		return fmt.Sprintf("change %s is being called off, ring epoch %d; watch it with `ringctl progress --watch`", ch.ID, doc.Epoch)
+	case ch.Paused:
+		return fmt.Sprintf("change %s is running already, ring epoch %d, and is paused; `ringctl resume` lets it go on", ch.ID, doc.Epoch)
+	}
+	return fmt.Sprintf("change %s is running already, ring epoch %d; watch it with `ringctl progress --watch`", ch.ID, doc.Epoch)
+}
+
+// runsAlready tells whether the change with the id is the one that is running. A
+// rate that is not its own is refused, since a commit does not change it.
+func runsAlready(doc *ring.Document, id string, rate int64) (bool, error) {
+	if doc.Change == nil || doc.Change.ID != id {
+		return false, nil
+	}
+	if rate != 0 && rate != doc.Change.Rate {
+		return true, fmt.Errorf("%s; --rate is not taken: `ringctl throttle` changes the rate", begunText(doc, true))
+	}
+	return true, nil
+}
+
+// propose starts the plan's change, unless it runs already.
+func propose(ctx context.Context, op *admin.Client, p *plan.Plan, timeout time.Duration, rate int64) (next *ring.Document, runs bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	doc, err := op.Ring(ctx)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, false, unreachable(err)
 	}
-	if doc.Change != nil && doc.Change.ID == p.ID {
-		return doc, nil
+	if runs, err := runsAlready(doc, p.ID, rate); runs || err != nil {
+		return doc, runs, err
 	}
-	next, err := p.Document(doc, rate, time.Now().UnixMilli())
+	next, err = p.Document(doc, rate, time.Now().UnixMilli())
 	if errors.Is(err, plan.ErrRingChanged) {
-		return nil, &codeError{ExitRefused, err}
+		return nil, false, &codeError{ExitRefused, err}
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	switch err := op.Propose(ctx, next); {
 	case errors.Is(err, admin.ErrRingChanged):
-		return nil, &codeError{ExitRefused, fmt.Errorf("%w; plan again with `%s`", err, p.Command)}
+		return nil, false, &codeError{ExitRefused, fmt.Errorf("%w; plan again with `%s`", err, p.Command)}
 	case err != nil:
-		return nil, fmt.Errorf("commit %s: %w", p.ID, err)
+		return nil, false, fmt.Errorf("commit %s: %w", p.ID, err)
 	}
-	return next, nil
+	return next, false, nil
 }

@@ -110,7 +110,11 @@ func passwordOf(file string, env Env) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
-	return strings.TrimRight(string(b), "\r\n"), nil
+	p := strings.TrimRight(string(b), "\r\n")
+	if p == "" {
+		return "", usageErrorf("%s is empty; it has to hold the password", file)
+	}
+	return p, nil
 }
 
 func trust(file string) (*tls.Config, error) {

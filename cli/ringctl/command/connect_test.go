@@ -37,3 +37,34 @@ func TestWhichCluster(t *testing.T) {
 		})
 	}
 }
+
+// TestEmptyPasswordFile: it is told before a login, which the server would count.
+func TestEmptyPasswordFile(t *testing.T) {
+	for _, text := range []string{"", "\n", "\r\n"} {
+		file := filepath.Join(t.TempDir(), "empty.pw")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		env, _, errs := testEnv()
+		code := Run(t.Context(), env, []string{"ringctl", "status", "--jid", "op@localhost", "--addr", "127.0.0.1:1", "--password-file", file})
+		if code != ExitUsage || !strings.Contains(errs.String(), file+" is empty") {
+			t.Errorf("%q: code %d, %s", text, code, errs)
+		}
+	}
+}
+
+// TestHelpWithoutFalseDefaults: where a flag that is not given means something else
+// than its zero value, the help does not call that value the default.
+func TestHelpWithoutFalseDefaults(t *testing.T) {
+	for _, name := range []string{"put", "get", "delete"} {
+		env, out, errs := testEnv()
+		if code := Run(t.Context(), env, []string{"ringctl", name, "--help"}); code != ExitOK {
+			t.Fatalf("code %d: %s", code, errs)
+		}
+		for _, wrong := range []string{"(default: 0)", "(default: 0s)"} {
+			if strings.Contains(out.String(), wrong) {
+				t.Errorf("%s: %s in\n%s", name, wrong, out)
+			}
+		}
+	}
+}

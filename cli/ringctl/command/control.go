@@ -123,8 +123,9 @@ func throttleCommand(env Env) *cli.Command {
 		Name:      "throttle",
 		Usage:     "bound the bytes a second that each node sends for the running change",
 		ArgsUsage: "RATE",
-		Description: `RATE is a number of bytes with an optional unit (KiB, MiB, GiB), a second and a
-node; "none" gives each node its own default back.
+		Description: `RATE is a number of bytes with a unit (B, KiB, MiB, GiB), a second and a node; a bare
+number below 65536 is refused, since a unit is missing there. "none" gives each node its
+own default back.
 
    ringctl throttle 20MiB
    ringctl throttle none
@@ -156,10 +157,17 @@ node; "none" gives each node its own default back.
 	}
 }
 
-// rateOf reads a number of bytes a second: a whole number with KiB, MiB, GiB or
-// without.
+// leastBare is the least rate that is taken without a unit: a change at less
+// would not end in days, so the unit was forgotten.
+const leastBare = 64 << 10
+
+// rateOf reads a number of bytes a second: a whole number with B, KiB, MiB, GiB,
+// or without if it is leastBare or more.
 func rateOf(s string) (int64, error) {
-	number, unit := s, int64(1)
+	number, unit, bare := s, int64(1), true
+	if cut, ok := strings.CutSuffix(s, "B"); ok {
+		number, bare = cut, false
+	}
 	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if cut, ok := strings.CutSuffix(s, suffix); ok {
 			number, unit = cut, n
@@ -168,6 +176,9 @@ func rateOf(s string) (int64, error) {
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 1 || n > math.MaxInt64/unit {
 		return 0, usageErrorf("rate %q: write bytes a second as 500KiB, 20MiB or 1GiB", s)
+	}
+	if bare && n < leastBare {
+		return 0, usageErrorf("rate %s: without a unit that is %s B a second; write %sKiB or %sMiB, or %sB if bytes are meant", s, s, s, s, s)
 	}
 	return n * unit, nil
 }

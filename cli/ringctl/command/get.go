@@ -22,7 +22,7 @@ ringctl export has for it, with version, references and expiry. The read is line
    ringctl get -o json cart/42 item/1 | jq .version
 ` + connectionHelp,
 		Flags: append(connectionFlags(), outputFlag(),
-			&cli.DurationFlag{Name: "stale", Usage: "from any replica, with a state that is at most `AGE` old"}),
+			&cli.DurationFlag{Name: "stale", DefaultText: "linearizable", Usage: "from any replica, with a state that is at most `AGE` old"}),
 		Action: func(c *cli.Context) error {
 			o, err := objectOptionsOf(c, env)
 			if err != nil {

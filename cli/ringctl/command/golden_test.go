@@ -84,7 +84,9 @@ func TestGolden(t *testing.T) {
 		},
 		Stalls: []string{"dn4 is down, and 7 replicas are to go there: start it, or `ringctl cancel`"},
 	}
-	progress.SetRate(1 << 20)
+	moving := *progress
+	moving.Stalls = nil
+	moving.SetRate(1 << 20)
 	scrub := &admin.Scrub{
 		Done: true, Partitions: 13, Compared: 11, Undecided: []uint32{7},
 		Nodes: []admin.ScrubShare{
@@ -94,14 +96,15 @@ func TestGolden(t *testing.T) {
 		Unfinished: []admin.Unfinished{{Partition: ring.MetaPartition, Why: "2 of 3 replicas are equal; start dn3"}},
 	}
 	for name, show := range map[string]func(env Env) error{
-		"plan.txt":      func(env Env) error { printPlan(env, p, d); return nil },
-		"plan.json":     func(env Env) error { return writeJSON(env.Stdout, p) },
-		"status.txt":    func(env Env) error { return summarize(next, views, leaders).print(env, formatTable) },
-		"status.json":   func(env Env) error { return summarize(next, views, leaders).print(env, formatJSON) },
-		"progress.txt":  func(env Env) error { return printProgress(env, progress, formatTable) },
-		"progress.json": func(env Env) error { return printProgress(env, progress, formatJSON) },
-		"scrub.txt":     func(env Env) error { printScrub(env, scrub); return nil },
-		"scrub.json":    func(env Env) error { return writeJSON(env.Stdout, scrub) },
+		"plan.txt":            func(env Env) error { printPlan(env, p, d); return nil },
+		"plan.json":           func(env Env) error { return writeJSON(env.Stdout, p) },
+		"status.txt":          func(env Env) error { return summarize(next, views, leaders).print(env, formatTable) },
+		"status.json":         func(env Env) error { return summarize(next, views, leaders).print(env, formatJSON) },
+		"progress.txt":        func(env Env) error { return printProgress(env, progress, formatTable) },
+		"progress-moving.txt": func(env Env) error { return printProgress(env, &moving, formatTable) },
+		"progress.json":       func(env Env) error { return printProgress(env, progress, formatJSON) },
+		"scrub.txt":           func(env Env) error { printScrub(env, scrub); return nil },
+		"scrub.json":          func(env Env) error { return writeJSON(env.Stdout, scrub) },
 		"progress-ended.txt": func(env Env) error {
 			var was endOfChange
 			was.note(progress)
@@ -158,6 +161,12 @@ func TestWrongPlans(t *testing.T) {
 		{[]string{"rebalance", "--zone", "dn4"}, "NODE=ZONE", ExitUsage},
 		{[]string{"rebalance", "--weight", "dn4=x"}, "NODE=NUMBER", ExitUsage},
 		{[]string{"throttle", "fast"}, "20MiB", ExitUsage},
+		{[]string{"throttle", "5"}, "5KiB or 5MiB, or 5B", ExitUsage},
+		{[]string{"commit", "--rate", "65535", "x"}, "without a unit", ExitUsage},
+		{[]string{"bootstrap", "--partitions", "0", "dn1@localhost"}, "--partitions 0", ExitUsage},
+		{[]string{"bootstrap", "--partitions", "-1", "dn1@localhost"}, "1 or more", ExitUsage},
+		{[]string{"bootstrap", "--replicas", "0", "dn1@localhost"}, "--replicas 0", ExitUsage},
+		{[]string{"bootstrap", "dn1"}, "dn1@example.org", ExitUsage},
 		{[]string{"throttle", "9999999999GiB"}, "20MiB", ExitUsage},
 		{[]string{"commit", "--rate", "0", "x"}, "20MiB", ExitUsage},
 		{[]string{"commit", "no-such-file"}, "read plan", ExitFailed},
@@ -200,7 +209,7 @@ func TestPassingStalls(t *testing.T) {
 }
 
 func TestRateOf(t *testing.T) {
-	for s, want := range map[string]int64{"1": 1, "500KiB": 500 << 10, "20MiB": 20 << 20, "1GiB": 1 << 30} {
+	for s, want := range map[string]int64{"1B": 1, "65536": 65536, "5KiB": 5 << 10, "500KiB": 500 << 10, "20MiB": 20 << 20, "1GiB": 1 << 30} {
 		if got, err := rateOf(s); err != nil || got != want {
 			t.Errorf("%s: %d, %v", s, got, err)
 		}

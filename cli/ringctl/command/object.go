@@ -104,7 +104,7 @@ func objectLine(o *appclient.Object) *backup.Object {
 // conditionFlags are those of put and delete.
 func conditionFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Uint64Flag{Name: "if-version", Usage: "only if the object has this `VERSION`; 0: only if there is none"},
+		&cli.Uint64Flag{Name: "if-version", DefaultText: "no such condition", Usage: "only if the object has this `VERSION`; 0: only if there is none"},
 		&cli.BoolFlag{Name: "if-present", Usage: "only if the object is there"},
 	}
 }

@@ -139,7 +139,7 @@ func TestWrongObjects(t *testing.T) {
 		{[]string{"delete", "--if-present", "--if-version", "1", "a"}, ExitUsage, "choose one"},
 	} {
 		env, _, errs := testEnv()
-		args := append([]string{"ringctl", c.args[0], "--jid", "app@localhost", "--password-file", os.DevNull}, c.args[1:]...)
+		args := append([]string{"ringctl", c.args[0], "--jid", "app@localhost", "--password-file", big}, c.args[1:]...)
 		if code := Run(t.Context(), env, args); code != c.code || !bytes.Contains(errs.Bytes(), []byte(c.want)) {
 			t.Errorf("%v: code %d, %s, want %d, %q", c.args, code, errs, c.code, c.want)
 		}

@@ -242,7 +242,10 @@ func printProgress(env Env, p *admin.Progress, out format) error {
 	fmt.Fprintf(env.Stdout, "change %s%s, ring epoch %d\n", p.ID, state, p.Epoch)
 	fmt.Fprintf(env.Stdout, "%d of %d replicas", p.Done, p.Moves)
 	if p.Bytes > 0 {
-		fmt.Fprintf(env.Stdout, ", about %s of %s, %s/s", bytesText(p.BytesDone), bytesText(p.Bytes), bytesText(uint64(p.Rate)))
+		fmt.Fprintf(env.Stdout, ", about %s of %s", bytesText(p.BytesDone), bytesText(p.Bytes))
+		if !p.Stalled() {
+			fmt.Fprintf(env.Stdout, ", %s/s", bytesText(uint64(p.Rate)))
+		}
 	}
 	if p.LeftS > 0 {
 		fmt.Fprintf(env.Stdout, ", %v left", time.Duration(p.LeftS*float64(time.Second)).Round(time.Second))

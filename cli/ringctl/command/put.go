@@ -37,7 +37,7 @@ is durable on a majority. What the object had of references and expiry is gone.
 		Flags: append(append(connectionFlags(), outputFlag(),
 			&cli.StringFlag{Name: "value", Usage: "the value, as `TEXT`"},
 			&cli.StringFlag{Name: "file", Usage: "`FILE` that holds the value"},
-			&cli.DurationFlag{Name: "ttl", Usage: "the object expires after this `TIME`; without, never"},
+			&cli.DurationFlag{Name: "ttl", DefaultText: "never", Usage: "the object expires after this `TIME`"},
 			&cli.BoolFlag{Name: "if-absent", Usage: "only if there is no such object"}),
 			conditionFlags()...),
 		Action: func(c *cli.Context) error {
