@@ -263,8 +263,8 @@ func (f *flooder) acknowledged(own *appclient.Client) {
 		there[e.Path] = e.Version
 	}
 	for path, revision := range f.revisions {
-		if there[path] < revision {
-			f.t.Errorf("%s was acknowledged as revision %d; there is %d", path, revision, there[path])
+		if version := there[path]; version == 0 || version < revision {
+			f.t.Errorf("%s was acknowledged as revision %d; there is %d", path, revision, version)
 		}
 	}
 	f.t.Logf("%d objects whose writes were acknowledged are there", len(f.revisions))
