@@ -74,6 +74,25 @@ func (n *nodes) online(jid string) bool {
 	return v != nil && v.Online
 }
 
+// lacking is what is to be done for a member whose replicas cannot be had, as
+// presence shows it; "" where they can.
+func (n *nodes) lacking(doc *ring.Document, m ring.Member) string {
+	node, _, _ := strings.Cut(m.JID, "@")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	v := n.byJID[m.JID]
+	holder, _ := doc.ByJID(m.JID)
+	switch {
+	case holder.ID != m.ID: // its disk is lost, and its successor has the JID
+		return node + " is being replaced: wait until `ringctl progress` says that it is done"
+	case v == nil || !v.Online:
+		return "start " + node
+	case v.Health.State == wire.StateStranger, v.Health.Store != "" && m.Store != "" && v.Health.Store != m.Store:
+		return node + " is a stranger: `ringctl replace " + node + " " + node + "`, or put its old disk back"
+	}
+	return ""
+}
+
 // members notes the members of a ring document.
 func (n *nodes) members(doc *ring.Document) {
 	n.mu.Lock()

@@ -37,6 +37,14 @@ type Scrub struct {
 	Nodes      []ScrubShare `json:"nodes"`
 	Undecided  []uint32     `json:"undecided"`  // replicas differ, and none has what a majority has
 	Unfinished []Unfinished `json:"unfinished"` // could not be compared, or not be mended
+	Missing    []Missing    `json:"missing"`    // members whose replicas cannot be compared now
+}
+
+// Missing is a member whose replicas cannot be compared: told from the first look.
+type Missing struct {
+	Node       string `json:"node"`
+	Why        string `json:"why"`        // what is wrong, and what to do
+	Partitions int    `json:"partitions"` // of those to compare, that have a replica there
 }
 
 // ScrubShare is what a scrub has found of a node's replicas.
@@ -81,7 +89,7 @@ func (c *Client) Scrub(ctx context.Context, doc *ring.Document, groups []uint32,
 				return fmt.Errorf("no data node answers: %w", err)
 			}
 		}
-		begin := s.look(answers, c.nodes.online)
+		begin := s.look(answers, func(m ring.Member) string { return c.nodes.lacking(doc, m) })
 		tell(s.report())
 		if s.done() {
 			return nil
@@ -98,7 +106,7 @@ func (c *Client) Scrub(ctx context.Context, doc *ring.Document, groups []uint32,
 	}
 }
 
-// askScrub asks all members that are online.
+// askScrub asks all members that can take part.
 func (c *Client) askScrub(ctx context.Context, doc *ring.Document, typ string, groups []uint32) (map[uint64]adminxml.Scrub, error) {
 	var arg []byte
 	for _, g := range groups {
@@ -109,7 +117,7 @@ func (c *Client) askScrub(ctx context.Context, doc *ring.Document, typ string, g
 	answers := make(map[uint64]adminxml.Scrub)
 	err := ErrNoNode
 	for _, m := range doc.Members {
-		if !c.nodes.online(m.JID) {
+		if c.nodes.lacking(doc, m) != "" {
 			continue
 		}
 		wg.Go(func() {
@@ -138,7 +146,8 @@ type scrubbing struct {
 	base    map[uint64]adminxml.Scrub
 	now     map[uint64]adminxml.Scrub
 	found   map[uint64]int // mismatches, by member
-	total   int
+	groups  []uint32       // all that were asked for
+	missing []Missing      // as of the last look
 	equal   int
 	unclear []uint32
 	rest    []Unfinished
@@ -155,7 +164,7 @@ type scrubJob struct {
 
 func newScrubbing(doc *ring.Document, groups []uint32) *scrubbing {
 	s := &scrubbing{
-		doc: doc, total: len(groups), base: make(map[uint64]adminxml.Scrub), now: make(map[uint64]adminxml.Scrub),
+		doc: doc, groups: groups, base: make(map[uint64]adminxml.Scrub), now: make(map[uint64]adminxml.Scrub),
 		found: make(map[uint64]int),
 	}
 	for _, g := range groups {
@@ -176,7 +185,9 @@ func (s *scrubbing) asked() (groups []uint32) {
 }
 
 // look takes the answers of the members, and returns the groups to begin with.
-func (s *scrubbing) look(answers map[uint64]adminxml.Scrub, online func(jid string) bool) (begin []uint32) {
+// lacking tells what is to be done for a member that cannot take part, or "".
+func (s *scrubbing) look(answers map[uint64]adminxml.Scrub, lacking func(ring.Member) string) (begin []uint32) {
+	s.noteMissing(lacking)
 	newest := make(map[uint32]adminxml.Scrubbed)
 	busy := make(map[uint32]bool)
 	for id, a := range answers {
@@ -201,7 +212,7 @@ func (s *scrubbing) look(answers map[uint64]adminxml.Scrub, online func(jid stri
 	}
 	left := s.jobs[:0]
 	for i, j := range s.jobs {
-		if i < maxScrubbing && j.tries > 0 && s.judge(j, newest[j.group], busy[j.group], s.down(j.group, online)) {
+		if i < maxScrubbing && j.tries > 0 && s.judge(j, newest[j.group], busy[j.group], s.down(j.group, lacking)) {
 			continue
 		}
 		left = append(left, j)
@@ -243,9 +254,14 @@ func (s *scrubbing) judge(j *scrubJob, r adminxml.Scrubbed, busy bool, down []st
 			j.told, j.idle = r.Told, 0
 		}
 		if len(down) > 0 && !busy && r.Told >= r.Voters-len(down) {
-			s.rest = append(s.rest, Unfinished{j.group, fmt.Sprintf("%d of %d replicas are equal; start %s", r.Told, r.Voters, strings.Join(down, ", "))})
+			s.rest = append(s.rest, Unfinished{j.group, fmt.Sprintf("%d of %d replicas are equal; %s", r.Told, r.Voters, strings.Join(down, ", "))})
 			return true
 		}
+	}
+	// In a change of the ring the group has more replicas than voters.
+	if all := len(s.doc.Group(j.group)); s.doc.Change == nil && !busy && 2*(all-len(down)) <= all {
+		s.rest = append(s.rest, Unfinished{j.group, "no majority of its replicas is there; " + strings.Join(down, ", ")})
+		return true
 	}
 	if j.idle < scrubIdle || j.tries < scrubTries {
 		return false
@@ -255,27 +271,43 @@ func (s *scrubbing) judge(j *scrubJob, r adminxml.Scrubbed, busy bool, down []st
 		why = fmt.Sprintf("only %d of %d replicas have told what they hold", j.told, r.Voters)
 	}
 	if len(down) > 0 {
-		why += "; start " + strings.Join(down, ", ")
+		why += "; " + strings.Join(down, ", ")
 	}
 	s.rest = append(s.rest, Unfinished{j.group, why})
 	return true
 }
 
-// down are the names of the members of a group that are not there.
-func (s *scrubbing) down(group uint32, online func(jid string) bool) (names []string) {
+// down tells what is to be done for the members of a group that cannot take part.
+func (s *scrubbing) down(group uint32, lacking func(ring.Member) string) (remedies []string) {
 	for _, m := range s.doc.ReplicasOf(group) {
-		if !online(m.JID) {
-			node, _, _ := strings.Cut(m.JID, "@")
-			names = append(names, node)
+		if do := lacking(m); do != "" {
+			remedies = append(remedies, do)
 		}
 	}
-	return names
+	return remedies
+}
+
+func (s *scrubbing) noteMissing(lacking func(ring.Member) string) {
+	s.missing = s.missing[:0]
+	replicas := make(map[uint64]int)
+	for _, g := range s.groups {
+		for _, m := range s.doc.ReplicasOf(g) {
+			replicas[m.ID]++
+		}
+	}
+	for _, m := range s.doc.Members {
+		if do := lacking(m); do != "" && replicas[m.ID] > 0 {
+			node, _, _ := strings.Cut(m.JID, "@")
+			s.missing = append(s.missing, Missing{node, do, replicas[m.ID]})
+		}
+	}
 }
 
 func (s *scrubbing) report() *Scrub {
 	out := &Scrub{
-		Done: s.done(), Partitions: s.total, Compared: s.equal,
+		Done: s.done(), Partitions: len(s.groups), Compared: s.equal,
 		Nodes: []ScrubShare{}, Undecided: append([]uint32{}, s.unclear...), Unfinished: append([]Unfinished{}, s.rest...),
+		Missing: append([]Missing{}, s.missing...),
 	}
 	for _, m := range s.doc.Members {
 		node, _, _ := strings.Cut(m.JID, "@")

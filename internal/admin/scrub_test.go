@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
-func everybody(string) bool { return true }
+func everybody(ring.Member) string { return "" }
 
 // TestScrubbing: what the leaders tell decides what is begun, when again, and how
 // it ends.
@@ -63,9 +65,17 @@ func TestScrubbing(t *testing.T) {
 func TestScrubbingWithoutAll(t *testing.T) {
 	d, _ := growing(t)
 	s := newScrubbing(d, []uint32{0, 1})
-	some := func(jid string) bool { return jid != "dn2@d/store" }
+	some := func(m ring.Member) string {
+		if m.JID == "dn2@d/store" {
+			return "start dn2"
+		}
+		return ""
+	}
 	state := map[uint64]adminxml.Scrub{1: {}}
 	s.look(state, some)
+	if r := s.report(); len(r.Missing) != 1 || r.Missing[0] != (Missing{"dn2", "start dn2", 2}) {
+		t.Fatalf("at first %+v are told to be missing", r.Missing)
+	}
 	state[1] = adminxml.Scrub{Results: []adminxml.Scrubbed{{Group: 0, Index: 20, Voters: 3, Told: 2}}}
 	s.look(state, some)
 	if r := s.report(); r.Done || len(r.Unfinished) != 1 || r.Unfinished[0].Why != "2 of 3 replicas are equal; start dn2" {
@@ -76,5 +86,46 @@ func TestScrubbingWithoutAll(t *testing.T) {
 	}
 	if r := s.report(); !r.Done || r.Sound() || len(r.Unfinished) != 2 || r.Unfinished[1].Why != "no leader answers for it; start dn2" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestScrubbingWithoutMajority: what nobody can lead is not waited for.
+func TestScrubbingWithoutMajority(t *testing.T) {
+	d, _ := growing(t)
+	d.Change = nil
+	s := newScrubbing(d, []uint32{0})
+	only := func(m ring.Member) string {
+		if m.ID == 1 {
+			return ""
+		}
+		return "start it"
+	}
+	state := map[uint64]adminxml.Scrub{1: {}}
+	s.look(state, only)
+	s.look(state, only)
+	if r := s.report(); !r.Done || r.Sound() || r.Unfinished[0].Why != "no majority of its replicas is there; start it, start it" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestLacking: a member that is down, and one whose disk is another's, are told by
+// presence alone, with what to do.
+func TestLacking(t *testing.T) {
+	d, _ := growing(t)
+	m := d.Members[1]
+	for _, c := range []struct {
+		view NodeView
+		want string
+	}{
+		{NodeView{}, "start dn2"},
+		{NodeView{Online: true, Health: wire.Health{State: "ok", Store: m.Store}}, ""},
+		{NodeView{Online: true, Health: wire.Health{State: wire.StateStranger}}, "dn2 is a stranger: `ringctl replace dn2 dn2`, or put its old disk back"},
+		{NodeView{Online: true, Health: wire.Health{State: "ok", Store: m.Store + "x"}}, "dn2 is a stranger: `ringctl replace dn2 dn2`, or put its old disk back"},
+	} {
+		n := newNodes()
+		*n.at(m.JID) = c.view
+		if got := n.lacking(d, m); got != c.want {
+			t.Errorf("%+v: %q", c.view, got)
+		}
 	}
 }

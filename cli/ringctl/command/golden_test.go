@@ -94,6 +94,7 @@ func TestGolden(t *testing.T) {
 			{Node: "dn2", JID: "dn2@example.org/store", Member: 2, Mismatches: 1, Damaged: 2, Repaired: 1, Mending: 1},
 		},
 		Unfinished: []admin.Unfinished{{Partition: ring.MetaPartition, Why: "2 of 3 replicas are equal; start dn3"}},
+		Missing:    []admin.Missing{{Node: "dn3", Why: "start dn3", Partitions: 13}},
 	}
 	for name, show := range map[string]func(env Env) error{
 		"plan.txt":            func(env Env) error { printPlan(env, p, d); return nil },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -28,7 +29,9 @@ and is compared again. Data nodes do the same by themselves, each partition once
 --scrub-every. Everything is served meanwhile.
 
 PARTITION is a number, as ringctl where tells it, or "ring" for the ring's own group;
-none: all. It returns when all is compared. Ctrl-C ends the looking on; what has begun
+none: all. A node that is down or a stranger is named at once with what to do; what can
+be compared without it is. How far it is goes to standard error every 2 s.
+It returns when all is compared. Ctrl-C ends the looking on; what has begun
 goes on.
 
    mismatches  replicas that were not what the majority has
@@ -104,22 +107,10 @@ func runScrub(ctx context.Context, env Env, op *admin.Client, conn connection, g
 		}
 	}
 	var last *admin.Scrub
-	var shown string
+	tell := scrubTelling{env: env, watch: watch, out: out, told: make(map[string]bool), next: time.Now().Add(scrubSilence)}
 	err = op.Scrub(ctx, doc, groups, func(s *admin.Scrub) {
 		last = s
-		state := fmt.Sprintf("%+v", *s)
-		if s.Done || state == shown {
-			return
-		}
-		shown = state
-		switch {
-		case !watch:
-		case out == formatJSON:
-			_ = writeJSON(env.Stdout, s) // the last one is told with its error
-		default:
-			clearScreen(env)
-			printScrub(env, s)
-		}
+		tell.look(s, time.Now())
 	})
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, admin.ErrNotOperator):
@@ -139,6 +130,43 @@ func runScrub(ctx context.Context, env Env, op *admin.Client, conn connection, g
 		return errDegraded
 	}
 	return err
+}
+
+// scrubSilence is how long a scrub runs without a word of how far it is.
+const scrubSilence = 2 * time.Second
+
+// scrubTelling is what was told of a scrub so far.
+type scrubTelling struct {
+	env   Env
+	watch bool
+	out   format
+	told  map[string]bool
+	next  time.Time // of a line of progress
+	shown string
+}
+
+// look tells what is new: who is missing at once, and how far it is.
+func (t *scrubTelling) look(s *admin.Scrub, now time.Time) {
+	for _, m := range s.Missing {
+		tellOnce(t.env, t.told, fmt.Sprintf("%d of %d partitions cannot be compared on %s: %s", m.Partitions, s.Partitions, m.Node, m.Why))
+	}
+	state := fmt.Sprintf("%+v", *s)
+	switch {
+	case s.Done:
+	case !t.watch:
+		if !now.Before(t.next) {
+			t.next = now.Add(scrubSilence)
+			through := s.Compared + len(s.Undecided) + len(s.Unfinished)
+			fmt.Fprintf(t.env.Stderr, "%d of %d partitions, %d unfinished\n", through, s.Partitions, len(s.Undecided)+len(s.Unfinished))
+		}
+	case state == t.shown:
+	case t.out == formatJSON:
+		_ = writeJSON(t.env.Stdout, s) // the last one is told with its error
+	default:
+		clearScreen(t.env)
+		printScrub(t.env, s)
+	}
+	t.shown = state
 }
 
 func clearScreen(env Env) {
@@ -164,8 +192,24 @@ func printScrub(env Env, s *admin.Scrub) {
 	for _, g := range s.Undecided {
 		fmt.Fprintf(env.Stdout, "partition %s: the replicas differ and none has what a majority has; nothing was changed: see \"Damage\" in docs/operations.md\n", groupText(g))
 	}
-	for _, u := range s.Unfinished {
-		fmt.Fprintf(env.Stdout, "partition %s: %s\n", groupText(u.Partition), u.Why)
+	printUnfinished(env, s.Unfinished)
+}
+
+// printUnfinished has one line for all partitions with one reason.
+func printUnfinished(env Env, rest []admin.Unfinished) {
+	count := make(map[string]int)
+	for _, u := range rest {
+		count[u.Why]++
+	}
+	for _, u := range rest {
+		switch n := count[u.Why]; n {
+		case 0: // told
+		case 1:
+			fmt.Fprintf(env.Stdout, "partition %s: %s\n", groupText(u.Partition), u.Why)
+		default:
+			fmt.Fprintf(env.Stdout, "%d partitions: %s\n", n, u.Why)
+		}
+		count[u.Why] = 0
 	}
 }
 
