@@ -16,7 +16,7 @@ BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes
 .PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover freeze flood mission bench bench-xmpp bench-store bench-scale bench-cluster bench-apply lint fmt fuzz vuln clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ringctl, xmppd and datanode into bin/
 	$(GO) build -o bin/ ./cli/...

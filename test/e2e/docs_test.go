@@ -28,9 +28,10 @@ func TestReadme(t *testing.T) { runDocument(t, "../../README.md", "dev") }
 // TestProduction runs those of docs/production.md. Only addresses and the number of
 // partitions are others, by the variables that the document leaves open.
 func TestProduction(t *testing.T) {
-	ports := ownAddresses(t, 5)
+	ports := ownAddresses(t, 6)
 	runDocument(t, productionDoc, "rehearsal",
-		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4], "PARTITIONS=16")
+		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4],
+		"METRICS4="+ports[5], "PARTITIONS=16")
 }
 
 // ownAddresses are host:port of loopback that nobody else takes between the choice and
