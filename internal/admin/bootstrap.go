@@ -75,7 +75,7 @@ func (c *Client) identities(ctx context.Context, jids []string) ([]*Identity, er
 		wg.Go(func() { ids[i], errs[i] = c.Identity(ctx, jid) })
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if err := absent(jids, errs); err != nil {
 		return nil, fmt.Errorf("every data node must answer before a cluster is made: %w", err)
 	}
 	for i, id := range ids {
@@ -87,6 +87,24 @@ func (c *Client) identities(ctx context.Context, jids []string) ([]*Identity, er
 		}
 	}
 	return ids, nil
+}
+
+// absent joins what went wrong with the nodes; those that the server does not
+// find (RFC 6121 section 8.5.3.2.3) are told together, with what to do.
+func absent(jids []string, errs []error) error {
+	var away []string
+	var others []error
+	for i, err := range errs {
+		if isCondition(err, "service-unavailable") || isCondition(err, "remote-server-not-found") || isCondition(err, "item-not-found") {
+			away = append(away, strings.TrimSuffix(jids[i], "/"+nodeResource))
+		} else {
+			others = append(others, err)
+		}
+	}
+	if len(away) > 0 {
+		others = append(others, fmt.Errorf("not on line as a data node: %s; check the name, and that it runs: `ringctl status` lists those that wait", strings.Join(away, ", ")))
+	}
+	return errors.Join(others...)
 }
 
 // existing returns the ring that some of the nodes already have, nil if none

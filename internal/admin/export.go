@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 // errMissed says that the cut was too early for some partition.
 var errMissed = errors.New("partitions had passed the cut")
 
+// errLeaderless says that some partition has nobody who could make its part.
+var errLeaderless = errors.New("without a leader")
+
 // Exporter is a cut of all partitions that the nodes hold. Close it.
 type Exporter struct {
 	Time int64          // log time of the cut, milliseconds since 1970
@@ -50,10 +54,15 @@ func (c *Client) Export(ctx context.Context, waits func(why string)) (*Exporter,
 	tell := func(why string) { told.Do(func() { waits(why) }) }
 	for try := 1; ; try++ {
 		x, err := c.cut(ctx, margin, tell)
-		if err == nil || !errors.Is(err, errMissed) || try == cutTries {
+		leaderless := errors.Is(err, errLeaderless)
+		if err == nil || !leaderless && !errors.Is(err, errMissed) || try == cutTries {
 			return x, err
 		}
-		tell("leaderships have moved")
+		if leaderless {
+			tell("partitions are without a leader")
+		} else {
+			tell("leaderships have moved")
+		}
 		select { // leaders may be about to be elected
 		case <-time.After(margin / 2):
 		case <-ctx.Done():
@@ -90,7 +99,7 @@ func (c *Client) cut(ctx context.Context, margin time.Duration, waits func(why s
 func (c *Client) leaderships(ctx context.Context, doc *ring.Document) (map[string][]uint32, int64, error) {
 	leaders, terms := make(map[uint32]string), make(map[uint32]uint64)
 	var now int64
-	var failed error
+	var silent []string
 	for _, m := range doc.Members {
 		var s NodeStatus
 		err := c.ask(ctx, m.JID, "get", adminxml.CmdStatus, adminxml.WithLeaders, &s)
@@ -98,7 +107,8 @@ func (c *Client) leaderships(ctx context.Context, doc *ring.Document) (map[strin
 			return nil, 0, fmt.Errorf("%w: %w", ErrNotOperator, err)
 		}
 		if err != nil {
-			failed = err // its partitions have other leaders, or are missed below
+			node, _, _ := strings.Cut(m.JID, "@")
+			silent = append(silent, node) // its partitions have other leaders, or are missed below
 			continue
 		}
 		now = max(now, s.Time)
@@ -109,14 +119,33 @@ func (c *Client) leaderships(ctx context.Context, doc *ring.Document) (map[strin
 		}
 	}
 	parts := make(map[string][]uint32)
+	var missing []uint32
 	for p := range uint32(doc.Partitions) {
-		jid, ok := leaders[p]
-		if !ok {
-			return nil, 0, fmt.Errorf("%w: partition %d has no leader now (%w)", errMissed, p, errors.Join(failed, errors.New("wait until ringctl status says that all have")))
+		if jid, ok := leaders[p]; ok {
+			parts[jid] = append(parts[jid], p)
+		} else {
+			missing = append(missing, p)
 		}
-		parts[jid] = append(parts[jid], p)
+	}
+	if len(missing) > 0 {
+		return nil, 0, leaderless(missing, doc.Partitions, silent)
 	}
 	return parts, now, nil
+}
+
+// leaderless names partitions without a leader, a few if there are many, and the
+// nodes that do not answer.
+func leaderless(missing []uint32, partitions int, silent []string) error {
+	const few = 5
+	which := strings.Trim(fmt.Sprint(missing[:min(len(missing), few)]), "[]")
+	if len(missing) > few {
+		which += " …"
+	}
+	todo := "wait until `ringctl status` says that all have one"
+	if len(silent) > 0 {
+		todo = "down or cut off: " + strings.Join(silent, ", ") + "; start them"
+	}
+	return fmt.Errorf("%d of %d partitions (%s) are %w; %s", len(missing), partitions, which, errLeaderless, todo)
 }
 
 // each does something with all nodes at once.

@@ -142,6 +142,29 @@ func notReached(conn connection, err error) error {
 	return unreachable(fmt.Errorf("the XMPP server cannot be reached: %s; %s", oneLine(err), todo))
 }
 
+// otherDomain is an error if that of a login says that the server there serves
+// another domain than that of --jid: waiting would not change it. The XMPP library
+// tells it in words only.
+func otherDomain(conn connection, err error) error {
+	_, text, ok := strings.Cut(err.Error(), "stream location ")
+	if !ok {
+		return nil
+	}
+	served, wanted, ok := strings.Cut(oneLine(errors.New(text)), " does not match previously set location ")
+	if !ok {
+		return nil
+	}
+	wanted, _, _ = strings.Cut(wanted, ";")
+	who := "it"
+	if len(conn.xmpp.Addrs) > 0 {
+		who = strings.Join(conn.xmpp.Addrs, ", ")
+	}
+	return fmt.Errorf("%w: %s serves %s, not %s; check --jid", errOtherDomain, who, served, wanted)
+}
+
+// errOtherDomain ends a login: see otherDomain.
+var errOtherDomain = errors.New("the server is another domain's")
+
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // asOperator runs do logged in as the flags say.
@@ -168,8 +191,14 @@ func withOperator(ctx context.Context, conn connection, do func(context.Context,
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			giveUp(err)
 		}
+		if err := otherDomain(conn, err); err != nil {
+			giveUp(err)
+		}
 	}
 	op, err := admin.Connect(login, conn.xmpp)
+	if cause := context.Cause(login); err != nil && errors.Is(cause, errOtherDomain) {
+		return unreachable(cause)
+	}
 	if err != nil {
 		return notReached(conn, err)
 	}

@@ -1,6 +1,9 @@
 package command
 
 import (
+	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,4 +70,42 @@ func TestHelpWithoutFalseDefaults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOtherDomain: a server that serves another domain is told at once: the deadline
+// of the login is far away.
+func TestOtherDomain(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			_, err = c.Write([]byte(`<?xml version='1.0'?><stream:stream from='example.net' id='1' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'><stream:features/>`))
+			if err := errors.Join(err, awaitEOF(c), c.Close()); err != nil {
+				t.Log(err) // the client goes as it likes
+			}
+		}
+	}()
+	env, _, errs := testEnv()
+	env.Getenv = func(name string) string { return map[string]string{"ROSTERDB_PASSWORD": "pw"}[name] }
+	code := Run(t.Context(), env, []string{"ringctl", "status", "--jid", "op@example.org", "--addr", l.Addr().String(), "--insecure-plaintext", "--timeout", "10m"})
+	if code != ExitUnreachable || !strings.Contains(errs.String(), "serves example.net, not example.org; check --jid") || strings.Count(errs.String(), "\n") != 1 {
+		t.Errorf("code %d, %s", code, errs)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	<-served
+}
+
+func awaitEOF(c net.Conn) error {
+	_, err := io.Copy(io.Discard, c)
+	return err
 }

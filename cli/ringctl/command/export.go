@@ -158,7 +158,7 @@ func export(ctx context.Context, env Env, operator *admin.Client, w io.Writer, w
 		fmt.Fprintf(env.Stderr, "%s, and a cut needs leaders that stay: waiting for it may take a minute or more\n", why)
 	})
 	if err != nil {
-		return saved{}, fmt.Errorf("make a cut: %w", err)
+		return saved{}, err
 	}
 	defer x.Close()
 	h := backup.Header{Cluster: x.Ring.Cluster, Time: x.Time, Partitions: x.Ring.Partitions}
