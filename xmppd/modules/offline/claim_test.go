@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 type several struct {
 	t      *testing.T
 	worlds []*world
-	fates  []Fate // of each
+	mu     sync.Mutex
+	fates  []Fate // of each; mu guards them
 }
 
 func newSeveral(t *testing.T, n int, f faults) *several {
@@ -29,11 +31,11 @@ func newSeveral(t *testing.T, n int, f faults) *several {
 			if _, err := fmt.Sscanf(server, "x%d", &k); err != nil || incarnation != uint64(k+7) {
 				t.Errorf("fate of %s %d", server, incarnation)
 			}
-			return x.fates[k]
+			return x.fate(k)
 		}}
 		kept := func(stanza.JID) { // all others look
 			for k, w := range x.worlds {
-				if k != i && x.fates[k] == Here {
+				if k != i && x.fate(k) == Here {
 					x.look(w)
 				}
 			}
@@ -43,17 +45,48 @@ func newSeveral(t *testing.T, n int, f faults) *several {
 	return x
 }
 
+func (x *several) fate(i int) Fate {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.fates[i]
+}
+
+// meets lets a server have a fate.
+func (x *several) meets(i int, fate Fate) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.fates[i] = fate
+}
+
 func (x *several) look(w *world) {
 	var b session.Batch
 	w.module.Look(x.t.Context(), stanza.JID{Local: "bob", Domain: "d"}, &b)
 	b.Flush()
 }
 
+// clock is the time of a world; deliveries look at it from goroutines of their own.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func (c *clock) read() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
 // later lets some time pass, and all look at what waits.
 func (x *several) later(d time.Duration) {
 	for i, w := range x.worlds {
-		w.now = w.now.Add(d)
-		if x.fates[i] == Here {
+		w.now.pass(d)
+		if x.fate(i) == Here {
 			w.module.lookAgain(x.t.Context())
 		}
 	}
@@ -168,7 +201,7 @@ func TestClaimOfServerGone(t *testing.T) {
 		x.keep()
 		_, first := x.login(0, 0)
 		_, second := x.login(1, 1<<30)
-		x.fates[0] = fate
+		x.meets(0, fate)
 		x.later(0) // notes that it is away
 		x.worlds[1].wg.Wait()
 		if n := len(second.read()); (n > 0) != (fate == Gone) {
@@ -192,11 +225,11 @@ func woken(t *testing.T, f faults) string {
 	x.keep()
 	s, first := x.login(0, 0)
 	_, second := x.login(1, 1<<30)
-	x.fates[0] = Away
+	x.meets(0, Away)
 	x.later(0)
 	x.later(awayTime)
 	x.worlds[1].wg.Wait()
-	x.fates[0] = Here
+	x.meets(0, Here)
 	first.Abort()
 	x.worlds[0].end(s)
 	x.wait()

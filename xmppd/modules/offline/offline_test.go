@@ -108,7 +108,7 @@ type world struct {
 	wg      sync.WaitGroup
 	wires   map[*session.Session]*wire
 	blocked map[stanza.JID]bool
-	now     time.Time
+	now     clock
 }
 
 func newWorld(t testing.TB, cfg Config, f faults, rf router.Faults) *world {
@@ -120,7 +120,7 @@ func newWorld(t testing.TB, cfg Config, f faults, rf router.Faults) *world {
 func newWorldOf(t testing.TB, records store.Store, opt Options, f faults, rf router.Faults) *world {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	w := &world{t: t, table: session.NewTable(), wires: make(map[*session.Session]*wire), blocked: make(map[stanza.JID]bool), now: time.Unix(1_700_000_000, 0)}
+	w := &world{t: t, table: session.NewTable(), wires: make(map[*session.Session]*wire), blocked: make(map[stanza.JID]bool), now: clock{t: time.Unix(1_700_000_000, 0)}}
 	w.store = records
 	accounts := account.NewStore(w.store)
 	for _, name := range []string{"alice", "bob"} {
@@ -136,7 +136,7 @@ func newWorldOf(t testing.TB, records store.Store, opt Options, f faults, rf rou
 	w.router.SetPresence(w.im)
 	opt.Store, opt.Table, opt.Domain, opt.Exists, opt.Log, opt.Registerer = w.store, w.table, "d", account.Exists, log, prometheus.NewRegistry()
 	opt.Blocked = func(_ context.Context, _, other stanza.JID) bool { return w.blocked[other.Bare()] }
-	opt.Now = func() time.Time { return w.now }
+	opt.Now = w.now.read
 	w.module = New(opt)
 	w.module.faults = f
 	if err := w.router.Add(w.module); err != nil {
@@ -273,7 +273,7 @@ func TestDelivery(t *testing.T) {
 	w := newWorld(t, Config{}, faults{}, router.Faults{})
 	alice := w.login("alice@d/a", 1<<20)
 	for i := range 250 {
-		w.now = w.now.Add(time.Second / 2)
+		w.now.pass(time.Second / 2)
 		w.send(alice, chat(i))
 	}
 	w.send(alice, "<message type='chat' to='bob@d' id='forged'><body>250</body><delay xmlns='urn:xmpp:delay' from='d' stamp='2001-01-01T00:00:00Z'/><delay xmlns='urn:xmpp:delay' from='other' stamp='2002-01-01T00:00:00Z'/></message>")
@@ -309,7 +309,7 @@ func TestLimits(t *testing.T) {
 	if got := strings.Join(w.stored(), " "); got != "0 1 2" || strings.Count(string(w.wires[alice].got), "<service-unavailable ") != 2 {
 		t.Errorf("three may be kept: kept %q, the sender got %q", got, w.wires[alice].got)
 	}
-	w.now = w.now.Add(25 * time.Hour)
+	w.now.pass(25 * time.Hour)
 	if more, err := w.module.expire(t.Context(), "bob"); more || err != nil || len(w.stored()) != 0 {
 		t.Errorf("after a day: more %v, %v; %q", more, err, w.stored())
 	}
@@ -319,7 +319,7 @@ func TestLimits(t *testing.T) {
 	}
 	// What is too old when it could be delivered is not.
 	w.send(alice, chat(7))
-	w.now = w.now.Add(25 * time.Hour)
+	w.now.pass(25 * time.Hour)
 	w.send(alice, chat(8))
 	bob := w.login("bob@d/b", 1<<20)
 	w.send(bob, "<presence/>")
@@ -354,7 +354,7 @@ func TestTakenBack(t *testing.T) {
 	w.wg.Wait()
 	got := w.wires[bob].read()
 	w.end(bob)
-	w.now = w.now.Add(time.Hour)
+	w.now.pass(time.Hour)
 	w.send(alice, chat(4))
 	var b session.Batch
 	unacked := strings.Join(got[1:], "")
