@@ -34,7 +34,7 @@ func limits() []limit {
 		{"stanza_bytes", "stanza_bytes = 10000", sends(chatMessage("bob@"+harness.Domain, 10_000), "<policy-violation "), `xmppd_stream_errors_total{condition="policy-violation"}`},
 		{"depth", "depth = 5", sends("<message>"+strings.Repeat("<a>", 5), "<policy-violation "), `xmppd_stream_errors_total{condition="policy-violation"}`},
 		{"queue_bytes", "queue_bytes = 100000", overflows("bob"), "xmppd_overflows_total"},
-		{"group_queue_bytes", "queue_bytes = 100000\ngroup_queue_bytes = 200000\n[[account]]\nname = \"dn1\"\ngroup = \"G\"\npassword_file = \"PASSWORD\"", overflows("dn1"), "xmppd_overflows_total"},
+		{"group_queue_bytes", "queue_bytes = 100000\ngroup_queue_bytes = 200000\n[[account]]\nname = \"dn1\"\ngroup = \"G\"\npassword_file = \"PASSWORD\"", overflows("dn1"), "xmppd_stanzas_busy_total"},
 		{"queue_total_bytes", "queue_bytes = 100000000\nqueue_total_bytes = 100000", overflows("bob"), "xmppd_overflows_total"},
 		{"connections", "connections = 3", refusesConnection(3), `xmppd_connections_refused_total{limit="total"}`},
 		{"logins_per_second", "logins_per_second = 1", queuesLogins, `xmppd_connections_refused_total{limit="logins"}`},
