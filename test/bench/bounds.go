@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 )
 
 // bound is a demand on a figure of ours alone.
@@ -41,12 +39,5 @@ func (b *bench) hold(bounds []bound) error {
 			fmt.Printf("| %s | %s | %s | met |\n", x.what, figure(x.got), limit)
 		}
 	}
-	switch {
-	case missed == 0:
-		return nil
-	case b.o.quick:
-		fmt.Fprintln(os.Stderr, "gates are missed; a quick run is too short to judge by")
-		return nil
-	}
-	return errors.New("a gate is missed; the table above says which")
+	return verdict(missed, b.o.quick)
 }

@@ -59,10 +59,15 @@ func (b *bench) judge(gates []gate, all *samples) error {
 			fmt.Printf("| %s | %s | %s | %.1f | met |\n", g.what, figure(mine), figure(theirs), g.ratio(mine, theirs))
 		}
 	}
+	return verdict(missed, b.o.quick)
+}
+
+// verdict is an error where gates are missed, unless the run was too short to judge by.
+func verdict(missed int, quick bool) error {
 	switch {
 	case missed == 0:
 		return nil
-	case b.o.quick:
+	case quick:
 		fmt.Fprintln(os.Stderr, "gates are missed; a quick run is too short to judge by")
 		return nil
 	}
