@@ -65,7 +65,7 @@ e2e: ## tests over real processes, a short run of chaos among them
 interop: ## clients of other projects against xmppd, those that are installed (test/interop/install.sh)
 	$(GO) test -count=1 -v ./test/interop/...
 
-# SEED=, NODES= and FLAGS= (as `go run ./test/chaos/run -help` lists them) say more.
+# SEED=, NODES= and FLAGS= (-servers 1; as `go run ./test/chaos/run -help` lists them) say more.
 chaos: ## a cluster of processes suffers for DURATION (5m): faults and ring changes at random, power cuts among them; lost and doubled must be 0
 	@$(GO) run ./test/chaos/run -duration $(or $(DURATION),5m) -seed $(or $(SEED),0) -nodes $(or $(NODES),3) $(FLAGS)
 
@@ -79,7 +79,7 @@ mutants: ## plants mistakes into the store and shows the test that notices each
 soak: ## steady work for DURATION (30m): memory, disk, descriptors and goroutines must come to a plateau
 	@$(GO) run ./test/soak -duration $(or $(DURATION),30m) $(FLAGS)
 
-failover: ## kills leaders under writers, 20 times: longest gap of each
+failover: ## kills leaders under writers, 20 times: longest gap of each; FLAGS="-kill server", "-stop server": XMPP servers
 	@$(GO) run ./test/chaos/failover $(FLAGS)
 
 freeze: ## stops one of three servers by SIGSTOP for DURATION (100s): nothing may hang, vanish or come twice

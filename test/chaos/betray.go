@@ -55,7 +55,7 @@ func (l *lane) afterPowerCut(syncTime time.Duration) {
 // dropAnswers breaks the clients' connections when answers wait in all of them: what
 // was done is asked for again.
 func (l *lane) dropAnswers(ctx context.Context) {
-	k := l.stage.clients
+	k := l.stage.clients[0] // planted mistakes have one server
 	k.mute(true)
 	l.await(ctx, k.muffled)
 	k.drop()

@@ -112,8 +112,8 @@ func TestOptions(t *testing.T) {
 	if _, err := (Options{Nodes: 2}).withDefaults(); err == nil {
 		t.Error("two data nodes are taken")
 	}
-	o := Options{Seed: 3, Duration: time.Minute, Nodes: 5, Kinds: []string{"kill", "cut"}, Plant: LyingDisk}
-	const want = "go run ./test/chaos/run -seed 3 -duration 1m0s -nodes 5 -faults kill,cut -plant lying-disk"
+	o := Options{Seed: 3, Duration: time.Minute, Servers: 1, Nodes: 5, Kinds: []string{"kill", "cut"}, Plant: LyingDisk}
+	const want = "go run ./test/chaos/run -seed 3 -duration 1m0s -servers 1 -nodes 5 -faults kill,cut -plant lying-disk"
 	if got := o.Repeat(); got != want {
 		t.Errorf("repeated by %q, want %q", got, want)
 	}

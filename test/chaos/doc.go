@@ -1,9 +1,9 @@
 // Package chaos lets a cluster of real processes suffer, and judges it.
 //
-// A run starts an XMPP server and data nodes, each data node in a network
-// namespace of its own, behind a proxy of its own, and on a disk of its own that
+// A run starts XMPP servers of one domain and data nodes, each in a network
+// namespace of its own, and each data node behind proxies of its own and on a disk of its own that
 // forgets at a power cut what was not synced (test/powerfs). A seed decides
-// which faults meet whom and when, and which data nodes join and leave. Meanwhile
+// which faults meet whom and when, and which data nodes join and leave; data nodes and servers suffer at the same time. Meanwhile
 // clients write, read, compare and swap, batch, count, watch, scan and query through
 // appclient, and backups are made.
 // In the end it says whether anything that was acknowledged is lost, anything
@@ -14,7 +14,9 @@
 // loopback, and of the faults those remain that need neither.
 //
 //	stage     the processes with their links and disks
-//	faults    what happens to them
+//	servers   the XMPP servers with their networks
+//	faults    what happens to data nodes and links
+//	downfalls what happens to servers
 //	changes   data nodes that join, leave, lose their disks and are replaced, by ringctl
 //	betray    the moments that planted mistakes need to show
 //	work      the clients, each kind with its ledger

@@ -66,8 +66,9 @@ func (l *lane) victim() string {
 }
 
 // wait is the time that a fault lasts.
-func (l *lane) wait(what, id string) {
-	d := l.hold()
+func (l *lane) wait(what, id string) { l.waitFor(what, id, l.hold()) }
+
+func (l *lane) waitFor(what, id string, d time.Duration) {
 	l.told(fmt.Sprintf("%s %s for %s", what, id, d.Round(time.Millisecond)))
 	time.Sleep(d)
 }
@@ -77,7 +78,7 @@ func (l *lane) back(ctx context.Context, ids ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthy)
 	defer cancel()
 	for _, id := range ids {
-		if err := l.stage.cluster.Restart(ctx, id); err != nil {
+		if err := l.stage.restart(ctx, id); err != nil {
 			return fmt.Errorf("start %s again: %w", id, err)
 		}
 	}
@@ -93,7 +94,7 @@ func crashes() []fault {
 	return []fault{
 		{"kill", always, func(ctx context.Context, l *lane) error {
 			id := l.victim()
-			if err := l.stage.cluster.Kill(id); err != nil {
+			if err := l.stage.kill(id); err != nil {
 				return err
 			}
 			l.wait("kill", id)
@@ -135,14 +136,6 @@ func crashes() []fault {
 		}},
 		{"power", withDisks, func(ctx context.Context, l *lane) error { return l.power(ctx, l.victim()) }},
 		{"blackout", withDisks, func(ctx context.Context, l *lane) error { return l.power(ctx, l.stage.ids()...) }},
-		{"server", always, func(ctx context.Context, l *lane) error {
-			id := l.stage.cluster.Info().Servers[0].ID
-			if err := l.stage.cluster.Kill(id); err != nil {
-				return err
-			}
-			l.wait("kill", id)
-			return l.back(ctx, id)
-		}},
 	}
 }
 
@@ -164,11 +157,11 @@ func (l *lane) power(ctx context.Context, ids ...string) error {
 func troubles() []fault {
 	return []fault{
 		{"slow", always, func(_ context.Context, l *lane) error {
-			k, id := l.link()
+			w, id := l.ways()
 			delay := time.Millisecond + l.upTo(60*time.Millisecond)
-			k.slow(delay)
+			w.each(func(k *link) { k.slow(delay) })
 			l.wait(fmt.Sprintf("%s later each way,", delay.Round(time.Millisecond)), id)
-			k.slow(0)
+			w.each(func(k *link) { k.slow(0) })
 			return nil
 		}},
 		{"drop", always, func(ctx context.Context, l *lane) error {
@@ -176,28 +169,33 @@ func troubles() []fault {
 				l.dropAnswers(ctx)
 				return nil
 			}
-			k, id := l.link()
+			w, id := l.ways()
 			l.told("break the connections of " + id)
-			k.drop()
+			w.each((*link).drop)
 			return nil
 		}},
 		{"stall", always, func(_ context.Context, l *lane) error {
-			k, id := l.link()
-			k.stall(true)
+			w, id := l.ways()
+			w.each(func(k *link) { k.stall(true) })
 			l.wait("stall the connections of", id)
-			k.stall(false)
+			w.each(func(k *link) { k.stall(false) })
 			return nil
 		}},
 	}
 }
 
-// link is one of a data node, or the clients'.
-func (l *lane) link() (*link, string) {
+// ways are those of a data node, or the clients', to one server or to all.
+func (l *lane) ways() (w ways, who string) {
 	ids := l.stage.ids()
 	if i := l.rng.IntN(len(ids) + 1); i < len(ids) {
-		return l.stage.node(ids[i]).link, ids[i]
+		w, who = l.stage.node(ids[i]).ways, ids[i]
+	} else {
+		w, who = l.stage.clients, "the clients"
 	}
-	return l.stage.clients, "the clients"
+	if i := l.rng.IntN(len(w) + 1); len(w) > 1 && i < len(w) {
+		return w[i : i+1], fmt.Sprintf("%s to server %d", who, i+1)
+	}
+	return w, who
 }
 
 // ringChange is the name for nodes that join and leave. No fault, but just as
@@ -213,7 +211,7 @@ func chosen(o *Options, kinds []fault) []fault {
 
 // Kinds names all faults.
 func Kinds() (names []string) {
-	for _, f := range append(crashes(), troubles()...) {
+	for _, f := range slices.Concat(crashes(), troubles(), downfalls()) {
 		names = append(names, f.name)
 	}
 	return append(names, ringChange)

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/rosterdb/rosterdb/test/powerfs"
 )
 
@@ -16,6 +18,7 @@ import (
 type Options struct {
 	Seed       uint64        // of the faults; 0 is a seed, too
 	Duration   time.Duration // of the faults; 0: 5 minutes
+	Servers    int           // XMPP servers; 0: 3, or 1 with a planted mistake, which waits for its moment in one connection
 	Nodes      int           // 0: 3
 	Partitions int           // 0: 16
 	Dir        string        // of data and logs; empty: a temporary one, kept if the run fails
@@ -40,6 +43,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Nodes == 0 {
 		o.Nodes = 3
 	}
+	switch {
+	case o.Servers == 0 && o.Plant != NoPlant:
+		o.Servers = 1
+	case o.Servers == 0:
+		o.Servers = 3
+	}
 	if o.Partitions == 0 {
 		o.Partitions = 16
 	}
@@ -57,6 +66,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Log == nil {
 		o.Log = io.Discard
+	}
+	if o.Servers > devcluster.MaxServers {
+		return o, fmt.Errorf("%d servers: %d are the most", o.Servers, devcluster.MaxServers)
+	}
+	if o.Plant != NoPlant && o.Servers > 1 {
+		return o, errors.New("a planted mistake shows with one server only")
 	}
 	if o.Nodes < 3 {
 		return o, fmt.Errorf("%d data nodes: chaos needs 3, so that one may fail", o.Nodes)
@@ -95,7 +110,7 @@ func (o Options) withDefaults() (Options, error) {
 
 // Repeat is the command that runs the same faults again.
 func (o *Options) Repeat() string {
-	cmd := fmt.Sprintf("go run ./test/chaos/run -seed %d -duration %s -nodes %d", o.Seed, o.Duration, o.Nodes)
+	cmd := fmt.Sprintf("go run ./test/chaos/run -seed %d -duration %s -servers %d -nodes %d", o.Seed, o.Duration, o.Servers, o.Nodes)
 	if o.Kinds != nil {
 		cmd += " -faults " + strings.Join(o.Kinds, ",")
 	}

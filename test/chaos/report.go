@@ -15,6 +15,7 @@ import (
 type Report struct {
 	Seed       uint64
 	Duration   time.Duration
+	Servers    int
 	Nodes      int
 	Notes      []string // what is missing on this machine
 	Operations int
@@ -42,7 +43,7 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintf(w, "%-22s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("seed", "%d", r.Seed)
-	line("nodes", "%d for %s", r.Nodes, r.Duration)
+	line("nodes", "%d on %d XMPP servers for %s", r.Nodes, r.Servers, r.Duration)
 	for _, n := range r.Notes {
 		line("", "%s", n)
 	}

@@ -79,8 +79,8 @@ func (r *run) suffer(ctx context.Context) (*Report, error) {
 	defer work.Wait()
 	defer stopWork() // before the wait
 	var clients []*appclient.Client
-	for _, t := range r.tasks {
-		c, err := r.stage.dial(ctx)
+	for i, t := range r.tasks {
+		c, err := r.stage.dial(ctx, i)
 		if err != nil {
 			return nil, fmt.Errorf("log in as an application: %w", err)
 		}
@@ -121,7 +121,7 @@ func (r *run) strike(ctx context.Context, saved *backups) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opt.Duration)
 	defer cancel()
 	var lanes sync.WaitGroup
-	var errs [4]error
+	var errs [5]error
 	goOn := func(i int, run func(context.Context) error) {
 		lanes.Go(func() {
 			if errs[i] = run(ctx); errs[i] != nil {
@@ -129,7 +129,8 @@ func (r *run) strike(ctx context.Context, saved *backups) error {
 			}
 		})
 	}
-	for i, kinds := range [][]fault{chosen(&r.opt, crashes()), chosen(&r.opt, troubles())} {
+	for i, kinds := range map[int][]fault{0: crashes(), 1: troubles(), 4: downfalls()} {
+		kinds = chosen(&r.opt, kinds)
 		if len(kinds) == 0 {
 			continue
 		}
@@ -169,7 +170,7 @@ func (r *run) report() *Report {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	report := &Report{
-		Seed: r.opt.Seed, Duration: r.opt.Duration, Nodes: r.opt.Nodes, Notes: r.opt.notes,
+		Seed: r.opt.Seed, Duration: r.opt.Duration, Servers: r.opt.Servers, Nodes: r.opt.Nodes, Notes: r.opt.notes,
 		Operations: m.operations, Unknown: m.count[unknown], Refused: m.count[refused], Refusals: m.refusals,
 		Faults: r.faults, Gap: m.gap, GapAt: m.gapAt, Strange: m.strange,
 		Dir: r.opt.Dir, Repeat: r.opt.Repeat(),

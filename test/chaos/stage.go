@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -29,23 +27,28 @@ type stage struct {
 	cluster *devcluster.Cluster
 	plant   Plant
 	dir     string
-	clients *link
+	clients ways
 	opt     *Options
+	hub     hub // of the servers; empty: they are on loopback
+
+	starting sync.Mutex // held while a process is started again
 
 	// members is held for reading by whoever acts on data nodes, and for writing
 	// by who adds and removes them.
 	members sync.RWMutex
 
-	mu     sync.Mutex
-	server string            // address of the XMPP server's listener
-	nodes  map[string]*place // by id
-	done   powerfs.Stats     // of disks that are gone
+	mu      sync.Mutex
+	servers []*server         // in order
+	nodes   map[string]*place // by id
+	done    powerfs.Stats     // of disks that are gone
+	strikes int               // processes that were killed or started again
+	down    map[string]bool   // processes that were killed
 }
 
 // place is what surrounds a data node.
 type place struct {
 	id   string
-	link *link
+	ways ways
 	ns   *namespace    // nil: on loopback
 	disk *powerfs.Disk // nil: the host's file system
 	path string        // where the disk is mounted
@@ -55,12 +58,17 @@ type place struct {
 
 // newStage starts a cluster in dir. Close ends it.
 func newStage(ctx context.Context, o *Options) (*stage, error) {
-	s := &stage{plant: o.Plant, dir: o.Dir, opt: o, nodes: make(map[string]*place)}
+	s := &stage{plant: o.Plant, dir: o.Dir, opt: o, nodes: make(map[string]*place), down: make(map[string]bool)}
 	var err error
-	s.clients, err = newLink("127.0.0.1:0", s.target)
+	if o.namespaces && o.Servers > 1 {
+		s.hub, err = newHub()
+	}
+	if err == nil {
+		s.clients, err = s.newWays("127.0.0.1")
+	}
 	if err == nil {
 		s.cluster, err = devcluster.Start(ctx, devcluster.Options{
-			Dir: filepath.Join(o.Dir, "cluster"), Binary: o.Binary, Nodes: o.Nodes, Partitions: o.Partitions,
+			Dir: filepath.Join(o.Dir, "cluster"), Binary: o.Binary, Servers: o.Servers, Nodes: o.Nodes, Partitions: o.Partitions,
 			DieWithParent: true, StartTimeout: healthy, Launch: s.launch,
 		})
 	}
@@ -68,13 +76,6 @@ func newStage(ctx context.Context, o *Options) (*stage, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
-}
-
-// target is where links lead to.
-func (s *stage) target() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.server
 }
 
 // place returns what surrounds a data node, and makes it for a new one.
@@ -94,7 +95,7 @@ func (s *stage) place(id string) (*place, error) {
 		}
 		listen = p.ns.ours
 	}
-	if p.link, err = newLink(net.JoinHostPort(listen, "0"), s.target); err != nil {
+	if p.ways, err = s.newWays(listen); err != nil {
 		return nil, err
 	}
 	if s.opt.disks {
@@ -142,7 +143,7 @@ func (s *stage) add(ctx context.Context, id string) error {
 func (s *stage) wipe(ctx context.Context, id string) error {
 	s.members.Lock()
 	defer s.members.Unlock()
-	if err := s.cluster.Kill(id); err != nil {
+	if err := s.kill(id); err != nil {
 		return err
 	}
 	if err := s.discard(ctx, id); err != nil {
@@ -174,17 +175,18 @@ func (s *stage) discard(ctx context.Context, id string) error {
 
 // launch leads a process through its link, namespace and disk.
 func (s *stage) launch(id string, argv []string) ([]string, error) {
-	if !strings.HasPrefix(id, "dn") { // the XMPP server
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.server = argv[slices.Index(argv, "--listen-c2s")+1]
-		return argv, nil
+	if devcluster.IsServer(id) {
+		return s.launchServer(id, argv)
 	}
 	p, err := s.place(id)
 	if err != nil {
 		return nil, err
 	}
-	argv[slices.Index(argv, "--addr")+1] = p.link.addr()
+	for i := range argv {
+		if argv[i] == "--addr" {
+			argv[i+1] = p.ways[s.serverAt(argv[i+1])].addr()
+		}
+	}
 	if p.disk != nil {
 		argv[slices.Index(argv, "--dir")+1] = p.path
 		if err := p.mount(); err != nil {
@@ -233,7 +235,7 @@ func (s *stage) powerCut(fate powerfs.Fate, seed uint64, ids ...string) error {
 	}
 	for i, id := range ids {
 		p := s.node(id)
-		if err := s.cluster.Kill(id); err != nil {
+		if err := s.kill(id); err != nil {
 			return err
 		}
 		if err := p.unmount(); err != nil {
@@ -248,28 +250,21 @@ func (s *stage) powerCut(fate powerfs.Fate, seed uint64, ids ...string) error {
 	return nil
 }
 
-// dial logs a client in through the clients' link.
-func (s *stage) dial(ctx context.Context) (*appclient.Client, error) {
+// dial logs a client in through the clients' links, at the i-th server first.
+func (s *stage) dial(ctx context.Context, i int) (*appclient.Client, error) {
 	cfg, err := appclient.FromDev(s.cluster.File())
 	if err != nil {
 		return nil, err
 	}
-	cfg.Addrs = []string{s.clients.addr()}
+	cfg.Addrs = s.clients.addrs(i)
 	ctx, cancel := context.WithTimeout(ctx, healthy)
 	defer cancel()
 	return appclient.Dial(ctx, cfg)
 }
 
-// waitHealthy waits until the cluster serves with all nodes.
-func (s *stage) waitHealthy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, healthy)
-	defer cancel()
-	return s.cluster.WaitHealthy(ctx)
-}
-
 // ids lists the data nodes.
 func (s *stage) ids() []string {
-	return slices.DeleteFunc(s.cluster.IDs(), func(id string) bool { return !strings.HasPrefix(id, "dn") })
+	return slices.DeleteFunc(s.cluster.IDs(), devcluster.IsServer)
 }
 
 // close ends all processes and gives back what the stage has of the system.
@@ -278,20 +273,20 @@ func (s *stage) close() error {
 	if s.cluster != nil {
 		errs = append(errs, s.cluster.Close())
 	}
-	if s.clients != nil {
-		s.clients.close()
-	}
+	s.clients.close()
 	for _, p := range s.nodes {
 		errs = append(errs, p.close())
 	}
+	for _, x := range s.servers {
+		errs = append(errs, x.close())
+	}
+	errs = append(errs, s.hub.remove())
 	return errors.Join(errs...)
 }
 
 // close gives back what a data node had of the system. Its process has ended.
 func (p *place) close() error {
-	if p.link != nil {
-		p.link.close()
-	}
+	p.ways.close()
 	err := p.unmount()
 	if p.disk != nil {
 		err = errors.Join(err, p.disk.Close())

@@ -37,7 +37,7 @@ const (
 // a hint when to come again, and what was acknowledged to it is there. How long the others waited, and how many leads
 // were lost, is only told.
 func TestFloods(t *testing.T) {
-	c := harness.Start(t, devcluster.Options{Binary: binary, Partitions: floodPartitions, InsecurePlaintext: true})
+	c := harness.Start(t, devcluster.Options{Binary: binary, Servers: 3, Partitions: floodPartitions, InsecurePlaintext: true})
 	for account, prefix := range map[string]string{"shop@localhost": "p/", "app@localhost": "f/"} {
 		cmd := exec.CommandContext(t.Context(), binary, "access", "grant", "--dev", c.File(), "--yes", "--write", account, prefix)
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -63,6 +63,7 @@ func TestFloods(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	harness.Eventually(t, floodPatience, "each data node has streams to two servers", func() bool { return nodeLogins(t, c) >= 2*len(c.Info().Nodes) })
 	calm, logins := newFlooder(t, c, "shop", place), nodeLogins(t, c)
 	// The opens are last: an account's sessions are used up then for a minute.
 	for _, kind := range []string{"changes that wait", "gets", "large reads", "changes", "writes", "opens"} {

@@ -23,6 +23,7 @@ import (
 
 type options struct {
 	duration          time.Duration
+	servers           int
 	nodes, partitions int
 	clients           int
 	pace              time.Duration
@@ -33,6 +34,7 @@ func main() {
 	chaos.Child()
 	var o options
 	flag.DurationVar(&o.duration, "duration", 30*time.Minute, "of the work")
+	flag.IntVar(&o.servers, "servers", 3, "XMPP servers")
 	flag.IntVar(&o.nodes, "nodes", 3, "data nodes")
 	flag.IntVar(&o.partitions, "partitions", 16, "of the store")
 	flag.IntVar(&o.clients, "clients", 8, "that work at once")
@@ -55,7 +57,7 @@ func run(ctx context.Context, o options) error {
 	if o.every == 0 {
 		o.every = max(o.duration/120, 200*time.Millisecond)
 	}
-	cluster := devcluster.Options{Nodes: o.nodes, Partitions: o.partitions, Metrics: true}
+	cluster := devcluster.Options{Servers: o.servers, Nodes: o.nodes, Partitions: o.partitions, Metrics: true}
 	return chaos.WithCluster(ctx, cluster, func(ctx context.Context, c *devcluster.Cluster) error {
 		w, err := startWork(ctx, c, o)
 		if err != nil {

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 
 // TestShort: the command works; so short a time says nothing about plateaus.
 func TestShort(t *testing.T) {
-	err := run(t.Context(), options{duration: 3 * time.Second, nodes: 3, partitions: 4, clients: 2, pace: time.Millisecond})
+	err := run(t.Context(), options{duration: 3 * time.Second, servers: 3, nodes: 3, partitions: 4, clients: 2, pace: time.Millisecond})
 	if err != nil && !errors.Is(err, errGrows) {
 		t.Error(err)
 	}

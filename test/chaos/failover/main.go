@@ -1,7 +1,7 @@
 // Command failover measures how long writers are held up when a data node that
-// leads, or one of several XMPP servers, is killed (SIGKILL): a cluster of processes on loopback, writers on
-// roots of many partitions, and one kill after the other. For each it prints the
-// longest time between two acknowledgements of one writer.
+// leads, or one of several XMPP servers, is killed (SIGKILL) or frozen (SIGSTOP): a cluster of processes on loopback, writers on
+// roots of many partitions, and one blow after the other. For each it prints the
+// longest time between two acknowledgements of one writer; an error of a writer ends it.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 
 type options struct {
 	kills, servers, nodes, partitions, writers int
-	kill                                       string
-	pace, calm                                 time.Duration
+	kill, stop                                 string
+	pace, calm, frozen                         time.Duration
 	json                                       bool
 }
 
@@ -32,7 +32,9 @@ func main() {
 	var o options
 	flag.IntVar(&o.kills, "kills", 20, "how many")
 	flag.StringVar(&o.kill, "kill", "node", "node: the leader of a writer's partition; server: one XMPP server after the other")
-	flag.IntVar(&o.servers, "servers", 0, "XMPP servers (default 1; 3 where they are killed)")
+	flag.StringVar(&o.stop, "stop", "", "node or server: freezes it by SIGSTOP instead of killing it")
+	flag.DurationVar(&o.frozen, "frozen", 8*time.Second, "how long it is frozen: servers cut one off after 4s")
+	flag.IntVar(&o.servers, "servers", 3, "XMPP servers")
 	flag.IntVar(&o.nodes, "nodes", 3, "data nodes")
 	flag.IntVar(&o.partitions, "partitions", 64, "of the store")
 	flag.IntVar(&o.writers, "writers", 16, "each with a root of its own")
@@ -40,12 +42,9 @@ func main() {
 	flag.DurationVar(&o.calm, "calm", 2*time.Second, "before each kill, in which the node that is back gets its leaderships again")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.Parse()
-	switch {
-	case o.kill != "node" && o.kill != "server":
-		fmt.Fprintf(os.Stderr, "failover: -kill %q: choose node or server\n", o.kill)
+	if err := o.check(); err != nil {
+		fmt.Fprintln(os.Stderr, "failover:", err)
 		os.Exit(2)
-	case o.servers == 0 && o.kill == "server":
-		o.servers = 3
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -54,6 +53,36 @@ func main() {
 		fmt.Fprintln(os.Stderr, "failover:", err)
 		os.Exit(1)
 	}
+}
+
+func (o options) check() error {
+	for _, c := range []struct {
+		flag, value string
+		may         []string
+	}{{"kill", o.kill, []string{"node", "server"}}, {"stop", o.stop, []string{"", "node", "server"}}} {
+		if !slices.Contains(c.may, c.value) {
+			return fmt.Errorf("-%s %q: choose node or server", c.flag, c.value)
+		}
+	}
+	if o.target() == "server" && o.servers < 2 {
+		return fmt.Errorf("-servers %d: writers outlive a server only where there are others", o.servers)
+	}
+	return nil
+}
+
+// target is what is struck: node or server.
+func (o options) target() string {
+	if o.stop != "" {
+		return o.stop
+	}
+	return o.kill
+}
+
+func (o options) verb() string {
+	if o.stop != "" {
+		return "freeze"
+	}
+	return "kill"
 }
 
 func run(ctx context.Context, o options) error {
@@ -67,10 +96,11 @@ func run(ctx context.Context, o options) error {
 	})
 }
 
-// result is what one kill has cost.
+// result is what one kill, or freeze, has cost.
 type result struct {
 	Killed  string        `json:"killed"` // its id
-	Held    int           `json:"held"`   // writers whose leader it was
+	Frozen  bool          `json:"frozen,omitempty"`
+	Held    int           `json:"held"` // writers whose leader it was
 	Longest time.Duration `json:"longest_ns"`
 }
 
@@ -80,13 +110,13 @@ func (m *measurement) killAll(ctx context.Context) error {
 		if err := m.pause(ctx, m.opt.calm); err != nil {
 			return err
 		}
-		r, err := m.kill(ctx, i)
+		r, err := m.strike(ctx, i)
 		if err != nil {
-			return fmt.Errorf("kill %d: %w", i+1, err)
+			return fmt.Errorf("%s %d: %w", m.opt.verb(), i+1, err)
 		}
 		results = append(results, r)
 		if !m.opt.json {
-			fmt.Printf("%2d  kill %s, which led %2d of %d writers' partitions: longest gap %4d ms\n", i+1, r.Killed, r.Held, m.opt.writers, r.Longest.Milliseconds())
+			fmt.Printf("%2d  %s %s, which led %2d of %d writers' partitions: longest gap %4d ms\n", i+1, m.opt.verb(), r.Killed, r.Held, m.opt.writers, r.Longest.Milliseconds())
 		}
 	}
 	if m.opt.json {
@@ -98,7 +128,7 @@ func (m *measurement) killAll(ctx context.Context) error {
 	}
 	slices.Sort(all)
 	if len(all) > 0 {
-		fmt.Printf("median %d ms, longest %d ms, of %d kills\n", all[len(all)/2].Milliseconds(), all[len(all)-1].Milliseconds(), len(all))
+		fmt.Printf("median %d ms, longest %d ms, of %d times\n", all[len(all)/2].Milliseconds(), all[len(all)-1].Milliseconds(), len(all))
 	}
 	return nil
 }

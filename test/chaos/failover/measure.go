@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rosterdb/rosterdb/appclient"
@@ -99,11 +100,11 @@ func (w *writer) reset() {
 	w.longest, w.acks = 0, 0
 }
 
-// kill kills the leader of the first writer's partition, or a server, and returns when
+// strike kills or freezes the leader of the first writer's partition, or a server, and returns when
 // the cluster is whole again.
-func (m *measurement) kill(ctx context.Context, i int) (result, error) {
-	r := result{Killed: idOf(m.client.Where(m.writers[0].root).Leader)}
-	if m.opt.kill == "server" {
+func (m *measurement) strike(ctx context.Context, i int) (result, error) {
+	r := result{Killed: idOf(m.client.Where(m.writers[0].root).Leader), Frozen: m.opt.stop != ""}
+	if m.opt.target() == "server" {
 		servers := m.cluster.Info().Servers
 		r.Killed = servers[i%len(servers)].ID
 	}
@@ -113,16 +114,14 @@ func (m *measurement) kill(ctx context.Context, i int) (result, error) {
 		}
 		w.reset()
 	}
-	if err := m.cluster.Kill(r.Killed); err != nil {
-		return r, err
-	}
-	// Until all write again.
 	ctx, cancel := context.WithTimeout(ctx, healthy)
 	defer cancel()
-	for !m.allWriteAgain() {
-		if err := m.pause(ctx, 5*time.Millisecond); err != nil {
-			return r, fmt.Errorf("writers are held up: %w", err)
-		}
+	blow := m.kill
+	if r.Frozen {
+		blow = m.freeze
+	}
+	if err := blow(ctx, r.Killed); err != nil {
+		return r, err
 	}
 	for _, w := range m.writers {
 		w.mu.Lock()
@@ -133,14 +132,58 @@ func (m *measurement) kill(ctx context.Context, i int) (result, error) {
 			return r, fmt.Errorf("an error reached a writer: %w", err)
 		}
 	}
-	if err := m.cluster.Restart(ctx, r.Killed); err != nil {
-		return r, err
-	}
-	return r, m.cluster.WaitHealthy(ctx)
+	return r, nil
 }
 
-// enough acknowledgements of one writer show that it is past the kill: answers
-// that were on their way when the node died are few.
+// kill kills a process, and starts it again when all write again.
+func (m *measurement) kill(ctx context.Context, id string) error {
+	if err := m.cluster.Kill(id); err != nil {
+		return err
+	}
+	if err := m.awaitWriters(ctx); err != nil {
+		return err
+	}
+	if err := m.cluster.Restart(ctx, id); err != nil {
+		return err
+	}
+	return m.cluster.WaitHealthy(ctx)
+}
+
+// freeze stops a process for a while, and for longer if all do not write again by then. Its waking belongs to what is measured.
+func (m *measurement) freeze(ctx context.Context, id string) error {
+	if err := m.cluster.Signal(id, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	err := m.pause(ctx, m.opt.frozen)
+	if err == nil {
+		err = m.awaitWriters(ctx)
+	}
+	if err := errors.Join(err, m.cluster.Signal(id, syscall.SIGCONT)); err != nil {
+		return err
+	}
+	if err := m.cluster.WaitHealthy(ctx); err != nil {
+		return err
+	}
+	return m.awaitWriters(ctx)
+}
+
+// awaitWriters waits until each has been told enough from now on.
+func (m *measurement) awaitWriters(ctx context.Context) error {
+	for _, w := range m.writers {
+		w.mu.Lock()
+		w.acks = 0
+		w.mu.Unlock()
+	}
+	for !m.allWriteAgain() {
+		if err := m.pause(ctx, 5*time.Millisecond); err != nil {
+			return fmt.Errorf("writers are held up: %w", err)
+		}
+	}
+	return nil
+}
+
+// enough acknowledgements of one writer show that it is past the blow: answers
+// that were on their way when it came are few.
 const enough = 50
 
 // allWriteAgain says whether all writers are past the kill.

@@ -21,6 +21,7 @@ func main() {
 	o := chaos.Options{Log: os.Stderr}
 	flag.Uint64Var(&o.Seed, "seed", 0, "of the faults; 0: by chance")
 	flag.DurationVar(&o.Duration, "duration", 5*time.Minute, "of the faults")
+	flag.IntVar(&o.Servers, "servers", 0, "XMPP servers; 0: 3, or 1 with -plant")
 	flag.IntVar(&o.Nodes, "nodes", 3, "data nodes")
 	flag.IntVar(&o.Partitions, "partitions", 16, "of the store")
 	flag.StringVar(&o.Dir, "dir", "", "of data and logs; empty: a temporary one, kept if something is wrong")
