@@ -190,6 +190,30 @@ func (f *fair) put(name string, w waiting) bool {
 	return true
 }
 
+// callOff lets reads of changes that wait for their turn not wait behind it as well: who
+// asked does not want them any more or, without tags, has gone.
+func (f *fair) callOff(c *client, tags []uint64) {
+	if f.waitingOps.Load() == 0 {
+		return
+	}
+	which := make(map[uint64]struct{}, len(tags))
+	for _, tag := range tags {
+		which[tag] = struct{}{}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.accounts[c.bare]
+	if a == nil {
+		return
+	}
+	for i := range a.waiting {
+		r := &a.waiting[i].read
+		if _, named := which[r.Tag]; r.Owner == c.id && (named || len(tags) == 0) {
+			r.Read.Wait = 0
+		}
+	}
+}
+
 // pump passes on what the engine has room for.
 func (f *fair) pump() {
 	for {

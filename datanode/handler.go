@@ -105,6 +105,7 @@ func (h *handler) Down(error) {
 	h.n.iqs.Down()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.submit()
 	for _, c := range h.clients {
 		h.n.leave(c) // their answers could not be sent; they ask again
 	}
@@ -151,6 +152,7 @@ func (h *handler) stamp() int64 { return h.n.clock.stamp(h.now()) }
 func (n *Node) leave(c *client) {
 	c.gone.Store(true)
 	if c.watches.Load() > 0 {
+		n.fair.callOff(c, nil)
 		n.engine.Forget(c.id)
 	}
 }
@@ -160,6 +162,7 @@ func (h *handler) departed(from string) {
 	if c := h.clients[from]; c != nil {
 		delete(h.clients, from)
 		h.n.clients.Add(-1)
+		h.submit() // what it asked for just before is given up, too
 		h.n.leave(c)
 	}
 }
@@ -172,7 +175,7 @@ func (h *handler) Stanza(c *xmppconn.Conn, st *stanza.Stanza) bool {
 	for _, p := range h.inParts {
 		if !h.parts.put(p) { // not under the lock, which the assembly needs
 			p.client.aside.Add(-1)
-			h.busy(c, p.client, p.st, textLarge)
+			h.busy(c, p.st, textLarge)
 			h.n.buffers.put(p.st.Raw)
 		}
 	}

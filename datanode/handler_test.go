@@ -73,6 +73,9 @@ func (e *fakeEngine) Read(rs []replication.ReadRequest) {
 	for _, r := range rs {
 		if r.Read.Kind == op.Changes {
 			e.held = append(e.held, r)
+			if !e.slow && r.Parked != nil {
+				r.Parked()
+			}
 			continue
 		}
 		if e.read.Code != 0 {

@@ -99,11 +99,7 @@ func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]by
 		if whole != nil && isPart(el) {
 			made, done, err := whole(el)
 			if err != nil {
-				condition := "bad-request"
-				if errors.Is(err, wire.ErrTooLarge) {
-					condition = "policy-violation"
-				}
-				h.refuse(conn, st, condition, err.Error())
+				h.refusePart(conn, st, err)
 				return nil, false
 			}
 			if !done {
@@ -129,6 +125,19 @@ func (h *handler) decode(conn *xmppconn.Conn, st *stanza.Stanza, elements [][]by
 	return reqs, true
 }
 
+// refusePart refuses a part. Where earlier ones are missing they were refused here, or on
+// the way, for there was too much: that is no mistake of the sender's.
+func (h *handler) refusePart(conn *xmppconn.Conn, st *stanza.Stanza, err error) {
+	switch {
+	case errors.Is(err, wire.ErrTooLarge):
+		h.refuse(conn, st, "policy-violation", err.Error())
+	case errors.Is(err, wire.ErrIncomplete) && !h.n.faults.GapsAreMistakes:
+		h.busy(conn, st, err.Error())
+	default:
+		h.refuse(conn, st, "bad-request", err.Error())
+	}
+}
+
 func isPart(el []byte) bool {
 	p := stanza.Parse(el)
 	return p.Next() == stanza.Start && string(p.Name()) == "part"
@@ -140,7 +149,7 @@ func (h *handler) tooMuch(conn *xmppconn.Conn, c *client, st *stanza.Stanza) boo
 	if c.unsent.Load() < maxUnsent && c.inFlight.Load() < maxInFlight {
 		return false
 	}
-	h.busy(conn, c, st, textBusy)
+	h.busy(conn, st, textBusy)
 	return true
 }
 
@@ -149,9 +158,9 @@ func (h *handler) tooMuch(conn *xmppconn.Conn, c *client, st *stanza.Stanza) boo
 const maxErrors = 4 << 20
 
 // busy refuses a stanza for now: `resource-constraint` with a hint when to come again.
-func (h *handler) busy(conn *xmppconn.Conn, c *client, st *stanza.Stanza, text string) {
+func (h *handler) busy(conn *xmppconn.Conn, st *stanza.Stanza, text string) {
 	h.n.counts.refused[refusedFlood].Add(1)
-	h.n.log.Debug("stanza refused for now", "from", c.jid, "text", text)
+	h.n.log.Debug("stanza refused for now", "from", st.AttrString(st.From), "text", text)
 	if conn != nil && conn.Queued() < maxErrors {
 		_ = conn.Send(stanza.AppendErrorApp(nil, st, "", "wait", "resource-constraint", text, wire.RetryElement(retryAfter))) // lost with the stream
 	}
@@ -171,7 +180,9 @@ func (h *handler) refuse(conn *xmppconn.Conn, st *stanza.Stanza, condition, text
 		typ = "wait"
 	}
 	h.n.log.Debug("stanza refused", "from", st.AttrString(st.From), "condition", condition, "text", text)
-	_ = conn.Send(stanza.AppendError(nil, st, "", typ, condition, text)) // lost with the stream
+	if conn != nil {
+		_ = conn.Send(stanza.AppendError(nil, st, "", typ, condition, text)) // lost with the stream
+	}
 }
 
 // fromPeer takes Raft batches, and the word that parts have arrived.

@@ -117,6 +117,10 @@ type faults struct {
 	OneStreamIsAll bool
 	// ValuesReused decodes a message's later requests into the memory of the earlier ones.
 	ValuesReused bool
+	// ChangesPass lets reads of changes go on to the engine out of turn.
+	ChangesPass bool
+	// GapsAreMistakes takes a request of which parts were refused for one that is malformed.
+	GapsAreMistakes bool
 	// DeniesBlindly refuses who has no rights here even where the node knows of none.
 	DeniesBlindly bool
 }

@@ -102,8 +102,21 @@ func undefined(res *op.ReadResult) {
 	}
 }
 
-// watch takes a read of changes, which may wait for long: it takes no place among
-// the operations, but there is a bound of its own.
+// turn is that of a read of changes among the operations. It is over with the answer,
+// or when the read begins to wait.
+type turn struct {
+	f    *fair
+	over atomic.Bool
+}
+
+func (t *turn) end() {
+	if t.over.CompareAndSwap(false, true) {
+		t.f.ended(opCost)
+	}
+}
+
+// watch takes a read of changes, which may wait for long: it has a place among the
+// operations only until it waits, and there is a bound of its own.
 func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 	n := h.n
 	if c.watches.Load() >= maxWatches || n.watches.Load() >= maxNodeWatches {
@@ -117,26 +130,40 @@ func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 	n.watches.Add(1)
 	c.watches.Add(1)
 	granted := c.rightsOf // by which it was let in
-	n.engine.Read([]replication.ReadRequest{{Group: r.Partition, Read: &r.Read, Owner: c.id, Tag: r.Tag, Done: func(res op.ReadResult) {
+	n.fair.entered(opCost)
+	turn := &turn{f: &n.fair}
+	read := replication.ReadRequest{Group: r.Partition, Read: &r.Read, Owner: c.id, Tag: r.Tag, Parked: turn.end, Done: func(res op.ReadResult) {
 		n.watches.Add(-1)
 		c.watches.Add(-1)
 		if v := n.view.Load(); v.access != granted && len(res.Events) > 0 && !n.maySee(v, c, r) {
 			n.denied(c, "watch", r.Root)
 			res = op.ReadResult{Code: op.Denied, Text: "this account may no longer read what it watched; see ringctl access"}
 		}
-		held := n.hold(c, &res, resultSize(&res), op.Unavailable) // Overloaded would end a watch
+		if res.Code == op.Overloaded {
+			res.Code = op.Unavailable // Overloaded would end a watch
+		}
+		held := n.hold(c, &res, resultSize(&res), op.Unavailable) // likewise
+		turn.end()
 		n.counts.ended(kindChanges, res.Code, begun)
 		if r.Index != "" {
 			undefined(&res)
 		}
 		done(readDone{tag: r.Tag, group: r.Partition, held: held, res: res})
-	}}})
+	}}
+	if n.faults.ChangesPass {
+		n.engine.Read([]replication.ReadRequest{read})
+		return
+	}
+	h.readers = append(h.readers, reader{c, opCost})
+	h.readRequests = append(h.readRequests, read)
 }
 
 // callOff ends the wait of reads of changes that the client does not want any more,
 // before those that come with it look for room.
 func (h *handler) callOff(c *client, req *wire.Request) {
 	if len(req.Cancels) > 0 && c.watches.Load() > 0 {
+		h.submit() // they may have come just before
+		h.n.fair.callOff(c, req.Cancels)
 		h.n.engine.Cancel(c.id, req.Cancels)
 	}
 }

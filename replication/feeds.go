@@ -35,6 +35,7 @@ type feeds struct {
 // feedFaults seed defects, for tests that must then turn red.
 type feedFaults struct {
 	LookFirst bool // registers a read only after it was looked at
+	Secretly  bool // does not tell that a read begins to wait
 }
 
 // changeReader is what feeds needs of a state.Partition.
@@ -287,6 +288,10 @@ func (f *feeds) look(p *parked, now time.Time) {
 					f.register(p)
 					f.mu.Unlock()
 				}
+				if p.Parked != nil && !f.faults.Secretly {
+					p.Parked()
+				}
+				p.Parked = nil // looked at again, it waits already
 				return
 			}
 		}

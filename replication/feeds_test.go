@@ -102,6 +102,45 @@ func TestChangesWaitForTheNextEvent(t *testing.T) {
 	}
 }
 
+// TestParkedIsTold: a read tells once that it begins to wait, and not if it is answered at once. The planted mistake is not
+// to tell.
+func TestParkedIsTold(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		f, h := newFeed(t)
+		f.faults.Secretly = planted
+		ask := func(since uint64) (chan struct{}, chan op.ReadResult) {
+			parked, out := make(chan struct{}, 9), make(chan op.ReadResult, 1)
+			f.take([]ReadRequest{{
+				Read:   &op.Read{Kind: op.Changes, Since: since, Wait: 60_000},
+				Parked: func() { parked <- struct{}{} }, Done: func(r op.ReadResult) { out <- r },
+			}})
+			return parked, out
+		}
+		looks := func(n int) {
+			t.Helper()
+			eventually(t, "it was looked at", func() bool {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				return h.reads >= n
+			})
+		}
+		parked, out := ask(0)
+		looks(1)
+		h.add(true) // not for it
+		f.movedOn(0)
+		looks(2)
+		h.add(false)
+		f.movedOn(0)
+		if answer(t, out); (len(parked) == 0) != planted || len(parked) > 1 {
+			t.Errorf("planted %v: told %d times that it waits", planted, len(parked))
+		}
+		parked, out = ask(1)
+		if answer(t, out); len(parked) != 0 {
+			t.Error("told that it waits, and it was answered at once")
+		}
+	}
+}
+
 // TestChangesSkipOnce: events that a reader has already are left out where they
 // are, not where the feed goes on while it waits.
 func TestChangesSkipOnce(t *testing.T) {

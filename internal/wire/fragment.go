@@ -40,6 +40,10 @@ func Split(el []byte, limit int, id string) [][]byte {
 // one on that is too much.
 var ErrTooLarge = errors.New("element too large")
 
+// ErrIncomplete is in the error of a part if earlier parts of its element are missing: they
+// were refused, or lost, or have given way to others. Nothing is wrong with the part.
+var ErrIncomplete = errors.New("earlier parts are missing")
+
 // Splitter makes the parts of an element one by one, when they are wanted. Unlike
 // Split it makes a part of an element that fits one, too: parts are acknowledged
 // between data nodes. Not safe for concurrent use.
@@ -107,8 +111,8 @@ func (a *Assembler) HoldAtMost(bytes int) { a.maxHeld = bytes }
 // Add takes in one <part/> of the sender from, who is named by the server-stamped
 // address. It returns the element when this was its last part: one element of
 // well-formed XML within the limits of a stanza but the size. An error says what
-// was wrong with the part; what there is of its element is dropped. A part that
-// comes twice is such an error, part 0 begins the element anew.
+// was wrong with the part, or ErrIncomplete; what there is of its element is dropped. A
+// part that comes twice is such an error, part 0 begins the element anew.
 func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err error) {
 	p := stanza.Parse(part)
 	if err := begin(&p, NS, "part"); err != nil {
@@ -129,7 +133,9 @@ func (a *Assembler) Add(from string, part []byte) (el []byte, done bool, err err
 		return nil, false, badPayload("part %d of %d of element %.64q", n, of, id)
 	case n == 0:
 		e = &partial{id: id, of: of}
-	case e == nil || e.next != n || e.of != of:
+	case e == nil || e.next < n && e.of == of:
+		return nil, false, fmt.Errorf("%w: part %d of element %q; send the element again, whole and under a new id", ErrIncomplete, n, id)
+	case e.next != n || e.of != of:
 		return nil, false, badPayload("part %d of element %q out of order; send the element again under a new id", n, id)
 	}
 	if e.over = e.over || len(e.data)+base64.StdEncoding.DecodedLen(len(text)) > a.maxElement+3; e.over {

@@ -30,6 +30,9 @@ type ReadRequest struct {
 	Owner uint64
 	// Tag is the Owner's name for it, for replication.Node's Cancel.
 	Tag uint64
+	// Parked, where it is set, is called when a read of Changes begins to wait: once at
+	// most, and perhaps at the same time as Done. It must not block.
+	Parked func()
 
 	since uint64 // tick in which a follower took it
 }

@@ -146,6 +146,9 @@ func (f *flooder) bounced(why *xmppconn.StanzaError) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.told[why.Condition]++
+	if why.Condition == "bad-request" {
+		f.t.Errorf("told of a mistake: %s", why.Text)
+	}
 	if why.Condition != "resource-constraint" {
 		return
 	}

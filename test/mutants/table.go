@@ -119,6 +119,9 @@ func clients() []mutant {
 	return []mutant{
 		{"transaction ended by its own condition, though its reads have changed", app, "TestUpdateRunsAgainForItsReads"},
 		{"a node that knows no ring denies", node, "TestWhoServesNothingDeniesNothing"},
+		{"a request of which parts were refused is taken for malformed", node, "TestRefusedPartsAreNoMistake"},
+		{"reads of changes pass those whose turn it is", node, "TestChangesTakeTurns"},
+		{"a read of changes does not tell that its turn is over", "replication", "TestParkedIsTold"},
 	}
 }
 
