@@ -2,6 +2,8 @@ package appclient
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/op"
 )
@@ -118,20 +120,24 @@ func (e *engine) missing(c *call) string {
 	if last == "" && c.state == waitAnswer && c.node != nil {
 		last = "no answer from " + c.node.jid
 	}
-	online := 0
+	online, away := 0, []string(nil)
 	for _, n := range c.part.replicas {
 		if n.online {
 			online++
+		} else {
+			bare, _, _ := strings.Cut(n.jid, "/")
+			away = append(away, bare)
 		}
 	}
+	slices.Sort(away)
 	all := len(c.part.replicas)
 	switch {
 	case !e.ups[0] && !e.ups[1]:
 		return "no stream to the XMPP server"
 	case online == 0:
-		return fmt.Sprintf("none of the %d replicas of partition %d is available", all, c.part.id)
+		return fmt.Sprintf("none of the %d replicas of partition %d is available: %s", all, c.part.id, strings.Join(away, ", "))
 	case 2*online <= all:
-		lost := fmt.Sprintf("partition %d has lost its majority and so its leader: %d of its %d replicas available", c.part.id, online, all)
+		lost := fmt.Sprintf("partition %d has lost its majority and so its leader: %d of its %d replicas available, and not there: %s", c.part.id, online, all, strings.Join(away, ", "))
 		if last == "" {
 			return lost
 		}

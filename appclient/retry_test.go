@@ -313,8 +313,8 @@ func TestErrorsSayWhy(t *testing.T) {
 	}{
 		{"no leader", 0, op.Redirect, "no leader of the partition"},
 		{"unavailable", 0, op.Unavailable, "answered: it is not available"},
-		{"no majority", 2, op.Unavailable, "lost its majority and so its leader: 1 of its 3 replicas available; dn3@localhost/store answered"},
-		{"nobody", 3, op.OK, "none of the 3 replicas of partition"},
+		{"no majority", 2, op.Unavailable, "lost its majority and so its leader: 1 of its 3 replicas available, and not there: dn1@localhost, dn2@localhost; dn3@localhost/store answered"},
+		{"nobody", 3, op.OK, "is available: dn1@localhost, dn2@localhost, dn3@localhost"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -145,7 +145,10 @@ func Open(cfg Config) (*Node, error) {
 	}
 	dir, err := replication.OpenDir(cfg.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("open data directory: %w", err)
+		return nil, err // it says what was tried
+	}
+	if len(roles.operators) == 0 {
+		cfg.Logger.Warn("no operator is named, so nobody may take this data node into a ring or ask it for its status: name one (--operator)", "jid", jid.String())
 	}
 	n := &Node{
 		cfg: cfg, roles: roles, jid: jid, full: jid.String(), store: dir.Store(), dir: dir,
@@ -201,7 +204,7 @@ func (n *Node) open() error {
 	n.fair.init(recovered, &n.counts.refused[refusedFlood])
 	doc := recovered.Ring()
 	if doc == nil {
-		n.log.Info("new store, waiting for bootstrap", "store", n.store)
+		n.log.Info("new store, waiting to be taken into a ring: by ringctl join, or by ringctl bootstrap where there is no ring yet", "store", n.store)
 		return nil
 	}
 	if err := n.checkOwnJID(doc); err != nil {

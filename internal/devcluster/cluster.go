@@ -36,6 +36,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	files := layout(o.Dir)
+	_, was := os.Stat(o.Dir)
 	if err := prepareDir(files); err != nil {
 		return nil, err
 	}
@@ -55,7 +56,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err := c.start(ctx, again); err != nil {
 		c.stopProcesses()
 		c.spawn.close()
-		return nil, errors.Join(err, stopRecorded(files))
+		err = errors.Join(err, stopRecorded(files))
+		if none := (portsError{}); !again && errors.As(err, &none) { // no process has run, and no log is to be read
+			err = errors.Join(err, forget(files, errors.Is(was, fs.ErrNotExist)))
+		}
+		return nil, err
 	}
 	return c, nil
 }

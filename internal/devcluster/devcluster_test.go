@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -216,6 +218,31 @@ func TestChoosePorts(t *testing.T) {
 	fixed, err := ChoosePorts(1, base)
 	if err != nil || fixed[0] != ports[0] {
 		t.Errorf("from base %d: %v, %v", base, fixed, err)
+	}
+}
+
+// TestNothingIsLeftWithoutPorts: a start that finds a port in use leaves no files.
+func TestNothingIsLeftWithoutPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // nobody has connected
+	_, p, _ := net.SplitHostPort(l.Addr().String())
+	port, err := strconv.Atoi(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := t.TempDir()
+	for dir, want := range map[string]int{filepath.Join(parent, "made"): -1, t.TempDir(): 0} {
+		_, err := Start(t.Context(), Options{Dir: dir, BasePort: min(port, 65000), Nodes: 1, Binary: os.Args[0]})
+		left, gone := os.ReadDir(dir)
+		if err == nil || !strings.Contains(err.Error(), "--base-port") {
+			t.Errorf("%v", err)
+		}
+		if errors.Is(gone, fs.ErrNotExist) != (want < 0) || len(left) > 0 {
+			t.Errorf("%s: %v are left, %v", dir, left, gone)
+		}
 	}
 }
 

@@ -70,6 +70,28 @@ func RemoveStopped(dir string) (removed bool, err error) {
 	return true, nil
 }
 
+// forget removes what a start has left of which nothing runs and nothing is needed; the
+// directory, too, if that made it.
+func forget(l layout, whole bool) error {
+	names := []string{string(l)}
+	if !whole {
+		entries, err := os.ReadDir(string(l))
+		if err != nil {
+			return fmt.Errorf("look into the cluster directory: %w", err)
+		}
+		names = names[:0]
+		for _, e := range entries {
+			names = append(names, filepath.Join(string(l), e.Name()))
+		}
+	}
+	for _, name := range names {
+		if err := os.RemoveAll(name); err != nil {
+			return fmt.Errorf("remove what a start without ports has left: %w", err)
+		}
+	}
+	return nil
+}
+
 // discardHalfMade removes what an unfinished start has left: without
 // cluster.json nothing was ever handed out to anybody.
 func discardHalfMade(l layout) error {

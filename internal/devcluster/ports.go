@@ -17,6 +17,9 @@ const (
 	lowPort, highPort = 15000, 32000
 )
 
+// portsError: there are no ports for a cluster.
+type portsError struct{ error }
+
 // portsOf is how many ports each of so many servers has: client-to-server, direct
 // TLS, HTTP, and the one for other servers if there are such.
 func portsOf(servers int) int {
@@ -34,7 +37,7 @@ func ChoosePorts(n, base int) ([]string, error) {
 		for p := base; p < base+n; p++ {
 			addr := net.JoinHostPort(loopback, strconv.Itoa(p))
 			if err := probe(addr); err != nil {
-				return nil, fmt.Errorf("port %d cannot be used (%w); choose another --base-port, or none to have free ones chosen", p, err)
+				return nil, portsError{fmt.Errorf("port %d cannot be used (%w); choose another --base-port, or none to have free ones chosen", p, err)}
 			}
 			addrs = append(addrs, addr)
 		}
@@ -48,7 +51,7 @@ func ChoosePorts(n, base int) ([]string, error) {
 		}
 	}
 	if len(addrs) < n {
-		return nil, errors.New("no free ports on 127.0.0.1; stop other programs or name a range with --base-port")
+		return nil, portsError{errors.New("no free ports on 127.0.0.1; stop other programs or name a range with --base-port")}
 	}
 	return addrs, nil
 }

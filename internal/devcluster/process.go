@@ -146,13 +146,19 @@ func (f foreign) ours() bool {
 	return false
 }
 
+// ended says whether the process is gone, with its files: who ends has no arguments any more
+// while it still holds its locks.
+func (f foreign) ended() bool { return !f.ours() && (f.pid <= 0 || !ending(f.pid)) }
+
 // stop asks a foreign process to end and kills it when it does not in time.
 func (f foreign) stop(ctx context.Context, timeout time.Duration) error {
-	if !f.ours() {
+	if f.ended() {
 		return nil
 	}
-	if err := syscall.Kill(f.pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("stop process %d: %w", f.pid, err)
+	if f.ours() {
+		if err := syscall.Kill(f.pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("stop process %d: %w", f.pid, err)
+		}
 	}
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -173,7 +179,7 @@ func (f foreign) stop(ctx context.Context, timeout time.Duration) error {
 }
 
 func (f foreign) awaitEnd(ctx context.Context) error {
-	return poll(ctx, 20*time.Millisecond, func() (bool, error) { return !f.ours(), nil })
+	return poll(ctx, 20*time.Millisecond, func() (bool, error) { return f.ended(), nil })
 }
 
 // poll calls ready until it says true or fails, or ctx ends.

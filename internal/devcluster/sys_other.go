@@ -15,6 +15,9 @@ func childAttributes(bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true}
 }
 
+// ending would say whether a process is about to end; it is not known here.
+func ending(int) bool { return false }
+
 // commandLine returns the arguments of a live process, as far as ps tells them
 // apart; none for one that is gone.
 func commandLine(pid int) []string {

@@ -17,8 +17,8 @@ func App() *cli.App {
 		Usage:   "hold replicas of partitions and serve them over XMPP",
 		Version: version.Version,
 		Description: `A data node logs in to an XMPP server with an account of its own, announces
-itself by presence and waits until an operator makes it part of a cluster
-(ringctl bootstrap). It only dials out; it listens on no port.`,
+itself by presence and waits until an operator makes it part of a cluster (ringctl
+bootstrap makes a new one, ringctl join takes it into one that there is). It only dials out; it listens on no port.`,
 		Commands:       []*cli.Command{runCommand(), identityCommand()},
 		ExitErrHandler: func(*cli.Context, error) {}, // main decides, see Outcome
 		OnUsageError:   usageError,

@@ -39,7 +39,8 @@ func grantCommand(env Env) *cli.Command {
 		ArgsUsage: "ACCOUNT [PREFIX]",
 		Description: `ACCOUNT is a bare JID, or @domain for every account of a domain. Without PREFIX it is
 every root. A grant of the same account and prefix is replaced. The first grant takes
-everything from all other accounts, running applications too, and wants --yes.
+everything from all other accounts, running applications too, and wants --yes. Nothing
+checks that there is such an account: mind how it is written.
 
    ringctl access grant --write shop@example.org cart/
 ` + connectionHelp,
@@ -59,7 +60,7 @@ everything from all other accounts, running applications too, and wants --yes.
 			return editRing(c, env, grantEdit(g, c.Bool("yes")), func(doc *ring.Document) string {
 				first := ""
 				if len(doc.Access) == 1 {
-					first = "; this is the only grant, and nobody else may use anything"
+					first = "; this is the only grant, and nobody else may use anything, so make sure that the account is written right"
 				}
 				return fmt.Sprintf("%s may %s%s", g.Account, rights(g), first)
 			})
@@ -76,7 +77,7 @@ func grantEdit(g ring.Grant, yes bool) edit {
 		}
 		if len(doc.Access) == 0 && !yes {
 			return nil, fmt.Errorf("this is the first grant: %s may %s then, and every other account that the data nodes name with --app"+
-				" is refused everything at once; say --yes if that is meant, and grant the others what they need", g.Account, rights(g))
+				" is refused everything at once; say --yes if that is meant (nothing checks that there is such an account), and grant the others what they need", g.Account, rights(g))
 		}
 		return doc.Grant(g)
 	}

@@ -47,13 +47,16 @@ func Run(ctx context.Context, env Env, args []string) int {
 	err := app.RunContext(ctx, args)
 	code, show := exitCode(err)
 	if show {
-		fmt.Fprintln(env.Stderr, "ringctl:", err)
+		fmt.Fprintln(env.Stderr, "ringctl:", line(err))
 	}
 	return code
 }
 
 func newApp(env Env) *cli.App {
 	usage := func(c *cli.Context, err error, _ bool) error {
+		if name := commandName(c); name == c.App.Name {
+			return usageErrorf("%w; flags stand behind the command: %s COMMAND [FLAGS] [ARGUMENTS]; see `%[2]s --help`", err, name)
+		}
 		return usageErrorf("%w; see `%s --help`", err, commandName(c))
 	}
 	app := &cli.App{

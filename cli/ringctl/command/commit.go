@@ -59,7 +59,7 @@ and whether it is paused. Its rate is not changed by that: ringctl throttle does
 			}
 			p, err := plan.Load(c.Args().First())
 			if err != nil {
-				return err
+				return noFile(err)
 			}
 			return asOperator(c, env, func(ctx context.Context, op *admin.Client, conn connection, out format) error {
 				return commitPlan(ctx, env, op, p, conn, out, o)

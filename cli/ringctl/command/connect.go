@@ -15,6 +15,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/urfave/cli/v2"
 )
@@ -76,6 +77,9 @@ func connectionOf(c *cli.Context, env Env) (connection, error) {
 		conn.xmpp, err = info.Config("operator")
 		return conn, err
 	}
+	if j, err := stanza.ParseJID(jid); err != nil || j.Local == "" {
+		return conn, usageErrorf("--jid %q: write the JID of an account, as operator@example.org", jid)
+	}
 	conn.xmpp = xmppconn.Config{
 		JID:               jid,
 		Addrs:             c.StringSlice("addr"),
@@ -108,7 +112,7 @@ func passwordOf(file string, env Env) (string, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
+		return "", noFile(fmt.Errorf("read the password: %w", err))
 	}
 	p := strings.TrimRight(string(b), "\r\n")
 	if p == "" {
@@ -120,7 +124,7 @@ func passwordOf(file string, env Env) (string, error) {
 func trust(file string) (*tls.Config, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate authority: %w", err)
+		return nil, noFile(fmt.Errorf("read the certificate authority: %w", err))
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {

@@ -19,7 +19,8 @@ func devRestartCommand(env Env) *cli.Command {
 		Description: `ID is a process as dev status lists it: x1 is the first XMPP server, dn1 the first
 data node. It comes back with the data on its disk. Returns when the cluster is
 healthy again; when other processes are down, as soon as this one serves, with
-exit code 4.
+exit code 4. So it is for a data node whose directory was emptied: it is a stranger to
+the ring, and what is to be done is told.
 
    kill -9 $(jq .nodes[1].pid /tmp/ring/cluster.json)
    ringctl dev restart --dir /tmp/ring dn2`,
@@ -38,6 +39,37 @@ exit code 4.
 			return devRestart(c.Context, env, dir, c.Args().First(), c.Duration("timeout"))
 		},
 	}
+}
+
+// tellRestarted says how the cluster is with a process that runs again. Each partition may
+// have a leader, and a data node be there, and hold nothing all the same.
+func tellRestarted(ctx context.Context, env Env, id string, info *devcluster.Info) error {
+	s, err := devLook(ctx, info)
+	if err != nil {
+		return err
+	}
+	text, degraded := restarted(id, s)
+	fmt.Fprintln(env.Stdout, text)
+	if degraded {
+		return errDegraded
+	}
+	return nil
+}
+
+func restarted(id string, s *clusterStatus) (text string, degraded bool) {
+	if slices.ContainsFunc(s.Nodes, lostMember) {
+		return id + " runs; " + s.verdict(), true
+	}
+	for _, row := range s.Nodes {
+		switch {
+		case row.Node != id || row.Member != 0 || s.Epoch == 0:
+		case row.State == stateLeft:
+			return id + " runs, and is no member of the ring any more: `ringctl dev remove " + id + "`", false
+		default:
+			return id + " runs, and waits to join: `ringctl join " + id + "`", false
+		}
+	}
+	return id + " runs, and the cluster is healthy", false
 }
 
 func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Duration) error {
@@ -62,8 +94,8 @@ func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Durat
 		if err := c.WaitHealthy(wait); err != nil {
 			return err
 		}
-		fmt.Fprintln(env.Stdout, id, "runs, and the cluster is healthy")
-		return nil
+		info := c.Info()
+		return tellRestarted(wait, env, id, &info)
 	}
 	if err := c.WaitAvailable(wait, id); err != nil {
 		return err

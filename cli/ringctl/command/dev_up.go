@@ -124,7 +124,8 @@ func devUp(ctx context.Context, env Env, o devUpOptions) error {
 export ROSTERDB_DEV=%[1]s
 
 %[5]s status              # what the nodes say
-%[5]s where net/http      # where a root object lives
+%[5]s put --value 'two apples' cart/42 item/1
+%[5]s where cart/42       # where that root object lives
 %[5]s dev down --dir %[2]s
 
 applications log in as %[3]s, chat clients as %[4]s;
@@ -136,20 +137,27 @@ passwords are in %[1]s
 // warnOfLost says what status says where a member of the ring is not there, or has lost its
 // disk: the cluster serves without it, so it counts as started.
 func warnOfLost(ctx context.Context, env Env, info *devcluster.Info) {
-	cfg, err := info.Config("operator")
-	if err == nil {
-		conn := connection{xmpp: cfg, timeout: 10 * time.Second}
-		err = withOperator(ctx, conn, func(ctx context.Context, op *admin.Client) error {
-			s, _, err := collect(ctx, op, conn, nil)
-			if err == nil && slices.ContainsFunc(s.Nodes, lostMember) {
-				fmt.Fprintln(env.Stderr, "warning:", s.verdict())
-			}
-			return err
-		})
-	}
-	if err != nil {
+	s, err := devLook(ctx, info)
+	switch {
+	case err != nil:
 		fmt.Fprintln(env.Stderr, "warning: it runs, but its status is not known:", err)
+	case slices.ContainsFunc(s.Nodes, lostMember):
+		fmt.Fprintln(env.Stderr, "warning:", s.verdict())
 	}
+}
+
+// devLook is the status of a development cluster.
+func devLook(ctx context.Context, info *devcluster.Info) (s *clusterStatus, err error) {
+	cfg, err := info.Config("operator")
+	if err != nil {
+		return nil, err
+	}
+	conn := connection{xmpp: cfg, timeout: 10 * time.Second}
+	err = withOperator(ctx, conn, func(ctx context.Context, op *admin.Client) (err error) {
+		s, _, err = collect(ctx, op, conn, nil)
+		return err
+	})
+	return s, err
 }
 
 // lostMember says whether a row of status is that of a member that cannot serve by itself again.

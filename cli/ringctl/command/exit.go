@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
+	"strings"
 
+	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/urfave/cli/v2"
 )
@@ -29,7 +32,7 @@ const exitCodesHelp = `
 EXIT CODES:
    0    done; for status: everything is healthy
    1    could not be done; the message says why and what to do
-   2    wrong flag or argument
+   2    wrong flag or argument, or one that names a file that is not there
    3    the cluster cannot be reached, refuses the login, or did not take a write or
         read in time: overload, no leader, a full disk; the message says which
    4    the cluster is degraded: a node is down or a partition has no leader; for progress:
@@ -61,6 +64,15 @@ func unreachable(err error) error {
 	return &codeError{ExitUnreachable, err}
 }
 
+// noFile marks the error of a file that a flag or an argument names: where there is no
+// such file, that is wrong.
+func noFile(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &codeError{ExitUsage, err}
+	}
+	return err
+}
+
 // errDegraded is told by the output already; it only sets the exit code.
 var errDegraded = &codeError{ExitDegraded, errors.New("degraded")}
 
@@ -81,8 +93,22 @@ func exitCode(err error) (code int, show bool) {
 		return ExitInterrupted, false
 	case errors.As(err, &coder) && !errors.As(err, &child): // a command of xmppd or datanode
 		return coder.ExitCode(), coder.Error() != ""
-	case errors.Is(err, xmppconn.ErrAuth), errors.Is(err, xmppconn.ErrPolicy):
+	case errors.Is(err, xmppconn.ErrAuth), errors.Is(err, xmppconn.ErrPolicy), errors.Is(err, admin.ErrNotOperator), refused(err):
 		return ExitUnreachable, true
 	}
 	return ExitFailed, true
+}
+
+// refused says whether a data node has refused an account that is no operator.
+func refused(err error) bool {
+	var told *xmppconn.StanzaError
+	return errors.As(err, &told) && told.Condition == "forbidden"
+}
+
+// line is an error on one line, unless it shows the end of a log.
+func line(err error) string {
+	if text := err.Error(); strings.Contains(text, "\n\t") {
+		return text
+	}
+	return oneLine(err)
 }

@@ -170,7 +170,7 @@ func TestWrongPlans(t *testing.T) {
 		{[]string{"bootstrap", "dn1"}, "dn1@example.org", ExitUsage},
 		{[]string{"throttle", "9999999999GiB"}, "20MiB", ExitUsage},
 		{[]string{"commit", "--rate", "0", "x"}, "20MiB", ExitUsage},
-		{[]string{"commit", "no-such-file"}, "read plan", ExitFailed},
+		{[]string{"commit", "no-such-file"}, "read plan", ExitUsage},
 		{[]string{"index", "create", "x"}, "--field", ExitUsage},
 		{[]string{"access", "grant"}, "an account", ExitUsage},
 		{[]string{"access", "grant", "notajid"}, "a bare JID", ExitUsage},
@@ -179,7 +179,10 @@ func TestWrongPlans(t *testing.T) {
 		{[]string{"scrub", "x"}, "no partition", ExitUsage},
 		{[]string{"scrub", "1", "--watch"}, "put flags first", ExitUsage},
 		{[]string{"simulate", "--nodes", "2", "x"}, "number of replicas", ExitUsage},
-		{[]string{"simulate", "no-such-file"}, "read keys", ExitFailed},
+		{[]string{"simulate", "no-such-file"}, "read keys", ExitUsage},
+		{[]string{"status", "--jid", "op"}, "as operator@example.org", ExitUsage},
+		{[]string{"status", "--jid", "op@localhost", "--password-file", "no-such-file"}, "read the password", ExitUsage},
+		{[]string{"--dev", "x", "status"}, "flags stand behind the command: ringctl COMMAND", ExitUsage},
 		{[]string{"leave", "dn1"}, "which cluster", ExitUsage},
 	} {
 		env, _, errs := testEnv()

@@ -58,10 +58,10 @@ func showHot(ctx context.Context, env Env, operator *admin.Client, limit int, ou
 	} else {
 		t := newTable(env.Stdout, "", "per second", "at least", "root", "path")
 		for _, k := range hot.Reads {
-			t.AppendRow([]any{"read", rateText(k.Rate), rateText(k.Least), strconv.Quote(k.Root), strconv.Quote(k.Path)})
+			t.AppendRow([]any{"read", rateText(k.Rate), rateText(k.Least), k.Root, orDash(k.Path)})
 		}
 		for _, k := range hot.Writes {
-			t.AppendRow([]any{"written", rateText(k.Rate), rateText(k.Least), strconv.Quote(k.Root), strconv.Quote(k.Path)})
+			t.AppendRow([]any{"written", rateText(k.Rate), rateText(k.Least), k.Root, orDash(k.Path)})
 		}
 		t.Render()
 	}

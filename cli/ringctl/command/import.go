@@ -146,7 +146,7 @@ type source struct {
 func openObjects(env Env, file string) (in *os.File, done func(), err error) {
 	if file != "-" {
 		if in, err = os.Open(file); err != nil {
-			return nil, nil, fmt.Errorf("read %s: %w", file, err)
+			return nil, nil, noFile(fmt.Errorf("read %s: %w", file, err))
 		}
 		return in, func() { _ = in.Close() }, nil // only read
 	}

@@ -133,7 +133,7 @@ func TestWrongObjects(t *testing.T) {
 		{[]string{"put", "--if-absent", "--if-version", "1", "a"}, ExitUsage, "choose one"},
 		{[]string{"put", "--ttl", "0s", "a"}, ExitUsage, "at least 1ms"},
 		{[]string{"put", "--value", "x", "--file", "y", "a"}, ExitUsage, "which one"},
-		{[]string{"put", "--file", "no-such-file", "a"}, ExitFailed, "read the value"},
+		{[]string{"put", "--file", "no-such-file", "a"}, ExitUsage, "read the value"},
 		{[]string{"put", "--file", big, "a"}, ExitFailed, "1.0 MiB"},
 		{[]string{"ls", "--limit", "-1"}, ExitUsage, "0 for all"},
 		{[]string{"delete", "--if-present", "--if-version", "1", "a"}, ExitUsage, "choose one"},

@@ -84,7 +84,7 @@ func valueOf(c *cli.Context, env Env) ([]byte, error) {
 		name = c.String("file")
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("read the value: %w", err)
+			return nil, noFile(fmt.Errorf("read the value: %w", err))
 		}
 		defer f.Close() //nolint:errcheck // only read
 		in = f

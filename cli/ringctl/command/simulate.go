@@ -74,7 +74,7 @@ func simulationOf(c *cli.Context) (o simulate.Options, err error) {
 func simulateKeys(env Env, file string, o simulate.Options, out format) error {
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("read keys: %w", err)
+		return noFile(fmt.Errorf("read keys: %w", err))
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
 	hashes, err := simulate.ReadKeys(f)

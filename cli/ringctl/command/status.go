@@ -237,8 +237,12 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 	if v.Online {
 		h := v.Health
 		row.Presence, row.Status, row.State = presenceOf(v), v.Text, h.State
-		if row.State == wire.StateStranger && v.Member == 0 {
+		// One that was started again with an older ring in which it is a member does not know yet.
+		if v.Member == 0 && (row.State == wire.StateStranger || row.State == wire.StateOK && h.Epoch < s.Epoch) {
 			row.State = stateLeft
+			if row.Presence == presenceOf(admin.NodeView{}) {
+				row.Presence = "xa"
+			}
 		}
 		row.Epoch, row.Led, row.Held, row.Lag = h.Epoch, leaders.ByNode[v.JID], h.Held, h.Lag
 		if row.State == stateLeft {

@@ -36,6 +36,50 @@ func TestStatusTellsStrangers(t *testing.T) {
 	}
 }
 
+// TestStatusOfWhoHasLeft: a node that was started again with the ring from before it left does not know
+// yet, and the ring does.
+func TestStatusOfWhoHasLeft(t *testing.T) {
+	doc := &ring.Document{Epoch: 7, Partitions: 8, Members: []ring.Member{{ID: 1, JID: "dn1@d/store", Store: "a"}}}
+	s := summarize(doc, []admin.NodeView{
+		{JID: "dn1@d/store", Online: true, Health: wire.Health{State: "ok", Store: "a", Epoch: 6}},
+		{JID: "dn2@d/store", Online: true, Health: wire.Health{State: "ok", Store: "b", Epoch: 6, Held: 1}},
+		{JID: "dn3@d/store", Online: true, Health: wire.Health{State: "ok", Store: "c", Epoch: 8}}, // it has just joined
+	}, &admin.Leaders{Led: 8})
+	for i, want := range []string{"ok available", "left xa", "ok available"} {
+		if got := s.Nodes[i].State + " " + s.Nodes[i].Presence; got != want {
+			t.Errorf("%s is %s, want %s", s.Nodes[i].Node, got, want)
+		}
+	}
+	if s.Nodes[1].Held != 0 || !s.Healthy {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestRestarted: that all partitions have leaders says nothing of the disk of a node that runs again.
+func TestRestarted(t *testing.T) {
+	row := func(member uint64, state string) nodeRow {
+		return nodeRow{Node: "dn2", Member: member, State: state, Presence: "available"}
+	}
+	for _, c := range []struct {
+		row      nodeRow
+		want     string
+		degraded bool
+	}{
+		{row(2, "ok"), "dn2 runs, and the cluster is healthy", false},
+		{row(2, "stranger"), "dn2 is stranger: `ringctl replace dn2 dn2`", true},
+		{row(0, "left"), "no member of the ring any more", false},
+		{row(0, "joining"), "`ringctl join dn2`", false},
+	} {
+		s := &clusterStatus{Healthy: !c.degraded, Epoch: 3, Nodes: []nodeRow{{Node: "dn1", Member: 1, State: "ok"}, c.row}}
+		if c.degraded {
+			s.reasons = []string{"dn2 is stranger: `ringctl replace dn2 dn2`, or put its old disk back"}
+		}
+		if text, degraded := restarted("dn2", s); !strings.Contains(text, c.want) || degraded != c.degraded {
+			t.Errorf("%s: %s, degraded %v", c.row.State, text, degraded)
+		}
+	}
+}
+
 // TestNoBootstrapOverTheDead: where a node is down that may know a ring, nobody is
 // told to make another store.
 func TestNoBootstrapOverTheDead(t *testing.T) {
