@@ -121,7 +121,7 @@ func (s *Server) openReplicas() (err error) {
 		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(),
 	}
 	if c.founds() {
-		opt.Found, opt.Founded = s.cluster.Settled, s.cluster.Mesh().Reconnect
+		opt.Found, opt.Founded = s.mayFound(), s.cluster.Mesh().Reconnect
 	}
 	if r.old != nil {
 		opt.Import = &replicated.Import{Secret: r.old.disk.Secret(), Run: r.old.run}
@@ -147,6 +147,24 @@ func (s *Server) openReplicas() (err error) {
 
 // founds reports whether the server may make a new cluster: it is told to, or knows of no other to join.
 func (c *ClusterConfig) founds() bool { return c.Found || len(c.Join) == 0 }
+
+// foundWait is how long a server that has found nobody with a ring waits for those of join that are not there: they may be
+// starting, too, and a cluster that begins with all has nothing to move.
+const foundWait = 3 * time.Second
+
+// mayFound tells whether the server may make a new cluster by now.
+func (s *Server) mayFound() func() bool {
+	var since time.Time // one goroutine asks
+	return func() bool {
+		if !s.cluster.Settled() {
+			return false
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		return s.cluster.Complete() || time.Since(since) >= foundWait
+	}
+}
 
 // membership tells the store which servers there are. Those that have proven no name have no part in it.
 type membership struct{ s *Server }

@@ -28,6 +28,15 @@ type Servers struct {
 	ca     *clustertest.Authority
 	key    string // file
 	All    []*Member
+
+	places []place // of those to come
+}
+
+// place is where a member's ports are.
+type place struct {
+	cluster string // address of its cluster port
+	clients string // host of the others
+	ns      *Namespace
 }
 
 // Member is one of Servers. Its process may be another one after Restart.
@@ -48,9 +57,8 @@ type ServersOptions struct {
 	Zones []string
 	// Users have accounts on all servers; those of Group share one group and are in each other's roster.
 	Users, Group []string
-	// Seeds are what a server gets as cluster.join, given the members before it; nil: the first one.
-	Seeds func(before []*Member) []string
-	// Named: the first server is at a port of localhost, and the others get that name to join.
+	// Named: the first server is at a port of localhost, and the others get that name to join; without, each gets all others
+	// that there are from the beginning.
 	Named bool
 	// Local: each server has the same accounts and keeps what it has to keep by itself; without, they keep it together.
 	Local bool
@@ -58,7 +66,7 @@ type ServersOptions struct {
 	Switch *Switch
 }
 
-// StartServers starts the first server, then the others, and waits until all are connected and all copies of their records
+// StartServers starts the servers together, and waits until all are connected and all copies of their records
 // are there. They end with the test.
 func StartServers(t testing.TB, binary string, o ServersOptions) *Servers {
 	t.Helper()
@@ -66,10 +74,11 @@ func StartServers(t testing.TB, binary string, o ServersOptions) *Servers {
 	if err := os.WriteFile(sv.key, []byte("30313233343536373839616263646566\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for i := range o.N {
-		if sv.add(); i == 0 {
-			sv.All[0].Addr(t, "clients")
-		}
+	for range o.N {
+		sv.place()
+	}
+	for range o.N {
+		sv.add()
 	}
 	for _, m := range sv.All {
 		m.Addr(t, "clients")
@@ -82,6 +91,7 @@ func StartServers(t testing.TB, binary string, o ServersOptions) *Servers {
 // Add starts one more server, and waits until it takes clients.
 func (sv *Servers) Add() *Member {
 	sv.t.Helper()
+	sv.place()
 	m := sv.add()
 	m.Addr(sv.t, "clients")
 	return m
@@ -89,27 +99,17 @@ func (sv *Servers) Add() *Member {
 
 func (sv *Servers) add() *Member {
 	sv.t.Helper()
-	m := &Member{Name: fmt.Sprintf("x%d", len(sv.All)+1), sv: sv}
-	host, clients := sv.place(len(sv.All)+1), ""
-	var ns *Namespace
-	if sv.o.Switch != nil {
-		ns = sv.o.Switch.Plug()
-		host, clients = ns.Addr, "127.0.0.1"
-	} else {
-		clients = host
-	}
-	m.Cluster = net.JoinHostPort(host, "5280")
-	if sv.o.Named && len(sv.All) == 0 {
-		m.Cluster = sv.named()
-	}
+	at := sv.places[len(sv.All)]
+	m := &Member{Name: fmt.Sprintf("x%d", len(sv.All)+1), Cluster: at.cluster, sv: sv}
+	clients, ns := at.clients, at.ns
 	join := []string{}
-	switch {
-	case sv.o.Named && len(sv.All) > 0:
+	for i, other := range sv.places {
+		if i != len(sv.All) && !sv.o.Named {
+			join = append(join, other.cluster)
+		}
+	}
+	if sv.o.Named && len(sv.All) > 0 {
 		join = []string{strings.Replace(sv.All[0].Cluster, "127.0.0.1", "localhost", 1)}
-	case sv.o.Seeds != nil:
-		join = sv.o.Seeds(sv.All)
-	case len(sv.All) > 0:
-		join = []string{sv.All[0].Cluster}
 	}
 	ca, cert, key := sv.ca.Files(sv.t, m.Name)
 	m.config = fmt.Sprintf("log_level = \"info\"\nlisten_c2s = \"%s:0\"\nlisten_tls = \"\"\nlisten_http = \"%s:0\"\ninsecure_plaintext = true\n%s\n", clients, clients, sv.o.Config) +
@@ -138,11 +138,24 @@ func (sv *Servers) storage() string {
 	return ""
 }
 
-// place is an address on loopback that no other test process uses, so that its ports are free. One cluster at a
-// time has it: tests of a process that start some take turns.
-func (*Servers) place(i int) string {
-	pid := os.Getpid()
-	return fmt.Sprintf("127.%d.%d.%d", 1+pid/250%250, pid%250, i)
+// place chooses where the next server is: an address on loopback that no other test process uses, so that its ports are
+// free, or a namespace. One cluster at a time has it: tests of a process that start some take turns.
+func (sv *Servers) place() {
+	sv.t.Helper()
+	var at place
+	pid, host := os.Getpid(), ""
+	if sv.o.Switch != nil {
+		at.ns = sv.o.Switch.Plug()
+		host, at.clients = at.ns.Addr, "127.0.0.1"
+	} else {
+		host = fmt.Sprintf("127.%d.%d.%d", 1+pid/250%250, pid%250, len(sv.places)+1)
+		at.clients = host
+	}
+	at.cluster = net.JoinHostPort(host, "5280")
+	if sv.o.Named && len(sv.places) == 0 {
+		at.cluster = sv.named()
+	}
+	sv.places = append(sv.places, at)
 }
 
 // named is a free port of localhost.

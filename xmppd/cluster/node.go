@@ -266,6 +266,17 @@ func (n *Node) Settled() bool {
 	return true
 }
 
+// Complete reports whether as many servers can be reached as Config.Join names; a DNS name stands for one.
+func (n *Node) Complete() bool {
+	wanted := 0
+	for _, seed := range n.cfg.Join {
+		if seed != n.port.advertise.String() {
+			wanted++
+		}
+	}
+	return len(n.mesh.Connected()) >= wanted
+}
+
 // atOnce is how many servers are looked for in a round: each that answers knows the others.
 const atOnce = 2
 

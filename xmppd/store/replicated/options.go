@@ -82,7 +82,9 @@ type Options struct {
 	Logger     *slog.Logger // nil: discard
 
 	// Found tells whether this server may make a new cluster by now, which it does if its directory is new
-	// and no server that Membership lists has a ring to join; nil: never. It must not block.
+	// and no server that Membership lists has a ring to join; nil: never. It must not block. The cluster is of all
+	// that are listed by then and answer, so it is worth waiting a moment for those that start at the same time. Of several
+	// servers that may, the one whose name comes first does.
 	Found func() bool
 	// Founded is called when it has done so; nil: nobody wants to know.
 	Founded func()
@@ -128,6 +130,7 @@ type faults struct {
 	rejoin        bool // a server that has left may join with its old data
 	hastyImport   bool // the cluster's data is said to be there before it is
 	hastyStages   bool // a large update is carried out batch by batch, before it is decided
+	rivals        bool // who may make a cluster does not mind who else may
 
 	// No bug: a server that stops during a large update, before it is decided or afterwards.
 	stopStaging, stopDecided bool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -139,6 +140,30 @@ func (t *try) next(group uint32, r *request, here bool) (a answer, done bool, er
 	return a, true, nil
 }
 
+// bell wakes all that wait for it.
+type bell struct {
+	mu   sync.Mutex
+	rung chan struct{} // closed when it rings
+}
+
+func (b *bell) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rung == nil {
+		b.rung = make(chan struct{})
+	}
+	return b.rung
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rung != nil {
+		close(b.rung)
+		b.rung = nil
+	}
+}
+
 // pause waits before the next try.
 func (t *try) pause() error {
 	if err := t.ended(); err != nil {
@@ -153,6 +178,8 @@ func (t *try) pause() error {
 	}
 	select {
 	case <-timer.C:
+	case <-t.s.back.wait():
+		t.rest = firstRest
 	case <-done:
 	case <-t.s.quit:
 	}

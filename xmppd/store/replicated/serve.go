@@ -149,11 +149,18 @@ func (s *Store) answerFresh(ctx context.Context, from string, r *request) answer
 	return s.held.open(from, v)
 }
 
-// newerRing answers with the ring document if it is newer than an epoch.
+// newerRing answers with the ring document if it is newer than an epoch. Without one it says what data this server has,
+// for who makes the first one, and in more whether it may make one itself.
 func (s *Store) newerRing(epoch uint64) answer {
 	a := answer{code: op.NotFound, epoch: s.epoch()}
 	doc := s.ring.Load()
-	if doc == nil || doc.Epoch <= epoch {
+	switch {
+	case doc == nil && s.dir.Cluster() != "":
+		return answer{code: op.Unavailable, text: "this server's data is of a cluster whose ring it does not know"}
+	case doc == nil:
+		a.text, a.more = s.ID(), s.opt.Found != nil
+		return a
+	case doc.Epoch <= epoch:
 		return a
 	}
 	raw, err := ring.Encode(doc)

@@ -44,6 +44,13 @@ func (l *lost) found(group uint32) {
 	delete(l.groups, group)
 }
 
+// forget says that servers have come: any group may be reached again.
+func (l *lost) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.groups)
+}
+
 func (l *lost) is(group uint32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

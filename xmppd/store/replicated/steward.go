@@ -55,8 +55,10 @@ func (s *Store) round(ctx context.Context) {
 	s.held.sweep(time.Now().Add(-heldTime))
 	s.follow(ctx)
 	if s.ring.Load() == nil {
-		if s.opt.Found != nil && s.opt.Found() && !s.otherRing(ctx) {
-			s.found()
+		if s.opt.Found != nil && s.opt.Found() {
+			if others, free := s.ringless(ctx); free {
+				s.found(others)
+			}
 		}
 		return
 	}
@@ -97,12 +99,15 @@ func (s *Store) heard(epoch uint64) {
 	}
 }
 
-// follow asks another server whether there is a newer ring, and takes it over.
+// follow asks another server whether there is a newer ring, and takes it over. Who has none asks all, until one has.
 func (s *Store) follow(ctx context.Context) {
-	if name := s.anyServer(); name != "" {
+	for _, name := range s.others() {
 		a, err := s.askServer(ctx, name, &request{kind: askRing, epoch: s.epoch()}, stewardEvery)
 		if err == nil && a.code == op.OK {
 			s.adopt(a.doc, name)
+		}
+		if s.ring.Load() != nil {
+			break
 		}
 	}
 	doc := s.ring.Load()
@@ -139,9 +144,8 @@ func (s *Store) adopt(raw []byte, from string) {
 	s.saw(doc)
 }
 
-// anyServer is another server, "" if none is known.
-func (s *Store) anyServer() string {
-	var names []string
+// others are the other servers that are known, in any order.
+func (s *Store) others() (names []string) {
 	for _, x := range s.opt.Membership.Servers() {
 		if x.Name != s.opt.Name {
 			names = append(names, x.Name)
@@ -149,46 +153,54 @@ func (s *Store) anyServer() string {
 	}
 	if doc := s.ring.Load(); doc != nil {
 		for _, m := range doc.Members {
-			if m.Store != s.ID() && nameOf(m) != s.opt.Name {
+			if m.Store != s.ID() && nameOf(m) != s.opt.Name && !s.calls.isDown(nameOf(m)) {
 				names = append(names, nameOf(m))
 			}
 		}
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	return names[rand.IntN(len(names))]
+	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	return names
 }
 
-// otherRing tells whether a listed server has a ring already; one that does not answer may have.
-func (s *Store) otherRing(ctx context.Context) bool {
+// ringless asks all listed servers whether they have a ring. free: none has, and none that may make one comes before this
+// server; who does not answer may have one. The servers are those that can be of a new ring.
+func (s *Store) ringless(ctx context.Context) (others []ring.Member, free bool) {
 	for _, x := range s.opt.Membership.Servers() {
 		if x.Name == s.opt.Name {
 			continue
 		}
 		a, err := s.askServer(ctx, x.Name, &request{kind: askRing}, stewardEvery)
-		if err != nil || a.code != op.NotFound {
-			if err == nil && a.code == op.OK {
-				s.adopt(a.doc, x.Name)
-			}
-			return true
+		switch {
+		case err == nil && a.code == op.OK:
+			s.adopt(a.doc, x.Name)
+			return nil, false
+		case err != nil || a.code != op.NotFound:
+			return nil, false
+		case a.more && x.Name < s.opt.Name && !s.opt.faults.rivals:
+			s.log.Warn("two servers may found the cluster, and this one leaves it to the other: cluster.found belongs to one server only", "other", x.Name)
+			return nil, false
+		}
+		// Its own word is newer than gossip's.
+		if uuid.Validate(a.text) == nil {
+			others = append(others, ring.Member{JID: jidOf(x.Name), Store: a.text, Zone: x.Zone})
 		}
 	}
-	return false
+	return others, true
 }
 
-// found makes a new cluster of this server.
-func (s *Store) found() {
-	doc, err := ring.New([]ring.Member{{JID: jidOf(s.opt.Name), Store: s.ID(), Zone: s.opt.Zone}},
-		ring.Options{Cluster: uuid.NewString(), Partitions: s.opt.Partitions})
+// found makes a new cluster of this server and others that have none. They take part as soon as they hear of it: it has its
+// copies from the beginning, and nothing has to move.
+func (s *Store) found(others []ring.Member) {
+	members := append([]ring.Member{{JID: jidOf(s.opt.Name), Store: s.ID(), Zone: s.opt.Zone}}, others...)
+	doc, err := ring.New(members, ring.Options{Cluster: uuid.NewString(), Partitions: s.opt.Partitions})
 	if err == nil {
-		err = s.node.Reconcile(doc)
+		err = s.node.Reconcile(doc) // durable here before anybody else hears of it
 	}
 	if err != nil {
 		s.fail(err)
 		return
 	}
-	s.log.Info("a new cluster of servers is founded", "cluster", doc.Cluster)
+	s.log.Info("a new cluster of servers is founded", "cluster", doc.Cluster, "servers", len(members))
 	if s.opt.Founded != nil {
 		s.opt.Founded()
 	}

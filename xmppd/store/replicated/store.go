@@ -43,6 +43,7 @@ type Store struct {
 	identity atomic.Pointer[identity] // nil until it is known
 	failed   chan error
 	calls    calls
+	back     bell // rings when a server is back
 	held     held
 	lanes    lanes
 	serving  chan struct{}
@@ -209,11 +210,21 @@ func (s *Store) callOff() {
 }
 
 // ServerDown is the hint that a server is gone: what it led is led by others at once, not after
-// a time-out. ServerUp is the hint that it is back. Nothing that is acknowledged rests on them.
-func (s *Store) ServerDown(name string) { s.hint(name, s.node.PeerDown) }
+// a time-out, and who waits for its answers asks others. ServerUp is the hint that it is back: who waits for want of servers
+// tries again. Between the two nothing is asked of it. Nothing that is acknowledged rests on them.
+func (s *Store) ServerDown(name string) {
+	s.calls.lose(name)
+	s.hint(name, s.node.PeerDown)
+}
 
 // ServerUp is described with ServerDown.
-func (s *Store) ServerUp(name string) { s.hint(name, s.node.PeerUp) }
+func (s *Store) ServerUp(name string) {
+	s.calls.find(name)
+	s.hint(name, s.node.PeerUp)
+	s.lost.forget()
+	s.back.ring()
+	s.wake()
+}
 
 func (s *Store) hint(name string, tell func(member uint64)) {
 	if doc := s.ring.Load(); doc != nil && !s.ended() {
