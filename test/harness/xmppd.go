@@ -61,6 +61,12 @@ func StartXMPPDIn(t testing.TB, binary, data, config string, users ...string) *X
 	return serve(t, binary, data, text+config, nil)
 }
 
+// LaunchXMPPD is StartXMPPDIn for a server that may never take clients: it is not waited for, and TOML is all that config says.
+func LaunchXMPPD(t testing.TB, binary, data, config string) *XMPPD {
+	t.Helper()
+	return launch(t, binary, data, config, nil)
+}
+
 // serve runs a server with a configuration until it takes clients. ns is the network namespace that it runs in; nil: the test's own.
 func serve(t testing.TB, binary, data, config string, ns *Namespace) *XMPPD {
 	t.Helper()

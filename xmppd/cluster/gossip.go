@@ -106,6 +106,7 @@ func (n *Node) endGossip() error {
 // has been shut down, too: its goroutines are not waited for.
 type gossipLines struct {
 	notices notice.Log
+	refused func(reason string) // counts
 	mu      sync.Mutex
 	over    bool
 }
@@ -125,10 +126,13 @@ func (g *gossipLines) Write(line []byte) (int, error) {
 	}
 	text := string(bytes.TrimSpace(line))
 	switch {
+	case bytes.Contains(line, []byte("failed to join")): // Node.join tells
 	case bytes.Contains(line, []byte("could decrypt")) || bytes.Contains(line, []byte("encryption is configured but")) ||
 		bytes.Contains(line, []byte("is encrypted and encryption is not")):
+		g.refused(reasonGossip)
 		g.notices.Warn("gossip of a stranger refused: a server with another cluster.key_file, or none", slog.String("gossip", text))
 	case bytes.Contains(line, []byte("label")):
+		g.refused(reasonGossip)
 		g.notices.Warn("gossip of a stranger refused: a server of another cluster", slog.String("gossip", text))
 	case bytes.HasPrefix(line, []byte("[ERR]")):
 		g.notices.Warn("gossip", slog.String("gossip", text))

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,9 @@ type Config struct {
 type faults struct {
 	quick func(*memberlist.Config) // other times
 	stays bool                     // a bug: members that are gone stay
+
+	uncounted bool // a bug: who has said one byte counts no more
+	endless   bool // a bug: gossip of a stranger may have any length
 }
 
 // Node is a server's part in the cluster. It is safe for concurrent use.
@@ -78,6 +82,8 @@ type Node struct {
 	wg     sync.WaitGroup
 	once   sync.Once // of Close
 	stop   context.CancelFunc
+
+	refused func(reason string) // counts
 
 	sought atomic.Bool // all servers of Config.Join have been looked for once
 
@@ -107,14 +113,15 @@ func New(cfg Config) (*Node, error) {
 	if _, err := crand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("draw incarnation: %w", err)
 	}
-	p, err := openPort(cfg.Listen, cfg.Advertise, cfg.Log, cfg.Cut)
+	n := &Node{
+		cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), refused: refusals(cfg.Registerer),
+		members: make(map[string]Member), known: make(map[string]place),
+	}
+	p, err := openPort(&n.cfg, n.at, n.refused)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{
-		cfg: cfg, log: cfg.Log, port: p, wake: make(chan struct{}, 1),
-		members: make(map[string]Member), known: make(map[string]place),
-	}
+	n.port = p
 	n.self = Member{
 		Name: cfg.Name, Addr: p.advertise.String(), Incarnation: binary.BigEndian.Uint64(id[:]),
 		Major: link.Major, Zone: cfg.Zone, State: Joining,
@@ -122,10 +129,27 @@ func New(cfg Config) (*Node, error) {
 	l := cfg.Links
 	l.Name, l.Cluster, l.Incarnation = cfg.Name, cfg.Cluster, n.self.Incarnation
 	l.Certificate, l.Authority = cfg.Certificate, cfg.Authority
-	l.Dial, l.Log, l.Registerer = p.dial, cfg.Log, cfg.Registerer
+	l.Dial, l.Log, l.Registerer, l.Refused = p.dial, cfg.Log, cfg.Registerer, n.refused
+	l.Identified = func(conn net.Conn) { // before, nothing of it is believed
+		if g, ok := conn.(*guest); ok {
+			g.known()
+		}
+	}
 	n.mesh = link.New(l)
 	n.mesh.Handle(Control, link.Handler{Name: "control", Receive: n.control})
 	return n, nil
+}
+
+// at reports whether a member is, or was lately, at an address without port.
+func (n *Node) at(host string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.known {
+		if h, _, err := net.SplitHostPort(p.addr); err == nil && h == host {
+			return true
+		}
+	}
+	return false
 }
 
 // place is where a member is, or was until some time.
@@ -179,7 +203,7 @@ func (n *Node) Start(context.Context) error {
 	cfg.Name, cfg.Label, cfg.SecretKey = n.cfg.Name, n.cfg.Cluster, n.cfg.Key
 	cfg.Transport = n.port
 	cfg.BindPort, cfg.AdvertisePort = n.port.advertise.Port, n.port.advertise.Port
-	n.lines = &gossipLines{notices: notice.Log{To: n.log}}
+	n.lines = &gossipLines{notices: notice.Log{To: n.log}, refused: n.refused}
 	cfg.Logger = log.New(n.lines, "", 0)
 	cfg.Delegate, cfg.Events, cfg.Conflict = (*delegate)(n), (*events)(n), (*events)(n)
 	cfg.GossipVerifyIncoming, cfg.GossipVerifyOutgoing = true, true
@@ -245,7 +269,14 @@ func (n *Node) rejoin(ctx context.Context) {
 }
 
 func (n *Node) join(addresses []string) {
-	if _, err := n.gossip.Join(addresses); err != nil {
+	_, err := n.gossip.Join(addresses)
+	switch {
+	case err == nil:
+	case strings.Contains(err.Error(), "could decrypt"):
+		n.port.notices.Warn("another server has another cluster.key_file than this one: neither takes the other's gossip", "servers", fmt.Sprint(addresses))
+	case strings.Contains(err.Error(), "EOF") && len(n.mesh.Connected()) == 0:
+		n.port.notices.Warn("another server ends the gossip at once: is it one of this domain?", "servers", fmt.Sprint(addresses))
+	default:
 		n.log.Debug("servers are not there", "addresses", addresses, "reason", err)
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -18,8 +18,7 @@ const (
 	firstByte   = 5 * time.Second // for a connection to say what it is
 	tlsRecord   = 0x16            // what a TLS handshake begins with (RFC 8446 section 5.1), and gossip does not
 	maxPacket   = 64 << 10        // bytes of a UDP packet
-	maxUnknown  = 128             // connections that have said nothing
-	maxOfOne    = maxUnknown / 2  // those of one address
+	maxGossip   = 128 << 10       // bytes of a gossip stream: what is said of 200 servers
 	packetQueue = 256
 )
 
@@ -30,39 +29,41 @@ type port struct {
 	udp       net.PacketConn
 	advertise *net.TCPAddr
 	notices   *notice.Log
+	refused   func(reason string) // counts
+	guests    guests
 	cut       func(addr string) bool // tests: the network to an address is broken; nil: it never is
+	faults    faults
 
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	links   chan net.Conn
-	unknown chan struct{}
 	closing chan struct{}
 	once    sync.Once
 	wg      sync.WaitGroup
 
-	mu     sync.Mutex
-	young  map[net.Conn]struct{} // have said nothing
-	silent map[string]int        // how many of them, by address
+	mu    sync.Mutex
+	young map[net.Conn]struct{} // have said nothing
 }
 
-// openPort listens on addr by TCP and UDP. Port 0: any that is free for both.
-func openPort(addr, advertise string, log *slog.Logger, cut func(string) bool) (*port, error) {
+// openPort listens by TCP and UDP. Port 0: any that is free for both.
+// member tells whether a server of the cluster is at a host; refused counts.
+func openPort(cfg *Config, member func(host string) bool, refused func(reason string)) (*port, error) {
 	const tries = 10
 	var err error
 	for range tries {
 		var p *port
-		if p, err = listenBoth(addr); err != nil {
+		if p, err = listenBoth(cfg.Listen); err != nil {
 			continue
 		}
-		p.notices, p.cut = &notice.Log{To: log}, cut
-		if p.advertise, err = advertised(p.tcp.Addr(), advertise); err != nil {
+		p.notices, p.refused, p.guests.member, p.cut, p.faults = &notice.Log{To: cfg.Log}, refused, member, cfg.Cut, cfg.faults
+		if p.advertise, err = advertised(p.tcp.Addr(), cfg.Advertise); err != nil {
 			return nil, errors.Join(err, p.tcp.Close(), p.udp.Close())
 		}
 		p.wg.Go(p.accept)
 		p.wg.Go(p.receive)
 		return p, nil
 	}
-	return nil, fmt.Errorf("listen for other servers on %s: %w", addr, err)
+	return nil, fmt.Errorf("listen for other servers on %s: %w", cfg.Listen, err)
 }
 
 func listenBoth(addr string) (*port, error) {
@@ -76,8 +77,7 @@ func listenBoth(addr string) (*port, error) {
 	}
 	return &port{
 		tcp: tcp, udp: udp, packets: make(chan *memberlist.Packet, packetQueue), streams: make(chan net.Conn),
-		links: make(chan net.Conn), unknown: make(chan struct{}, maxUnknown), closing: make(chan struct{}),
-		young: make(map[net.Conn]struct{}), silent: make(map[string]int),
+		links: make(chan net.Conn), closing: make(chan struct{}), young: make(map[net.Conn]struct{}),
 	}, nil
 }
 
@@ -119,97 +119,55 @@ func (p *port) accept() {
 			p.notices.Warn("a connection of another server can't be accepted", "error", err.Error())
 			continue
 		}
-		if !p.admit(conn) {
-			p.notices.Warn("too many connections at once of one address on the cluster's port: some are closed", "address", addressOf(conn))
+		g, why := p.guests.admit(conn)
+		if g == nil {
+			p.refused(reasonFlood)
+			p.notices.Warn(why, "address", addressOf(conn))
 			_ = conn.Close()
 			continue
 		}
-		select {
-		case p.unknown <- struct{}{}:
-			p.wg.Go(func() {
-				p.sort(conn)
-				p.release(conn)
-				<-p.unknown
-			})
-		default:
-			p.release(conn)
-			p.notices.Warn("too many connections at once on the cluster's port: some are closed")
-			_ = conn.Close()
-		}
+		p.wg.Go(func() { p.sort(g) })
 	}
-}
-
-// admit counts a connection that has said nothing, if its address has not too many of them: whoever floods
-// the port does not take it from servers at other addresses.
-func (p *port) admit(conn net.Conn) bool {
-	from := addressOf(conn)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.silent[from] >= maxOfOne {
-		return false
-	}
-	p.silent[from]++
-	return true
-}
-
-func (p *port) release(conn net.Conn) {
-	from := addressOf(conn)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.silent[from]--; p.silent[from] == 0 {
-		delete(p.silent, from)
-	}
-}
-
-// addressOf is a peer's address without port.
-func addressOf(conn net.Conn) string {
-	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
-	if err != nil {
-		return conn.RemoteAddr().String()
-	}
-	return host
 }
 
 // sort looks at the first byte of a connection.
-func (p *port) sort(conn net.Conn) {
+func (p *port) sort(conn *guest) {
 	p.mu.Lock()
 	p.young[conn] = struct{}{}
 	p.mu.Unlock()
 	first := make([]byte, 1)
 	_ = conn.SetReadDeadline(time.Now().Add(firstByte))
-	_, err := conn.Read(first)
+	_, err := conn.Conn.Read(first)
 	p.mu.Lock()
 	delete(p.young, conn)
 	p.mu.Unlock()
 	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.refused(reasonSilent)
+			p.notices.Warn("connection on the cluster's port refused: it says nothing", "peer", addressOf(conn))
+		}
 		_ = conn.Close()
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	to := p.streams
-	if first[0] == tlsRecord {
-		to = p.links
+	if conn.first = first; p.faults.uncounted {
+		conn.known()
+	}
+	to := p.links
+	if first[0] != tlsRecord {
+		if to = p.streams; !p.faults.endless {
+			conn.left = maxGossip
+		}
+		conn.tooLong = func() {
+			p.refused(reasonSize)
+			p.notices.Warn("gossip of a stranger refused: it is longer than that of any cluster", "peer", addressOf(conn))
+		}
 	}
 	select {
-	case to <- &begun{Conn: conn, first: first}:
+	case to <- conn:
 	case <-p.closing:
 		_ = conn.Close()
 	}
-}
-
-// begun is a connection whose first byte was read.
-type begun struct {
-	net.Conn
-	first []byte
-}
-
-func (b *begun) Read(p []byte) (int, error) {
-	if len(b.first) > 0 && len(p) > 0 {
-		n := copy(p, b.first)
-		b.first = b.first[n:]
-		return n, nil
-	}
-	return b.Conn.Read(p) //nolint:wrapcheck // a net.Conn's
 }
 
 // receive takes packets.

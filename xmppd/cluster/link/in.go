@@ -42,6 +42,7 @@ func (m *Mesh) accept() {
 				<-m.strangers
 			})
 		default:
+			m.cfg.Refused(reasonFlood)
 			m.notices.Warn("too many connections at once on the cluster's port: some are closed", "peer", conn.RemoteAddr())
 			_ = conn.Close()
 		}
@@ -55,6 +56,7 @@ func (m *Mesh) welcome(raw net.Conn) {
 	conn := tls.Server(raw, m.serverTLS())
 	in, err := m.identify(ctx, conn)
 	if err == nil {
+		m.cfg.Identified(raw)
 		err = m.handOver(ctx, in)
 	}
 	if err == nil {
@@ -72,6 +74,9 @@ func (m *Mesh) welcome(raw net.Conn) {
 	m.notWelcome(raw, err)
 }
 
+// errName: the certificate is another server's.
+var errName = errors.New("it says that it is")
+
 // identify negotiates TLS and reads the hello. With a *RefusedError it returns the stream, too.
 func (m *Mesh) identify(ctx context.Context, conn *tls.Conn) (*incoming, error) {
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -80,11 +85,11 @@ func (m *Mesh) identify(ctx context.Context, conn *tls.Conn) (*incoming, error) 
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	h, err := readHello(conn)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errHello, err)
 	}
 	leaf := conn.ConnectionState().PeerCertificates[0]
 	if err := leaf.VerifyHostname(h.From); err != nil && !m.cfg.Faults.AnyName {
-		return nil, fmt.Errorf("it says that it is %.100q, and its certificate does not: %w", h.From, err)
+		return nil, fmt.Errorf("%w %.100q, and its certificate does not: %w", errName, h.From, err)
 	}
 	in := &incoming{conn: conn, hello: h}
 	if r := m.cfg.refuse(h); r != nil && !(r.Reason == refusedVersion && m.cfg.Faults.AnyVersion) {

@@ -24,6 +24,9 @@ func (m *Mesh) notDialed(name string, err error) {
 func (m *Mesh) notWelcome(conn net.Conn, err error) {
 	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
 	var refused *RefusedError
+	if reason := reasonOf(err); reason != "" && m.ctx.Err() == nil {
+		m.cfg.Refused(reason)
+	}
 	switch {
 	case m.ctx.Err() != nil:
 	case errors.As(err, &refused) && (refused.Reason == refusedUnknown || refused.Reason == refusedBusy):
@@ -33,4 +36,42 @@ func (m *Mesh) notWelcome(conn net.Conn, err error) {
 	default:
 		m.notices.Warn("connection on the cluster's port refused", "peer", host, "reason", err.Error())
 	}
+}
+
+// Reasons for which a connection is refused, beside those that the peer is told.
+const (
+	reasonCertificate = "certificate" // none, or of another authority
+	reasonImpostor    = "impostor"    // of this cluster, and not of the server that it says
+	reasonHello       = "hello"       // TLS, and then nothing of a server
+	reasonTLS         = "tls"         // no TLS, or none in time
+	reasonFlood       = "flood"       // too many at once
+)
+
+// errHello: what comes behind TLS is no server's.
+var errHello = errors.New("it is no server of a cluster")
+
+// Reasons lists those of Config.Refused.
+func Reasons() []string {
+	return []string{
+		refusedVersion, refusedCluster, refusedData, refusedName, refusedClock,
+		reasonCertificate, reasonImpostor, reasonHello, reasonTLS,
+	}
+}
+
+// reasonOf is what a refused connection counts as; "" for a server that is only not taken yet.
+func reasonOf(err error) string {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &refused) && (refused.Reason == refusedUnknown || refused.Reason == refusedBusy):
+		return ""
+	case refused != nil:
+		return refused.Reason
+	case errors.Is(err, errName):
+		return reasonImpostor
+	case errors.Is(err, errHello):
+		return reasonHello
+	case errors.Is(err, errCertificate):
+		return reasonCertificate
+	}
+	return reasonTLS
 }

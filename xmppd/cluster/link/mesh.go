@@ -78,6 +78,11 @@ type Config struct {
 	// Dial connects to a peer; nil: by TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 
+	// Identified is told of connections, as the listener gave them, whose peers have proven to be servers of the
+	// cluster; Refused of those that are not taken, with one of Reasons. nil: nobody wants to know.
+	Identified func(net.Conn)
+	Refused    func(reason string)
+
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 	Faults     Faults
@@ -112,7 +117,17 @@ func (c *Config) withDefaults() {
 	if c.Down == nil {
 		c.Down = func(string) {}
 	}
+	if c.Identified == nil {
+		c.Identified = func(net.Conn) {}
+	}
+	if c.Refused == nil {
+		c.Refused = func(string) {}
+	}
 }
+
+// maxStrangers is how many connections may be in their handshake; whose listener bounds those of one address (package cluster)
+// keeps below it.
+const maxStrangers = 256
 
 // Peer is another server of the cluster, and where it listens.
 type Peer struct{ Name, Addr string }
@@ -145,7 +160,7 @@ func New(cfg Config) *Mesh {
 	cfg.withDefaults()
 	m := &Mesh{
 		cfg: cfg, log: cfg.Log, notices: notice.Log{To: cfg.Log}, closing: make(chan struct{}),
-		strangers: make(chan struct{}, 64), dials: make(chan struct{}, dialsAtOnce), peers: make(map[string]*peer),
+		strangers: make(chan struct{}, maxStrangers), dials: make(chan struct{}, dialsAtOnce), peers: make(map[string]*peer),
 		had: make(map[string]lastStream),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())

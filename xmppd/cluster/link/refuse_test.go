@@ -143,7 +143,7 @@ func TestFlood(t *testing.T) {
 	ca := newAuthority(t)
 	a, b := start(t, ca, "a", nil), start(t, ca, "b", nil)
 	var conns []net.Conn
-	for range 200 {
+	for range maxStrangers + 50 {
 		c, err := net.Dial("tcp", a.addr)
 		if err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ func (m *Mesh) serverTLS() *tls.Config {
 // verify checks that the authority has signed a certificate.
 func verify(chain []*x509.Certificate, authority *x509.CertPool) error {
 	if len(chain) == 0 {
-		return errors.New("no certificate")
+		return fmt.Errorf("no %w", errCertificate)
 	}
 	between := x509.NewCertPool()
 	for _, c := range chain[1:] {
@@ -37,10 +37,13 @@ func verify(chain []*x509.Certificate, authority *x509.CertPool) error {
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{Roots: authority, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
+		return fmt.Errorf("%w: %w", errCertificate, err)
 	}
 	return nil
 }
+
+// errCertificate: a peer has none, or one of another authority.
+var errCertificate = errors.New("certificate")
 
 // explain says what a failed TLS handshake means for the cluster.
 func explain(err error) error {

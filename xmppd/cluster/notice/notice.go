@@ -3,6 +3,7 @@ package notice
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 )
@@ -13,7 +14,7 @@ const (
 )
 
 // Log writes each line once a minute: lines are the same if their message is, and the
-// value of their first attribute, if that is given as a string.
+// value of their first attribute, if that is given as a string. More than 256 different ones a minute are not written.
 // It is safe for concurrent use.
 type Log struct {
 	To *slog.Logger
@@ -33,13 +34,24 @@ func (l *Log) Warn(msg string, args ...any) {
 	l.mu.Lock()
 	again := now.Before(l.next[k])
 	if !again {
-		if l.next == nil || len(l.next) >= kinds {
-			l.next = make(map[kind]time.Time)
-		}
+		again = !l.room(now)
+	}
+	if !again {
 		l.next[k] = now.Add(every)
 	}
 	l.mu.Unlock()
 	if !again {
 		l.To.Warn(msg, args...)
 	}
+}
+
+// room makes some for one more kind, by forgetting those of more than a minute ago. mu is held.
+func (l *Log) room(now time.Time) bool {
+	if l.next == nil {
+		l.next = make(map[kind]time.Time)
+	}
+	if len(l.next) >= kinds {
+		maps.DeleteFunc(l.next, func(_ kind, t time.Time) bool { return !now.Before(t) })
+	}
+	return len(l.next) < kinds
 }
