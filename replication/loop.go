@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -57,7 +58,10 @@ func (n *Node) step(ev *events, tick bool) (err error) {
 		}
 	}
 	for _, b := range ev.batches {
-		if err := n.core.Receive(b.from, b.batch); err != nil {
+		switch err := n.core.Receive(b.from, b.batch); {
+		case errors.Is(err, core.ErrMisaddressed):
+			n.logger.Debug("dropped what a peer sent", "err", err) // until the peer has the new ring
+		case err != nil:
 			n.logger.Warn("dropped what a peer sent", "err", err)
 		}
 		n.free(b.batch)

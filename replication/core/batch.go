@@ -13,9 +13,13 @@ import (
 )
 
 // A batch carries the messages of all groups from one node to another, so that
-// heartbeats of many groups are one stanza. Format, version 1:
+// heartbeats of many groups are one stanza. Format, version 2:
 //
-//	version byte (1) | flags byte | incarnation uvarint | records… | CRC-32C of all before, 4 bytes big-endian
+//	version byte (2) | flags byte | incarnation uvarint | member it is for, uvarint | records… | CRC-32C of all before, 4 bytes big-endian
+//
+// The member stands in it since the address it travels to may be another's by now: a
+// machine that got an empty disk is a new member in the old one's place, and what a
+// leader knows of the old one's log is no truth about the new one's.
 //
 // A record is a kind byte, the group (uvarint) and the body: for recMessage and
 // recPatient a Raft message (see appendMessage), for recSleep term and commit (uvarints), for
@@ -27,7 +31,7 @@ import (
 // length) of a frame, or nothing; recWant, recDigest and recWrong are like recAsk,
 // recOffer has a snapshot's metadata and name. A batch without records is a node heartbeat.
 const (
-	batchVersion = 1
+	batchVersion = 2
 
 	flagNoLead = 1 // the sender does not want to lead now (disk full, stopping)
 	flagWaited = 2 // what is patient in it has waited already
@@ -59,10 +63,14 @@ var (
 	errBatchSum     = errors.New("batch is damaged: its checksum does not match")
 )
 
+// ErrMisaddressed says that a batch was meant for another member, which had this
+// node's place before. It is dropped.
+var ErrMisaddressed = errors.New("batch is for another member")
+
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-func appendBatchHead(dst []byte, flags byte, incarnation uint64) []byte {
-	return binary.AppendUvarint(append(dst, batchVersion, flags), incarnation)
+func appendBatchHead(dst []byte, flags byte, incarnation, to uint64) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(append(dst, batchVersion, flags), incarnation), to)
 }
 
 func sealBatch(b []byte) []byte {
@@ -154,8 +162,9 @@ type record struct {
 	snap     *pb.Snapshot
 }
 
-func openBatch(b []byte, from, to uint64) (*batchReader, error) {
-	if len(b) < 2+1+batchTail {
+// openBatch reads the head of what a member has sent.
+func openBatch(b []byte, from uint64) (*batchReader, error) {
+	if len(b) < 2+1+1+batchTail {
 		return nil, errTruncated
 	}
 	body, tail := b[:len(b)-batchTail], b[len(b)-batchTail:]
@@ -165,11 +174,12 @@ func openBatch(b []byte, from, to uint64) (*batchReader, error) {
 	if crc32.Checksum(body, castagnoli()) != binary.BigEndian.Uint32(tail) {
 		return nil, errBatchSum
 	}
-	inc, rest, err := uvarint(body[2:])
-	if err != nil {
+	r := &batchReader{flags: body[1], from: from}
+	var err error
+	if r.rest, err = uvarints(body[2:], &r.incarnation, &r.to); err != nil {
 		return nil, err
 	}
-	return &batchReader{flags: body[1], incarnation: inc, rest: rest, from: from, to: to}, nil
+	return r, nil
 }
 
 // next returns the next record; ok is false at the end or on an error.

@@ -108,7 +108,7 @@ func (c *Core) asBulk(g *group, p *peer, m *pb.Message) bool {
 	} else if p.owes == 0 {
 		p.owes = c.now
 	}
-	b := appendBatchHead(make([]byte, 0, int(size)+64*(len(ents)+1)), c.flags(), c.cfg.Incarnation)
+	b := appendBatchHead(make([]byte, 0, int(size)+64*(len(ents)+1)), c.flags(), c.cfg.Incarnation, p.id)
 	c.next.Sends = append(c.next.Sends, Send{
 		To: p.id, Batch: sealBatch(appendMessageRecord(b, kind, g.id, m)),
 		Bulk: Bulk{Kind: BulkAppend, Group: g.id, Age: m.GetTerm(), First: first, Last: last},

@@ -21,7 +21,7 @@ func (n *testNode) deliver(sends []Send) {
 		}
 		batch := s.Batch
 		if to.starved {
-			batch = withoutAppends(n.w.t, batch, n.id, to.id)
+			batch = withoutAppends(n.w.t, batch, n.id)
 		}
 		arrive := func() {
 			if err := to.core.Receive(n.id, batch); err != nil {

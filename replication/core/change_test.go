@@ -325,7 +325,7 @@ func TestPhantomAck(t *testing.T) {
 		}
 		g := leader.core.groups[0]
 		ack := &pb.Message{Type: pb.MsgAppResp.Enum(), Term: new(g.term), Index: new(g.confAt - 1)}
-		if err := leader.core.Receive(4, batchOf(ack)); err != nil {
+		if err := leader.core.Receive(4, batchOf(leader.id, ack)); err != nil {
 			return err.Error()
 		}
 		w.settle()

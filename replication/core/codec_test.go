@@ -74,8 +74,8 @@ func keptOf(t *testing.T, size int, f Faults) bool {
 	t.Helper()
 	data := bytes.Repeat([]byte("v"), size)
 	m := &pb.Message{Type: pb.MsgApp.Enum(), Context: []byte("context"), Entries: []*pb.Entry{{Data: bytes.Clone(data)}, {Data: bytes.Clone(data)}}}
-	b := sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1), recMessage, 5, m))
-	r, err := openBatch(b, 1, 2)
+	b := sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1, 2), recMessage, 5, m))
+	r, err := openBatch(b, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,11 +126,11 @@ func TestLocalMessagesDoNotTravel(t *testing.T) {
 }
 
 func TestBatch(t *testing.T) {
-	b := appendBatchHead(nil, flagNoLead, 77)
+	b := appendBatchHead(nil, flagNoLead, 77, 2)
 	b = appendMessageRecord(b, recMessage, 5, &pb.Message{Type: pb.MsgHeartbeat.Enum(), Term: new(uint64(3))})
 	b = appendSleepRecord(b, 6, 3, 9)
 	b = sealBatch(b)
-	r, err := openBatch(b, 1, 2)
+	r, err := openBatch(b, 1)
 	if err != nil || r.flags != flagNoLead || r.incarnation != 77 {
 		t.Fatalf("open: %+v, %v", r, err)
 	}
@@ -148,13 +148,13 @@ func TestBatch(t *testing.T) {
 	for i := range b {
 		bad := bytes.Clone(b)
 		bad[i] ^= 0x10
-		if _, err := openBatch(bad, 1, 2); err == nil {
+		if _, err := openBatch(bad, 1); err == nil {
 			t.Errorf("a flipped bit in byte %d goes unnoticed", i)
 		}
 	}
 	newer := bytes.Clone(b)
-	newer[0] = 2
-	if _, err := openBatch(newer, 1, 2); !errors.Is(err, errBatchVersion) {
+	newer[0] = batchVersion + 1
+	if _, err := openBatch(newer, 1); !errors.Is(err, errBatchVersion) {
 		t.Errorf("newer version: %v", err)
 	}
 }
@@ -179,17 +179,17 @@ func FuzzDecodeMessage(f *testing.F) {
 
 // FuzzBatch: what can be read of a batch can be written again and is the same.
 func FuzzBatch(f *testing.F) {
-	head := appendBatchHead(nil, 0, 7)
+	head := appendBatchHead(nil, 0, 7, 2)
 	report := ring.Report{Voters: []uint64{1, 2, 300}, Learners: []uint64{4}, Joint: true, Term: 5, Index: 600, Epoch: 7}
 	f.Add(appendReportRecord(slices.Clone(head), 9, &report))
 	f.Add(appendAskRecord(slices.Clone(head), recAsk, 1, 2, 3, 1<<60))
 	f.Add(appendAskRecord(appendSleepRecord(slices.Clone(head), 4, 5, 6), recGone, 1, 2, 3, 4))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := openBatch(sealBatch(slices.Clone(b)), 1, 2)
+		r, err := openBatch(sealBatch(slices.Clone(b)), 1)
 		if err != nil {
 			return
 		}
-		again := appendBatchHead(nil, r.flags, r.incarnation)
+		again := appendBatchHead(nil, r.flags, r.incarnation, r.to)
 		var recs []record
 		for {
 			rec, ok, err := r.next()
@@ -208,7 +208,7 @@ func FuzzBatch(f *testing.F) {
 			}
 			recs = append(recs, rec)
 		}
-		if r, err = openBatch(sealBatch(again), 1, 2); err != nil {
+		if r, err = openBatch(sealBatch(again), 1); err != nil {
 			t.Fatal(err)
 		}
 		for i := range recs {

@@ -152,12 +152,12 @@ func TestTheStarvedDoNotFeed(t *testing.T) {
 }
 
 // withoutAppends leaves the appends out of a batch.
-func withoutAppends(t *testing.T, batch []byte, from, to uint64) []byte {
-	r, err := openBatch(batch, from, to)
+func withoutAppends(t *testing.T, batch []byte, from uint64) []byte {
+	r, err := openBatch(batch, from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := appendBatchHead(nil, r.flags, r.incarnation)
+	out := appendBatchHead(nil, r.flags, r.incarnation, r.to)
 	for {
 		before := r.rest
 		rec, ok, err := r.next()

@@ -7,9 +7,9 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// batchOf is a batch with one message, as a peer would send it.
-func batchOf(m *pb.Message) []byte {
-	return sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1), recMessage, 0, m))
+// batchOf is a batch with one message, as a peer would send it to a member.
+func batchOf(to uint64, m *pb.Message) []byte {
+	return sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1, to), recMessage, 0, m))
 }
 
 // TestEmptyReplicaIsDeaf: what was sent to an earlier replica of the same member
@@ -28,7 +28,7 @@ func TestEmptyReplicaIsDeaf(t *testing.T) {
 		{Type: pb.MsgSnap.Enum(), Term: new(uint64(4)), Snapshot: newSnapshot(9, 4, &pb.ConfState{Voters: []uint64{1, 2, 3}}, nil)},
 	}
 	for _, m := range late {
-		if err := c.Receive(1, batchOf(m)); err != nil {
+		if err := c.Receive(1, batchOf(3, m)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +37,7 @@ func TestEmptyReplicaIsDeaf(t *testing.T) {
 		t.Errorf("a snapshot from before the removal is restored: %v", task.Restore.GetMetadata())
 	}
 	for _, s := range r.Sends {
-		b, err := openBatch(s.Batch, 3, s.To)
+		b, err := openBatch(s.Batch, 3)
 		for err == nil {
 			rec, ok, err := b.next()
 			if !ok || err != nil {

@@ -79,9 +79,15 @@ func (c *Core) Receive(from uint64, batch []byte) error {
 		c.meet([]uint64{from})
 		p = c.peer(from)
 	}
-	r, err := openBatch(batch, from, c.cfg.Member)
+	r, err := openBatch(batch, from)
 	if err != nil {
 		return fmt.Errorf("batch of member %d: %w", from, err)
+	}
+	if c.cfg.Faults.AnyAddressee {
+		r.to = c.cfg.Member
+	}
+	if r.to != c.cfg.Member {
+		return fmt.Errorf("batch of member %d: %w: %d", from, ErrMisaddressed, r.to)
 	}
 	r.aliased = c.cfg.Faults.BatchKept
 	c.heardOf(p, r.flags, r.incarnation)
@@ -402,7 +408,7 @@ func (c *Core) openBatch(p *peer) {
 		p.buf, c.free[n-1] = c.free[n-1], nil
 		c.free = c.free[:n-1]
 	}
-	p.buf = appendBatchHead(p.buf, 0, c.cfg.Incarnation) // flushPeer adds the flags, so that they are of then
+	p.buf = appendBatchHead(p.buf, 0, c.cfg.Incarnation, p.id) // flushPeer adds the flags, so that they are of then
 	p.head = len(p.buf)
 	p.opened = c.now
 }

@@ -38,14 +38,14 @@ func (n *testNode) asked(t *testing.T, candidate, term uint64) (granted bool) {
 	t.Helper()
 	typ, index, logTerm := pb.MsgVote, uint64(FirstIndex), uint64(FirstTerm)
 	ask := &pb.Message{Type: &typ, From: &candidate, To: &n.id, Term: &term, Index: &index, LogTerm: &logTerm, Context: []byte("CampaignTransfer")}
-	batch := sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1), recMessage, 0, ask))
+	batch := sealBatch(appendMessageRecord(appendBatchHead(nil, 0, 1, n.id), recMessage, 0, ask))
 	if err := n.core.Receive(candidate, batch); err != nil {
 		t.Fatal(err)
 	}
 	for range 100 { // rounds, more than it can take
 		r := n.core.Advance()
 		for _, s := range r.Sends {
-			granted = granted || s.To == candidate && grants(t, s.Batch, n.id, candidate, term)
+			granted = granted || s.To == candidate && grants(t, s.Batch, n.id, term)
 		}
 		if r.WAL != nil {
 			n.batch = r.WAL
@@ -69,9 +69,9 @@ func (n *testNode) durable() wal.HardState {
 }
 
 // grants says whether a batch has a vote for the candidate.
-func grants(t *testing.T, batch []byte, from, to, term uint64) bool {
+func grants(t *testing.T, batch []byte, from, term uint64) bool {
 	t.Helper()
-	r, err := openBatch(batch, from, to)
+	r, err := openBatch(batch, from)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestRecycle(t *testing.T) {
 	if &third[0] != &first[0] {
 		t.Error("what was given back is not used")
 	}
-	r, err := openBatch(third, 1, 2)
+	r, err := openBatch(third, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestRoom(t *testing.T) {
 		if len(s.Batch) > limit {
 			t.Errorf("a batch of %d bytes", len(s.Batch))
 		}
-		r, err := openBatch(s.Batch, 1, 2)
+		r, err := openBatch(s.Batch, 1)
 		for ok := err == nil; ok; records++ {
 			_, ok, err = r.next()
 		}

@@ -227,7 +227,7 @@ func (c *Core) FrameDone(job FrameJob, frame []byte, last bool, err error) error
 	if last {
 		flags = frameLast
 	}
-	b := appendBatchHead(make([]byte, 0, len(frame)+64), c.flags(), c.cfg.Incarnation)
+	b := appendBatchHead(make([]byte, 0, len(frame)+64), c.flags(), c.cfg.Incarnation, p.id)
 	b = appendFrameRecord(b, g.id, g.snap.snap.GetData(), uint64(job.Frame), flags, frame)
 	c.next.Sends = append(c.next.Sends, Send{
 		To: p.id, Batch: sealBatch(b),

@@ -121,6 +121,8 @@ type Faults struct {
 	AppendsOvertake bool
 	// SpentEarly gives a command back before its entry is made.
 	SpentEarly bool
+	// AnyAddressee takes batches that are for another member.
+	AnyAddressee bool
 	// BatchKept uses a peer's batch after Receive has returned.
 	BatchKept bool
 	// OlderState lets a repair take a state from before the damaged one's position.

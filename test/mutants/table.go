@@ -102,10 +102,15 @@ func mutants() []mutant {
 	}...)
 }
 
-// moves are mistakes in the patience with groups that move.
+// moves are mistakes with groups that move, and with members that take the place of others.
 func moves() []mutant {
-	const core = "replication/core"
+	const (
+		core = "replication/core"
+		sim  = "test/sim"
+	)
 	return []mutant{
+		{"what is for another member taken", core, "TestOnlyWhatIsForTheMember"},
+		{"what is for another member taken, under storms", sim, "TestFaults/what_is_for_another_member_taken"},
 		{"learner taken out because it was away", core, "TestLearnersGetTheirTime"},
 	}
 }

@@ -32,6 +32,7 @@ func TestFaults(t *testing.T) {
 		"stale bound ignored":                     {Core: core.Faults{StaleBoundIgnored: true}},
 		"frames of a snapshot taken as they come": {Core: core.Faults{FramesAsTheyCome: true}},
 		"wiped disk taken for the old node":       {WipedIsOld: true},
+		"what is for another member taken":        {Core: core.Faults{AnyAddressee: true}},
 		"joint change skipped":                    {Core: core.Faults{SkipJoint: true}},
 		"leadership kept after removal":           {Core: core.Faults{LeadAfterRemoval: true}},
 		"replica deleted by a document":           {Core: core.Faults{GoneByDocument: true}},

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/rosterdb/rosterdb/replication/core"
@@ -42,7 +43,7 @@ func (w *world) deliver(f func()) {
 func (w *world) send(from *node, to uint64, batch []byte) {
 	sender := from.member
 	w.deliver(func() {
-		n := w.byMember(to)
+		n := w.at(to)
 		if n == nil || !n.up || w.net.cut[[2]int{from.index, n.index}] {
 			return
 		}
@@ -50,12 +51,22 @@ func (w *world) send(from *node, to uint64, batch []byte) {
 			return // as datanode does with what strangers send
 		}
 		b := slices.Clone(batch)
-		if err := n.core.Receive(sender, b); err != nil {
+		if err := n.core.Receive(sender, b); err != nil && !errors.Is(err, core.ErrMisaddressed) {
 			w.fail("node %d: %w", n.id(), err)
 		}
 		spoil(b)
 		n.step()
 	})
+}
+
+// at is the node that gets what is sent to a member: where it has lost its disk, the one that was
+// named in its place, at the same address.
+func (w *world) at(member uint64) *node {
+	n := w.byMember(member)
+	if n != nil && n.lost && n.heir != nil {
+		return n.heir
+	}
+	return n
 }
 
 // spoil does to a batch what another user of its memory would: the engine must not look at it again.

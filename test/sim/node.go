@@ -33,7 +33,8 @@ type node struct {
 	dir   string
 	store uuid.UUID
 	wipes int
-	lost  bool // its disk was wiped: it may never come back as the old member
+	lost  bool  // its disk was wiped: it may never come back as the old member
+	heir  *node // that has its address since
 
 	doc    *ring.Document // in its ring file; nil: none
 	member uint64         // who it is there; 0: nobody

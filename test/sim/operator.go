@@ -126,6 +126,9 @@ func (w *world) join(doc *ring.Document, members []ring.Member) []ring.Member {
 	if i < 0 {
 		i = len(w.nodes)
 		w.nodes = append(w.nodes, w.newNode(i))
+		if l := slices.IndexFunc(w.nodes, func(n *node) bool { return n.lost && n.heir == nil }); l >= 0 {
+			w.nodes[l].heir = w.nodes[i]
+		}
 		w.nodes[i].start()
 	}
 	n := w.nodes[i]
