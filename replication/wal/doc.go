@@ -22,6 +22,8 @@
 //	40     8    number of its first record
 //	48     8    salt, random
 //	56     8    size of the file
+//	2048   4    once there is a next segment: CRC32C of salt and bytes 2056..2063
+//	2056   8    its number
 //
 // Records follow from offset 4096 on, each at a multiple of 8. A record is a
 // whole [Batch], so a batch is there entirely or not at all:
@@ -40,6 +42,9 @@
 // held before, or what a user wrote into a value, worthless as a record.
 //
 // # Recovery
+//
+// A segment that is followed says so since before the next one's first record was acknowledged; where
+// that one is not there, its records are missing and Open fails with [ErrCorrupt].
 //
 // Records are read until the first one that is invalid. At most the newest
 // write was under way when the node stopped, so everything before it must be

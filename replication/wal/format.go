@@ -14,6 +14,8 @@ const (
 	pageSize      = 4096
 	dataStart     = pageSize // the segment header has a page of its own
 	segHeaderSize = 64
+	nextMark      = 2048 // in the header's page, in a sector of its own
+	nextMarkSize  = 16
 	recHeaderSize = 32
 	recordBatch   = 1
 	maxPayload    = 1<<31 - 1 - pageSize - recHeaderSize
@@ -66,6 +68,23 @@ func (h *segHeader) decode(b []byte) error {
 	h.salt = le.Uint64(b[48:])
 	h.size = int64(le.Uint64(b[56:]))
 	return nil
+}
+
+// encodeNext is the mark of a segment that another follows.
+func encodeNext(sum uint32, next uint64) []byte {
+	b := make([]byte, nextMarkSize)
+	binary.LittleEndian.PutUint64(b[8:], next)
+	binary.LittleEndian.PutUint32(b, checksum(sum, b[8:]))
+	return b
+}
+
+// decodeNext reads the mark of a segment's header page; 0: there is none.
+func decodeNext(page []byte, sum uint32) (next uint64) {
+	b := page[nextMark : nextMark+nextMarkSize]
+	if next = binary.LittleEndian.Uint64(b[8:]); binary.LittleEndian.Uint32(b) != checksum(sum, b[8:]) {
+		return 0
+	}
+	return next
 }
 
 // saltSum starts a checksum with a segment's salt.

@@ -175,6 +175,10 @@ func (r *recovery) segment(number uint64, first, last bool) error {
 	if err != nil || !last {
 		return err
 	}
+	if next := decodeNext(r.buf, saltSum(h.salt)); next != 0 {
+		return fmt.Errorf("%w: segment %s is missing, %s says that it had begun: replace this node; put no older copy back",
+			ErrCorrupt, l.path(segName(next)), l.path(seg.name))
+	}
 	if err := r.tail(f, seg, saltSum(h.salt), end); err != nil {
 		return err
 	}

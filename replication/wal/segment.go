@@ -39,8 +39,8 @@ func isFull(err error) bool {
 
 func (l *Log) path(name string) string { return path.Join(l.dir, name) }
 
-// rotate makes a new active segment with room for a record of size bytes. It
-// writes nothing into the old one: all of that is durable already.
+// rotate makes a new active segment with room for a record of size bytes. Into the
+// old one, of which all records are durable already, it writes that another follows.
 func (l *Log) rotate(size int64) error {
 	size = pageUp(size) + dataStart
 	name, err := l.takeSpare(size)
@@ -61,8 +61,8 @@ func (l *Log) rotate(size int64) error {
 		return l.fail("begin segment "+seg.name, err)
 	}
 	if l.file != nil {
-		if err := l.file.Close(); err != nil {
-			return l.fail("close segment", err)
+		if err := l.endSegment(seg.number); err != nil {
+			return l.fail("end segment", err)
 		}
 	}
 	l.segs = append(l.segs, seg)
@@ -71,6 +71,20 @@ func (l *Log) rotate(size int64) error {
 		l.prepare()
 	}
 	return nil
+}
+
+// endSegment notes in the active segment, durably, that the next one has begun: no record of that is
+// acknowledged before, so a log without its newest segment is never taken for a whole one.
+func (l *Log) endSegment(next uint64) error {
+	if !l.opt.Faults.EndUnmarked {
+		if _, err := l.file.WriteAt(encodeNext(l.sum, next), nextMark); err != nil {
+			return err
+		}
+		if err := l.file.Datasync(); err != nil {
+			return err
+		}
+	}
+	return l.file.Close()
 }
 
 // takeSpare returns the name of a file of at least size bytes, without directory.

@@ -83,6 +83,8 @@ type Faults struct {
 	// StopIgnored: recovery does not ask how the log was closed, so a damaged
 	// last record passes for a torn one.
 	StopIgnored bool
+	// EndUnmarked: a segment does not say that another follows.
+	EndUnmarked bool
 }
 
 // Stats is a picture of the log.

@@ -156,12 +156,14 @@ func confirmations() []mutant {
 func repairs() []mutant {
 	const (
 		core  = "replication/core"
+		log   = "replication/wal"
 		node  = "replication"
 		sim   = "test/sim"
 		state = "replication/state"
 	)
 	return []mutant{
 		{"state of another store taken", node, "TestStateOfAnotherStore"},
+		{"newest segment of the log missing, and not missed", log, "TestNewestSegmentMissing"},
 		{"word of an earlier pull of a snapshot taken for the present", core, "TestStagedOfAnEarlierPull"},
 		{"digests of different positions compared", core, "TestDigests"},
 		{"digests of different positions compared, under storms", sim, "TestFaults/digests_of_different_indexes_compared"},
