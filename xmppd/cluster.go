@@ -134,7 +134,6 @@ func (s *Server) newNode() error {
 		s.handover.Up(server)
 		s.replicas.up(server)
 		s.exchange.Up(server, incarnation)
-		s.refresh.wake()
 		if s.balance != nil {
 			s.balance.Up(server)
 		}
@@ -177,7 +176,7 @@ func (s *Server) newExchange(table *session.Table, r *router.Router, ims *im.Ser
 	s.drainer = newDrainer(s, table)
 	table.Changed = s.exchange.Changed
 	r.SetCluster(s.exchange)
-	ims.SetOthers(s.exchange)
+	ims.SetOthers(s.exchange, s.refresh.wake)
 	s.exchange.Start()
 }
 

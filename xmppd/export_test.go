@@ -57,6 +57,10 @@ func (s *Server) Leave() { s.drain() }
 // Replicas are the server's records in a cluster.
 func (s *Server) Replicas() *replicated.Store { return s.replicas.Store }
 
+// Refresh begins a pass over the accounts with sessions (refresher); Refreshed counts those that have ended.
+func (s *Server) Refresh()          { s.refresh.wake() }
+func (s *Server) Refreshed() uint64 { return s.refresh.passes.Load() }
+
 // Node is the server's part in its cluster.
 func (s *Server) Node() *cluster.Node { return s.cluster }
 

@@ -83,6 +83,18 @@ func (m movable) List(s *session.Session, st *session.State) {
 	m.srv.c2s.List(m.srv.c2s.Context(), s)
 	m.router.TakeNoted(s)
 	m.im.Moved(s, st.Owes)
+	m.catchUp(s)
+}
+
+// Stays implements handover.Sessions.
+func (m movable) Stays(s *session.Session) {
+	s.StopMoving()
+	m.catchUp(s)
+}
+
+// catchUp makes the roster pushes that were not made while a session was on its way.
+func (m movable) catchUp(s *session.Session) {
+	m.srv.exchange.Do(s.Full, func(ctx context.Context, _ *session.Batch) { m.im.RefreshAccount(ctx, s) })
 }
 
 // Listed implements handover.Sessions.

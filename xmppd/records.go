@@ -236,27 +236,3 @@ func (s *Server) lostRecords(err error) {
 	}
 	s.fail(err)
 }
-
-// refresher drops what is remembered of accounts when another server is connected: what that one has
-// changed before is not known here.
-type refresher struct{ due chan struct{} }
-
-func (r *refresher) wake() {
-	select {
-	case r.due <- struct{}{}:
-	default:
-	}
-}
-
-func (r *refresher) run(ctx context.Context, s *Server) {
-	for {
-		select {
-		case <-r.due:
-		case <-ctx.Done():
-			return
-		}
-		if err := s.im.Refresh(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("shared groups can't be read again; what another server has changed of them may be missing", "error", err)
-		}
-	}
-}

@@ -89,7 +89,7 @@ type Server struct {
 	modulesOn  []module.Module
 	cluster    *cluster.Node // nil: there are no other servers
 	replicas   *replicas     // nil: records are on one disk
-	refresh    refresher
+	refresh    *refresher
 	ready      atomic.Bool // records can be read, and clients are served
 	exchange   *exchange.Exchange
 	balance    *balance.Balancer // nil: clients are not sent to other servers
@@ -132,7 +132,7 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 1), refresh: refresher{make(chan struct{}, 1)}}
+	s := &Server{faults: f, cfg: cfg, log: opt.Log, level: opt.Level, registry: opt.Registry, embedder: opt.Modules, fatal: make(chan error, 1), refresh: newRefresher()}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 		s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -210,6 +210,9 @@ func servers() []mutant {
 		{"a resource bound twice stays when its first owner dies", dir, "TestHeirSettlesConflicts"},
 		{"a stale way is taken again", whole, "TestMovedNoticesFaults"},
 		{"what a server did not get is forgotten", whole, "TestLedgerNoticesFaults"},
+		{"a roster push goes out as another server has made it", whole, "TestRosterPushesNoticeCrossing"},
+		{"a roster version claims what was not pushed", whole, "TestRosterVersionNoticesClaims"},
+		{"who was cut off hears of no change, or keeps sessions of removed accounts", whole, "TestMeetingNoticesFaults"},
 		{"who is cut off stays in sight, or is not greeted when back", whole, "TestPartitionNoticesFaults"},
 	}
 }

@@ -44,7 +44,7 @@ func TestAccounts(t *testing.T) {
 			t.Errorf("second %s: %v", a.Name, err)
 		}
 	}
-	if err := s.UpdateItem(ctx, "bob", "x@y", func(i *account.Item) bool { i.Listed = true; return true }); err != nil {
+	if _, err := s.UpdateItem(ctx, "bob", "x@y", func(i *account.Item) bool { i.Listed = true; return true }); err != nil {
 		t.Fatal(err)
 	}
 	a, err := s.Account(ctx, "bob")
@@ -152,7 +152,7 @@ func TestRosterModel(t *testing.T) {
 				Subscription: rapid.SampledFrom([]account.Subscription{account.SubNone, account.SubTo, account.SubFrom, account.SubBoth}).Draw(rt, "sub"),
 			}
 			keep := rapid.Bool().Draw(rt, "keep")
-			if err := s.UpdateItem(rt.Context(), name, contact, func(i *account.Item) bool { *i = it; return keep }); err != nil {
+			if _, err := s.UpdateItem(rt.Context(), name, contact, func(i *account.Item) bool { *i = it; return keep }); err != nil {
 				rt.Fatal(err)
 			}
 			if keep {
@@ -178,7 +178,7 @@ func TestRosterModel(t *testing.T) {
 
 // TestRosterOfNobody: a roster that nobody has can't be changed.
 func TestRosterOfNobody(t *testing.T) {
-	err := newStore().UpdateItem(t.Context(), "bob", "x@y", func(i *account.Item) bool { i.Listed = true; return true })
+	_, err := newStore().UpdateItem(t.Context(), "bob", "x@y", func(i *account.Item) bool { i.Listed = true; return true })
 	if !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}

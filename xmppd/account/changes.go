@@ -42,17 +42,26 @@ func latest(r store.Reader) (v uint64, err error) {
 	return v, err
 }
 
+// Step is what a change does to the version of a roster. Both are the same if the owner's clients can't
+// see the change.
+type Step struct{ From, To uint64 }
+
 // record writes a change into the log and forgets those that are too old.
-func record(tx store.Tx, contact string, now uint64) error {
-	last, err := latest(tx)
-	if err != nil {
-		return err
+func record(tx store.Tx, contact string, now uint64) (st Step, err error) {
+	if st.From, err = latest(tx); err != nil {
+		return st, err
 	}
-	if err := tx.Put(log, versionKey(max(now, last+1)), []byte(contact)); err != nil {
-		return err
+	st.To = max(now, st.From+1)
+	if err := tx.Put(log, versionKey(st.To), []byte(contact)); err != nil {
+		return st, err
 	}
+	return st, trim(tx)
+}
+
+// trim forgets the changes that are too old.
+func trim(tx store.Tx) error {
 	kept, oldest := 0, []byte(nil)
-	err = tx.Scan(log, store.Range{Reverse: true}, func(key, _ []byte) bool {
+	err := tx.Scan(log, store.Range{Reverse: true}, func(key, _ []byte) bool {
 		kept++
 		oldest = append(oldest[:0], key...)
 		return kept < keptChanges

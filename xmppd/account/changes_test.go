@@ -14,7 +14,7 @@ import (
 // change sets the name of a contact, or removes it.
 func change(t testing.TB, s *account.Store, contact, name string, listed bool) uint64 {
 	t.Helper()
-	err := s.UpdateItem(t.Context(), "bob", contact, func(i *account.Item) bool {
+	_, err := s.UpdateItem(t.Context(), "bob", contact, func(i *account.Item) bool {
 		i.Name, i.Listed = name, listed
 		return true
 	})
@@ -66,7 +66,7 @@ func TestRosterSince(t *testing.T) {
 		}
 	}
 	// What clients can't see gives no version: a request that waits, a change that is none.
-	err := s.UpdateItem(t.Context(), "bob", "z@x", func(i *account.Item) bool { i.Request = []byte("please"); return true })
+	_, err := s.UpdateItem(t.Context(), "bob", "z@x", func(i *account.Item) bool { i.Request = []byte("please"); return true })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,15 +39,17 @@ func item(r store.Reader, contact string) (Item, error) {
 // changes it; the item is removed if it ends unlisted without subscription or request.
 // f returns false to leave everything as it is, which costs no disk write. f may run several times;
 // the last run counts. ErrNotFound if there is no such account. A change that the owner's clients can see gives the roster a new version.
-func (s *Store) UpdateItem(ctx context.Context, name, contact string, f func(*Item) bool) error {
+// The step is known of changes of listed items.
+func (s *Store) UpdateItem(ctx context.Context, name, contact string, f func(*Item) bool) (st Step, err error) {
 	// A look without the queue for the disk first: most presence changes nothing.
 	if it, err := s.Item(ctx, name, contact); err != nil {
-		return err
+		return st, err
 	} else if !f(&it) {
-		return nil
+		return st, nil
 	}
 	now := version()
-	return wrap("change roster of", name, s.records.Update(ctx, name, func(tx store.Tx) error {
+	err = s.records.Update(ctx, name, func(tx store.Tx) error {
+		st = Step{}
 		if exists, err := Exists(tx); err != nil || !exists {
 			return errors.Join(err, store.ErrNotFound)
 		}
@@ -60,14 +62,20 @@ func (s *Store) UpdateItem(ctx context.Context, name, contact string, f func(*It
 		if !f(&it) {
 			return nil
 		}
-		if visible(&was, &it) {
-			if err := record(tx, contact, now); err != nil {
-				return err
-			}
+		switch {
+		case visible(&was, &it):
+			st, err = record(tx, contact, now)
+		case it.Listed:
+			st.From, err = latest(tx)
+			st.To = st.From
+		}
+		if err != nil {
+			return err
 		}
 		if it.Empty() {
 			return tx.Delete(rosters, []byte(contact))
 		}
 		return store.PutJSON(tx, rosters, []byte(contact), it)
-	}))
+	})
+	return st, wrap("change roster of", name, err)
 }

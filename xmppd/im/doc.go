@@ -46,7 +46,7 @@ type Rosters interface {
 	// Item returns one item; a fresh one with SubNone if there is none.
 	Item(ctx context.Context, name, contact string) (account.Item, error)
 	// UpdateItem changes one item, as account.Store does.
-	UpdateItem(ctx context.Context, name, contact string, f func(*account.Item) bool) error
+	UpdateItem(ctx context.Context, name, contact string, f func(*account.Item) bool) (account.Step, error)
 	// RosterVersion is the version of a roster, other after every change that its owner can see.
 	RosterVersion(ctx context.Context, name string) (uint64, error)
 	// RosterSince returns what has changed since a version; known is false if that can't be told.
@@ -55,6 +55,7 @@ type Rosters interface {
 
 // Faults are bugs that tests plant, to see that a test would notice them.
 type Faults struct {
+	AsTold     bool   // a roster push goes to clients as another server has made it, whatever came before
 	NoCatchUp  bool   // a push between the reading and the sending of a roster is lost
 	Gap        func() // no bug: runs between the two, to make that push happen
 	LoseLate   bool   // presence that comes too fast is dropped, the last one too
@@ -62,6 +63,8 @@ type Faults struct {
 	OneSided   bool   // only the sender's half of a subscription changes
 	EndHere    bool   // sessions of an account that was removed go on at other servers
 	KeepDirect bool   // a server that is back is not told of directed presence
+	KeepGone   bool   // sessions of an account that was removed while the server was cut off go on
+	NoMeeting  bool   // nobody is told what was changed while the server was cut off
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 
@@ -82,6 +85,7 @@ type Service struct {
 	counts    Counters
 	pushes    atomic.Uint64 // numbers roster pushes
 	others    Others        // nil: there are none
+	met       func()        // set with others
 	blockPush func(account string, payload []byte, b *session.Batch)
 	sights    sights
 	seeks     seeks
@@ -90,6 +94,8 @@ type Service struct {
 
 	seed  maphash.Seed
 	locks [rosterLocks]sync.Mutex // of rosters, by bare JID
+
+	regrouping sync.Mutex // one look at an account's group at a time, with what follows
 }
 
 // New makes the service, without shared groups until Load. Close ends it. Faults are for tests.
@@ -111,18 +117,6 @@ func New(store Rosters, table *session.Table, r *router.Router, limits Limits, p
 // lost with a link.
 func (s *Service) Load(ctx context.Context) error {
 	return s.groups.fill(func() ([]account.Member, error) { return s.store.Grouped(ctx) })
-}
-
-// Refresh drops what is remembered of all accounts that have sessions here, and loads the shared groups: it may
-// have missed what another server has changed.
-func (s *Service) Refresh(ctx context.Context) error {
-	err := s.Load(ctx)
-	s.table.Each(func(own *session.Session) bool {
-		own.User().Forget()
-		own.User().ForgetMemos()
-		return true
-	})
-	return err
 }
 
 // Close ends the service's goroutine. Presence that waits for its turn is not sent.

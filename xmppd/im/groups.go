@@ -2,6 +2,7 @@ package im
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,17 @@ type shared struct {
 	members []account.Member // in the order of names
 	group   map[string]string
 	digest  uint64 // of members: equal ones have the same, after a restart too
+	// The state before, if one account's group is all that is different.
+	before  uint64
+	changed string
+}
+
+// seenBy is the digest as it is in the version of an account's roster: 0 if it has no part in the groups.
+func (s *shared) seenBy(name string) uint64 {
+	if _, in := s.group[name]; in {
+		return s.digest
+	}
+	return 0
 }
 
 func (s *shared) both(a, b string) bool {
@@ -35,7 +47,12 @@ type groups struct {
 	filling int              // under way
 	since   []account.Member // changed since the first of them began
 	now     atomic.Pointer[shared]
+	past    [pastGroups]*shared // the last ones, now among them
+	sets    int
 }
+
+// pastGroups is how many states are remembered, for sessions that have to be told what is different since.
+const pastGroups = 8
 
 // fill takes the groups from the store. What has changed while they were read counts more.
 func (g *groups) fill(read func() ([]account.Member, error)) error {
@@ -70,15 +87,38 @@ func put(members []account.Member, m account.Member) []account.Member {
 
 func (g *groups) load() *shared { return g.now.Load() }
 
-func (g *groups) set(members []account.Member) {
-	s := &shared{members: members, group: make(map[string]string, len(members))}
+func (g *groups) set(members []account.Member) { g.setChanged(members, 0, "") }
+
+// setChanged is set of members of which one is different than in the state before.
+func (g *groups) setChanged(members []account.Member, before uint64, changed string) {
+	s := &shared{members: members, group: make(map[string]string, len(members)), before: before, changed: changed}
 	d := xxhash.New()
 	for _, m := range members {
 		s.group[m.Name] = m.Group
 		_, _ = d.WriteString(m.Name + "\x00" + m.Group + "\x00")
 	}
 	s.digest = d.Sum64()
+	g.past[g.sets%pastGroups] = s
+	g.sets++
 	g.now.Store(s)
+}
+
+// state is the state of a digest as an account has seen it; nil if it is forgotten.
+func (g *groups) state(seen uint64) *shared {
+	if seen == 0 {
+		return new(shared)
+	}
+	if s := g.load(); s.digest == seen {
+		return s
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.past {
+		if s != nil && s.digest == seen {
+			return s
+		}
+	}
+	return nil
 }
 
 // Grouped tells whether the account belongs to a shared group.
@@ -115,7 +155,7 @@ func (s *Service) AccountLeaves(ctx context.Context, name string) {
 // AccountRemoved ends the sessions of an account that was deleted while the server runs, and takes
 // it out of the rosters of shared groups.
 func (s *Service) AccountRemoved(ctx context.Context, name string) {
-	s.EndAll(ctx, s.bare(name), "not-authorized", "the account was removed")
+	s.EndAll(ctx, s.bare(name), "not-authorized", removed)
 	s.regroup(ctx, name, "")
 }
 
@@ -134,20 +174,42 @@ func (g *groups) change(name, group string) (from, to *shared) {
 	if was, in := from.group[name]; was == group && in == (group != "") {
 		return from, from
 	}
-	g.set(put(from.members, account.Member{Name: name, Group: group}))
+	g.setChanged(put(from.members, account.Member{Name: name, Group: group}), from.digest, name)
 	return from, g.load()
 }
 
+// settle puts an account into the group that the store has for it now: of two servers' changes of the moment the
+// news may come in another order.
+func (s *Service) settle(ctx context.Context, name, group string) (from, to *shared) {
+	s.regrouping.Lock()
+	defer s.regrouping.Unlock()
+	from = s.groups.load()
+	if was, in := from.group[name]; was == group && in == (group != "") {
+		return from, from
+	}
+	switch a, err := s.store.Account(ctx, name); {
+	case errors.Is(err, account.ErrNotFound):
+		group = ""
+	case err != nil:
+		s.log.Error("group can't be read; what was told of it counts", "account", name, "error", err)
+	default:
+		group = a.Group
+	}
+	return s.groups.change(name, group)
+}
+
 func (s *Service) regroup(ctx context.Context, name, group string) {
-	from, to := s.groups.change(name, group)
+	from, to := s.settle(ctx, name, group)
 	if from == to {
 		return
 	}
+	group = to.group[name]
 	s.tell(Op{Kind: OpGroup, A: name, B: group})
 	_, was := from.group[name]
 	self := s.local(name)
 	s.forget(self.String())
 	b := newMail()
+	s.pushGroups(ctx, self, b.Batch)
 	others := to.members // those of from are the same but for this one
 	for _, m := range others {
 		if m.Name == name {
@@ -169,26 +231,19 @@ func (s *Service) regroup(ctx context.Context, name, group string) {
 }
 
 // regrouped tells a member that another belongs to a group now (no group: to none), and starts or
-// ends the other's presence for it. The locks of both must be held.
+// ends the other's presence for it. The locks of both must be held. Sessions on other servers are told there.
 func (s *Service) regrouped(ctx context.Context, owner stanza.JID, m account.Member, was bool, b *mail) {
 	contact := s.local(m.Name)
+	s.pushGroups(ctx, owner, b.Batch)
 	if m.Group != "" {
-		item := s.sharedItem(m)
-		s.pushItem(ctx, owner, &item, b)
 		if !was {
 			s.startPresence(ctx, contact, owner, b)
 		}
 		return
 	}
-	// What it has in its own roster shows again.
 	it, err := s.store.Item(ctx, owner.Local, contact.String())
-	switch {
-	case err != nil:
+	if err != nil {
 		s.log.Error("roster can't be read", "account", owner, "error", err)
-	case it.Listed:
-		s.pushItem(ctx, owner, &it, b)
-	default:
-		s.push(ctx, owner, func(dst []byte) []byte { return appendRemoved(dst, contact.String()) }, b)
 	}
 	if !it.To() {
 		s.endPresence(ctx, contact, owner, b)

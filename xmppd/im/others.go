@@ -18,8 +18,10 @@ type Others interface {
 }
 
 // SetOthers makes the service serve an account's sessions on other servers, too. It is called before the
-// first stanza. Each server has a service of its own; what one tells comes to Told of the others.
-func (s *Service) SetOthers(o Others) { s.others = o }
+// first stanza. Each server has a service of its own; what one tells comes to Told of the others. met is called when
+// another server has connected: until then it may have changed something that was not told here (Refresh). It
+// must not wait.
+func (s *Service) SetOthers(o Others, met func()) { s.others, s.met = o, met }
 
 // OpKind says what an Op is.
 type OpKind uint8
@@ -32,7 +34,7 @@ const (
 	OpSeek       OpKind = 4  // B has probed A; List: the number of the question, whether B may know
 	OpAvailable  OpKind = 5  // Raw: for the available sessions of A
 	OpInterested OpKind = 6  // Raw: for those of A that have asked for the roster
-	OpPush       OpKind = 7  // Raw, a roster item, of version B: for the same
+	OpPush       OpKind = 7  // Raw, a roster item, is new in version B: for the same; List: the version before, the contact
 	OpForget     OpKind = 8  // the roster of A has changed in the store
 	OpStart      OpKind = 9  // the sessions of A show their presence to B
 	OpEnd        OpKind = 10 // and do not any more
@@ -44,6 +46,7 @@ const (
 	OpMoved      OpKind = 16 // the session A is at the sender now; it shows its presence to the sessions in List
 	OpEndAll     OpKind = 17 // the sessions of A end, with the stream error B and the text Raw
 	OpBlockPush  OpKind = 18 // Raw: for those of A that have asked for the block list
+	OpMet        OpKind = 19 // the sender tells all it changes from now on
 )
 
 // Op is what concerns sessions that other servers may have.
@@ -85,8 +88,7 @@ func (s *Service) EndAll(ctx context.Context, account, condition, text string) {
 
 func (s *Service) endAllHere(ctx context.Context, account, condition, text string) {
 	for _, sess := range s.table.User(account).Sessions() {
-		s.SessionEnded(ctx, sess)
-		sess.Out.Fail(&router.StreamError{Condition: condition, Text: text})
+		s.end(ctx, sess, router.StreamError{Condition: condition, Text: text})
 	}
 }
 
@@ -109,13 +111,13 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 	case OpInterested:
 		s.interestedHere(op.A, op.Raw, b)
 	case OpPush:
-		s.pushHere(op.A, op.B, func(dst []byte) []byte { return append(dst, op.Raw...) }, b)
+		s.toldPush(ctx, op, b)
 	case OpForget:
 		s.forgetHere(op.A)
 	case OpMemos:
 		s.table.User(op.A).ForgetMemos()
 	case OpGroup:
-		s.toldGroup(op)
+		s.toldGroup(ctx, op, b)
 	case OpMoved:
 		s.toldMoved(server, op)
 	case OpEndAll:
@@ -124,6 +126,8 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 		if s.blockPush != nil {
 			s.blockPush(op.A, op.Raw, b.Batch)
 		}
+	case OpMet:
+		s.met()
 	case OpSought:
 		s.sought(ctx, server, op.A, op.B != "", b)
 	case OpSeek, OpStart, OpEnd, OpBlock, OpUnblock:
@@ -165,13 +169,17 @@ func (s *Service) toldAccount(ctx context.Context, server string, op *Op, b *mai
 	}
 }
 
-// toldGroup takes note of a shared group. Pushes and presence come from whoever has changed it.
-func (s *Service) toldGroup(op *Op) {
-	if from, to := s.groups.change(op.A, op.B); from != to {
-		s.forgetHere(s.bare(op.A))
-		for _, m := range to.members {
-			s.forgetHere(s.bare(m.Name))
-		}
+// toldGroup takes note of a shared group. Presence comes from whoever has changed it.
+func (s *Service) toldGroup(ctx context.Context, op *Op, b *mail) {
+	from, to := s.settle(ctx, op.A, op.B)
+	if from == to {
+		return
+	}
+	s.forgetHere(s.bare(op.A))
+	s.pushGroups(ctx, s.local(op.A), b.Batch)
+	for _, m := range to.members {
+		s.forgetHere(s.bare(m.Name))
+		s.pushGroups(ctx, s.local(m.Name), b.Batch)
 	}
 }
 
@@ -258,6 +266,7 @@ func (s *Service) recast(ctx context.Context, own *session.Session, server strin
 
 // Greet tells a server that is connected now who is here.
 func (s *Service) Greet(ctx context.Context, server string, _ *session.Batch) {
+	s.others.Tell(server, &Op{Kind: OpMet})
 	s.table.Each(func(own *session.Session) bool {
 		s.recast(ctx, own, server)
 		if !s.faults.KeepDirect {

@@ -34,7 +34,7 @@ func TestEndOfTakenResource(t *testing.T) {
 	} {
 		for i, faults := range []im.Faults{{}, {LateEnd: true}} {
 			w := newWorld(t, faults)
-			w.im.SetOthers(deaf{})
+			w.im.SetOthers(deaf{}, func() {})
 			alice := w.actor("a@d/2") // another session of the account: it sees the presence of all
 			w.say("a@d/2", "<presence/>")
 			ends := 0

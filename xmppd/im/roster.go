@@ -3,7 +3,6 @@ package im
 import (
 	"context"
 	"slices"
-	"strconv"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
@@ -41,13 +40,11 @@ func (s *Service) handleRoster(ctx context.Context, iq *module.IQ) ([]byte, erro
 // has missed (RFC 6121 sections 2.1.4 and 2.6.3).
 //
 // The session gets pushes from when the result is in its queue, and then first those that it has
-// missed: a push between the reading of the roster and its sending would be undone by the result.
+// missed (Service.interested): a push between the reading of the roster and its sending would be undone by the result.
 func (s *Service) rosterGet(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	owner := iq.From.Bare()
 	sess := iq.Src
 	has, named, versions := requestedVersion(iq)
-	unlock := s.lock(owner, owner)
-	defer unlock()
 	sess.SetInterest(false, false)
 	now, err := s.version(ctx, owner)
 	if err != nil {
@@ -59,8 +56,7 @@ func (s *Service) rosterGet(ctx context.Context, iq *module.IQ) ([]byte, error) 
 			return nil, err
 		}
 		if known {
-			has.shared = now.shared
-			iq.After = func(b *session.Batch) { s.catchUp(ctx, sess, owner, has, true, b) }
+			iq.After = func(b *session.Batch) { s.interested(ctx, sess, has, true, b) }
 			return nil, nil
 		}
 	}
@@ -68,7 +64,7 @@ func (s *Service) rosterGet(ctx context.Context, iq *module.IQ) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	iq.After = func(b *session.Batch) { s.catchUp(ctx, sess, owner, now, versions, b) }
+	iq.After = func(b *session.Batch) { s.interested(ctx, sess, now, versions, b) }
 	out := []byte("<query xmlns='" + NSRoster + "'")
 	if versions {
 		out = stanza.AppendAttr(out, "ver", now.String())
@@ -128,58 +124,6 @@ func appendRemoved(dst []byte, contact string) []byte {
 	dst = append(dst, "<item"...)
 	dst = stanza.AppendAttr(dst, "jid", contact)
 	return append(dst, " subscription='remove'/>"...)
-}
-
-// push sends a roster push to the interested sessions of an account (RFC 6121 section 2.1.6). The
-// lock of the roster must be held, for the version to be that of the change.
-func (s *Service) push(ctx context.Context, owner stanza.JID, item func([]byte) []byte, b *mail) {
-	ver := ""
-	if s.others != nil || slices.ContainsFunc(s.table.User(owner.String()).Sessions(), wantsVersions) {
-		now, err := s.version(ctx, owner)
-		if err != nil {
-			s.log.Error("roster push without version", "account", owner, "error", err)
-		}
-		ver = now.String()
-	}
-	s.pushHere(owner.String(), ver, item, b)
-	if s.others != nil {
-		s.tell(Op{Kind: OpPush, A: owner.String(), B: ver, Raw: item(nil)})
-	}
-}
-
-func wantsVersions(s *session.Session) bool {
-	_, versions := s.Interested()
-	return versions
-}
-
-// pushHere sends a roster push to the interested sessions that an account has here.
-func (s *Service) pushHere(owner, ver string, item func([]byte) []byte, b *mail) {
-	for _, dst := range s.table.User(owner).Sessions() {
-		pushes, versions := dst.Interested()
-		switch {
-		case versions:
-			s.pushTo(dst, ver, item, b.Batch)
-		case pushes:
-			s.pushTo(dst, "", item, b.Batch)
-		}
-	}
-}
-
-// pushTo sends a roster push to one session.
-func (s *Service) pushTo(dst *session.Session, ver string, item func([]byte) []byte, b *session.Batch) {
-	out := append([]byte("<iq type='set'"), " id='push"...)
-	out = append(strconv.AppendUint(out, s.pushes.Add(1), 36), '\'')
-	out = stanza.AppendAttr(out, "to", dst.Full)
-	out = append(out, "><query xmlns='"+NSRoster+"'"...)
-	if ver != "" {
-		out = stanza.AppendAttr(out, "ver", ver)
-	}
-	out = append(item(append(out, '>')), "</query></iq>"...)
-	b.Send(dst, out, nil, nil, nil)
-}
-
-func (s *Service) pushItem(ctx context.Context, owner stanza.JID, it *account.Item, b *mail) {
-	s.push(ctx, owner, func(dst []byte) []byte { return appendItem(dst, it) }, b)
 }
 
 // Extend implements module.Extender: the stream features of RFC 6121 sections 2.6.1 and 3.4.1.

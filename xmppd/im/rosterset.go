@@ -97,14 +97,14 @@ func (s *Service) rosterSet(ctx context.Context, iq *module.IQ) error {
 		return &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the roster is full"}
 	}
 	// The attributes subscription, ask and approved are the server's alone (section 2.1.2).
-	_, now, err := s.apply(ctx, owner, c.contact, func(it *account.Item) outcome {
+	o, now, err := s.apply(ctx, owner, c.contact, func(it *account.Item) outcome {
 		it.Name, it.Groups, it.Listed = c.name, c.groups, true
 		return outcome{changed: true}
 	})
 	if err != nil {
 		return err
 	}
-	s.pushItem(ctx, owner, &now, b)
+	s.pushItem(ctx, owner, o.step, &now, b)
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (s *Service) rosterSet(ctx context.Context, iq *module.IQ) error {
 // (RFC 6121 section 2.5.2). A request of the contact that was not answered stays.
 func (s *Service) removeItem(ctx context.Context, owner, contact stanza.JID, b *mail) error {
 	var was account.Item
-	err := s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
+	step, err := s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
 		was = *it
 		*it = account.Item{Contact: it.Contact, Subscription: account.SubNone, Request: it.Request}
 		return was.Listed
@@ -124,7 +124,7 @@ func (s *Service) removeItem(ctx context.Context, owner, contact stanza.JID, b *
 		return module.NotFound("there is no such item in the roster")
 	}
 	s.forget(owner.String())
-	s.push(ctx, owner, func(dst []byte) []byte { return appendRemoved(dst, contact.String()) }, b)
+	s.push(ctx, owner, &news{step, contact.String(), appendRemoved(nil, contact.String())}, b)
 	was.Request = nil
 	s.part(ctx, owner, contact, &was, b)
 	return nil

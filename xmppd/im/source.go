@@ -102,7 +102,7 @@ func (s *Service) assign(ctx context.Context, owner, contact stanza.JID, to, fro
 		return outcome{changed: news, push: news}
 	})
 	if o.push {
-		s.pushItem(ctx, owner, &now, b)
+		s.pushItem(ctx, owner, o.step, &now, b)
 	}
 	return was, err
 }

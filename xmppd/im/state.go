@@ -16,6 +16,7 @@ const (
 type outcome struct {
 	changed bool // the item is different: store it
 	push    bool // the owner's clients have to hear of it
+	step    account.Step
 	pass    bool // outbound: send it on to the contact; inbound: deliver it to the owner
 	approve bool // inbound: the server approves on behalf of the owner, whose presence starts
 	// The owner's presence towards the contact starts or ends.

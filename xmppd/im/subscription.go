@@ -64,7 +64,7 @@ func (s *Service) subscription(ctx context.Context, owner, contact stanza.JID, v
 	}
 	// What the contact's server does at once can change the item again: push first.
 	if o.push {
-		s.pushItem(ctx, owner, &now, b)
+		s.pushItem(ctx, owner, o.step, &now, b)
 	}
 	if o.pass && !s.faults.OneSided {
 		s.toContact(ctx, owner, contact, v, raw, b)
@@ -131,7 +131,7 @@ func (s *Service) receive(ctx context.Context, owner, peer stanza.JID, v verb, r
 		s.toContact(ctx, owner, peer, subscribed, nil, b)
 	}
 	if o.push {
-		s.pushItem(ctx, owner, &now, b)
+		s.pushItem(ctx, owner, o.step, &now, b)
 	}
 	if o.approve {
 		s.startPresence(ctx, owner, peer, b)
@@ -144,7 +144,7 @@ func (s *Service) receive(ctx context.Context, owner, peer stanza.JID, v verb, r
 
 // apply changes one roster item.
 func (s *Service) apply(ctx context.Context, owner, contact stanza.JID, f func(*account.Item) outcome) (o outcome, now account.Item, err error) {
-	err = s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
+	step, err := s.store.UpdateItem(ctx, owner.Local, contact.String(), func(it *account.Item) bool {
 		o = f(it)
 		now = *it
 		return o.changed
@@ -155,7 +155,7 @@ func (s *Service) apply(ctx context.Context, owner, contact stanza.JID, f func(*
 	if o.changed {
 		s.forget(owner.String())
 	}
-	o.push = o.push && now.Listed
+	o.push, o.step = o.push && now.Listed, step
 	return o, now, nil
 }
 

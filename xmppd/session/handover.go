@@ -20,6 +20,8 @@ type State struct {
 	Presence []byte   `json:"presence,omitempty"`
 	Pushes   bool     `json:"pushes,omitempty"`
 	Versions bool     `json:"versions,omitempty"`
+	Roster   uint64   `json:"roster,omitempty"` // version that it was told
+	Groups   uint64   `json:"groups,omitempty"` // the same, of shared groups
 	Hidden   bool     `json:"hidden,omitempty"`
 	Probes   bool     `json:"probes,omitempty"`
 	Owes     bool     `json:"owes,omitempty"` // a broadcast of its presence
@@ -30,9 +32,13 @@ type State struct {
 	Waits    bool     `json:"waits,omitempty"` // for what modules may have kept for it
 }
 
-// State describes a session that somebody has claimed.
+// State describes a session that somebody has claimed. It gets no roster pushes from then on, until
+// StopMoving.
 func (s *Session) State() *State {
 	st := &State{JID: s.Full, Bound: s.Bound, Priority: s.Priority()}
+	s.Roster.Lock()
+	st.Roster, st.Groups, s.Roster.Moves = s.Roster.Version, s.Roster.Groups, true
+	s.Roster.Unlock()
 	st.Handled, _ = s.Handled()
 	s.Out.mu.Lock()
 	if a := s.Out.acks(); a != nil {
@@ -62,6 +68,7 @@ func members[T any](set map[string]T) (out []string) {
 func (s *Session) Restore(st *State, p *AckPolicy, end func()) {
 	s.In, s.Bound = st.Handled, st.Bound+1 // later than where it comes from: it wins
 	s.priority.Store(int32(st.Priority))   //nolint:gosec // -128..127 or Unavailable
+	s.Roster.Version, s.Roster.Groups = st.Roster, st.Groups
 	s.presence, s.roster, s.versions, s.hidden, s.probes = st.Presence, st.Pushes, st.Versions, st.Hidden, st.Probes
 	if len(st.Directed) > 0 {
 		s.directed = make(map[string][]byte, len(st.Directed))

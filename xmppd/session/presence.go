@@ -2,6 +2,7 @@ package session
 
 import (
 	"maps"
+	"sync"
 	"time"
 )
 
@@ -41,6 +42,22 @@ func (s *Session) Hidden() (hidden, probes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hidden, s.probes
+}
+
+// Told is what a session that gets roster pushes knows. The lock is held while some are put into its queue,
+// so that they come in the order of the changes, whoever has made these.
+type Told struct {
+	sync.Mutex
+	Version uint64 // of the roster; pushes have come up to this one
+	Groups  uint64 // of the shared groups
+	Moves   bool   // another server is about to have the session, and makes its pushes
+}
+
+// StopMoving says that the session stays here after all (Told.Moves).
+func (s *Session) StopMoving() {
+	s.Roster.Lock()
+	s.Roster.Moves = false
+	s.Roster.Unlock()
 }
 
 // SetInterest says whether the session gets roster pushes, because it has asked for the roster (RFC

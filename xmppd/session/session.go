@@ -35,6 +35,9 @@ type Session struct {
 	// Bound is when the session was made, Unix ns.
 	Bound int64
 
+	// Roster is what the session was told of its roster; package im owns it.
+	Roster Told
+
 	user     *User
 	escaped  bool // Full looks different in XML
 	priority atomic.Int32

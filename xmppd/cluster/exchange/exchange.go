@@ -31,6 +31,8 @@ type Faults struct {
 	KeepStale    bool // a way that has turned out wrong is taken again
 	HideDomains  bool // others are not told which components are here
 	LoseReplies  bool // an error whose receiver is not to be found is forgotten
+	// Told is no bug: it decides when what a server has told is taken.
+	Told func(from string, take func())
 }
 
 // Config is what an Exchange needs.

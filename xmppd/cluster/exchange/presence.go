@@ -82,5 +82,12 @@ func (x *Exchange) told(from string, frame []byte) {
 		x.log.Error("presence of a server can't be read", "server", from)
 		return
 	}
-	x.casts.add(func(b *session.Batch) { x.cfg.IM.Told(x.ctx, from, &op, b) })
+	take := func() {
+		x.casts.add(func(b *session.Batch) { x.cfg.IM.Told(x.ctx, from, &op, b) })
+	}
+	if x.cfg.Faults.Told != nil {
+		x.cfg.Faults.Told(from, take)
+		return
+	}
+	take()
 }

@@ -305,5 +305,6 @@ func (h *Handover) end(g *give, s stage) error {
 	h.mu.Unlock()
 	h.counts.Failed.Add(1)
 	g.sess.Out.TakeBack()
+	h.cfg.Sessions.Stays(g.sess)
 	return ErrStays
 }

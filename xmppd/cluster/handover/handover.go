@@ -31,6 +31,8 @@ type Sessions interface {
 	Available(context.Context, *session.Session)
 	// Gone forgets a session that a server has got (after Outbox.Settle). It may wait.
 	Gone(s *session.Session, id, server string)
+	// Stays takes note that a session that was described stays here.
+	Stays(*session.Session)
 	// GiveUp ends a session that may be at another server or not. It may wait.
 	GiveUp(*session.Session)
 	// Put gives a stanza to a session here. It reports false if there is none.
