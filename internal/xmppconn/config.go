@@ -59,7 +59,6 @@ type Config struct {
 	// InsecurePlaintext logs in without TLS. Refused unless the server's
 	// address is a loopback one. For measurements.
 	InsecurePlaintext bool
-	Limits            stanza.Limits
 	Logger            *slog.Logger // nil: nothing is logged
 
 	PingAfter   time.Duration // silence after which the server is pinged (XEP-0199)

@@ -331,7 +331,13 @@ func (c *Conn) watch(ctx context.Context, done <-chan struct{}) {
 }
 
 func (c *Conn) readLoop(h Handler) error {
-	scanner := stanza.NewScanner(c.cfg.Limits)
+	// A server bounds what clients send, and passes on more than that: it adds who has sent it, and when. A
+	// client with the same bounds could be thrown out by anybody who may write to it.
+	limits := stanza.Unlimited()
+	if c.cfg.faults.ownLimits {
+		limits = stanza.Limits{}
+	}
+	scanner := stanza.NewScanner(limits)
 	buf, start := make([]byte, 0, readBuffer), 0
 	for {
 		if start == len(buf) {

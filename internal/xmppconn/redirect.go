@@ -57,6 +57,7 @@ type faults struct {
 	circles    bool // follow redirects for ever
 	unverified bool // believe any certificate behind a redirect
 	sameServer bool // both streams of a pair may be to one server
+	ownLimits  bool // bound stanzas as servers bound what clients send
 }
 
 // hostAddr is the address that a see-other-host names: a host, or an address with

@@ -432,6 +432,35 @@ func TestStanzasLargerThanTheBuffer(t *testing.T) {
 	}
 }
 
+// TestTakesWhatServersPassOn: a stanza of the size, depth and number of attributes that a server allows
+// its clients comes with the server's additions. The stream must live on; with the planted mistake it ends.
+func TestTakesWhatServersPassOn(t *testing.T) {
+	var attrs strings.Builder
+	for i := range stanza.DefaultMaxAttrs {
+		fmt.Fprintf(&attrs, " a%d=''", i)
+	}
+	deep := strings.Repeat("<x>", stanza.DefaultMaxDepth-1) + strings.Repeat("</x>", stanza.DefaultMaxDepth-1)
+	for name, st := range map[string]string{
+		"bytes":      "<message><body>" + strings.Repeat("x", stanza.DefaultMaxStanza-len("<message><body></body></message>")) + "</body></message>",
+		"attributes": "<message" + attrs.String() + "/>",
+		"depth":      "<message>" + deep + "</message>",
+	} {
+		passed := "<message from='somebody@localhost/somewhere'" + strings.TrimPrefix(st, "<message")
+		if name == "depth" { // carried in another, as copies (XEP-0280) and pages of an archive (XEP-0313) are
+			passed = "<message><sent><forwarded>" + st + "</forwarded></sent></message>"
+		}
+		for _, planted := range []bool{false, true} {
+			s := serve(t, xmppconntest.Options{Login: func(s *xmppconntest.Session) { s.Send([]byte(passed)) }})
+			r := newRecorder()
+			start(t, s, Config{InsecurePlaintext: true, faults: faults{ownLimits: planted}}, r)
+			r.until(t, "the stanza or the stream's end", func() bool { return len(r.got)+len(r.down) > 0 })
+			if ended := len(r.down) > 0; ended != planted {
+				t.Errorf("%s, planted mistake %v: ended: %v", name, planted, r.down)
+			}
+		}
+	}
+}
+
 // filling is a Handler that bundles by itself.
 type filling struct {
 	*recorder

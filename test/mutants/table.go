@@ -124,6 +124,7 @@ func clients() []mutant {
 	return []mutant{
 		{"transaction ended by its own condition, though its reads have changed", app, "TestUpdateRunsAgainForItsReads"},
 		{"a node that knows no ring denies", node, "TestWhoServesNothingDeniesNothing"},
+		{"a stanza of the largest size that servers take ends its receiver's stream", "internal/xmppconn", "TestTakesWhatServersPassOn"},
 		{"a request of which parts were refused is taken for malformed", node, "TestRefusedPartsAreNoMistake"},
 		{"reads of changes pass those whose turn it is", node, "TestChangesTakeTurns"},
 		{"a read of changes does not tell that its turn is over", "replication", "TestParkedIsTold"},

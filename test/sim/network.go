@@ -47,6 +47,9 @@ func (w *world) send(from *node, to uint64, batch []byte) {
 		if n == nil || !n.up || w.net.cut[[2]int{from.index, n.index}] {
 			return
 		}
+		if n.doc == nil {
+			return // it knows no ring, and so nobody
+		}
 		if _, member := n.doc.Member(sender); !member {
 			return // as datanode does with what strangers send
 		}
