@@ -42,6 +42,17 @@ func TestTTL(t *testing.T) {
 	}
 }
 
+// TestCountOfZero: a counter that is 0 again has a count as any other.
+func TestCountOfZero(t *testing.T) {
+	r := dial(t, cluster(t, appclienttest.Options{}), nil).Root("r")
+	for _, by := range []int64{5, -5} {
+		res, err := r.Batch(deadline(t), appclient.Put("a", nil), appclient.Add("n", by))
+		if err != nil || !slices.Equal(res.Counts, []int64{0, max(by, 0)}) {
+			t.Errorf("%d added: %+v, %v", by, res, err)
+		}
+	}
+}
+
 func TestBatchMembers(t *testing.T) {
 	c := dial(t, cluster(t, appclienttest.Options{}), nil)
 	ctx := deadline(t)

@@ -70,20 +70,14 @@ type BatchResult struct {
 	// none. CheckRevision is no mutation here.
 	Versions []uint64
 	// Counts are the values of the counters that were added to, in the places of
-	// their mutations; nil where nothing was added.
+	// their mutations; 0 for other mutations.
 	Counts []int64
 }
 
 func batchResult(r *op.WriteResult) *BatchResult {
-	res := &BatchResult{Revision: r.Revision, Versions: make([]uint64, len(r.Items))}
+	res := &BatchResult{Revision: r.Revision, Versions: make([]uint64, len(r.Items)), Counts: make([]int64, len(r.Items))}
 	for i, it := range r.Items {
-		res.Versions[i] = it.Version
-		if it.Count != 0 && res.Counts == nil {
-			res.Counts = make([]int64, len(r.Items))
-		}
-		if it.Count != 0 {
-			res.Counts[i] = it.Count
-		}
+		res.Versions[i], res.Counts[i] = it.Version, it.Count
 	}
 	return res
 }

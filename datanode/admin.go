@@ -264,7 +264,7 @@ func (n *Node) status(detail string) adminxml.NodeStatus {
 		Held:     h.Held, Led: h.Led, Leaderless: s.Leaderless, Awake: s.Awake, Lag: s.Lag,
 		Full: n.disk.full(), DiskUsed: s.DiskUsed, StateUsed: s.StateUsed, DiskFree: n.disk.free.Load(), Reserve: n.disk.reserve.Load(),
 		Clients: int(n.clients.Load()), InFlight: n.inFlight.Load(), Operations: n.operations.Load(),
-		Load: n.announcer.load(), UptimeMS: time.Since(n.started).Milliseconds(), Time: n.logTime(),
+		Load: n.announcer.load(), UptimeMS: time.Since(n.started).Milliseconds(), Time: n.logTime(), Clock: time.Now().UnixMilli(),
 	}
 	switch detail {
 	case adminxml.WithLeaders:

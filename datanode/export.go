@@ -46,6 +46,7 @@ type export struct {
 	asked    time.Time
 	waiting  map[uint32]bool
 	failed   map[uint32]string
+	astray   []uint32 // whose pictures are of a later time
 	pictures map[uint32]*state.Picture
 	over     bool
 }
@@ -144,7 +145,7 @@ func (e *exports) do(q *adminxml.ExportRequest, now time.Time) (adminxml.ExportA
 }
 
 func (x *export) progress() adminxml.ExportAnswer {
-	return adminxml.ExportAnswer{Waiting: len(x.waiting), Failed: x.failed}
+	return adminxml.ExportAnswer{Waiting: len(x.waiting), Failed: x.failed, Astray: x.astray}
 }
 
 // begin asks for the pictures. The same question again is answered like poll.
@@ -159,9 +160,13 @@ func (e *exports) begin(q *adminxml.ExportRequest, now time.Time) (adminxml.Expo
 	case len(e.all) >= maxExports:
 		e.mu.Unlock()
 		return adminxml.ExportAnswer{}, errExportBusy
-	case q.ID == "" || len(q.ID) > 64 || q.Time <= 0 || q.Time > now.UnixMilli()+exportAhead:
+	case q.ID == "" || len(q.ID) > 64 || q.Time <= 0:
 		e.mu.Unlock()
-		return adminxml.ExportAnswer{}, errors.New("export: it has an id of up to 64 bytes, and a time less than a minute from now")
+		return adminxml.ExportAnswer{}, errors.New("export: it has an id of up to 64 bytes, and a time")
+	case q.Time > now.UnixMilli()+exportAhead:
+		e.mu.Unlock()
+		ahead := time.Duration(q.Time-now.UnixMilli()) * time.Millisecond
+		return adminxml.ExportAnswer{}, fmt.Errorf("export: the cut is to be %v ahead of this machine's clock: set the machines' clocks right", ahead.Round(time.Second))
 	}
 	x = &export{
 		time: q.Time, asked: now,
@@ -194,6 +199,9 @@ func (e *exports) arrived(x *export, partition uint32, v *state.Picture, err err
 		v.Close()
 	default:
 		x.pictures[partition] = v
+		if v.Time() > x.time {
+			x.astray = append(x.astray, partition)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,28 @@ func (x *exporting) write(at int64, root string, muts ...op.Mutation) {
 func (x *exporting) do(q adminxml.ExportRequest) (adminxml.ExportAnswer, error) {
 	q.ID = "e1"
 	return x.n.exports.do(&q, time.Now())
+}
+
+// TestExportOfTimeAstray: a partition whose log time is far ahead, since a clock was wrong, is exported as it is, and that
+// is told.
+func TestExportOfTimeAstray(t *testing.T) {
+	x := newExporting(t)
+	now := time.Now().UnixMilli()
+	x.write(100, "ahead", op.Mutation{Kind: op.Put})
+	x.i++
+	x.part.Apply(x.i, 1, state.EncodeOpen(nil, now+2*3600_000, "app@localhost"))
+	a, err := x.do(adminxml.ExportRequest{Do: adminxml.ExportBegin, Time: now + 2000, Partitions: []uint32{3}})
+	if err != nil || a.Waiting != 0 || len(a.Failed) != 0 || len(a.Astray) != 1 || a.Astray[0] != 3 {
+		t.Fatalf("begin: %+v, %v", a, err)
+	}
+	p := uint32(3)
+	if a, err = x.do(adminxml.ExportRequest{Do: adminxml.ExportPage, Partition: &p}); err != nil || len(a.Objects) != 1 || a.Objects[0].Root != "ahead" {
+		t.Errorf("page: %+v, %v", a, err)
+	}
+	x.n.exports.sweep(time.Now().Add(2 * exportLease))
+	if _, err = x.do(adminxml.ExportRequest{Do: adminxml.ExportBegin, Time: now + 2*3600_000, Partitions: []uint32{3}}); err == nil || !strings.Contains(err.Error(), "clocks") {
+		t.Errorf("a cut two hours ahead: %v", err)
+	}
 }
 
 // TestExportGivesTheCut: all objects of the log time asked for, whatever their

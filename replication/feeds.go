@@ -36,6 +36,7 @@ type feeds struct {
 type feedFaults struct {
 	LookFirst bool // registers a read only after it was looked at
 	Secretly  bool // does not tell that a read begins to wait
+	Stays     bool // tells a read that waits nothing of how far it has come
 }
 
 // changeReader is what feeds needs of a state.Partition.
@@ -48,8 +49,19 @@ type changeReader interface {
 type parked struct {
 	core.ReadRequest
 	read  op.Read
+	from  uint64 // its position, as who asked knows it
 	until time.Time
 	place int // in byTime; -1: not there
+}
+
+// tellLeast is after how many positions a read that waits may be answered though there was
+// nothing for it, if they are a quarter of what the history holds: who asked knows then from
+// where to go on. Else the history would go on without one that waits for something rare.
+const tellLeast = 8
+
+// lags tells whether who asked has come near the end of what the history holds.
+func (p *parked) lags(res *op.ReadResult) bool {
+	return p.read.Since-p.from >= max(tellLeast, (res.Position-min(res.Floor, res.Position))/4)
 }
 
 func newFeeds(part func(uint32) changeReader) *feeds {
@@ -69,7 +81,7 @@ func (f *feeds) take(reads []ReadRequest) bool {
 		return false
 	}
 	for _, r := range reads {
-		p := &parked{ReadRequest: r, read: *r.Read, until: now.Add(time.Duration(r.Read.Wait) * time.Millisecond)}
+		p := &parked{ReadRequest: r, read: *r.Read, from: r.Read.Since, until: now.Add(time.Duration(r.Read.Wait) * time.Millisecond)}
 		p.Read = nil // it may keep all those that came with it
 		// Registered before it is looked at: what is applied in between wakes it.
 		if !f.faults.LookFirst {
@@ -279,8 +291,14 @@ func (f *feeds) look(p *parked, now time.Time) {
 				on = false // this replica is behind the reader: its position says nothing
 			}
 			if on {
+				if p.read.ByRevision {
+					p.from = res.Position // it knew of none
+				}
 				p.read.SinceRevision, p.read.ByRevision = 0, false
 				p.read.Since, p.read.Skip = res.Position, 0 // what was skipped lies behind
+			}
+			if p.lags(&res) && !f.faults.Stays {
+				break
 			}
 			if !res.More || !on {
 				if f.faults.LookFirst {

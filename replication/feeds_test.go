@@ -18,14 +18,17 @@ type history struct {
 	mu       sync.Mutex
 	position uint64
 	hidden   map[uint64]bool
+	floor    uint64
 	reads    int
+	asked    uint64 // the position at the last read
 }
 
 func (h *history) Read(r *op.Read) op.ReadResult {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reads++
-	res := op.ReadResult{Code: op.OK, Position: h.position, Revision: h.position}
+	h.asked = h.position
+	res := op.ReadResult{Code: op.OK, Position: h.position, Floor: h.floor, Revision: h.position}
 	since := r.Since
 	if r.ByRevision { // there is one root, and each event is a revision
 		since = r.SinceRevision
@@ -137,6 +140,47 @@ func TestParkedIsTold(t *testing.T) {
 		parked, out = ask(1)
 		if answer(t, out); len(parked) != 0 {
 			t.Error("told that it waits, and it was answered at once")
+		}
+	}
+}
+
+// TestChangesThatWaitKeepUp: a read for which there is nothing is told how far it has come when that is a quarter of the
+// history, and not before. The planted mistake is to let it wait.
+func TestChangesThatWaitKeepUp(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		f, h := newFeed(t)
+		f.faults.Stays = planted
+		goOn := func(n int) {
+			for range n {
+				h.add(true) // not for it
+			}
+			f.movedOn(0)
+		}
+		goOn(400)
+		c := poll(t, f, 0, op.Read{Since: 400, Wait: 60_000})
+		h.mu.Lock()
+		h.floor = 100
+		h.mu.Unlock()
+		goOn(98) // of 398
+		eventually(t, "it was looked at", func() bool {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.asked == 498
+		})
+		if len(c) > 0 {
+			t.Fatal("told without need")
+		}
+		goOn(3) // 101 of 401
+		if !planted {
+			if r := answer(t, c); r.Code != op.OK || len(r.Events) != 0 || r.Position != 501 {
+				t.Fatalf("%+v", r)
+			}
+			continue
+		}
+		h.add(false)
+		f.movedOn(0)
+		if r := answer(t, c); len(r.Events) == 0 {
+			t.Error("the planted mistake was not noticed")
 		}
 	}
 }

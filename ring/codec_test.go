@@ -63,23 +63,27 @@ func TestValidate(t *testing.T) {
 		edit func(d *ring.Document)
 		want string
 	}{
-		"epoch":            {func(d *ring.Document) { d.Epoch = 0 }, "epoch"},
-		"cluster":          {func(d *ring.Document) { d.Cluster = "x" }, "cluster"},
-		"meta even":        {func(d *ring.Document) { d.Meta = d.Meta[:2] }, "meta"},
-		"meta twice":       {func(d *ring.Document) { d.Meta = []uint64{1, 1, 2} }, "twice"},
-		"stranger":         {func(d *ring.Document) { d.Table[1] = []uint64{1, 2, 9} }, "partition 1: 9 is no member"},
-		"short table":      {func(d *ring.Document) { d.Table = d.Table[:3] }, "3 rows"},
-		"empty row":        {func(d *ring.Document) { d.Table[0] = nil }, "0 replicas"},
-		"member order":     {func(d *ring.Document) { d.Members[0], d.Members[1] = d.Members[1], d.Members[0] }, "ascend"},
-		"state":            {func(d *ring.Document) { d.Members[0].State = "odd" }, "state"},
-		"weight":           {func(d *ring.Document) { d.Members[0].Weight = -1 }, "weight"},
-		"control":          {func(d *ring.Document) { d.Members[0].Zone = "a\nb" }, "zone"},
-		"change":           {func(d *ring.Document) { d.Change = &ring.Change{ID: "x"} }, "target"},
-		"change unnamed":   {func(d *ring.Document) { d.Change = &ring.Change{Target: d.Table} }, "change id"},
-		"change's meta":    {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table, Meta: []uint64{1, 9, 2}} }, "9 is no member"},
-		"no change's meta": {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table} }, "meta of 0"},
-		"below nought":     {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table, Meta: d.Meta, Rate: -1} }, "below nought"},
-		"since":            {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table, Meta: d.Meta, Since: 9} }, "of epoch 9"},
+		"epoch":        {func(d *ring.Document) { d.Epoch = 0 }, "epoch"},
+		"cluster":      {func(d *ring.Document) { d.Cluster = "x" }, "cluster"},
+		"meta even":    {func(d *ring.Document) { d.Meta = d.Meta[:2] }, "meta"},
+		"meta twice":   {func(d *ring.Document) { d.Meta = []uint64{1, 1, 2} }, "twice"},
+		"stranger":     {func(d *ring.Document) { d.Table[1] = []uint64{1, 2, 9} }, "partition 1: 9 is no member"},
+		"short table":  {func(d *ring.Document) { d.Table = d.Table[:3] }, "3 rows"},
+		"empty row":    {func(d *ring.Document) { d.Table[0] = nil }, "0 replicas"},
+		"member order": {func(d *ring.Document) { d.Members[0], d.Members[1] = d.Members[1], d.Members[0] }, "ascend"},
+		"state":        {func(d *ring.Document) { d.Members[0].State = "odd" }, "state"},
+		"weight":       {func(d *ring.Document) { d.Members[0].Weight = -1 }, "weight"},
+		"no XML in a field": {func(d *ring.Document) {
+			d.Indexes = []ring.Index{{ID: 1, Name: "x", Field: "a\uffffb"}}
+		}, "control"},
+		"no XML in a prefix": {func(d *ring.Document) { d.Access = []ring.Grant{{Account: "a@b", Prefix: "a\ufffe"}} }, "control"},
+		"control":            {func(d *ring.Document) { d.Members[0].Zone = "a\nb" }, "zone"},
+		"change":             {func(d *ring.Document) { d.Change = &ring.Change{ID: "x"} }, "target"},
+		"change unnamed":     {func(d *ring.Document) { d.Change = &ring.Change{Target: d.Table} }, "change id"},
+		"change's meta":      {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table, Meta: []uint64{1, 9, 2}} }, "9 is no member"},
+		"no change's meta":   {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table} }, "meta of 0"},
+		"below nought":       {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table, Meta: d.Meta, Rate: -1} }, "below nought"},
+		"since":              {func(d *ring.Document) { d.Change = &ring.Change{ID: "x", Target: d.Table, Meta: d.Meta, Since: 9} }, "of epoch 9"},
 		"too few stay": {func(d *ring.Document) {
 			d.Members[0].State = ring.Leaving
 			d.Change = &ring.Change{ID: "x", Target: d.Table, Meta: d.Meta}

@@ -103,7 +103,10 @@ func (d *Document) validateAccess() error {
 }
 
 // keyPart says whether s may be part of the name of a root, a path or a field:
-// UTF-8 without control characters.
+// UTF-8 without control characters and without what is none in XML (XML 1.0, section
+// 2.2), by which the ring travels.
 func keyPart(s string, limit int) bool {
-	return len(s) <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	return len(s) <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || r == 0xFFFE || r == 0xFFFF
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,7 +39,12 @@ var errLeaderless = errors.New("without a leader")
 type Exporter struct {
 	Time int64          // log time of the cut, milliseconds since 1970
 	Ring *ring.Document // when it was made
+	// Astray are partitions as of now, not of the cut: their log time is Ahead of the
+	// nodes' clocks, for a clock was wrong once.
+	Astray []uint32
+	Ahead  time.Duration
 
+	mu    sync.Mutex // guards Astray while the cut is made
 	c     *Client
 	id    string
 	parts map[string][]uint32 // partitions by the full JID of the node that holds the picture
@@ -81,10 +87,15 @@ func (c *Client) cut(ctx context.Context, margin time.Duration, waits func(why s
 		waits("a change of the ring is under way")
 	}
 	x := &Exporter{Ring: doc, c: c, id: uuid.NewString()}
-	if x.parts, x.Time, err = c.leaderships(ctx, doc); err != nil {
+	var times, clocks []int64
+	if x.parts, times, clocks, err = c.leaderships(ctx, doc); err != nil {
 		return nil, err
 	}
-	x.Time += margin.Milliseconds()
+	highest, ahead := aheadOf(times, clocks)
+	if x.Ahead = time.Duration(ahead) * time.Millisecond; x.Ahead > aheadMost {
+		highest -= ahead
+	}
+	x.Time = highest + margin.Milliseconds()
 	ctx, cancel := context.WithTimeoutCause(ctx, margin+cutPatience, fmt.Errorf("%w: some did not reach it in %v", errMissed, margin+cutPatience))
 	defer cancel()
 	err = x.each(func(jid string, parts []uint32) error { return x.begin(ctx, jid, parts) })
@@ -95,23 +106,22 @@ func (c *Client) cut(ctx context.Context, margin time.Duration, waits func(why s
 	return x, nil
 }
 
-// leaderships tells which partitions each node leads, and the highest log time.
-func (c *Client) leaderships(ctx context.Context, doc *ring.Document) (map[string][]uint32, int64, error) {
+// leaderships tells which partitions each node leads, and the nodes' log times and clocks.
+func (c *Client) leaderships(ctx context.Context, doc *ring.Document) (led map[string][]uint32, times, clocks []int64, err error) {
 	leaders, terms := make(map[uint32]string), make(map[uint32]uint64)
-	var now int64
 	var silent []string
 	for _, m := range doc.Members {
 		var s NodeStatus
 		err := c.ask(ctx, m.JID, "get", adminxml.CmdStatus, adminxml.WithLeaders, &s)
 		if isCondition(err, "forbidden") {
-			return nil, 0, fmt.Errorf("%w: %w", ErrNotOperator, err)
+			return nil, nil, nil, fmt.Errorf("%w: %w", ErrNotOperator, err)
 		}
 		if err != nil {
 			node, _, _ := strings.Cut(m.JID, "@")
 			silent = append(silent, node) // its partitions have other leaders, or are missed below
 			continue
 		}
-		now = max(now, s.Time)
+		times, clocks = append(times, s.Time), append(clocks, s.Clock)
 		for _, l := range s.Leaders {
 			if p := uint32(l[0]); l[1] == m.ID && l[2] >= terms[p] {
 				leaders[p], terms[p] = m.JID, l[2]
@@ -128,9 +138,27 @@ func (c *Client) leaderships(ctx context.Context, doc *ring.Document) (map[strin
 		}
 	}
 	if len(missing) > 0 {
-		return nil, 0, leaderless(missing, doc.Partitions, silent)
+		return nil, nil, nil, leaderless(missing, doc.Partitions, silent)
 	}
-	return parts, now, nil
+	return parts, times, clocks, nil
+}
+
+// aheadMost is how far log time may be ahead of the clocks for a cut to wait for the
+// partitions that are not.
+const aheadMost = 30 * time.Second
+
+// aheadOf is how far the highest of the log times is ahead of what most of the clocks
+// say, in milliseconds. Clocks of 0 are not told.
+func aheadOf(times, clocks []int64) (highest, ahead int64) {
+	told := slices.DeleteFunc(slices.Clone(clocks), func(c int64) bool { return c == 0 })
+	if len(times) == 0 {
+		return 0, 0
+	}
+	if highest = slices.Max(times); len(told) == 0 {
+		return highest, 0
+	}
+	slices.Sort(told)
+	return highest, max(0, highest-told[len(told)/2])
 }
 
 // leaderless names partitions without a leader, a few if there are many, and the
@@ -177,6 +205,9 @@ func (x *Exporter) begin(ctx context.Context, jid string, parts []uint32) error 
 			return fmt.Errorf("%w: partition %d at %s: %s", errMissed, p, jid, why)
 		}
 		if a.Waiting == 0 {
+			x.mu.Lock()
+			x.Astray = append(x.Astray, a.Astray...)
+			x.mu.Unlock()
 			return nil
 		}
 		q = adminxml.ExportRequest{Do: adminxml.ExportPoll}

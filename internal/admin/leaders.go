@@ -27,6 +27,7 @@ type Leaders struct {
 	Leaderless []uint32
 	Behind     map[string]Behind // by the full JID of a member whose replicas lack entries
 	Moving     []adminxml.Moving // groups on their way to other replicas
+	Ahead      time.Duration     // of log time, before what most of the nodes' clocks say
 }
 
 // Behind is how far a member's replicas are behind their leaders.
@@ -92,7 +93,9 @@ func (c *Client) statuses(ctx context.Context, doc *ring.Document, detail string
 // gather adds up what leaders say of replicas that lack something.
 func (l *Leaders) gather(doc *ring.Document, answers map[uint64]*NodeStatus) {
 	l.Behind = make(map[string]Behind)
+	var times, clocks []int64
 	for _, s := range answers {
+		times, clocks = append(times, s.Time), append(clocks, s.Clock)
 		l.Moving = append(l.Moving, s.Moving...)
 		for _, b := range s.Behind {
 			if m, ok := doc.Member(b.Member); ok {
@@ -103,6 +106,8 @@ func (l *Leaders) gather(doc *ring.Document, answers map[uint64]*NodeStatus) {
 			}
 		}
 	}
+	_, ahead := aheadOf(times, clocks)
+	l.Ahead = time.Duration(ahead) * time.Millisecond
 	slices.SortFunc(l.Moving, func(a, b adminxml.Moving) int { return cmp.Compare(a.Group, b.Group) })
 }
 

@@ -204,11 +204,15 @@ func (p *Progress) stalls(doc *ring.Document, views []NodeView, leaders *Leaders
 			say("%s is online and does not answer", s.Node)
 		}
 	}
-	dead, nodes := lost(doc, views, leaders.Leaderless)
+	dead, nodes := lost(doc, views, leaders.Leaderless, nil)
 	if dead > 0 {
 		say("%s without a majority: start %s", partitions(dead), strings.Join(nodes, ", "))
 	}
-	if n := len(leaders.Leaderless) - dead; n > 0 {
+	mute, nodes := lost(doc, views, leaders.Leaderless, leaders.Silent)
+	if n := mute - dead; n > 0 {
+		p.Passing = append(p.Passing, fmt.Sprintf("%s without a majority that answers: look after %s", partitions(n), strings.Join(nodes, ", ")))
+	}
+	if n := len(leaders.Leaderless) - mute; n > 0 {
 		p.Passing = append(p.Passing, partitions(n)+" without a leader: most of their nodes are there and are electing")
 	}
 	if len(p.Stalls) == 0 {
@@ -217,13 +221,14 @@ func (p *Progress) stalls(doc *ring.Document, views []NodeView, leaders *Leaders
 }
 
 // lost counts the groups without a leader that can't elect one, since too few of their members are there, and
-// names the members to start. Those that have left for a successor under their JID can't be.
-func lost(doc *ring.Document, views []NodeView, groups []uint32) (count int, names []string) {
+// names the members to start. Those that have left for a successor under their JID can't be. Who is silent counts as
+// away.
+func lost(doc *ring.Document, views []NodeView, groups []uint32, silent []string) (count int, names []string) {
 	for _, g := range groups {
 		replicas, away := doc.ReplicasOf(g), []string(nil)
 		there := len(replicas)
 		for _, m := range replicas {
-			if viewOf(views, doc, m) != nil {
+			if viewOf(views, doc, m) != nil && !slices.Contains(silent, m.JID) {
 				continue
 			}
 			there--

@@ -83,6 +83,16 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestSilentMajority: who does not answer elects nobody, whatever its presence says.
+func TestSilentMajority(t *testing.T) {
+	d, v := growing(t)
+	v[1].Online = false
+	p := progressOf(d, v, &Leaders{Silent: []string{"dn3@d/store"}, Leaderless: []uint32{0, 5}}, 0, time.Now())
+	if want := "2 partitions without a majority that answers: look after dn2, dn3"; !slices.Contains(p.Passing, want) || len(p.Passing) != 1 {
+		t.Errorf("%q", p.Passing)
+	}
+}
+
 // TestStalls: each reason is told, with what to do about it.
 func TestStalls(t *testing.T) {
 	for name, c := range map[string]struct {

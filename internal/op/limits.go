@@ -23,7 +23,7 @@ const (
 	MaxAge    = 24 * 3600 * 1000             // of a Stale read, milliseconds
 	MaxScalar = 512                          // of a string in an index
 	MaxIndex  = 64                           // of an index's name
-	MaxCursor = 2 << 10                      // of a Query
+	MaxCursor = 4 << 10                      // of a Query, which names an entry: MaxScalar, MaxRoot, MaxPath and a little
 )
 
 // FullRetry is the hint to who meets a node whose disk is full, in milliseconds:

@@ -288,7 +288,8 @@ type ReadResult struct {
 	// Position is the partition's position that the answer shows; of Changes, that
 	// up to which the events are complete: the next Since.
 	Position   uint64
-	Time       int64 // log time at Position, milliseconds since 1970
+	Floor      uint64 // of Changes: the position behind which events are kept; for the node itself, clients are not told
+	Time       int64  // log time at Position, milliseconds since 1970
 	Objects    []Object
 	Events     []Event
 	More       bool // there are more after the last one

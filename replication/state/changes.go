@@ -96,7 +96,7 @@ func (p *Partition) changesRead(r *op.Read) (op.ReadResult, error) {
 			h.blocks = append(h.blocks, *b)
 		}
 	}
-	f.res = op.ReadResult{Code: op.OK, Position: max(r.Since, p.pos.index), Time: p.pos.logTime}
+	f.res = op.ReadResult{Code: op.OK, Position: max(r.Since, p.pos.index), Floor: h.floor, Time: p.pos.logTime}
 	if r.Index != "" {
 		i, code, text := p.readyIndex(r)
 		if code != 0 {

@@ -123,6 +123,12 @@ func TestCutsThatCannotBe(t *testing.T) {
 	if err := c.p.CutAt(499, nil); !errors.Is(err, ErrPassed) {
 		t.Errorf("a cut in the past: %v", err)
 	}
+	var as *Picture
+	if err := c.p.CutAt(499-astray, func(v *Picture, err error) { as = v }); err != nil || as == nil || as.Time() != 500 || c.p.CutDue() != 0 {
+		t.Errorf("a partition whose log time went astray: %v, %v", as, err)
+	} else {
+		as.Close()
+	}
 	failed := 0
 	for range maxCuts {
 		if err := c.p.CutAt(600, func(v *Picture, err error) {

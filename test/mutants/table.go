@@ -128,6 +128,7 @@ func clients() []mutant {
 		{"a request of which parts were refused is taken for malformed", node, "TestRefusedPartsAreNoMistake"},
 		{"reads of changes pass those whose turn it is", node, "TestChangesTakeTurns"},
 		{"a read of changes does not tell that its turn is over", "replication", "TestParkedIsTold"},
+		{"a quiet watch falls behind the history", "replication", "TestChangesThatWaitKeepUp"},
 	}
 }
 

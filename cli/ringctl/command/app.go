@@ -6,6 +6,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -57,6 +58,9 @@ func newApp(env Env) *cli.App {
 		if name := commandName(c); name == c.App.Name {
 			return usageErrorf("%w; flags stand behind the command: %s COMMAND [FLAGS] [ARGUMENTS]; see `%[2]s --help`", err, name)
 		}
+		if wantsUnit(c, err) {
+			return usageErrorf("%w: a time has a unit, as 500ms, 5s or 2h; see `%s --help`", err, commandName(c))
+		}
 		return usageErrorf("%w; see `%s --help`", err, commandName(c))
 	}
 	app := &cli.App{
@@ -107,6 +111,16 @@ func newApp(env Env) *cli.App {
 	}
 	setUsage(app.Commands, usage)
 	return app
+}
+
+// wantsUnit says whether an error of the flags' parser is about the value of a time.
+func wantsUnit(c *cli.Context, err error) bool {
+	_, rest, ok := strings.Cut(err.Error(), "for flag -")
+	name, _, _ := strings.Cut(rest, ":")
+	return ok && c.Command != nil && slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool {
+		_, is := f.(*cli.DurationFlag)
+		return is && slices.Contains(f.Names(), name)
+	})
 }
 
 func setUsage(commands []*cli.Command, usage cli.OnUsageErrorFunc) {

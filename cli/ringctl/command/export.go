@@ -161,6 +161,10 @@ func export(ctx context.Context, env Env, operator *admin.Client, w io.Writer, w
 		return saved{}, err
 	}
 	defer x.Close()
+	if len(x.Astray) > 0 {
+		fmt.Fprintf(env.Stderr, "warning: the log time of %s is %v ahead of the data nodes' clocks, since a clock was wrong: they are in the file as of now, not of the same moment as the others\n",
+			plural(len(x.Astray), "partition"), x.Ahead.Round(time.Second))
+	}
 	h := backup.Header{Cluster: x.Ring.Cluster, Time: x.Time, Partitions: x.Ring.Partitions}
 	if whole {
 		h.Indexes, h.Access = x.Ring.Indexes, x.Ring.Access

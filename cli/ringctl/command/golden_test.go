@@ -180,6 +180,7 @@ func TestWrongPlans(t *testing.T) {
 		{[]string{"scrub", "1", "--watch"}, "put flags first", ExitUsage},
 		{[]string{"simulate", "--nodes", "2", "x"}, "number of replicas", ExitUsage},
 		{[]string{"simulate", "no-such-file"}, "read keys", ExitUsage},
+		{[]string{"put", "--ttl", "5", "a"}, "a time has a unit", ExitUsage},
 		{[]string{"status", "--jid", "op"}, "as operator@example.org", ExitUsage},
 		{[]string{"status", "--jid", "op@localhost", "--password-file", "no-such-file"}, "read the password", ExitUsage},
 		{[]string{"--dev", "x", "status"}, "flags stand behind the command: ringctl COMMAND", ExitUsage},

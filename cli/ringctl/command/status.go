@@ -71,9 +71,14 @@ type clusterStatus struct {
 	Nodes      []nodeRow `json:"nodes"`
 	// Change is the running change of the ring; absent when there is none.
 	Change *changeRow `json:"change,omitempty"`
+	// Ahead is how far log time is ahead of the nodes' clocks, in seconds; absent below aheadLeast.
+	Ahead int64 `json:"log_time_ahead_s,omitempty"`
 
 	reasons []string // why it is not healthy, for people
 }
+
+// aheadLeast is more than clients with wrong clocks can bring about.
+const aheadLeast = 10 * time.Second
 
 type changeRow struct {
 	ID       string `json:"id"`
@@ -220,6 +225,9 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 		}
 		s.Change = &changeRow{ID: c.ID, Moves: c.Moves, Done: max(c.Moves-todo, 0), Paused: c.Paused, Canceled: c.Canceled}
 	}
+	if leaders.Ahead >= aheadLeast {
+		s.Ahead = int64(leaders.Ahead / time.Second)
+	}
 	s.Led = leaders.Led
 	if s.Led < s.Partitions {
 		s.Healthy = false
@@ -307,6 +315,9 @@ func (s *clusterStatus) print(env Env, out format) error {
 			state = "is being called off"
 		}
 		fmt.Fprintf(env.Stdout, "change %s %s: %d of %d replicas; see `ringctl progress`\n", c.ID, state, c.Done, c.Moves)
+	}
+	if s.Ahead > 0 {
+		fmt.Fprintf(env.Stdout, "log time is %v ahead of the data nodes' clocks: a clock is wrong, or was; what expires does so early, or late\n", time.Duration(s.Ahead)*time.Second)
 	}
 	_, err := fmt.Fprintln(env.Stdout, s.verdict())
 	return err

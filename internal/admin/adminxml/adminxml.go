@@ -71,7 +71,8 @@ type NodeStatus struct {
 	Load       float64 `json:"load"`       // operations a second lately
 	Operations uint64  `json:"operations"` // since the start
 	UptimeMS   int64   `json:"uptime_ms"`
-	Time       int64   `json:"time"` // log time, milliseconds since 1970
+	Time       int64   `json:"time"`  // log time, milliseconds since 1970
+	Clock      int64   `json:"clock"` // the machine's, likewise; 0: not told
 	Groups     []Group `json:"groups,omitempty"`
 	// Leaders are {group, member that leads it or 0, term} of the groups held.
 	Leaders [][3]uint64 `json:"leaders,omitempty"`

@@ -36,6 +36,7 @@ type Cursor struct {
 type ExportAnswer struct {
 	Waiting int               `json:"waiting"`          // begin, poll: partitions whose log time has not come so far
 	Failed  map[uint32]string `json:"failed,omitempty"` // begin, poll: partitions without a picture, and why
+	Astray  []uint32          `json:"astray,omitempty"` // begin, poll: partitions as they are, for their log time is far beyond the cut
 	Objects []Piece           `json:"objects,omitempty"`
 	Next    *Cursor           `json:"next,omitempty"` // of a page: there is more
 }
