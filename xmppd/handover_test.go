@@ -43,7 +43,7 @@ func startMoving(t *testing.T, f handover.Faults) *moving {
 		}
 		return cut != nil && cut(kind)
 	}
-	m.x = startTrio(t, trioOptions{own: xmppd.Together{Handover: f}})
+	m.x = startTrio(t, trioOptions{own: xmppd.Together{Handover: f}, shared: true})
 	m.bob = enable(login(t, m.x.servers[0], "bob", "b"), "max='77'")
 	m.bob.Send("<presence/>")
 	m.bob.Sync()

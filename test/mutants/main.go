@@ -84,11 +84,12 @@ const (
 	missed  = "NO"
 )
 
-// runner builds each package's tests once and runs them.
+// runner builds each package's tests once, and runs each test once, also one that plants several mistakes.
 type runner struct {
 	module string // directory
 	dir    string // of the binaries
 	built  map[string]string
+	ran    map[string]string // verdicts
 }
 
 func newRunner(ctx context.Context) (*runner, error) {
@@ -100,7 +101,7 @@ func newRunner(ctx context.Context) (*runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the binaries: %w", err)
 	}
-	return &runner{module: strings.TrimSpace(string(out)), dir: dir, built: make(map[string]string)}, nil
+	return &runner{module: strings.TrimSpace(string(out)), dir: dir, built: make(map[string]string), ran: make(map[string]string)}, nil
 }
 
 func (r *runner) build(ctx context.Context, pkg string) (string, error) {
@@ -117,9 +118,21 @@ func (r *runner) build(ctx context.Context, pkg string) (string, error) {
 	return file, nil
 }
 
-// try runs the test of a mistake. The test's own line in the output tells, so
+// try runs the test of a mistake, unless it has run for another one.
+func (r *runner) try(ctx context.Context, m mutant) (verdict string, err error) {
+	at := m.pkg + " " + m.test
+	if verdict, ran := r.ran[at]; ran {
+		return verdict, nil
+	}
+	if verdict, err = r.run(ctx, m); err == nil {
+		r.ran[at] = verdict
+	}
+	return verdict, err
+}
+
+// run runs the test of a mistake. The test's own line in the output tells, so
 // that a test that is gone does not pass.
-func (r *runner) try(ctx context.Context, m mutant) (string, error) {
+func (r *runner) run(ctx context.Context, m mutant) (string, error) {
 	file, err := r.build(ctx, m.pkg)
 	if err != nil {
 		return "", err

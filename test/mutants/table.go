@@ -23,7 +23,7 @@ func mutants() []mutant {
 		sim   = "test/sim"
 		state = "replication/state"
 	)
-	return append(slices.Concat(repairs(), judges(), moves(), clients(), confirmations(), servers()), []mutant{
+	return append(slices.Concat(repairs(), judges(), moves(), clients(), confirmations(), kept(), cluster()), []mutant{
 		{"acknowledged before the fsync", sim, "TestFaults/acknowledged_before_the_fsync"},
 		{"acknowledged before the fsync, over processes", chaos, "TestPlants/ack-before-fsync"},
 		{"a disk that lies about fsync, over processes", chaos, "TestPlants/lying-disk"},
@@ -115,6 +115,17 @@ func moves() []mutant {
 	}
 }
 
+// kept are mistakes with what the engine and the ring keep, and for how long.
+func kept() []mutant {
+	const core = "replication/core"
+	return []mutant{
+		{"a command is given back before its entry is made", core, "TestSpentCommands"},
+		{"a short log is kept while a follower is away", core, "TestLogKeptForWhoIsAway"},
+		{"a snapshot is dropped before anybody could ask for it", core, "TestPictureHasItsTurn"},
+		{"ring: a change called off leaves the number of replicas that it was to make", "ring", "TestCancelTakesNumberBack/planted:_the_number_stays"},
+	}
+}
+
 // clients are mistakes about what a client, or a node, makes of an answer.
 func clients() []mutant {
 	const (
@@ -190,31 +201,5 @@ func judges() []mutant {
 		{"judged: an object that is there again after its end", chaos, "TestJudges/lapse/there_again"},
 		{"judged: a write told as never applied that is there", chaos, "TestJudges/outcome/never_applied_and_there"},
 		{"judged: a backup with a later write and not the earlier", chaos, "TestJudges/backup/later_without_earlier"},
-	}
-}
-
-// servers are mistakes of a cluster of XMPP servers.
-func servers() []mutant {
-	const (
-		dir   = "xmppd/cluster/directory"
-		links = "xmppd/cluster/link"
-		whole = "xmppd"
-	)
-	return []mutant{
-		{"a frozen server takes what its peers have given up", links, "TestFrozenServerTakesNothingOld"},
-		{"what a broken link had not written is lost", links, "TestExactlyOnceNoticesForgetting"},
-		{"what was handled is not acknowledged", links, "TestNoticesMissingAcknowledgement"},
-		{"a server is not asked how far it came", links, "TestNoticesUnaskedPeer"},
-		{"how far a server came is forgotten when gossip takes it for dead", links, "TestNoticesForgottenStream"},
-		{"a certificate of the cluster speaks for every server", links, "TestNoticesAnyName"},
-		{"new owners in the directory wait to be told", dir, "TestWhoLearnsLateIsTold"},
-		{"a new first owner says nothing", dir, "TestHeirTellsOfSessions"},
-		{"a resource bound twice stays when its first owner dies", dir, "TestHeirSettlesConflicts"},
-		{"a stale way is taken again", whole, "TestMovedNoticesFaults"},
-		{"what a server did not get is forgotten", whole, "TestLedgerNoticesFaults"},
-		{"a roster push goes out as another server has made it", whole, "TestRosterPushesNoticeCrossing"},
-		{"a roster version claims what was not pushed", whole, "TestRosterVersionNoticesClaims"},
-		{"who was cut off hears of no change, or keeps sessions of removed accounts", whole, "TestMeetingNoticesFaults"},
-		{"who is cut off stays in sight, or is not greeted when back", whole, "TestPartitionNoticesFaults"},
 	}
 }

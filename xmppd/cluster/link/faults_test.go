@@ -1,14 +1,10 @@
 package link
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -150,18 +146,11 @@ const (
 func unanswered(t *testing.T, f Faults, meanwhile int) (a, b *node) {
 	t.Helper()
 	ca := newAuthority(t)
-	var alone atomic.Bool
 	a = start(t, ca, "a", func(c *Config) { c.Faults = f })
 	b = start(t, ca, "b", func(c *Config) {
 		c.Faults = f
 		if meanwhile == unlisted {
 			c.Doubt = time.Millisecond // what it has sent itself does not matter, and keeps it from forgetting
-		}
-		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
-			if alone.Load() { // nor does half a pair
-				return nil, errors.New("the network is cut")
-			}
-			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		}
 	})
 	// Acknowledgements go through the proxy, frames too: those of b are held, a's are not.
@@ -172,7 +161,6 @@ func unanswered(t *testing.T, f Faults, meanwhile int) (a, b *node) {
 	p.set(func() { p.deaf = true })
 	a.send(t, "b", kept, "x")
 	eventually(t, "it has come", func() bool { return len(b.read(&b.came)) == 1 })
-	alone.Store(meanwhile == unlisted)
 	p.set(func() { p.drop = true })
 	p.cut() // before what was held goes on
 	p.set(func() { p.deaf = false })
@@ -181,7 +169,6 @@ func unanswered(t *testing.T, f Faults, meanwhile int) (a, b *node) {
 	case unlisted:
 		b.SetPeers(nil)
 		eventually(t, "the sender is forgotten", func() bool { return b.Mesh.peer("a") == nil })
-		alone.Store(false)
 		b.SetPeers([]Peer{a.peer()})
 	case restarted:
 		b.Close()

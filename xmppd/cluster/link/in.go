@@ -103,13 +103,16 @@ func (m *Mesh) identify(ctx context.Context, conn *tls.Conn) (*incoming, error) 
 }
 
 func (m *Mesh) handOver(ctx context.Context, in *incoming) error {
+	unknown := &RefusedError{refusedUnknown, fmt.Sprintf("server %s has not heard yet of a member %s", m.cfg.Name, in.hello.From)}
 	p := m.peer(in.hello.From)
 	if p == nil {
-		return &RefusedError{refusedUnknown, fmt.Sprintf("server %s has not heard yet of a member %s", m.cfg.Name, in.hello.From)}
+		return unknown
 	}
 	select {
 	case p.accepts <- in:
 		return nil
+	case <-p.retired:
+		return unknown
 	case <-m.closing:
 	case <-ctx.Done():
 	}

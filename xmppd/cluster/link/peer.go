@@ -15,6 +15,7 @@ const (
 	dialTime    = 2 * time.Second       // for the network to connect
 	dialsAtOnce = 4                     // handshakes under way: many at once would all take too long
 	halfTime    = 3 * helloTime         // for the other stream of a pair
+	delistTime  = time.Second           // the same of a server that is not listed, until gossip has it again
 	firstWait   = 50 * time.Millisecond // before dialling again; doubles
 	longWait    = 2 * time.Second       // at most
 	drainLook   = 2 * time.Millisecond  // how often a queue is looked at that has to run empty
@@ -30,6 +31,7 @@ type peer struct {
 	counts  counts
 	accepts chan *incoming // streams of the peer, their hello not answered
 	changed chan struct{}  // capacity 1: addr is another
+	retired chan struct{}  // closed when nobody takes streams any more
 
 	mu   sync.Mutex
 	addr string    // empty: the peer is not listed
@@ -47,7 +49,7 @@ type lastStream struct{ stream, frames uint64 }
 func newPeer(m *Mesh, name string) *peer {
 	return &peer{
 		m: m, name: name, q: queue{wake: make(chan struct{}, 1)},
-		accepts: make(chan *incoming), changed: make(chan struct{}, 1), wait: firstWait,
+		accepts: make(chan *incoming), changed: make(chan struct{}, 1), retired: make(chan struct{}), wait: firstWait,
 	}
 }
 
@@ -74,6 +76,7 @@ func (p *peer) address() string {
 
 // run keeps a pair of streams to the peer.
 func (p *peer) run() {
+	defer close(p.retired)
 	for {
 		out, in := p.meet()
 		if out == nil {
@@ -151,7 +154,7 @@ func (r *rendezvous) step() bool {
 	case <-r.retry.C:
 		r.due = true
 	case <-r.half.C:
-		if r.out != nil {
+		if r.out != nil && addr != "" {
 			p.m.notices.Warn("a server can't be reached the other way: it doesn't open a stream to this one; look at the addresses that are advertised", "server", p.name)
 		}
 		r.drop()
@@ -160,6 +163,7 @@ func (r *rendezvous) step() bool {
 		p.giveUp()
 	case <-p.changed:
 		p.wait = firstWait
+		r.awaitHalf()
 	case <-p.m.closing:
 		return false
 	case <-p.m.ctx.Done():
@@ -215,7 +219,19 @@ func (r *rendezvous) other() {
 		r.again()
 		return
 	}
-	r.half.Reset(halfTime)
+	r.awaitHalf()
+}
+
+// awaitHalf gives the other stream its time, where there is one. Nobody dials a server that is not listed, so that half a
+// pair with it would last, and keep the other end from trying anew.
+func (r *rendezvous) awaitHalf() {
+	switch {
+	case r.out == nil && r.in == nil:
+	case r.p.address() == "":
+		r.half.Reset(delistTime)
+	default:
+		r.half.Reset(halfTime)
+	}
 }
 
 func (r *rendezvous) drop() {

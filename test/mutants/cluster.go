@@ -1,0 +1,110 @@
+package main
+
+import "slices"
+
+// cluster are the mistakes of several XMPP servers that serve one domain.
+func cluster() []mutant {
+	return slices.Concat(servers(), linked(), moved(), shared(), streams())
+}
+
+// servers are mistakes about who is there, and what is under way between servers.
+func servers() []mutant {
+	const (
+		chat = "xmppd/im"
+		dir  = "xmppd/cluster/directory"
+		node = "xmppd/cluster"
+		once = "xmppd/modules/offline"
+		all  = "xmppd"
+	)
+	return []mutant{
+		{"new owners in the directory wait to be told", dir, "TestWhoLearnsLateIsTold"},
+		{"an owner that was away is not told", dir, "TestOwnerThatReturnsIsTold"},
+		{"a new first owner says nothing", dir, "TestHeirTellsOfSessions"},
+		{"a resource bound twice stays when its first owner dies", dir, "TestHeirSettlesConflicts"},
+		{"sessions of a server that was cut off stay in the directory", dir, "TestNoGhosts"},
+		{"a resource that is not remembered is taken for gone", dir, "TestNewResource"},
+		{"members that are gone stay", node, "TestNoticesMembersThatStay"},
+		{"a stale way is taken again", all, "TestMovedNoticesFaults"},
+		{"what a server did not get is forgotten", all, "TestLedgerNoticesFaults"},
+		{"a roster push goes out as another server has made it", all, "TestRosterPushesNoticeCrossing"},
+		{"a roster version claims what was not pushed", all, "TestRosterVersionNoticesClaims"},
+		{"who was cut off hears of no change, or keeps sessions of removed accounts", all, "TestMeetingNoticesFaults"},
+		{"who is cut off stays in sight, or is not greeted when back", all, "TestPartitionNoticesFaults"},
+		{"an error whose receiver is cut off is lost", all, "TestBouncesNoticeFaults"},
+		{"others are not told which components are here", all, "TestComponentNoticesFaults"},
+		{"directed presence is not shown again to a server that is back", all, "TestDirectedNoticesFaults"},
+		{"sessions of a removed account go on at other servers", all, "TestRemovedTogether"},
+		{"the end of a session is told behind the one that took its resource", chat, "TestEndOfTakenResource"},
+		{"what is kept is delivered without a claim", once, "TestClaim"},
+		{"a claim of a server that is there is taken over", once, "TestClaim"},
+		{"what another server has delivered is kept again", once, "TestClaimLost"},
+	}
+}
+
+// linked are mistakes of the links between servers.
+func linked() []mutant {
+	const links = "xmppd/cluster/link"
+	return []mutant{
+		{"a frozen server takes what its peers have given up", links, "TestFrozenServerTakesNothingOld"},
+		{"what a broken link had not written is lost", links, "TestExactlyOnceNoticesForgetting"},
+		{"what was handled is not acknowledged", links, "TestNoticesMissingAcknowledgement"},
+		{"a server is not asked how far it came", links, "TestNoticesUnaskedPeer"},
+		{"how far a server came is forgotten when gossip takes it for dead", links, "TestNoticesForgottenStream"},
+		{"a certificate of the cluster speaks for every server", links, "TestNoticesAnyName"},
+		{"a server with another time is taken", links, "TestClocks"},
+		{"a server that speaks another version is taken", links, "TestVersions"},
+		{"a server with the data of another cluster is taken", links, "TestData"},
+	}
+}
+
+// moved are mistakes with sessions and clients that go to another server.
+func moved() []mutant {
+	const (
+		all   = "xmppd"
+		place = "xmppd/cluster/balance"
+		conn  = "internal/xmppconn"
+	)
+	return []mutant{
+		{"what was not acknowledged stays behind when a session moves", all, "TestHandoverFaults/forget_unacknowledged"},
+		{"what comes while a session moves is lost", all, "TestHandoverFaults/lose_what_comes"},
+		{"two servers keep a session that has moved", all, "TestHandoverFaults/both_keep_it"},
+		{"a session whose move was cut off is nowhere", all, "TestHandoverCutOff/kind_8,_never_back:_true"},
+		{"a client that was sent here is sent on", place, "TestNobodyIsSentTwice"},
+		{"clients are sent to a server that takes none", place, "TestNobodyIsSentToAServerThatTakesNone"},
+		{"clients are sent to a server that takes none, by servers", all, "TestFaultRedirectAnywhere"},
+		{"clients on their way are not counted", place, "TestFaultUncounted"},
+		{"a client follows redirects for ever", conn, "TestFaultNoLoopGuard"},
+		{"any certificate is believed behind a redirect", conn, "TestFaultNoVerificationBehindRedirect"},
+		{"both streams of a pair go to one server", conn, "TestPair"},
+	}
+}
+
+// shared are mistakes of records that servers keep together.
+func shared() []mutant {
+	const records = "xmppd/store/replicated"
+	return []mutant{
+		{"records: told before a majority has them", records, "TestSeededFaults/acknowledged_is_on_a_majority/true"},
+		{"records: a retry under a new sequence", records, "TestSeededFaults/a_retry_is_not_done_twice/true"},
+		{"records: an update does not say what it rests on", records, "TestSeededFaults/an_update_sees_the_one_before/true"},
+		{"records: a view shows what is here", records, "TestSeededFaults/a_view_sees_what_was_acknowledged/true"},
+		{"records: what is decided is not carried out by who reads", records, "TestSeededFaults/what_is_decided_is_seen_whole/true"},
+		{"records: a large update is carried out before it is decided", records, "TestSeededFaults/what_is_not_decided_is_not_seen/true"},
+		{"records: a server that has left joins with its old data", records, "TestLeave"},
+		{"records: there before all older ones are taken over", records, "TestImport"},
+	}
+}
+
+// streams are mistakes of data nodes and applications whose two streams are to two servers, and of queues that several share.
+func streams() []mutant {
+	const (
+		app  = "appclient"
+		node = "datanode"
+	)
+	return []mutant{
+		{"a data node that has lost one of two streams is taken for gone", node, "TestSecondAddress"},
+		{"what was sent by a stream that ended waits for its time-out", app, "TestStreamEnds"},
+		{"large stanzas of a client stop the read loop", node, "TestReadLoopDoesNotWait"},
+		{"all answers of a client go out at once", node, "TestAnswersTakeTurns"},
+		{"senders to a data node don't take turns", "xmppd/session", "TestSendersTakeTurns"},
+	}
+}
