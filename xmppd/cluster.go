@@ -173,6 +173,7 @@ func (s *Server) newExchange(table *session.Table, r *router.Router, ims *im.Ser
 	s.exchange.Register(s.registry)
 	s.newBalance(s.cluster, table)
 	s.newHandover(table, r, ims)
+	s.newAsker(table)
 	s.drainer = newDrainer(s, table)
 	table.Changed = s.exchange.Changed
 	r.SetCluster(s.exchange)
@@ -196,7 +197,7 @@ func (s *Server) registered(ctx context.Context, sess *session.Session) {
 
 // sessionsElsewhere counts the sessions that an account has on other servers; nil: there are none.
 func (s *Server) sessionsElsewhere() func(ctx context.Context, account, but string) int {
-	if s.exchange == nil {
+	if s.exchange == nil || s.faults.countHere {
 		return nil
 	}
 	return func(ctx context.Context, account, but string) int {

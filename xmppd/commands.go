@@ -90,36 +90,28 @@ func (s *Server) commands(table *session.Table) []adhoc.Command {
 		},
 		{
 			Node: nsAdmin + "#get-online-users-num", Name: "Count the sessions",
-			Run: func(context.Context, map[string][]string) ([]adhoc.Field, error) {
-				return []adhoc.Field{hidden, {Var: "onlineusersnum", Label: "sessions", Values: []string{strconv.Itoa(s.sessions(table))}}}, nil
+			Run: func(ctx context.Context, _ map[string][]string) ([]adhoc.Field, error) {
+				all := s.sessions(ctx, table, 0)
+				return all.silence([]adhoc.Field{hidden, {Var: "onlineusersnum", Label: "sessions", Values: []string{strconv.Itoa(all.Count)}}}), nil
 			},
 		},
 		{
 			Node: nsAdmin + "#get-online-users-list", Name: "List the sessions",
-			Run: func(context.Context, map[string][]string) ([]adhoc.Field, error) {
-				var all []string
-				table.Each(func(sess *session.Session) bool {
-					all = append(all, sess.Full)
-					return len(all) < listed
-				})
-				slices.Sort(all)
-				return []adhoc.Field{hidden, {Var: "onlineuserjids", Type: "text-multi", Label: fmt.Sprintf("sessions of this server (at most %d)", listed), Values: all}}, nil
+			Run: func(ctx context.Context, _ map[string][]string) ([]adhoc.Field, error) {
+				all := s.sessions(ctx, table, listed)
+				label := fmt.Sprintf("%d of %d sessions", len(all.JIDs), all.Count)
+				return all.silence([]adhoc.Field{hidden, {Var: "onlineuserjids", Type: "text-multi", Label: label, Values: all.JIDs}}), nil
 			},
 		},
 	}
 }
 
-// sessions counts the sessions of all servers, those of others as these have told it last.
-func (s *Server) sessions(table *session.Table) int {
-	n := table.Count()
-	if s.cluster != nil {
-		for _, m := range s.cluster.Members() {
-			if m.Name != s.cluster.Self().Name {
-				n += m.Load.Sessions
-			}
-		}
+// silence adds the servers that have not said which sessions they have.
+func (all *some) silence(fields []adhoc.Field) []adhoc.Field {
+	if len(all.Silent) == 0 {
+		return fields
 	}
-	return n
+	return append(fields, adhoc.Field{Var: "x-silent-servers", Type: "text-multi", Label: "servers that did not answer: their sessions are missing here", Values: all.Silent})
 }
 
 // accountName is the name of the account that a form names by its JID.

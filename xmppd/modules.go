@@ -97,14 +97,14 @@ func (s *Server) facts(ims *im.Service, table *session.Table) []module.Module {
 		contact.Module{Config: cfg.Contact},
 		&private.Module{Config: cfg.Private, Store: living{s.records}},
 		&vcard.Module{Config: cfg.VCard, Store: living{s.records}},
-		&last.Module{Store: s.records, Table: table, MaySee: ims.MaySee, Exists: account.Exists, Log: s.log, Started: time.Now()},
+		&last.Module{Store: s.records, Table: table, MaySee: ims.MaySee, Elsewhere: s.presentElsewhere, Exists: account.Exists, Log: s.log, Started: time.Now()},
 	}
 }
 
 // keepers are the extensions that keep something for users, in the order of their hooks.
 func (s *Server) keepers(r *router.Router, ims *im.Service, table *session.Table) []module.Module {
 	cfg := &s.cfg.Modules
-	blocks := blocking.New(blocking.Options{Config: cfg.Blocking, Store: living{s.records}, Table: table, Presence: ims, Log: s.log, Registerer: s.registry})
+	blocks := blocking.New(blocking.Options{Config: cfg.Blocking, Store: living{s.records}, Table: table, Presence: ims, Log: s.log, Registerer: s.registry, Faults: blocking.Faults{AsTold: s.faults.im.AsTold}})
 	ims.OnBlockPush(blocks.PushHere)
 	return []module.Module{
 		blocks,

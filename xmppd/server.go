@@ -21,6 +21,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/bosh"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/ask"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/balance"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/exchange"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/handover"
@@ -65,6 +66,9 @@ type faults struct {
 	records  store.Store
 	replicas func(*replicated.Options)
 	migrate  func(records int64) error // the server crashes
+
+	deaf      bool // other servers' answers are not heard
+	countHere bool // sessions on other servers do not count for sessions_per_account
 }
 
 // Server is a running server.
@@ -99,6 +103,7 @@ type Server struct {
 	sm         *sm.Module
 	resumption c2s.Resumption // sm, if it is switched on
 	drainer    *drainer       // nil without cluster
+	asker      *ask.Asker     // the same
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 

@@ -29,3 +29,13 @@ func TestSessionsPerAccountTogether(t *testing.T) {
 		t.Errorf("after one has gone: %q", got)
 	}
 }
+
+// TestSessionsPerAccountNoticesFaults: who counts only what is at one server lets a third session in.
+func TestSessionsPerAccountNoticesFaults(t *testing.T) {
+	x := startTrio(t, trioOptions{own: xmppd.Together{CountHere: true}, shared: true, cfg: func(c *xmppd.Config) { c.Limits.SessionsPerAccount = 2 }})
+	x.at(t, 0, "alice", "a")
+	x.at(t, 1, "alice", "b")
+	if _, got := bindAs(t, x.servers[2], "alice", "c"); strings.Contains(got, "<resource-constraint ") {
+		t.Errorf("the planted bug is not noticed: %q", got)
+	}
+}

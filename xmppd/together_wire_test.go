@@ -92,6 +92,17 @@ func TestConflictTogether(t *testing.T) {
 	now.Want("hello")
 }
 
+// TestConflictNoticesFaults: where nobody is told, a resource has two sessions.
+func TestConflictNoticesFaults(t *testing.T) {
+	x := startTrio(t, trioOptions{own: xmppd.Together{Exchange: exchange.Faults{KeepBoth: true}}, shared: true})
+	old := x.at(t, 0, "bob", "b")
+	x.at(t, 1, "bob", "b")
+	x.quiet(t)
+	if got := old.Sync(); strings.Contains(got, "<conflict") {
+		t.Errorf("the planted bug is not noticed: %s", got)
+	}
+}
+
 func TestCarbonsTogether(t *testing.T) {
 	x := startTrio(t, trioOptions{})
 	a := x.at(t, 0, "alice", "a")

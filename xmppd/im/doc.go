@@ -64,6 +64,7 @@ type Faults struct {
 	EndHere    bool   // sessions of an account that was removed go on at other servers
 	KeepDirect bool   // a server that is back is not told of directed presence
 	KeepGone   bool   // sessions of an account that was removed while the server was cut off go on
+	BlockHere  bool   // sessions at other servers hear of no change of a block list
 	NoMeeting  bool   // nobody is told what was changed while the server was cut off
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
@@ -86,7 +87,7 @@ type Service struct {
 	pushes    atomic.Uint64 // numbers roster pushes
 	others    Others        // nil: there are none
 	met       func()        // set with others
-	blockPush func(account string, payload []byte, b *session.Batch)
+	blockPush func(ctx context.Context, account string, payload []byte, b *session.Batch)
 	sights    sights
 	seeks     seeks
 

@@ -69,13 +69,15 @@ func (s *Service) StoreChanged(owner stanza.JID) { s.tell(Op{Kind: OpMemos, A: o
 
 // OnBlockPush sets what tells the sessions of an account here of a change of its block list; TellBlockPush has the
 // other servers do so. OnBlockPush is called before the first stanza.
-func (s *Service) OnBlockPush(f func(account string, payload []byte, b *session.Batch)) {
+func (s *Service) OnBlockPush(f func(ctx context.Context, account string, payload []byte, b *session.Batch)) {
 	s.blockPush = f
 }
 
 // TellBlockPush is described at OnBlockPush.
 func (s *Service) TellBlockPush(account string, payload []byte) {
-	s.tell(Op{Kind: OpBlockPush, A: account, Raw: payload})
+	if !s.faults.BlockHere {
+		s.tell(Op{Kind: OpBlockPush, A: account, Raw: payload})
+	}
 }
 
 // EndAll ends the sessions of an account, on all servers, with a stream error.
@@ -124,7 +126,7 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 		s.endAllHere(ctx, op.A, op.B, string(op.Raw))
 	case OpBlockPush:
 		if s.blockPush != nil {
-			s.blockPush(op.A, op.Raw, b.Batch)
+			s.blockPush(ctx, op.A, op.Raw, b.Batch)
 		}
 	case OpMet:
 		s.met()

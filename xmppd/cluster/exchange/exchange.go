@@ -31,6 +31,7 @@ type Faults struct {
 	KeepStale    bool // a way that has turned out wrong is taken again
 	HideDomains  bool // others are not told which components are here
 	LoseReplies  bool // an error whose receiver is not to be found is forgotten
+	KeepBoth     bool // a resource that was bound at another server stays bound here
 	// Told is no bug: it decides when what a server has told is taken.
 	Told func(from string, take func())
 }
@@ -216,6 +217,9 @@ func (x *Exchange) stale(address string) {
 
 // conflict ends a session whose resource was bound on another server.
 func (x *Exchange) conflict(account, resource string) {
+	if x.cfg.Faults.KeepBoth {
+		return
+	}
 	x.lane(account).add(func(*session.Batch) {
 		if s := x.cfg.Table.Get(account + "/" + resource); s != nil {
 			s.Out.Fail(&router.StreamError{Condition: "conflict", Text: "your resource was bound by another stream"})

@@ -56,6 +56,12 @@ type Options struct {
 	Presence   Presence
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+	Faults     Faults
+}
+
+// Faults are bugs that tests plant, to see that a test would notice them.
+type Faults struct {
+	AsTold bool // a push says what was done, whatever the list has now
 }
 
 // Module answers the requests. Make it with New.
@@ -65,9 +71,11 @@ type Module struct {
 	pushes atomic.Uint64 // numbers pushes
 	full   prometheus.Counter
 
-	// change makes a change and its pushes one, so that all sessions see the changes in the order
-	// in which the store has them. By owner, as far as there are locks.
+	// change makes a change and its pushes one, so that sessions see the changes in the order
+	// in which the store has them; order makes a look at the list and a push of what it has one. By owner, as far as
+	// there are locks.
 	change [64]sync.Mutex
+	order  [64]sync.Mutex
 	seed   maphash.Seed
 }
 
@@ -117,11 +125,16 @@ func (l list) has(j stanza.JID) bool {
 }
 
 func (m *Module) blocks(ctx context.Context, owner, other stanza.JID) (bool, error) {
-	l, err := m.memo.Get(m.opt.Table.User(owner.String()), func() (list, bool, error) {
+	l, err := m.list(ctx, owner)
+	return l.has(other), err
+}
+
+// list is the list of an account, as it is remembered if that is on line.
+func (m *Module) list(ctx context.Context, owner stanza.JID) (list, error) {
+	return m.memo.Get(m.opt.Table.User(owner.String()), func() (list, bool, error) {
 		l, err := m.load(ctx, owner)
 		return l, len(l) == 0, err
 	})
-	return l.has(other), err
 }
 
 func (m *Module) load(ctx context.Context, owner stanza.JID) (l list, err error) {

@@ -2,6 +2,7 @@ package blocking
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"slices"
 	"strconv"
@@ -33,12 +34,7 @@ func (m *Module) get(ctx context.Context, iq *module.IQ) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var items []stanza.JID
-	for j := range l {
-		items = append(items, j)
-	}
-	slices.SortFunc(items, func(a, b stanza.JID) int { return strings.Compare(a.String(), b.String()) })
-	return appendItems(nil, "blocklist", items), nil
+	return appendItems(nil, "blocklist", l.sorted()), nil
 }
 
 func appendItems(dst []byte, name string, items []stanza.JID) []byte {
@@ -108,7 +104,7 @@ func (m *Module) set(ctx context.Context, iq *module.IQ, block bool) error {
 	if err != nil { // the list is changed all the same
 		m.opt.Log.Error("presence does not follow the block list", "account", iq.Target, "error", err)
 	}
-	m.push(iq, items, block)
+	m.push(ctx, iq, items, block)
 	return nil
 }
 
@@ -151,25 +147,75 @@ func (m *Module) store(ctx context.Context, owner string, items []stanza.JID, bl
 	return changed, err
 }
 
-// push tells the account's sessions that have asked for the list of a change.
-func (m *Module) push(iq *module.IQ, items []stanza.JID, block bool) {
+// push tells the account's sessions that have asked for the list of a change, on all servers.
+func (m *Module) push(ctx context.Context, iq *module.IQ, items []stanza.JID, block bool) {
 	name := "unblock"
 	if block {
 		name = "block"
 	}
 	payload := appendItems(nil, name, items)
-	m.PushHere(iq.Target.String(), payload, iq.Batch)
+	m.PushHere(ctx, iq.Target.String(), payload, iq.Batch)
 	m.opt.Presence.TellBlockPush(iq.Target.String(), payload)
 }
 
-// PushHere tells the sessions that an account has on this server.
-func (m *Module) PushHere(account string, payload []byte, b *session.Batch) {
-	for _, dst := range m.opt.Table.User(account).Sessions() {
-		if !m.memo.Mark.Noted(dst) {
-			continue
-		}
-		out := strconv.AppendUint([]byte("<iq type='set' id='block"), m.pushes.Add(1), 36)
-		out = append(stanza.AppendAttr(append(out, '\''), "to", dst.Full), '>')
-		b.Send(dst, append(append(out, payload...), "</iq>"...), nil, nil, nil)
+// PushHere tells the sessions that an account has on this server that something was done to some addresses. What they
+// are told is whether these are on the list now: of two servers' changes of the moment the news may come in another
+// order.
+func (m *Module) PushHere(ctx context.Context, account string, payload []byte, b *session.Batch) {
+	u := m.opt.Table.User(account)
+	if !slices.ContainsFunc(u.Sessions(), m.memo.Mark.Noted) {
+		return
 	}
+	mu := &m.order[maphash.String(m.seed, account)%uint64(len(m.order))]
+	mu.Lock()
+	defer mu.Unlock()
+	for _, p := range m.present(ctx, account, payload) {
+		for _, dst := range u.Sessions() {
+			if m.memo.Mark.Noted(dst) {
+				out := strconv.AppendUint([]byte("<iq type='set' id='block"), m.pushes.Add(1), 36)
+				out = append(stanza.AppendAttr(append(out, '\''), "to", dst.Full), '>')
+				b.Send(dst, append(append(out, p...), "</iq>"...), nil, nil, nil)
+			}
+		}
+	}
+}
+
+// present is a change as it is pushed: what the list has now of its addresses, and what not.
+func (m *Module) present(ctx context.Context, account string, payload []byte) [][]byte {
+	owner, errJ := stanza.ParseJID(account)
+	items, errI := parse(payload, m.opt.Items)
+	l, err := m.list(ctx, owner)
+	if err = errors.Join(errJ, errI, err); err != nil || m.opt.Faults.AsTold {
+		if err != nil {
+			m.opt.Log.Error("block list can't be read; its change is told as it was made", "account", account, "error", err)
+		}
+		return [][]byte{payload}
+	}
+	if len(items) == 0 { // all were taken off
+		pushes := [][]byte{payload}
+		if all := l.sorted(); len(all) > 0 {
+			pushes = append(pushes, appendItems(nil, "block", all))
+		}
+		return pushes
+	}
+	var pushes [][]byte
+	for _, on := range []bool{false, true} {
+		some := slices.DeleteFunc(slices.Clone(items), func(j stanza.JID) bool {
+			_, is := l[j]
+			return is != on
+		})
+		if len(some) > 0 {
+			pushes = append(pushes, appendItems(nil, map[bool]string{false: "unblock", true: "block"}[on], some))
+		}
+	}
+	return pushes
+}
+
+// sorted are the addresses of a list.
+func (l list) sorted() (items []stanza.JID) {
+	for j := range l {
+		items = append(items, j)
+	}
+	slices.SortFunc(items, func(a, b stanza.JID) int { return strings.Compare(a.String(), b.String()) })
+	return items
 }

@@ -33,6 +33,9 @@ type Module struct {
 	Table *session.Table
 	// MaySee tells whether somebody gets an account's presence.
 	MaySee func(ctx context.Context, owner, peer stanza.JID) (bool, error)
+	// Elsewhere tells whether an account has a session on another server that others see. It may wait, for a bounded
+	// time. nil: there are no other servers.
+	Elsewhere func(ctx context.Context, account string) (bool, error)
 	// Exists tells whether the owner is an account.
 	Exists  func(store.Reader) (bool, error)
 	Log     *slog.Logger
@@ -177,6 +180,12 @@ func (m *Module) handle(ctx context.Context, iq *module.IQ) ([]byte, error) {
 			if s.Presence() != nil { // an invisible session is no news (XEP-0186)
 				return answer(0), nil
 			}
+		}
+	}
+	if m.Elsewhere != nil {
+		iq.Batch.Block()
+		if is, err := m.Elsewhere(ctx, iq.Target.String()); err != nil || is {
+			return answer(0), err
 		}
 	}
 	at, err := m.end(ctx, iq.Target.Local)
