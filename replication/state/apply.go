@@ -87,6 +87,7 @@ func (p *Partition) execute(index uint64, cmd []byte) (op.WriteResult, error) {
 		return invalid(err), nil
 	}
 	untouched := p.untouched()
+	p.indexed = 0
 	now := max(p.pos.logTime, c.now)
 	if late := p.store.opt.Faults.CutTooLate; len(p.cuts) > 0 && !late {
 		p.reachCuts(now)

@@ -47,6 +47,9 @@ func (p *Partition) batch(index uint64, c *command) (result, error) {
 	if r.code == op.Conflict {
 		return p.refused(c, r)
 	}
+	if size := p.indexedBy(c, covering); size > op.MaxIndexed {
+		return result{seq: c.seq, code: op.TooLarge, revision: revision, text: textIndexed(size)}, nil
+	}
 	if changes {
 		r.revision++
 		p.put(index, c, &r)

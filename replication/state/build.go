@@ -85,7 +85,7 @@ func (p *Partition) step(entry uint64) error {
 // that all replicas stop at the same one, wherever their flushes were.
 func (p *Partition) build(i *index) (done bool, err error) {
 	objects, size := 0, 0
-	full := func() bool { return objects >= p.store.opt.stepObjects || size >= stepBytes }
+	full := func() bool { return objects >= p.store.opt.stepObjects || size+p.indexed >= stepBytes }
 	after := i.cursor
 	for {
 		over, behind := p.look(i.Prefix, after, p.store.opt.stepObjects+1)

@@ -13,7 +13,7 @@ import (
 // expirePerEntry is how many objects one entry removes at most, so that an entry
 // takes no longer because many objects share a time: as many as the largest batch
 // changes, so no batches make objects faster than entries remove them. Objects that
-// wait for their removal are absent already.
+// wait for their removal are absent already. Where they have many entries in indexes it is fewer.
 const expirePerEntry = op.MaxMutations
 
 // expirePerOldEntry is that of commands of format 1 and 2.
@@ -101,7 +101,7 @@ func (p *Partition) expire(index uint64) error {
 		if err != nil {
 			return err
 		}
-		if o.expires == at && removed == most {
+		if o.expires == at && (removed == most || p.indexed > op.MaxIndexed) {
 			p.nextExpiry, p.backlog = at, true
 			return nil
 		}

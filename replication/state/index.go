@@ -123,16 +123,25 @@ func (p *Partition) reindex(covering []*index, key []byte, old, o *object) []mem
 	return p.members
 }
 
-// enter removes the entries that were and adds those that are.
+// enter removes the entries that were and adds those that are, and counts their bytes.
 func (p *Partition) enter(i *index, key []byte, was, is []string) {
+	differ(was, is, func(s string, there bool) {
+		entry := i.key(s, key)
+		p.indexed += len(entry)
+		p.active.setIndex(entry, there)
+	})
+}
+
+// differ tells what is in one of two sorted lists only.
+func differ(was, is []string, f func(s string, there bool)) {
 	for _, s := range was {
 		if _, stays := slices.BinarySearch(is, s); !stays {
-			p.active.setIndex(i.key(s, key), false)
+			f(s, false)
 		}
 	}
 	for _, s := range is {
 		if _, there := slices.BinarySearch(was, s); !there {
-			p.active.setIndex(i.key(s, key), true)
+			f(s, true)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func (m *model) event(kind op.EventKind, key string) {
 
 // changes answers a Changes read, with the floor that the machine has.
 func (m *model) changes(r *op.Read, floor uint64) op.ReadResult {
-	res := op.ReadResult{Code: op.OK, Position: max(r.Since, m.index), Time: m.logTime}
+	res := op.ReadResult{Code: op.OK, Floor: floor, Position: max(r.Since, m.index), Time: m.logTime}
 	since := r.Since
 	if r.ByRevision {
 		res.Revision = m.roots[r.Root]

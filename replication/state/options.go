@@ -25,7 +25,7 @@ var (
 	ErrClosed = errors.New("state is closed")
 )
 
-// Options of a Store. MaxSessions, MaxOwnerSessions, SessionTTL, SessionGrace, HistoryEntries and
+// Options of a Store. MaxSessions, MaxOwnerSessions, MaxOwnerItems, SessionTTL, SessionGrace, HistoryEntries and
 // HistoryBytes decide what the replicated state becomes: they must be equal on all
 // replicas.
 type Options struct {
@@ -33,8 +33,12 @@ type Options struct {
 	// MaxOwnerSessions bounds those of one owner, so that nobody takes all places: one
 	// more ends the one that the owner has not used for longest. 0 is 1024.
 	MaxOwnerSessions int
-	SessionTTL       time.Duration // log time without use until a session expires; 0 is 24 h
-	SessionGrace     time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
+	// MaxOwnerItems bounds the answers that are kept for one owner, in items of 24 bytes, of which an answer
+	// has three and one for each mutation, unless these are all alike: beyond it the oldest answers of the session
+	// unused for longest are given up. 0 is 262,144.
+	MaxOwnerItems int
+	SessionTTL    time.Duration // log time without use until a session expires; 0 is 24 h
+	SessionGrace  time.Duration // log time for which a used session is never evicted for a new one; 0 is 1 min
 	// HistoryEntries and HistoryBytes are what the history of a partition has at
 	// least, before older entries are dropped for either; 0 is 8192 and 4 MiB.
 	HistoryEntries int
@@ -78,6 +82,8 @@ type Faults struct {
 	CutTooLate         bool // a cut has the first entry that is too late for it
 	IndexKeepsExpired  bool // an index is not told that an object has expired
 	OwnersUncounted    bool // one owner may take all places for sessions
+	IndexedUnbounded   bool // a batch may make any number of index entries
+	AnswersUnbounded   bool // any number of answers is kept for an owner
 	UsedEvicted        bool // a session in use is ended for a new one of its owner
 	BacklogIgnored     bool // a root's revision is compared while expired objects wait for their removal
 	OlderRestored      bool // a snapshot from before the state's position takes its place
@@ -93,6 +99,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxOwnerSessions <= 0 {
 		o.MaxOwnerSessions = 1024
+	}
+	if o.MaxOwnerItems <= 0 {
+		o.MaxOwnerItems = 256 << 10
 	}
 	if o.SessionTTL <= 0 {
 		o.SessionTTL = 24 * time.Hour

@@ -10,7 +10,7 @@ func (p *Partition) OpenWait(bareJID string, now int64) int64 {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	opt := &p.store.opt
-	if now = max(p.pos.logTime, now); p.sessions.owners[bareJID] < opt.MaxOwnerSessions {
+	if now = max(p.pos.logTime, now); p.sessions.sessionsOf(bareJID) < opt.MaxOwnerSessions {
 		return 0
 	}
 	if wait := p.waits.last(bareJID) + opt.SessionGrace.Milliseconds() - now; wait > 0 {

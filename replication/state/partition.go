@@ -42,6 +42,7 @@ type Partition struct {
 	history history
 	indexes indexes
 
+	indexed    int    // bytes of index entries that the entry being applied has made and removed
 	expiring   bool   // there may be objects that expire
 	backlog    bool   // the entry being applied has left expired objects
 	nextExpiry int64  // at or below the first time of expiry; never

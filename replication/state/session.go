@@ -18,7 +18,14 @@ type session struct {
 	used    int64 // log time of the last use
 	floor   uint64
 	results []result // by seq, none below floor
+	items   int      // the size of the results
+	total   *share   // of the owner
 	dirty   bool     // changed since the last rotation
+}
+
+// share is what one owner has in the partition's table.
+type share struct {
+	sessions, items int
 }
 
 // result is a recorded answer.
@@ -27,10 +34,28 @@ type result struct {
 	code     op.Code
 	revision uint64
 	items    []op.Item // never changed: shared with answers
+	alike    int       // so many items are like the one of items; 0: items are all
+	text     string    // not recorded
 }
 
 func (r *result) answer() op.WriteResult {
-	return op.WriteResult{Code: r.code, Revision: r.revision, Items: r.items}
+	items := r.items
+	if r.alike > 0 {
+		items = slices.Repeat(items, r.alike)
+	}
+	return op.WriteResult{Code: r.code, Revision: r.revision, Items: items, Text: r.text}
+}
+
+// size is what is counted of it, in items.
+func (r *result) size() int { return len(r.items) + 3 }
+
+// folded keeps one of items that are all alike, as they are of a batch of puts.
+func (r result) folded() result {
+	r.text = ""
+	if n := len(r.items); n > 1 && !slices.ContainsFunc(r.items, func(it op.Item) bool { return it != r.items[0] }) {
+		r.items, r.alike = []op.Item{r.items[0]}, n
+	}
+	return r
 }
 
 // find returns where seq is or belongs.
@@ -51,12 +76,22 @@ func (s *session) find(seq uint64) (int, bool) {
 }
 
 func (s *session) record(r result) {
+	r = r.folded()
 	i, found := s.find(r.seq)
 	if found {
+		s.count(r.size() - s.results[i].size())
 		s.results[i] = r
 		return
 	}
+	s.count(r.size())
 	s.results = slices.Insert(s.results, i, r)
+}
+
+func (s *session) count(items int) {
+	s.items += items
+	if s.total != nil {
+		s.total.items += items
+	}
 }
 
 // raise lifts the floor and drops the answers below it.
@@ -66,6 +101,9 @@ func (s *session) raise(floor uint64) {
 	}
 	s.floor = floor
 	i, _ := s.find(floor)
+	for k := range s.results[:i] {
+		s.count(-s.results[k].size())
+	}
 	s.results = slices.Delete(s.results, 0, i)
 }
 
@@ -80,9 +118,11 @@ func (s *session) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, r.seq)
 		dst = append(dst, byte(r.code))
 		dst = binary.AppendUvarint(dst, r.revision)
-		dst = binary.AppendUvarint(dst, uint64(len(r.items)))
-		for _, it := range r.items {
-			dst = appendItem(dst, it)
+		dst = binary.AppendUvarint(dst, uint64(max(len(r.items), r.alike)))
+		for range max(1, r.alike) {
+			for _, it := range r.items {
+				dst = appendItem(dst, it)
+			}
 		}
 	}
 	return dst
@@ -124,6 +164,8 @@ func decodeSession(id op.Session, p []byte) (*session, error) {
 		for k := range r.items {
 			r.items[k] = decodeItem(&d)
 		}
+		*r = r.folded()
+		s.items += r.size()
 	}
 	if err := d.End(); err != nil {
 		return nil, fmt.Errorf("%w: session %d: %w", ErrCorrupt, id, err)
@@ -135,7 +177,7 @@ func decodeSession(id op.Session, p []byte) (*session, error) {
 // log alone: on the entries' order and on log time.
 type sessions struct {
 	byID    map[op.Session]*session
-	owners  map[string]int // sessions of each
+	owners  map[string]*share
 	dirty   []*session
 	dropped []op.Session // since the last rotation
 	// oldest is at or below the time of use of every session, so that expiry
@@ -146,24 +188,69 @@ type sessions struct {
 func (t *sessions) touch(s *session, now int64) {
 	s.used = now
 	t.oldest = min(t.oldest, now)
+	t.changed(s)
+}
+
+func (t *sessions) changed(s *session) {
 	if !s.dirty {
 		s.dirty = true
 		t.dirty = append(t.dirty, s)
 	}
 }
 
+func (t *sessions) sessionsOf(owner string) int {
+	if share := t.owners[owner]; share != nil {
+		return share.sessions
+	}
+	return 0
+}
+
+// bound gives answers of an owner up, once more of them are kept than may be, until they are three quarters of
+// that: those of the session unused for longest, the oldest first. Whoever asks for one of them again is told that it is
+// unknown what became of it, as below any floor.
+func (t *sessions) bound(owner string, most int) {
+	share := t.owners[owner]
+	if share == nil || share.items <= most {
+		return
+	}
+	var list []*session
+	for _, s := range t.byID {
+		if s.owner == owner && s.items > 0 {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(a, b *session) int {
+		if a.longerUnused(b) {
+			return -1
+		}
+		return 1
+	})
+	for _, s := range list {
+		for len(s.results) > 0 && share.items > most*3/4 {
+			s.raise(s.results[0].seq + 1)
+			t.changed(s)
+		}
+	}
+}
+
 func newSessions() sessions {
-	return sessions{byID: make(map[op.Session]*session), owners: make(map[string]int)}
+	return sessions{byID: make(map[op.Session]*session), owners: make(map[string]*share)}
 }
 
 func (t *sessions) add(s *session) {
 	t.byID[s.id] = s
-	t.owners[s.owner]++
+	if t.owners[s.owner] == nil {
+		t.owners[s.owner] = &share{}
+	}
+	s.total = t.owners[s.owner]
+	s.total.sessions++
+	s.total.items += s.items
 }
 
 func (t *sessions) drop(s *session) {
 	delete(t.byID, s.id)
-	if t.owners[s.owner]--; t.owners[s.owner] == 0 {
+	s.total.items -= s.items
+	if s.total.sessions--; s.total.sessions == 0 {
 		delete(t.owners, s.owner)
 	}
 	t.dropped = append(t.dropped, s.id)
@@ -189,7 +276,7 @@ func (t *sessions) expire(before int64) {
 // that is unused for longest, or a wait of so many ms of log time until that one may
 // go. It changes none; it looks at all where the owner has as many as it may.
 func (t *sessions) place(owner string, now int64, opt *Options) (old *session, wait int64) {
-	if t.owners[owner] < opt.MaxOwnerSessions {
+	if t.sessionsOf(owner) < opt.MaxOwnerSessions {
 		return nil, 0
 	}
 	for _, s := range t.byID {

@@ -58,9 +58,17 @@ func (p *Partition) write(index uint64, c *command) (op.WriteResult, error) {
 		return op.WriteResult{}, err
 	}
 	if r.code != op.Conflict || !faults.ConflictUnrecorded {
-		s.record(r)
+		p.record(s, r)
 	}
 	return r.answer(), nil
+}
+
+// record keeps an answer, and gives old ones of the same owner up where there are too many.
+func (p *Partition) record(s *session, r result) {
+	s.record(r)
+	if !p.store.opt.Faults.AnswersUnbounded {
+		p.sessions.bound(s.owner, p.store.opt.MaxOwnerItems)
+	}
 }
 
 // settle answers what became of a write. One that was not applied never will be:
@@ -75,7 +83,7 @@ func (p *Partition) settle(c *command) op.WriteResult {
 	}
 	r := result{seq: c.seq, code: op.NotApplied}
 	if !p.store.opt.Faults.SettleUnrecorded {
-		s.record(r)
+		p.record(s, r)
 	}
 	return r.answer()
 }

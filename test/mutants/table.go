@@ -117,8 +117,13 @@ func moves() []mutant {
 
 // kept are mistakes with what the engine and the ring keep, and for how long.
 func kept() []mutant {
-	const core = "replication/core"
+	const (
+		core  = "replication/core"
+		state = "replication/state"
+	)
 	return []mutant{
+		{"any number of answers is kept for an owner", state, "TestAnswersOfOneOwner"},
+		{"a batch makes any number of entries in indexes", state, "TestIndexedByOneBatch"},
 		{"a command is given back before its entry is made", core, "TestSpentCommands"},
 		{"a short log is kept while a follower is away", core, "TestLogKeptForWhoIsAway"},
 		{"a snapshot is dropped before anybody could ask for it", core, "TestPictureHasItsTurn"},
