@@ -34,6 +34,7 @@ func servers() []mutant {
 		{"servers that do not answer are not named", all, "TestAskedNoticesFaults"},
 		{"who was cut off hears of no change, or keeps sessions of removed accounts", all, "TestMeetingNoticesFaults"},
 		{"who is cut off stays in sight, or is not greeted when back", all, "TestPartitionNoticesFaults"},
+		{"a stanza of another server overtakes what waits for its account", "xmppd/cluster/exchange", "TestDirect"},
 		{"an error whose receiver is cut off is lost", all, "TestBouncesNoticeFaults"},
 		{"others are not told which components are here", all, "TestComponentNoticesFaults"},
 		{"directed presence is not shown again to a server that is back", all, "TestDirectedNoticesFaults"},

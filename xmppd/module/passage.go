@@ -34,9 +34,9 @@ func (p *Passage) Bytes() []byte {
 	if p.Stamped {
 		return p.Stanza.Raw
 	}
-	head, rest, tail := p.cut()
+	head, from, rest, tail := p.Pieces()
 	out := make([]byte, 0, len(p.Stanza.Raw)+len(p.Src.From))
-	return append(append(append(append(out, head...), p.Src.From...), rest...), tail...)
+	return append(append(append(append(out, head...), from...), rest...), tail...)
 }
 
 // Replace puts another stanza in the place of this one, which must bear its "from". The present one
@@ -52,30 +52,27 @@ func (p *Passage) Replace(raw []byte) error {
 
 // Send queues the stanza for a session; false if that takes nothing more.
 func (p *Passage) Send(dst *session.Session) bool {
-	if p.Stamped {
-		return p.Batch.Send(dst, p.Stanza.Raw, nil, nil, nil)
-	}
-	head, rest, tail := p.cut()
-	return p.Batch.Send(dst, head, p.Src.From, rest, tail)
+	head, from, rest, tail := p.Pieces()
+	return p.Batch.Send(dst, head, from, rest, tail)
 }
 
 // Offer is Send of a stanza that may go back to its sender when too much of that waits already.
 func (p *Passage) Offer(dst *session.Session) session.Taken {
-	if p.Stamped {
-		return p.Batch.Offer(dst, p.Stanza.Raw, nil, nil, nil)
-	}
-	head, rest, tail := p.cut()
-	return p.Batch.Offer(dst, head, p.Src.From, rest, tail)
+	head, from, rest, tail := p.Pieces()
+	return p.Batch.Offer(dst, head, from, rest, tail)
 }
 
-// cut splits the stanza where a "from" belongs, leaving out the one it may have.
-func (p *Passage) cut() (head, rest, tail []byte) {
+// Pieces are what Bytes returns, one behind the other, without a copy.
+func (p *Passage) Pieces() (head, from, rest, tail []byte) {
 	st := p.Stanza
+	if p.Stamped {
+		return st.Raw, nil, nil, nil
+	}
 	head = st.Raw[:st.NameEnd]
 	if !st.From.Present() {
-		return head, st.Raw[st.NameEnd:], nil
+		return head, p.Src.From, st.Raw[st.NameEnd:], nil
 	}
-	return head, st.Raw[st.NameEnd:st.From.Whole.Start], st.Raw[st.From.Whole.End:]
+	return head, p.Src.From, st.Raw[st.NameEnd:st.From.Whole.Start], st.Raw[st.From.Whole.End:]
 }
 
 // MessageType is the type attribute, "normal" when missing or unknown (RFC 6121 section 5.2.2).

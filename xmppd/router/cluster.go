@@ -12,8 +12,8 @@ import (
 // Cluster is the way to sessions that other servers of the domain have. It is safe for concurrent use.
 type Cluster interface {
 	// Hop sends a stanza of a session to the server that is known to have the session of a full JID. It
-	// reports false if none is known. It doesn't wait.
-	Hop(src *session.Session, st *stanza.Stanza) bool
+	// reports false if none is known. It doesn't wait, and is sure to be sent when b is flushed.
+	Hop(src *session.Session, st *stanza.Stanza, b *session.Batch) bool
 	// Pass takes a message or an IQ to an account. It reports false if this server has to take care of
 	// it: the account's sessions are here, or nowhere. An error tells that nobody gets it. It doesn't wait;
 	// what has to be found out first comes back through Arrive.
@@ -34,7 +34,7 @@ func (r *Router) SetCluster(c Cluster) { r.cluster = c }
 
 // hop sends a stanza to a full JID straight to where that is known to be, if no module wants to see it
 // on its sender's side.
-func (r *Router) hop(src *session.Session, st *stanza.Stanza) bool {
+func (r *Router) hop(src *session.Session, st *stanza.Stanza, b *session.Batch) bool {
 	switch st.Kind {
 	case stanza.Message:
 		if r.hooks.fromMessage&src.User().Interest() != 0 {
@@ -47,7 +47,7 @@ func (r *Router) hop(src *session.Session, st *stanza.Stanza) bool {
 	case stanza.Presence, stanza.Nonza, stanza.StreamEnd:
 		return false
 	}
-	if !st.To.Present() || r.faults.TrustFrom || !r.cluster.Hop(src, st) {
+	if !st.To.Present() || r.faults.TrustFrom || !r.cluster.Hop(src, st, b) {
 		return false
 	}
 	r.counts.Routed.Add(1)
@@ -62,6 +62,39 @@ func (r *Router) toAccount(ctx context.Context, p *module.Passage, here func(con
 		}
 	}
 	return here(ctx, p)
+}
+
+// Land queues a message or an IQ that has come from another server for the session that it is for: if that is here, and no
+// module wants to see it. The stanza is not read, which its sender's server has done, but for what it is. It
+// reports false if there is more to do, by Arrive. It doesn't wait.
+func (r *Router) Land(to, raw []byte, b *session.Batch) bool {
+	kind := stanza.Nonza
+	switch {
+	case begins(raw, "<message"):
+		kind = stanza.Message
+	case begins(raw, "<iq"):
+		kind = stanza.IQ
+	default:
+		return false
+	}
+	dst := r.table.Lookup(to)
+	if dst == nil || r.hooks.awaited(kind, dst.User()) || b.Offer(dst, raw, nil, nil, nil) != session.Took {
+		return false
+	}
+	r.counts.Routed.Add(1)
+	return true
+}
+
+// begins reports whether an element's tag begins so, with the whole of its name.
+func begins(raw []byte, tag string) bool {
+	if len(raw) <= len(tag) || string(raw[:len(tag)]) != tag {
+		return false
+	}
+	switch raw[len(tag)] {
+	case ' ', '\t', '\r', '\n', '/', '>':
+		return true
+	}
+	return false
 }
 
 // Arrive routes a stanza that has come from another server of the cluster, or back from there. It bears

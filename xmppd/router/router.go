@@ -129,7 +129,7 @@ func (r *Router) Route(ctx context.Context, src *session.Session, st *stanza.Sta
 	if st.Kind == stanza.Nonza {
 		return r.nonza(ctx, src, st, b)
 	}
-	if r.cluster != nil && r.hop(src, st) {
+	if r.cluster != nil && r.hop(src, st, b) {
 		return nil
 	}
 	if r.mayWait(src, st) {

@@ -1,11 +1,27 @@
 package session
 
+import "slices"
+
 // Batch notes which outboxes one goroutine owes a flush. A reader handles all the stanzas of one
 // read with one Batch and flushes at the end, so that each destination is written once.
 // A Batch belongs to one goroutine.
 type Batch struct {
+	links []Flusher
 	dirty []*Outbox
 	block func()
+}
+
+// Flusher is what else gathers what a goroutine sends: the link to another server.
+type Flusher interface {
+	// Flush has what has gathered sent. It doesn't wait.
+	Flush()
+}
+
+// Owe notes that something has to be flushed that is no outbox. There are few.
+func (b *Batch) Owe(f Flusher) {
+	if !slices.Contains(b.links, f) {
+		b.links = append(b.links, f)
+	}
 }
 
 // OnBlock sets what Block calls: it lets the goroutine wait without others waiting for it.
@@ -49,6 +65,11 @@ func (b *Batch) owe(o *Outbox, so bool) {
 
 // Flush pays what is owed. It doesn't wait for slow receivers.
 func (b *Batch) Flush() {
+	for i, f := range b.links { // first: other goroutines write meanwhile
+		f.Flush()
+		b.links[i] = nil
+	}
+	b.links = b.links[:0]
 	for i, o := range b.dirty {
 		o.Flush()
 		b.dirty[i] = nil

@@ -141,15 +141,14 @@ type distant struct {
 
 // Receive implements module.Domain.
 func (d distant) Receive(_ context.Context, p *module.Passage) error {
-	frame := append(appendHead(nil, kindDomain, p.Hops+1, p.To.String()), p.Bytes()...)
-	err := d.x.cfg.Mesh.Send(d.server, Stanzas, frame)
+	err := sendTo(d.x, d.server, kindDomain, p.To.String(), p)
 	switch {
 	case errors.Is(err, link.ErrFull):
 		return &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much waits for the server that has the component"}
 	case err != nil:
 		return &module.Error{Type: "wait", Condition: "remote-server-timeout", Text: "the server that has the component is cut off"}
 	}
-	d.x.hopped(d.server)
+	d.x.hopped(d.x.route(d.server))
 	return nil
 }
 

@@ -32,6 +32,7 @@ type Faults struct {
 	HideDomains  bool // others are not told which components are here
 	LoseReplies  bool // an error whose receiver is not to be found is forgotten
 	KeepBoth     bool // a resource that was bound at another server stays bound here
+	Overtake     bool // what can be delivered at once is, whatever waits
 	// Told is no bug: it decides when what a server has told is taken.
 	Told func(from string, take func())
 }
@@ -61,8 +62,9 @@ type Exchange struct {
 	seed  maphash.Seed
 	lanes [lanes]*lane
 	casts *lane // of presence
-	stop  chan struct{}
-	wg    sync.WaitGroup
+	landings
+	stop chan struct{}
+	wg   sync.WaitGroup
 
 	register sync.Mutex // held while sessions are told to the directory
 	servers  sync.Mutex // held while it is told of servers
@@ -89,7 +91,7 @@ func New(cfg Config) *Exchange {
 	x.ctx, x.end = context.WithCancel(context.Background())
 	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Near: x.near, Stale: x.stale, Cache: cfg.Cache})
 	cfg.Mesh.Handle(Directory, link.Handler{Name: "directory", Receive: x.dir.Receive})
-	cfg.Mesh.Handle(Stanzas, link.Handler{Name: "stanzas", Receive: x.receive, Undelivered: x.undelivered})
+	cfg.Mesh.Handle(Stanzas, link.Handler{Name: "stanzas", Receive: x.receive, Pause: x.landed, Undelivered: x.undelivered})
 	cfg.Mesh.Handle(Presence, link.Handler{Name: "presence", Receive: x.told})
 	return x
 }
@@ -103,10 +105,13 @@ func (x *Exchange) near(server string) bool {
 	return x.cfg.Zone(server) == x.cfg.Zone(x.cfg.Self)
 }
 
+// route is the way to a server.
+func (x *Exchange) route(server string) route { return route{server, !x.near(server)} }
+
 // hopped counts a stanza that another server has been sent.
-func (x *Exchange) hopped(server string) {
+func (x *Exchange) hopped(way route) {
 	x.counts.Hops.Add(1)
-	if !x.near(server) {
+	if way.far {
 		x.counts.Crossings.Add(1)
 	}
 }
@@ -235,7 +240,7 @@ func (x *Exchange) choose(e directory.Entry, p *module.Passage) string {
 		if server := e.Find(p.To.Resource); server != "" {
 			return server
 		}
-		if server := x.gone.find([]byte(p.To.String())); server != "" {
+		if server := x.gone.find([]byte(p.To.String())).server; server != "" {
 			return server
 		}
 		if p.Stanza.Kind != stanza.Message {

@@ -57,7 +57,7 @@ func (x *Exchange) Reply(to stanza.JID, raw []byte) {
 func (x *Exchange) answer(r *reply) {
 	account := bare(r.to)
 	x.dir.Ask(account, func(e directory.Entry) {
-		server := x.gone.find([]byte(r.to))
+		server := x.gone.find([]byte(r.to)).server
 		if len(r.to) > len(account) && server == "" {
 			server = e.Find(r.to[len(account)+1:])
 		}

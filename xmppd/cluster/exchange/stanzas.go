@@ -31,7 +31,7 @@ const maxHops = 3
 // maxAsked bounds what waits for answers of the directory in one lane, in bytes.
 const maxAsked = 8 << 20
 
-func appendHead(b []byte, kind byte, hops int, to string) []byte {
+func appendHead[T string | []byte](b []byte, kind byte, hops int, to T) []byte {
 	b = append(b, kind, byte(hops))
 	return append(binary.AppendUvarint(b, uint64(len(to))), to...)
 }
@@ -46,16 +46,36 @@ type stored struct {
 var errFrame = errors.New("a frame of stanzas can't be read")
 
 func cut(frame []byte) (kind byte, s stored, err error) {
+	to, raw, err := split(frame)
+	if err != nil {
+		return 0, s, err
+	}
+	return frame[0], stored{string(to), int(frame[1]), raw}, nil
+}
+
+// split finds the address and the stanza of a frame.
+func split(frame []byte) (to, raw []byte, err error) {
 	if len(frame) < 3 {
-		return 0, s, errFrame
+		return nil, nil, errFrame
 	}
 	n, size := binary.Uvarint(frame[2:])
 	if size <= 0 || n > uint64(len(frame)-2-size) {
-		return 0, s, errFrame
+		return nil, nil, errFrame
 	}
 	at := 2 + size
 	end := at + int(n) //nolint:gosec // not more than there is
-	return frame[0], stored{string(frame[at:end]), int(frame[1]), frame[end:]}, nil
+	return frame[at:end], frame[end:], nil
+}
+
+// sendTo sends a stanza to a server, in a frame for an address there.
+func sendTo[T string | []byte](x *Exchange, server string, kind byte, to T, p *module.Passage) error {
+	var room [128]byte
+	head, from, rest, tail := p.Pieces()
+	owed, err := x.cfg.Mesh.Put(server, Stanzas, appendHead(room[:0], kind, p.Hops+1, to), head, from, rest, tail)
+	if err == nil {
+		p.Batch.Owe(owed)
+	}
+	return err //nolint:wrapcheck // the callers tell the errors of Mesh apart
 }
 
 // passage makes a stanza that has come one on its way.
@@ -74,27 +94,33 @@ func (s *stored) passage(b *session.Batch) (*module.Passage, error) {
 // routes remembers which server has the session of a full JID, by the bytes that an attribute has.
 type routes struct {
 	mu sync.RWMutex
-	m  map[string]string
+	m  map[string]route
+}
+
+// route is the way to a server; the zero value: none.
+type route struct {
+	server string
+	far    bool // it is in another zone
 }
 
 const maxRoutes = 50_000
 
-func (r *routes) find(full []byte) string {
+func (r *routes) find(full []byte) route {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.m[string(full)]
 }
 
-func (r *routes) add(full, server string) {
+func (r *routes) add(full string, to route) {
 	if stanza.EscapedLen(full) != len(full) {
 		return // such bytes in an attribute are another name
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.m == nil || len(r.m) >= maxRoutes {
-		r.m = make(map[string]string)
+		r.m = make(map[string]route)
 	}
-	r.m[full] = server
+	r.m[full] = to
 }
 
 func (r *routes) drop(full string) {
@@ -158,7 +184,7 @@ func (x *Exchange) Do(jid string, f func(context.Context, *session.Batch)) {
 // Moved takes note that a server has got a session of this one: until the directory says so here, too, what
 // comes for it goes there.
 func (x *Exchange) Moved(full, server string) {
-	x.gone.add(full, server)
+	x.gone.add(full, x.route(server))
 	x.dir.Forget(bare(full))
 }
 
@@ -169,18 +195,17 @@ func (x *Exchange) Got(full string) {
 }
 
 // Hop implements router.Cluster.
-func (x *Exchange) Hop(src *session.Session, st *stanza.Stanza) bool {
+func (x *Exchange) Hop(src *session.Session, st *stanza.Stanza, b *session.Batch) bool {
 	to := st.Get(st.To.Value)
-	server := x.routes.find(to)
-	if server == "" {
+	way := x.routes.find(to)
+	if way.server == "" {
 		return false
 	}
-	p := module.Passage{Src: src, Stanza: st}
-	frame := append(appendHead(make([]byte, 0, len(st.Raw)+len(src.From)+len(to)+8), kindRoute, 1, string(to)), p.Bytes()...)
-	if x.cfg.Mesh.Send(server, Stanzas, frame) != nil {
+	p := module.Passage{Src: src, Stanza: st, Batch: b}
+	if sendTo(x, way.server, kindRoute, to, &p) != nil {
 		return false // the usual way tells what is wrong
 	}
-	x.hopped(server)
+	x.hopped(way)
 	return true
 }
 
@@ -270,23 +295,26 @@ func (x *Exchange) forward(server string, p *module.Passage) (taken bool, err er
 		return false, nil
 	}
 	to := p.To.String()
-	frame := append(appendHead(nil, kindRoute, p.Hops+1, to), p.Bytes()...)
-	err = x.cfg.Mesh.Send(server, Stanzas, frame)
+	err = sendTo(x, server, kindRoute, to, p)
 	switch {
 	case errors.Is(err, link.ErrFull):
 		return true, &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much waits for the server that has the receiver's session"}
 	case err != nil:
 		return false, nil
 	}
-	x.hopped(server)
+	way := x.route(server)
+	x.hopped(way)
 	if p.To.Resource != "" && p.Hops == 0 && x.cfg.Cache >= 0 {
-		x.routes.add(to, server)
+		x.routes.add(to, way)
 	}
 	return true, nil
 }
 
 // receive takes a frame with a stanza of another server.
 func (x *Exchange) receive(from string, frame []byte) {
+	if x.direct(from, frame) {
+		return
+	}
 	kind, s, err := cut(frame)
 	if err != nil {
 		x.log.Error("stanza of a server can't be read", "server", from, "error", err)
@@ -427,7 +455,7 @@ func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 }
 
 // bare is a JID without its resource.
-func bare(jid string) string {
+func bare[T string | []byte](jid T) T {
 	for i := range len(jid) {
 		if jid[i] == '/' {
 			return jid[:i]

@@ -21,11 +21,19 @@ const maxHeader = 1 + 4
 // errFrame is a header that no sender makes.
 var errFrame = errors.New("not a frame")
 
-// appendFrame appends a frame: the channel, the length of the payload as an unsigned varint, the payload.
-func appendFrame(dst []byte, ch Channel, payload []byte) []byte {
+// appendFrame appends a frame: the channel, the length of the payload as an unsigned varint, the payload, which
+// may come in pieces.
+func appendFrame(dst []byte, ch Channel, payload ...[]byte) []byte {
+	n := 0
+	for _, piece := range payload {
+		n += len(piece)
+	}
 	dst = append(dst, byte(ch))
-	dst = binary.AppendUvarint(dst, uint64(len(payload)))
-	return append(dst, payload...)
+	dst = binary.AppendUvarint(dst, uint64(n)) //nolint:gosec // of slices
+	for _, piece := range payload {
+		dst = append(dst, piece...)
+	}
+	return dst
 }
 
 // cutFrame returns the first frame of b and its length with the header; 0 if it is not complete.

@@ -13,6 +13,7 @@ import (
 // incoming is a stream of a peer.
 type incoming struct {
 	conn     net.Conn
+	records  *records // below conn
 	hello    *hello
 	received uint64 // frames, acknowledged and handled or about to be; of the goroutine that reads
 }
@@ -53,10 +54,12 @@ func (m *Mesh) accept() {
 func (m *Mesh) welcome(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(m.ctx, helloTime)
 	defer cancel()
-	conn := tls.Server(raw, m.serverTLS())
+	below := newRecords(raw)
+	conn := tls.Server(below, m.serverTLS())
 	in, err := m.identify(ctx, conn)
 	if err == nil {
 		m.cfg.Identified(raw)
+		in.records = below
 		err = m.handOver(ctx, in)
 	}
 	if err == nil {
@@ -148,7 +151,7 @@ func (in *incoming) read(p *peer) error {
 		if !cfg.Faults.NoLease {
 			_ = in.conn.SetReadDeadline(time.Now().Add(cfg.Silence))
 		}
-		n, err := in.conn.Read(buf[end:])
+		n, err := in.fill(buf[end:])
 		if err != nil {
 			return gone(err, "frames", cfg.Silence)
 		}
@@ -179,6 +182,22 @@ func (in *incoming) read(p *peer) error {
 	}
 }
 
+// fill reads what has come, and waits until something has. crypto/tls returns one record after the other: an
+// acknowledgement for each would cost more than what it is for.
+func (in *incoming) fill(buf []byte) (n int, err error) {
+	for n < len(buf) && (n == 0 || in.records.whole()) {
+		k, err := in.conn.Read(buf[n:])
+		n += k
+		if err != nil && n == 0 {
+			return 0, err //nolint:wrapcheck // the caller says what was read
+		}
+		if err != nil {
+			break // it comes again
+		}
+	}
+	return n, nil
+}
+
 // ack tells the peer that frames have come. They are handled from then on, whatever happens.
 func (in *incoming) ack(frames int, cfg *Config) error {
 	if cfg.Faults.AckLate {
@@ -204,5 +223,8 @@ func (m *Mesh) handle(from string, b []byte) {
 			f(from, payload)
 		}
 		m.passed[ch].in.Add(1)
+	}
+	for _, f := range m.pauses {
+		f(from)
 	}
 }

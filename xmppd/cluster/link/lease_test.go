@@ -43,7 +43,7 @@ func late(t *testing.T, after time.Duration, f Faults) (took bool, err error) {
 		defer m.cancel()
 		m.Handle(kept, Handler{Receive: func(string, []byte) { took = true }})
 		conn := &slowly{parts: []part{{time.Second, appendFrame(nil, heartbeat, nil)}, {after, appendFrame(nil, kept, []byte("x"))}}}
-		in := &incoming{conn: conn}
+		in := &incoming{conn: conn, records: newRecords(conn)}
 		err = in.read(newPeer(m, "a"))
 		if took != (conn.acks == 2) {
 			t.Errorf("taken: %v, acknowledgements: %d", took, conn.acks)

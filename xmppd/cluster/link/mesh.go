@@ -34,6 +34,8 @@ type Handler struct {
 	Name string
 	// Receive takes a frame. The payload is valid during the call.
 	Receive func(from string, payload []byte)
+	// Pause is called when all frames that have come together were received; nil: it is not.
+	Pause func(from string)
 	// Undelivered gets back what a peer has not acknowledged, in the order of Send. doubt says that the
 	// peer may have taken it all the same. nil: it is dropped.
 	Undelivered func(to string, payload []byte, doubt bool)
@@ -137,6 +139,7 @@ type Mesh struct {
 	cfg      Config
 	log      *slog.Logger
 	handlers [256]Handler
+	pauses   []func(from string) // of handlers
 	passed   [256]passed
 	notices  notice.Log
 
@@ -172,7 +175,12 @@ func New(cfg Config) *Mesh {
 }
 
 // Handle sets what serves a channel. It is called before Start; channel 0 is taken.
-func (m *Mesh) Handle(ch Channel, h Handler) { m.handlers[ch] = h }
+func (m *Mesh) Handle(ch Channel, h Handler) {
+	m.handlers[ch] = h
+	if h.Pause != nil {
+		m.pauses = append(m.pauses, h.Pause)
+	}
+}
 
 // Start accepts the streams of peers on l, which the mesh closes, until Close.
 func (m *Mesh) Start(l net.Listener) {
@@ -238,23 +246,42 @@ func (m *Mesh) retire(p *peer) bool {
 // Send queues a frame for a peer. The payload is copied. It never waits; the error is ErrDown,
 // ErrFull, or tells that the payload is too large.
 func (m *Mesh) Send(to string, ch Channel, payload []byte) error {
-	if len(payload) > MaxFrame {
-		return fmt.Errorf("send %d bytes: a frame has %d at most", len(payload), MaxFrame)
+	owed, err := m.Put(to, ch, payload)
+	if err == nil {
+		owed.Flush()
+	}
+	return err
+}
+
+// Owed is the queue of a peer.
+type Owed interface {
+	// Flush has what waits for the peer written. It doesn't wait.
+	Flush()
+}
+
+// Put is Send of a payload in pieces that may wait for others: the caller owes a Flush. There is one Owed for each peer.
+func (m *Mesh) Put(to string, ch Channel, pieces ...[]byte) (Owed, error) {
+	n := 0
+	for _, piece := range pieces {
+		n += len(piece)
+	}
+	if n > MaxFrame {
+		return nil, fmt.Errorf("send %d bytes: a frame has %d at most", n, MaxFrame)
 	}
 	p := m.peer(to)
 	if p == nil {
-		return ErrDown
+		return nil, ErrDown
 	}
 	h := &m.handlers[ch]
 	limit := m.cfg.Queue
 	if h.Bulk {
 		limit = m.cfg.BulkQueue
 	}
-	err := p.q.put(ch, payload, h.Bulk, limit)
-	if err == nil {
-		m.passed[ch].out.Add(1)
+	if err := p.q.put(ch, h.Bulk, limit, n, pieces...); err != nil {
+		return nil, err
 	}
-	return err
+	m.passed[ch].out.Add(1)
+	return &p.q, nil
 }
 
 // Connected lists the peers that are connected, in order.

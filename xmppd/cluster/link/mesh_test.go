@@ -122,11 +122,11 @@ func TestBulkTakesTurns(t *testing.T) {
 	q.wake = make(chan struct{}, 1)
 	q.start()
 	for range 4 {
-		if err := q.put(inBulk, make([]byte, bulkBatch-maxHeader), true, 10*bulkBatch); err != nil {
+		if err := q.put(inBulk, true, 10*bulkBatch, bulkBatch-maxHeader, make([]byte, bulkBatch-maxHeader)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := q.put(kept, []byte("x"), false, 100); err != nil {
+	if err := q.put(kept, false, 100, 1, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	var order []Channel

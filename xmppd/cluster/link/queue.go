@@ -10,8 +10,9 @@ type batch struct {
 }
 
 const (
-	bulkBatch = 256 << 10 // bytes of bulk that go out in one write
-	keepBatch = 1 << 20   // larger buffers are left to the garbage collector
+	bulkBatch  = 256 << 10 // bytes of bulk that go out in one write
+	keepBatch  = 1 << 20   // larger buffers, and more bytes of buffers, are left to the garbage collector
+	firstBatch = 16 << 10  // bytes of a new buffer
 )
 
 // queue holds the frames that wait to be written to one peer. Those of bulk channels don't delay the
@@ -21,11 +22,13 @@ type queue struct {
 
 	mu     sync.Mutex
 	open   bool
+	rests  bool // the writer has found nothing: it waits for wake
 	urgent batch
 	bulk   []batch
-	size   [2]int // bytes that wait: urgent, bulk
-	turn   bool   // a batch of bulk is due
-	spare  []byte // a buffer to use again
+	size   [2]int   // bytes that wait: urgent, bulk
+	turn   bool     // a batch of bulk is due
+	spare  [][]byte // buffers to use again
+	kept   int      // their bytes
 }
 
 func kind(bulk bool) int {
@@ -35,9 +38,9 @@ func kind(bulk bool) int {
 	return 0
 }
 
-// put appends a frame, unless more than limit bytes of its kind would wait.
-func (q *queue) put(ch Channel, payload []byte, bulk bool, limit int) error {
-	n := len(payload) + maxHeader
+// put appends a frame of n bytes in pieces, unless more than limit bytes of its kind would wait. Flush has to follow.
+func (q *queue) put(ch Channel, bulk bool, limit, n int, pieces ...[]byte) error {
+	n += maxHeader
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch waiting := q.size[kind(bulk)]; {
@@ -53,23 +56,50 @@ func (q *queue) put(ch Channel, payload []byte, bulk bool, limit int) error {
 		}
 		dst = &q.bulk[len(q.bulk)-1]
 	} else if dst.b == nil {
-		dst.b, q.spare = q.spare, nil
+		dst.b = q.buffer()
 	}
 	before := len(dst.b)
-	dst.b = appendFrame(dst.b, ch, payload)
+	dst.b = appendFrame(dst.b, ch, pieces...)
 	dst.frames++
 	q.size[kind(bulk)] += len(dst.b) - before
+	return nil
+}
+
+// Flush has the writer take what waits, unless it is about to.
+func (q *queue) Flush() {
+	q.mu.Lock()
+	wake := q.rests && q.size != [2]int{}
+	if wake {
+		q.rests = false
+	}
+	q.mu.Unlock()
+	if !wake {
+		return
+	}
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+// buffer is an empty one. mu must be held.
+func (q *queue) buffer() []byte {
+	last := len(q.spare) - 1
+	if last < 0 {
+		return make([]byte, 0, firstBatch)
+	}
+	b := q.spare[last]
+	q.spare[last] = nil
+	q.spare = q.spare[:last]
+	q.kept -= cap(b)
+	return b
 }
 
 // take removes what goes out in the next write; nothing if nothing waits.
 func (q *queue) take() batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.rests = q.size == [2]int{}
 	if len(q.bulk) > 0 && (q.turn || q.urgent.frames == 0) {
 		q.turn = false
 		out := q.bulk[0]
@@ -87,12 +117,13 @@ func (q *queue) take() batch {
 
 // recycle takes back the buffer of a batch.
 func (q *queue) recycle(b *batch) {
-	if b.bulk || cap(b.b) > keepBatch {
+	if b.bulk {
 		return
 	}
 	q.mu.Lock()
-	if q.spare == nil {
-		q.spare = b.b[:0]
+	if q.kept+cap(b.b) <= keepBatch {
+		q.spare = append(q.spare, b.b[:0])
+		q.kept += cap(b.b)
 	}
 	q.mu.Unlock()
 }
@@ -108,7 +139,7 @@ func (q *queue) start() {
 func (q *queue) stop() []batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.open, q.size = false, [2]int{}
+	q.open, q.rests, q.size = false, false, [2]int{}
 	left := append([]batch{q.urgent}, q.bulk...)
 	q.urgent, q.bulk = batch{}, nil
 	return left
