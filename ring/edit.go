@@ -74,7 +74,8 @@ func (d *Document) NewMember(members []Member, m Member) []Member {
 
 // CheckEdit says why a person may not replace d by next: the table and the meta
 // group change by Advance only, members keep their JID and store, ids are not
-// given twice, and nobody who holds replicas, or is about to, is removed.
+// given twice, and nobody who holds replicas, or is about to, is removed. Indexes and
+// grants may not grow beyond what leaves room for the rest in a stanza.
 func (d *Document) CheckEdit(next *Document) error {
 	switch {
 	case next.Cluster != d.Cluster:
@@ -83,6 +84,8 @@ func (d *Document) CheckEdit(next *Document) error {
 		return fmt.Errorf("epoch %d cannot follow %d", next.Epoch, d.Epoch)
 	case next.Partitions != d.Partitions:
 		return fmt.Errorf("%d partitions instead of %d: the number is fixed", next.Partitions, d.Partitions)
+	case next.catalogSize() > max(maxCatalog, d.catalogSize()):
+		return fmt.Errorf("the indexes and grants take %d bytes as XML; the limit is %d: grant shorter prefixes, or @domain instead of its accounts", next.catalogSize(), maxCatalog)
 	case next.LastID < d.lastID():
 		return fmt.Errorf("last id %d, but %d was given before", next.LastID, d.lastID())
 	case !slices.Equal(next.Meta, d.Meta) || !slices.EqualFunc(next.Table, d.Table, slices.Equal):

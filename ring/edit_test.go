@@ -1,6 +1,7 @@
 package ring_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,19 +15,21 @@ func TestCheckEdit(t *testing.T) {
 		edit func(n *ring.Document)
 		want string // "": it may
 	}{
-		"nothing":    {func(*ring.Document) {}, ""},
-		"grant":      {func(n *ring.Document) { n.Access = []ring.Grant{{Account: "a@b"}} }, ""},
-		"zone":       {func(n *ring.Document) { n.Members[0].Zone = "z" }, ""},
-		"cluster":    {func(n *ring.Document) { n.Cluster = "6f1a2b3c-0000-4000-8000-000000000009" }, "of cluster"},
-		"epoch":      {func(n *ring.Document) { n.Epoch++ }, "cannot follow"},
-		"partitions": {func(n *ring.Document) { n.Partitions++ }, "fixed"},
-		"table":      {func(n *ring.Document) { n.Table[0] = []uint64{1, 2} }, "the table has to stay"},
-		"meta":       {func(n *ring.Document) { n.Meta = []uint64{1} }, "the table has to stay"},
-		"last id":    {func(n *ring.Document) { n.LastID = 1 }, "was given before"},
-		"other JID":  {func(n *ring.Document) { n.Members[0].JID = "x@y/store" }, "gets another id"},
-		"other disk": {func(n *ring.Document) { n.Members[0].Store = cluster }, "gets another id"},
-		"id again":   {func(n *ring.Document) { n.Members = append(n.Members, ring.Member{ID: 4}); n.LastID = 5 }, "was given before"},
-		"removal":    {func(n *ring.Document) { n.Members = n.Members[:2] }, "leaves by a change"},
+		"nothing":      {func(*ring.Document) {}, ""},
+		"grant":        {func(n *ring.Document) { n.Access = []ring.Grant{{Account: "a@b"}} }, ""},
+		"zone":         {func(n *ring.Document) { n.Members[0].Zone = "z" }, ""},
+		"cluster":      {func(n *ring.Document) { n.Cluster = "6f1a2b3c-0000-4000-8000-000000000009" }, "of cluster"},
+		"epoch":        {func(n *ring.Document) { n.Epoch++ }, "cannot follow"},
+		"partitions":   {func(n *ring.Document) { n.Partitions++ }, "fixed"},
+		"table":        {func(n *ring.Document) { n.Table[0] = []uint64{1, 2} }, "the table has to stay"},
+		"meta":         {func(n *ring.Document) { n.Meta = []uint64{1} }, "the table has to stay"},
+		"last id":      {func(n *ring.Document) { n.LastID = 1 }, "was given before"},
+		"other JID":    {func(n *ring.Document) { n.Members[0].JID = "x@y/store" }, "gets another id"},
+		"other disk":   {func(n *ring.Document) { n.Members[0].Store = cluster }, "gets another id"},
+		"id again":     {func(n *ring.Document) { n.Members = append(n.Members, ring.Member{ID: 4}); n.LastID = 5 }, "was given before"},
+		"many grants":  {func(n *ring.Document) { n.Access = grants(1024, 20) }, ""},
+		"large grants": {func(n *ring.Document) { n.Access = grants(600, 400) }, "the limit is 163840"},
+		"removal":      {func(n *ring.Document) { n.Members = n.Members[:2] }, "leaves by a change"},
 	} {
 		d := mustNew(t, members(3, nil), ring.Options{Partitions: 5})
 		d.LastID = 5
@@ -40,6 +43,25 @@ func TestCheckEdit(t *testing.T) {
 		if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
+	}
+}
+
+// grants are so many, with prefixes of so many bytes.
+func grants(count, bytes int) (all []ring.Grant) {
+	for i := range count {
+		all = append(all, ring.Grant{Account: fmt.Sprintf("tenant-%d@example.org", i), Prefix: strings.Repeat("p", bytes), Write: true})
+	}
+	return all
+}
+
+// TestTooLargeMayShrink: of a document that is too large already grants may be taken back.
+func TestTooLargeMayShrink(t *testing.T) {
+	d := mustNew(t, members(3, nil), ring.Options{Partitions: 5})
+	d.Access = grants(600, 400)
+	n := d.Next()
+	n.Access = d.Access[1:]
+	if err := d.CheckEdit(n); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,6 +1,8 @@
 package ring
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -54,6 +56,19 @@ func (d *Document) validateChange() error {
 		return fmt.Errorf("the change leaves %d members for %d replicas", usable, d.Replicas)
 	}
 	return nil
+}
+
+// maxCatalog is how many bytes the indexes and grants of a document may take as XML: it
+// travels in one stanza of 256 KiB, with the members and the table.
+const maxCatalog = 160 << 10
+
+// catalogSize is what the indexes and grants take in a stanza, in bytes.
+func (d *Document) catalogSize() int {
+	b, err := json.Marshal([]any{d.Indexes, d.Access})
+	if err != nil {
+		return 0 // Encode fails likewise
+	}
+	return len(b) + 5*bytes.Count(b, []byte(`"`)) + 5*bytes.Count(b, []byte("'"))
 }
 
 func (d *Document) validateIndexes() error {

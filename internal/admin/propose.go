@@ -172,6 +172,9 @@ func (c *Client) Edit(ctx context.Context, edit func(*ring.Document) (*ring.Docu
 		if err != nil || next == nil {
 			return doc, err
 		}
+		if err := doc.CheckEdit(next); err != nil { // it may be too large to be sent
+			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
 		err = c.Propose(ctx, next)
 		if err == nil {
 			return next, nil

@@ -93,8 +93,9 @@ func login(ctx context.Context, cfg *Config, account stanza.JID, addr string, t 
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
-	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("login took longer than %v: %w", cfg.DialTimeout, err)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrAuth) && !errors.Is(err, ErrPolicy) {
+		// What failed then was the connection that was closed here.
+		err = fmt.Errorf("no login within %v: what listens there takes connections and does not answer as an XMPP server: %w", cfg.DialTimeout, context.Cause(ctx))
 	}
 	return conn, full, err
 }

@@ -43,6 +43,7 @@ not the one that the plan was made from any more: plan again then. The change ru
 the cluster, not in ringctl: it goes on whatever happens to this program, and to any
 one data node. Committing a plan again that is running is no error: it says that it runs,
 and whether it is paused. Its rate is not changed by that: ringctl throttle does it.
+One that is being called off does not begin again: that is refused, with exit code 1.
 
    ringctl commit join-e1-3f09ab.plan.json
    ringctl commit --wait --rate 20MiB join-e1-3f09ab.plan.json
@@ -109,6 +110,9 @@ func begunText(doc *ring.Document, runs bool) string {
 func runsAlready(doc *ring.Document, id string, rate int64) (bool, error) {
 	if doc.Change == nil || doc.Change.ID != id {
 		return false, nil
+	}
+	if doc.Change.Canceled {
+		return true, fmt.Errorf("%s, and plan again when that is done", begunText(doc, true))
 	}
 	if rate != 0 && rate != doc.Change.Rate {
 		return true, fmt.Errorf("%s; --rate is not taken: `ringctl throttle` changes the rate", begunText(doc, true))

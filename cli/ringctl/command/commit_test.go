@@ -27,12 +27,12 @@ func TestCommitOfWhatRuns(t *testing.T) {
 		{"another rate", &running, 7, true, "`ringctl throttle`"},
 		{"paused", &paused, 0, true, "is paused; `ringctl resume`"},
 		{"paused, another rate", &paused, 7, true, "paused; `ringctl resume` lets it go on; --rate is not taken"},
-		{"canceled", &canceled, 0, true, "being called off"},
+		{"canceled", &canceled, 0, true, "plan again when that is done"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			doc := &ring.Document{Epoch: 8, Change: c.change}
 			runs, err := runsAlready(doc, running.ID, c.rate)
-			if refused := runs && c.rate != 0 && c.rate != c.change.Rate; runs != c.runs || (err != nil) != refused {
+			if refused := runs && (c.rate != 0 && c.rate != c.change.Rate || c.change.Canceled); runs != c.runs || (err != nil) != refused {
 				t.Fatalf("runs %v, %v", runs, err)
 			}
 			if !runs {

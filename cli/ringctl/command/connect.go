@@ -146,6 +146,23 @@ func notReached(conn connection, err error) error {
 	return unreachable(fmt.Errorf("the XMPP server cannot be reached: %s; %s", oneLine(err), todo))
 }
 
+// nobodyListens is an error if each of the addresses refuses connections: a client of the
+// store goes on trying, and waiting for its deadline would only hide that.
+func nobodyListens(ctx context.Context, addrs []string) (err error) {
+	for _, addr := range addrs {
+		var d net.Dialer
+		conn, failed := d.DialContext(ctx, "tcp", addr)
+		if failed == nil {
+			return conn.Close()
+		}
+		if !errors.Is(failed, syscall.ECONNREFUSED) {
+			return nil // the client finds out
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
 // otherDomain is an error if that of a login says that the server there serves
 // another domain than that of --jid: waiting would not change it. The XMPP library
 // tells it in words only.

@@ -72,6 +72,25 @@ func TestHelpWithoutFalseDefaults(t *testing.T) {
 	}
 }
 
+// TestNobodyListens: a client of the store is told at once, too; its deadline is far away.
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"get", "a"}, {"status", ""}} {
+		env, _, errs := testEnv()
+		env.Getenv = func(name string) string { return map[string]string{"ROSTERDB_PASSWORD": "pw"}[name] }
+		line := append([]string{"ringctl", args[0], "--jid", "op@example.org", "--addr", l.Addr().String(), "--insecure-plaintext", "--timeout", "10m"}, strings.Fields(args[1])...)
+		if code := Run(t.Context(), env, line); code != ExitUnreachable || !strings.Contains(errs.String(), "cannot be reached") {
+			t.Errorf("%v: code %d, %s", args, code, errs)
+		}
+	}
+}
+
 // TestOtherDomain: a server that serves another domain is told at once: the deadline
 // of the login is far away.
 func TestOtherDomain(t *testing.T) {

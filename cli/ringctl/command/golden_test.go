@@ -194,6 +194,20 @@ func TestWrongPlans(t *testing.T) {
 	}
 }
 
+// TestLeastText: what zones make necessary is no waste.
+func TestLeastText(t *testing.T) {
+	zoned := []ring.Member{{ID: 1}, {ID: 2, Zone: "rack1"}}
+	for want, p := range map[string]*plan.Plan{
+		"the least possible is 72":        {Moves: 91, Least: 72},
+		"without zones at least 72 would": {Moves: 91, Least: 72, Members: zoned},
+		"the least possible is 91":        {Moves: 91, Least: 91, Members: zoned},
+	} {
+		if got := leastText(p); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 // TestPassingStalls: what passes by itself stalls a change when it lasts.
 func TestPassingStalls(t *testing.T) {
 	var looks pace

@@ -237,6 +237,9 @@ func dialStore(ctx context.Context, conn connection) (*appclient.Client, error) 
 	ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 	defer cancel()
 	x := conn.xmpp
+	if err := nobodyListens(ctx, x.Addrs); err != nil {
+		return nil, err
+	}
 	return appclient.Dial(ctx, appclient.Config{
 		JID: x.JID, Password: x.Password, Addrs: x.Addrs, TLS: x.TLS, DirectTLS: x.DirectTLS, InsecurePlaintext: x.InsecurePlaintext,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -61,6 +62,9 @@ func withStore(ctx context.Context, conn connection, do func(context.Context, *a
 // withClient is withStore for what may take as long as it gets on.
 func withClient(ctx context.Context, conn connection, do func(context.Context, *appclient.Client) error) error {
 	client, err := dialStore(ctx, conn)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return notReached(conn, err)
+	}
 	if err != nil {
 		return unreachable(fmt.Errorf("log in as %s: %w", conn.xmpp.JID, err))
 	}

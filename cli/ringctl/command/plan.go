@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -179,11 +180,20 @@ func printPlan(env Env, p *plan.Plan, doc *ring.Document) {
 	if p.Bytes > 0 {
 		bytes = ", about " + bytesText(uint64(p.Bytes))
 	}
-	fmt.Fprintf(env.Stdout, "\n%d replicas move (the least possible is %d)%s, in %s; %d partitions get another preferred leader\n",
-		p.Moves, p.Least, bytes, plural(len(p.Rounds), "round"), p.Transfers)
+	fmt.Fprintf(env.Stdout, "\n%d replicas move (%s)%s, in %s; %d partitions get another preferred leader\n",
+		p.Moves, leastText(p), bytes, plural(len(p.Rounds), "round"), p.Transfers)
 	for _, w := range p.Warnings {
 		fmt.Fprintln(env.Stdout, "warning:", w)
 	}
+}
+
+// leastText says what a plan can be measured by: the least is worked out without zones,
+// which keep replicas apart and may need more.
+func leastText(p *plan.Plan) string {
+	if p.Moves > p.Least && slices.ContainsFunc(p.Members, func(m ring.Member) bool { return m.Zone != "" }) {
+		return fmt.Sprintf("without zones at least %d would", p.Least)
+	}
+	return fmt.Sprintf("the least possible is %d", p.Least)
 }
 
 func plural(n int, noun string) string {
