@@ -62,6 +62,8 @@ type ServersOptions struct {
 	Named bool
 	// Local: each server has the same accounts and keeps what it has to keep by itself; without, they keep it together.
 	Local bool
+	// Founders: all are told to found a cluster, not the first one only.
+	Founders bool
 	// Switch: each server is in a namespace of its own at it; nil: all are on loopback.
 	Switch *Switch
 }
@@ -132,7 +134,7 @@ func (sv *Servers) storage() string {
 	switch {
 	case sv.o.Local:
 		return "storage = \"local\"\n"
-	case len(sv.All) == 0:
+	case len(sv.All) == 0 || sv.o.Founders:
 		return "found = true\n"
 	}
 	return ""
