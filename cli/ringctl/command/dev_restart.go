@@ -45,6 +45,10 @@ the ring, and what is to be done is told.
 // have a leader, and a data node be there, and hold nothing all the same.
 func tellRestarted(ctx context.Context, env Env, id string, info *devcluster.Info) error {
 	s, err := devLook(ctx, info)
+	for err == nil && hidden(s, info) && ctx.Err() == nil {
+		time.Sleep(100 * time.Millisecond) // the pause of a poll
+		s, err = devLook(ctx, info)
+	}
 	if err != nil {
 		return err
 	}
@@ -54,6 +58,14 @@ func tellRestarted(ctx context.Context, env Env, id string, info *devcluster.Inf
 		return errDegraded
 	}
 	return nil
+}
+
+// hidden says whether a member is down for this look that was there a moment ago, when the
+// cluster was healthy: its presence is on its way.
+func hidden(s *clusterStatus, info *devcluster.Info) bool {
+	return slices.ContainsFunc(s.Nodes, func(row nodeRow) bool {
+		return row.Presence == "down" && slices.ContainsFunc(info.Nodes, func(n devcluster.Node) bool { return n.JID == row.JID })
+	})
 }
 
 func restarted(id string, s *clusterStatus) (text string, degraded bool) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/ring"
 )
@@ -52,6 +53,16 @@ func TestStatusOfWhoHasLeft(t *testing.T) {
 	}
 	if s.Nodes[1].Held != 0 || !s.Healthy {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestHidden: who is recorded and down is waited for, who was removed is not.
+func TestHidden(t *testing.T) {
+	info := &devcluster.Info{Nodes: []devcluster.Node{{ID: "dn1", JID: "dn1@d/store"}}}
+	for jid, want := range map[string]bool{"dn1@d/store": true, "dn4@d/store": false} {
+		if got := hidden(&clusterStatus{Nodes: []nodeRow{{JID: jid, Presence: "down"}, {JID: "dn1@d/store", Presence: "xa"}}}, info); got != want {
+			t.Errorf("%s: %v", jid, got)
+		}
 	}
 }
 
