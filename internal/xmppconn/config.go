@@ -1,10 +1,12 @@
 package xmppconn
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -61,16 +63,19 @@ type Config struct {
 	InsecurePlaintext bool
 	Logger            *slog.Logger // nil: nothing is logged
 
-	PingAfter   time.Duration // silence after which the server is pinged (XEP-0199)
-	DeadAfter   time.Duration // silence after which the stream is given up
-	DialTimeout time.Duration // for one server: connect, TLS and login
-	MaxQueue    int           // bytes that may wait for the socket
+	PingAfter time.Duration // silence after which the server is pinged (XEP-0199)
+	DeadAfter time.Duration // silence after which the stream is given up
+	// DialTimeout is for one server: connect, TLS and login. It doubles, to a minute at most, while attempts take longer:
+	// the server or this machine is busy then, and giving up only makes more of that.
+	DialTimeout time.Duration
+	MaxQueue    int // bytes that may wait for the socket
 
 	// OnRetry, when set, is told of each failed attempt and the pause until the
 	// next. It is called from Run's goroutine.
 	OnRetry func(err error, after time.Duration)
 
-	place  *place // in a pair
+	place  *place                                                   // in a pair
+	dial   func(ctx context.Context, addr string) (net.Conn, error) // nil: by TCP
 	faults faults
 }
 
@@ -119,6 +124,11 @@ func (cfg Config) withDefaults() (Config, stanza.JID, error) {
 	setDefault(&cfg.DeadAfter, DefaultDeadAfter)
 	setDefault(&cfg.DialTimeout, DefaultDialTimeout)
 	setDefault(&cfg.MaxQueue, DefaultMaxQueue)
+	if cfg.dial == nil {
+		cfg.dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}
+	}
 	return cfg, j, nil
 }
 

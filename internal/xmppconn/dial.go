@@ -70,19 +70,22 @@ func addresses(ctx context.Context, cfg *Config, domain string) []string {
 // login connects to addr, negotiates the stream and binds the resource. Errors: *elsewhere
 // when another server is to be asked.
 func login(ctx context.Context, cfg *Config, account stanza.JID, addr string, t *trail) (_ *byteConn, full string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, t.time)
 	defer cancel()
-	var d net.Dialer
-	raw, err := d.DialContext(ctx, "tcp", addr)
+	raw, err := cfg.dial(ctx, addr)
 	if err != nil {
-		return nil, "", fmt.Errorf("connect: %w", err)
+		return nil, "", slow(ctx, t, fmt.Errorf("connect: %w", err))
 	}
 	defer func() {
 		if err != nil {
 			raw.Close() //nolint:errcheck // the first error is the one to tell
 		}
 	}()
-	t.seen = append(t.seen, addr, raw.RemoteAddr().String())
+	remote := raw.RemoteAddr().String()
+	t.seen = append(t.seen, addr, remote)
+	if !cfg.place.dialled(remote, t.hops > 0, &cfg.faults) {
+		return nil, "", errSame
+	}
 	if cfg.InsecurePlaintext && !isLoopback(raw.RemoteAddr()) {
 		return nil, "", fmt.Errorf("%w: no plaintext login to %s, which is not a loopback address; leave out the plaintext option", ErrPolicy, addr)
 	}
@@ -93,11 +96,23 @@ func login(ctx context.Context, cfg *Config, account stanza.JID, addr string, t 
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
-	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrAuth) && !errors.Is(err, ErrPolicy) {
+	if err != nil && !errors.Is(err, ErrAuth) && !errors.Is(err, ErrPolicy) && ctx.Err() != nil {
 		// What failed then was the connection that was closed here.
-		err = fmt.Errorf("no login within %v: what listens there takes connections and does not answer as an XMPP server: %w", cfg.DialTimeout, context.Cause(ctx))
+		err = fmt.Errorf("what listens there takes connections and does not answer as an XMPP server: %w", context.Cause(ctx))
+		err = slow(ctx, t, err)
 	}
 	return conn, full, err
+}
+
+// errSlow marks attempts that were given up.
+var errSlow = errors.New("no login")
+
+// slow is err, marked if the attempt has taken as long as it may.
+func slow(ctx context.Context, t *trail, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("%w within %v: %w", errSlow, t.time.Round(time.Millisecond), err)
 }
 
 func negotiate(ctx context.Context, cfg *Config, account stanza.JID, raw net.Conn, t *trail) (*byteConn, string, error) {
@@ -106,10 +121,7 @@ func negotiate(ctx context.Context, cfg *Config, account stanza.JID, raw net.Con
 		return nil, "", fmt.Errorf("%w: JID %s: %w", ErrPolicy, account, err)
 	}
 	var bound string
-	features := []xmpp.StreamFeature{saslFeature(cfg), bindFeature(cfg.Resource, &bound)}
-	if cfg.place == nil { // two streams of a pair could be sent to one server
-		features = append(features, redirectFeature(cfg, t))
-	}
+	features := []xmpp.StreamFeature{saslFeature(cfg), bindFeature(cfg.Resource, &bound), redirectFeature(cfg, t)}
 	state := xmpp.Secure
 	raw = rawio.Wrap(raw)
 	conn := newByteConn(raw)
@@ -241,4 +253,24 @@ func pause(n int, random float64) time.Duration {
 		d = min(first<<n, most)
 	}
 	return time.Duration(float64(d) * random)
+}
+
+// longestTry is what DialTimeout grows to.
+const longestTry = time.Minute
+
+// tryTime is how long an attempt may take when so many before, one after the other, were given up. Of a crowd that gives up
+// together the next attempts do not: up to a quarter is taken off at random, which is in [0, 1).
+func tryTime(first time.Duration, given int, random float64) time.Duration {
+	most := max(first, longestTry)
+	d := first
+	for range given {
+		if d *= 2; d >= most {
+			d = most
+			break
+		}
+	}
+	if given > 0 {
+		d -= time.Duration(float64(d) / 4 * random)
+	}
+	return max(d, first)
 }

@@ -17,7 +17,8 @@ const (
 // death of one costs its client nothing: the second has a resource of its own and a
 // Handler of its own, whose methods are called beside the first one's. With a single
 // server (of Config.Addrs, or of the domain's SRV records) there is one stream, the
-// first one's. While no second server answers it is looked for, with Run's back-off.
+// first one's. While no second server answers it is looked for, with Run's back-off. A server that
+// sends one of the streams to where the other one is, is asked to keep it.
 //
 // It ends as Run does, and with ErrReplaced of either stream. What else one of the
 // streams can't mend by trying again ends that one; RunPair ends when both have.
@@ -58,7 +59,13 @@ func RunPair(ctx context.Context, cfg Config, second string, h, other Handler) e
 // pair sees to it that its two streams are not to one server.
 type pair struct {
 	mu sync.Mutex
-	at [2]string // where the streams are, or are about to be; "": nowhere
+	at [2]spot
+}
+
+// spot is where a stream is, or is about to be; the zero value: nowhere.
+type spot struct {
+	addr, dialled string // as it was given, and as an address of the network
+	sent          bool   // a server has named it
 }
 
 // place is a stream's place in its pair; nil: it is alone.
@@ -67,26 +74,40 @@ type place struct {
 	index int
 }
 
-// take says whether the stream may go to a server, where it is from then on.
-func (p *place) take(addr string, f *faults) bool {
+// take says whether the stream may go to a server, where it is from then on. sent tells that a server has named that one.
+func (p *place) take(addr string, sent bool, f *faults) bool {
 	if p == nil {
 		return true
 	}
 	p.pair.mu.Lock()
 	defer p.pair.mu.Unlock()
-	if p.pair.at[1-p.index] == addr && !f.sameServer {
+	if other := p.pair.at[1-p.index]; (other.addr == addr || other.dialled == addr) && !f.sameServer {
 		return false
 	}
-	p.pair.at[p.index] = addr
+	p.pair.at[p.index] = spot{addr: addr, sent: sent}
 	return true
 }
 
-// moved notes that a server has sent the stream to another one. That is followed even
-// to the server of the other stream: the servers know who has room.
-func (p *place) moved(addr string) {
+// dialled notes the address that the name of the server stood for. It reports false if the other stream is there by
+// another name. Addresses of the configuration may share one: a balancer's.
+func (p *place) dialled(remote string, sent bool, f *faults) bool {
+	if p == nil {
+		return true
+	}
+	p.pair.mu.Lock()
+	defer p.pair.mu.Unlock()
+	if other := p.pair.at[1-p.index]; (other.addr == remote || other.dialled == remote) && (sent || other.sent) && !f.sameServer {
+		return false
+	}
+	p.pair.at[p.index].dialled = remote
+	return true
+}
+
+// leave notes that the stream is nowhere.
+func (p *place) leave() {
 	if p != nil {
 		p.pair.mu.Lock()
-		p.pair.at[p.index] = addr
+		p.pair.at[p.index] = spot{}
 		p.pair.mu.Unlock()
 	}
 }

@@ -3,6 +3,7 @@ package xmppconn
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -88,5 +89,48 @@ func TestPairRefused(t *testing.T) {
 	cfg := Config{JID: "ann@localhost", Password: "secret", InsecurePlaintext: true, Addrs: []string{x.Addr(), y.Addr()}}
 	if err := RunPair(ctx, cfg, "two", newRecorder(), newRecorder()); !errors.Is(err, ErrAuth) {
 		t.Errorf("%v, want ErrAuth", err)
+	}
+}
+
+// TestPairIsNotSentTogether: a stream that a server sends to the server of the other stream, by whatever name, stays.
+func TestPairIsNotSentTogether(t *testing.T) {
+	for _, name := range []string{"127.0.0.1", "localhost"} {
+		for _, planted := range []bool{false, true} {
+			x := serve(t, xmppconntest.Options{})
+			_, port, err := net.SplitHostPort(x.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			y := serve(t, xmppconntest.Options{Redirect: func(r xmppconntest.Redirect) string {
+				if r.Hops != "" {
+					return ""
+				}
+				return net.JoinHostPort(name, port)
+			}})
+			a, b := newRecorder(), newRecorder()
+			startPair(t, Config{Addrs: []string{x.Addr(), y.Addr()}, faults: faults{sameServer: planted}}, a, b)
+			a.until(t, "first login", func() bool { return len(a.up) == 1 })
+			b.until(t, "second login", func() bool { return len(b.up) == 1 })
+			both := map[bool]int{}
+			for _, r := range []*recorder{a, b} {
+				both[r.conn().Addr() == y.Addr()]++
+			}
+			if together := both[true] != 1; together != planted {
+				t.Errorf("%s, planted %v: %s and %s", name, planted, a.conn().Addr(), b.conn().Addr())
+			}
+		}
+	}
+}
+
+// TestPairSentToThird: a server that nobody is at is as good as another.
+func TestPairSentToThird(t *testing.T) {
+	x, z := serve(t, xmppconntest.Options{}), serve(t, xmppconntest.Options{})
+	y := serve(t, xmppconntest.Options{Redirect: (&asked{to: always(z.Addr())}).redirect})
+	a, b := newRecorder(), newRecorder()
+	startPair(t, Config{Addrs: []string{x.Addr(), y.Addr()}}, a, b)
+	a.until(t, "first login", func() bool { return len(a.up) == 1 })
+	b.until(t, "second login", func() bool { return len(b.up) == 1 })
+	if a.conn().Addr() != x.Addr() || b.conn().Addr() != z.Addr() {
+		t.Errorf("at %s and %s, want %s and %s", a.conn().Addr(), b.conn().Addr(), x.Addr(), z.Addr())
 	}
 }

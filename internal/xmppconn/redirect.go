@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/stream"
@@ -38,9 +39,12 @@ var errUnproven = errors.New("redirected to another server before this one had p
 
 // trail is where an attempt to connect has come along.
 type trail struct {
-	seen []string // addresses: as they were given, and as they were dialled
-	hops int      // redirects followed
-	from string   // the server that gave the last one, as it calls itself
+	time  time.Duration // that each login may take
+	seen  []string      // addresses: as they were given, and as they were dialled
+	hops  int           // redirects followed
+	from  string        // the server that gave the last one, as it calls itself
+	by    string        // its address
+	stays bool          // it was not followed: the other stream of a pair is there
 }
 
 // follow takes one more redirect, or says why not.
@@ -57,6 +61,7 @@ type faults struct {
 	circles    bool // follow redirects for ever
 	unverified bool // believe any certificate behind a redirect
 	sameServer bool // both streams of a pair may be to one server
+	hasty      bool // each attempt is given up as soon as the first
 	ownLimits  bool // bound stanzas as servers bound what clients send
 }
 
@@ -127,7 +132,10 @@ func askRedirect(s *xmpp.Session, cfg *Config, t *trail) error {
 	if cfg.Zone != "" {
 		req = stanza.AppendAttr(req, "zone", cfg.Zone)
 	}
-	if t.hops > 0 {
+	switch {
+	case t.stays:
+		req = stanza.AppendAttr(req, "hops", strconv.Itoa(max(t.hops, 1)))
+	case t.hops > 0:
 		req = stanza.AppendAttr(req, "hops", strconv.Itoa(t.hops))
 		req = stanza.AppendAttr(req, "from", t.from)
 	}

@@ -25,7 +25,7 @@ func Run(ctx context.Context, cfg Config, h Handler) error {
 		return err
 	}
 	r := runner{cfg: &cfg, account: account, log: cfg.Logger.With("jid", account.Bare().String()), next: cfg.place.first()}
-	defer cfg.place.moved("")
+	defer cfg.place.leave()
 	for {
 		began := time.Now()
 		err := r.once(ctx, h)
@@ -51,6 +51,7 @@ type runner struct {
 	loggedIn bool   // there was a stream before
 	up       bool   // the last attempt had a stream
 	failures int    // attempts since the last stable stream
+	slow     int    // attempts since the last login that were given up
 	next     int    // address to try first
 	sent     string // address that the last stream's server has sent this client to; "": none
 }
@@ -68,23 +69,23 @@ func (r *runner) once(ctx context.Context, h Handler) error {
 	var all error
 	for range tries {
 		addr := addrs[r.next%len(addrs)]
-		begin := trail{}
+		begin := trail{time: tryTime(r.cfg.DialTimeout, r.slow, rand.Float64())} //nolint:gosec // no secret
 		if sent != "" {
 			addr, sent, begin.hops = sent, "", 1
 		} else {
 			r.next++
 		}
-		if !r.cfg.place.take(addr, &r.cfg.faults) {
+		if !r.cfg.place.take(addr, begin.hops > 0, &r.cfg.faults) {
 			continue
 		}
 		nc, full, at, err := r.reach(ctx, addr, begin)
 		if err == nil {
-			r.cfg.place.moved(at)
+			r.slow = 0
 			err = r.serve(ctx, h, nc, full, at)
-			r.cfg.place.moved("")
+			r.cfg.place.leave()
 			return err
 		}
-		r.cfg.place.moved("")
+		r.cfg.place.leave()
 		all = errors.Join(all, err)
 		if ctx.Err() != nil || fatal(err, r.loggedIn) != nil {
 			break
@@ -93,33 +94,57 @@ func (r *runner) once(ctx context.Context, h Handler) error {
 	if all == nil {
 		return errNoOther
 	}
+	if errors.Is(all, errSlow) && !r.cfg.faults.hasty {
+		r.slow++
+	}
 	return all
 }
 
-var errNoOther = errors.New("there is no other server than that of the other stream")
+// What keeps the two streams of a pair at two servers.
+var (
+	errNoOther = errors.New("there is no other server than that of the other stream")
+	errSame    = errors.New("this is the server of the other stream")
+)
 
 // reach logs in to the server at addr, or to one that it sends the client to.
 func (r *runner) reach(ctx context.Context, addr string, t trail) (nc *byteConn, full, at string, err error) {
 	for {
-		nc, full, err = login(ctx, r.cfg, r.account, addr, &t)
-		var to *elsewhere
-		switch {
-		case err == nil:
+		if nc, full, err = login(ctx, r.cfg, r.account, addr, &t); err == nil {
 			return nc, full, addr, nil
-		case !errors.As(err, &to):
-			err = fmt.Errorf("%s: %w", addr, err)
-			if t.hops > 0 && errors.Is(err, ErrPolicy) {
-				// A redirect can lead astray; the servers of the configuration are there still.
-				err = errors.New("redirected to " + err.Error())
-			}
+		}
+		if addr, err = r.onward(addr, err, &t); err != nil {
 			return nil, "", "", err
 		}
-		if circle := t.follow(to.addr, &r.cfg.faults); circle != nil {
-			return nil, "", "", fmt.Errorf("%s: %w", addr, circle)
-		}
-		r.log.Debug("sent to another server", "by", addr, "to", to.addr)
-		addr = to.addr
 	}
+}
+
+// onward is where to go on when a login at addr has failed so, or why that is the end of the attempt.
+func (r *runner) onward(addr string, err error, t *trail) (next string, end error) {
+	place, faults := r.cfg.place, &r.cfg.faults
+	var to *elsewhere
+	switch {
+	case errors.Is(err, errSame) && t.by != "" && place.take(t.by, false, faults): // by another of its names
+		next, t.by, t.stays = t.by, "", true
+		return next, nil
+	case !errors.As(err, &to):
+		err = fmt.Errorf("%s: %w", addr, err)
+		if t.hops > 0 && errors.Is(err, ErrPolicy) {
+			// A redirect can lead astray; the servers of the configuration are there still.
+			err = errors.New("redirected to " + err.Error())
+		}
+		return "", err
+	case t.stays:
+		return "", fmt.Errorf("%s: %w", addr, errNoOther)
+	case !place.take(to.addr, true, faults):
+		t.stays = true // a server keeps who was sent to it
+		return addr, nil
+	}
+	if circle := t.follow(to.addr, faults); circle != nil {
+		return "", fmt.Errorf("%s: %w", addr, circle)
+	}
+	r.log.Debug("sent to another server", "by", addr, "to", to.addr)
+	t.by = addr
+	return to.addr, nil
 }
 
 // serve has h served to the end of the stream.

@@ -81,6 +81,9 @@ func moved() []mutant {
 		{"a client follows redirects for ever", conn, "TestFaultNoLoopGuard"},
 		{"any certificate is believed behind a redirect", conn, "TestFaultNoVerificationBehindRedirect"},
 		{"both streams of a pair go to one server", conn, "TestPair"},
+		{"both streams of a pair are sent to one server", conn, "TestPairIsNotSentTogether"},
+		{"logins that take longer are given up for ever", conn, "TestSlowLogin"},
+		{"nobody waits for the turn to log in, or all wait for ever", "xmppd/c2s", "TestLoginsWaitInLine"},
 	}
 }
 

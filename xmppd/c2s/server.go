@@ -35,6 +35,8 @@ type Faults struct {
 	AnyAuthzid      bool // let a client act for somebody else
 	UncountedGuess  bool // don't count failed logins
 	NoPace          bool // read clients however much they send, and however slowly
+	EndlessLine     bool // clients wait for their turn to log in however long that takes
+	NoLine          bool // nobody waits
 }
 
 // Config is what a Server needs. Zero values of the limits stand for the defaults given.
@@ -126,6 +128,7 @@ func New(cfg Config) *Server {
 	set := cfg.Settings.withDefaults()
 	s.settings.Store(set)
 	s.gate = newGate(set)
+	s.gate.faults = cfg.Faults
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.logins, s.endLogins = context.WithCancel(s.ctx)
 	s.metrics = newMetrics(cfg.Registerer, s)

@@ -25,6 +25,7 @@ type Options struct {
 	// Mechanisms offered; empty: all of SCRAM-SHA-256-PLUS (with TLS),
 	// SCRAM-SHA-256 and PLAIN; only PLAIN where Accounts is nil.
 	Mechanisms []string
+	Listener   net.Listener // nil: a free port of loopback
 
 	// Redirect, when set, is offered to clients once there is TLS, if there is to be, and
 	// says where one is sent; "": it stays.
@@ -61,7 +62,7 @@ type Server struct {
 	wg       sync.WaitGroup
 }
 
-// Start listens on a free loopback port. Close it after use.
+// Start serves clients. Close it after use.
 func Start(opt Options) (*Server, error) {
 	if opt.Domain == "" {
 		opt.Domain = "localhost"
@@ -73,11 +74,12 @@ func Start(opt Options) (*Server, error) {
 			return nil, fmt.Errorf("make certificate: %w", err)
 		}
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+	if s.ln = opt.Listener; s.ln == nil {
+		var err error
+		if s.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
 	}
-	s.ln = ln
 	s.wg.Go(s.accept)
 	return s, nil
 }
