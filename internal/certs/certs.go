@@ -114,3 +114,16 @@ func (p *Pair) KeyPEM() ([]byte, error) {
 func (p *Pair) TLS() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{p.Leaf.Raw}, PrivateKey: p.key, Leaf: p.Leaf}
 }
+
+// Load reads a pair from PEM files, a key as KeyPEM writes it.
+func Load(certFile, keyFile string) (*Pair, error) {
+	c, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate and key: %w", err)
+	}
+	key, ok := c.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("read %s: it is no ECDSA key", keyFile)
+	}
+	return &Pair{c.Leaf, key}, nil
+}

@@ -98,10 +98,18 @@ var serverName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
 // ErrName tells that a server's name can't be one.
 var ErrName = errors.New("a server's name has lower-case letters, digits, dots and hyphens, 63 at most")
 
+// CheckName is ErrName for what can't be a server's name.
+func CheckName(name string) error {
+	if !serverName.MatchString(name) {
+		return fmt.Errorf("%w: %q", ErrName, name)
+	}
+	return nil
+}
+
 // New opens the port. Start begins; Close releases everything, also without Start.
 func New(cfg Config) (*Node, error) {
-	if !serverName.MatchString(cfg.Name) {
-		return nil, fmt.Errorf("%w: %q", ErrName, cfg.Name)
+	if err := CheckName(cfg.Name); err != nil {
+		return nil, err
 	}
 	if cfg.Rejoin == 0 {
 		cfg.Rejoin = 5 * time.Second

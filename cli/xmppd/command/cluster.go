@@ -16,8 +16,8 @@ import (
 
 func clusterCommand() *cli.Command {
 	return &cli.Command{
-		Name: "cluster", Usage: "look at the servers that serve the domain together", Action: unknownCommand,
-		Subcommands: []*cli.Command{clusterStatus(), clusterRemove(), clusterDrain()},
+		Name: "cluster", Usage: "look at the servers that serve the domain together, and change them", Action: unknownCommand,
+		Subcommands: []*cli.Command{clusterStatus(), clusterSecrets(), clusterRemove(), clusterDrain()},
 	}
 }
 
