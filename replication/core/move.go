@@ -117,7 +117,7 @@ func (c *Core) nextStep(g *group, budget *int) (cc *pb.ConfChangeV2, why string)
 	cc = nextChange(g.conf, g.table, func(id uint64) bool {
 		why = c.behind(g, id)
 		return why == ""
-	})
+	}, c.missed)
 	if cc != nil && begins(g.conf, cc) {
 		switch {
 		case !c.isUp(cc.Changes[0].GetNodeId()):
@@ -135,6 +135,20 @@ func (c *Core) nextStep(g *group, budget *int) (cc *pb.ConfChangeV2, why string)
 		return cc, "the learner stands still; it is put in anew"
 	}
 	return cc, why
+}
+
+// missed tells how little a group misses a replica that it is to drop: one that is away most of all, for a majority of those
+// that are left may need the others; then one whose node is to leave, which may be away without anybody knowing it yet.
+func (c *Core) missed(id uint64) int {
+	switch {
+	case c.cfg.Faults.DropAny:
+		return 0
+	case !c.isUp(id):
+		return 2
+	case c.leavers[id]:
+		return 1
+	}
+	return 0
 }
 
 // steady tells whether all entries that could change the configuration are
@@ -204,7 +218,9 @@ func (c *Core) stuck(g *group) bool {
 //     jointly (Raft, section 6): a majority of both sets of voters decides
 //     meanwhile. One replica at a time, whatever the goal.
 //   - Where none is missing, one that is too many is dropped.
-func nextChange(cs *pb.ConfState, goal []uint64, ready func(uint64) bool) *pb.ConfChangeV2 {
+//
+// Of several that are too many it is the first by prefer.
+func nextChange(cs *pb.ConfState, goal []uint64, ready func(uint64) bool, prefer func(uint64) int) *pb.ConfChangeV2 {
 	if len(cs.GetVotersOutgoing()) > 0 {
 		return &pb.ConfChangeV2{}
 	}
@@ -215,7 +231,7 @@ func nextChange(cs *pb.ConfState, goal []uint64, ready func(uint64) bool) *pb.Co
 	}
 	extra := uint64(0)
 	for _, id := range cs.GetVoters() {
-		if !slices.Contains(goal, id) {
+		if !slices.Contains(goal, id) && (extra == 0 || prefer(id) >= prefer(extra)) {
 			extra = id
 		}
 	}

@@ -63,7 +63,7 @@ func TestStepsLeadToAnyGoal(t *testing.T) {
 
 func step(t rapid.TB, cs *pb.ConfState, goal []uint64, ready bool) *pb.ConfState {
 	t.Helper()
-	cc := nextChange(cs, goal, func(uint64) bool { return ready })
+	cc := nextChange(cs, goal, func(uint64) bool { return ready }, func(uint64) int { return 0 })
 	if cc == nil {
 		return cs
 	}

@@ -91,6 +91,8 @@ type Faults struct {
 	// NoPatience counts the time in which a learner was away, or not there yet, as time in
 	// which it stood still.
 	NoPatience bool
+	// DropAny drops replicas that are too many in any order, those that are there before those that are away.
+	DropAny bool
 	// SkipJoint puts a set of voters in the place of another at once, without the
 	// joint configuration between them.
 	SkipJoint bool

@@ -28,10 +28,15 @@ func TestReadme(t *testing.T) { runDocument(t, "../../README.md", "dev") }
 // TestProduction runs those of docs/production.md. Only addresses and the number of
 // partitions are others, by the variables that the document leaves open.
 func TestProduction(t *testing.T) {
-	ports := ownAddresses(t, 6)
-	runDocument(t, productionDoc, "rehearsal",
-		"XMPP="+ports[0], "WEB="+ports[1], "METRICS1="+ports[2], "METRICS2="+ports[3], "METRICS3="+ports[4],
-		"METRICS4="+ports[5], "PARTITIONS=16")
+	var variables []string
+	names := []string{"METRICS1", "METRICS2", "METRICS3", "METRICS4"}
+	for i := range 4 {
+		names = append(names, fmt.Sprint("XMPP", i+1), fmt.Sprint("WEB", i+1), fmt.Sprint("LINK", i+1))
+	}
+	for i, addr := range ownAddresses(t, len(names)) {
+		variables = append(variables, names[i]+"="+addr)
+	}
+	runDocument(t, productionDoc, "rehearsal", append(variables, "PARTITIONS=16")...)
 }
 
 // ownAddresses are host:port of loopback that nobody else takes between the choice and

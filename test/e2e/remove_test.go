@@ -12,10 +12,10 @@ import (
 // With its old data it is refused, and the others go on.
 func TestRemoveServer(t *testing.T) {
 	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Users: []string{"alice"}})
-	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
-	x3.Kill(t)
+	x1, dead, x3 := sv.All[0], sv.All[1], sv.All[2]
+	dead.Kill(t)
 	x1.Sees(t, 1)
-	x2.Sees(t, 1)
+	x3.Sees(t, 1)
 	says := func(want string, args ...string) {
 		t.Helper()
 		out, err := exec.CommandContext(t.Context(), binary, append([]string{"xmppd", "cluster"}, args...)...).CombinedOutput()
@@ -23,13 +23,13 @@ func TestRemoveServer(t *testing.T) {
 			t.Errorf("%v: %v, and no %q in\n%s", args, err, want, out)
 		}
 	}
-	says("64 partitions lack a copy: x3 can't be reached", "status", "--data", x1.Data)
-	says("x3 has left the cluster", "remove", "--data", x1.Data, "x3")
+	says("64 partitions lack a copy: x2 can't be reached", "status", "--data", x1.Data)
+	says("x2 has left the cluster", "remove", "--data", x1.Data, "x2")
 	sv.Replicated()
-	says("64 partitions, 2 copies of each\n         all copies are there", "status", "--data", x2.Data)
-	if log := x3.Refused(t); !strings.Contains(log, "it needs an empty directory") {
+	says("64 partitions, 2 copies of each\n         all copies are there", "status", "--data", x3.Data)
+	if log := dead.Refused(t); !strings.Contains(log, "it needs an empty directory") {
 		t.Errorf("with its old data it says\n%s", log)
 	}
 	sv.Replicated()
-	x2.Online(t, "alice", "a").Sync()
+	x3.Online(t, "alice", "a").Sync()
 }

@@ -44,7 +44,7 @@ func connectionFlags() []cli.Flag {
 		&cli.StringFlag{Name: "dev", Usage: "`FILE` with the JSON of ringctl dev up", EnvVars: []string{devVar}},
 		&cli.StringFlag{Name: "jid", Usage: "operator's `JID`, as operator@example.org", EnvVars: []string{jidVar}},
 		&cli.StringFlag{Name: "password-file", Usage: "`FILE` that holds the operator's password", EnvVars: []string{"ROSTERDB_PASSWORD_FILE"}},
-		&cli.StringSliceFlag{Name: "addr", Usage: "`HOST:PORT` of an XMPP server; may be repeated", EnvVars: []string{"ROSTERDB_ADDR"}},
+		&cli.StringSliceFlag{Name: "addr", Usage: "`HOST:PORT` of an XMPP server; may be repeated, or list several with commas", EnvVars: []string{"ROSTERDB_ADDR"}},
 		&cli.StringFlag{Name: "ca", Usage: "PEM `FILE` of the authority that signed the server's certificate", EnvVars: []string{"ROSTERDB_CA"}},
 		&cli.BoolFlag{Name: "direct-tls", Usage: "TLS from the first byte (XEP-0368) instead of STARTTLS"},
 		&cli.BoolFlag{Name: "insecure-plaintext", Usage: "no TLS; loopback only"},
@@ -82,7 +82,7 @@ func connectionOf(c *cli.Context, env Env) (connection, error) {
 	}
 	conn.xmpp = xmppconn.Config{
 		JID:               jid,
-		Addrs:             c.StringSlice("addr"),
+		Addrs:             addresses(c.StringSlice("addr")),
 		DirectTLS:         c.Bool("direct-tls"),
 		InsecurePlaintext: c.Bool("insecure-plaintext"),
 	}
@@ -225,4 +225,12 @@ func withOperator(ctx context.Context, conn connection, do func(context.Context,
 	}
 	defer op.Close()
 	return do(ctx, op)
+}
+
+// addresses are those given one by one, or several with commas between, as the environment has them.
+func addresses(given []string) (all []string) {
+	for _, g := range given {
+		all = append(all, strings.Split(g, ",")...)
+	}
+	return all
 }
