@@ -10,7 +10,7 @@ import (
 )
 
 // Version of the protocol between servers. Servers of different Major don't talk to each other;
-// within one, each side keeps to the lower Minor.
+// within one, each side keeps to the lower Minor. docs/adr/0015 says what raises which.
 const (
 	Major = 1
 	Minor = 0
