@@ -35,6 +35,7 @@ func servers() []mutant {
 		{"who was cut off hears of no change, or keeps sessions of removed accounts", all, "TestMeetingNoticesFaults"},
 		{"who is cut off stays in sight, or is not greeted when back", all, "TestPartitionNoticesFaults"},
 		{"a stanza of another server overtakes what waits for its account", "xmppd/cluster/exchange", "TestDirect"},
+		{"what other servers send waits without bounds", "xmppd/cluster/exchange", "TestHoldsAreBounded"},
 		{"an error whose receiver is cut off is lost", all, "TestBouncesNoticeFaults"},
 		{"others are not told which components are here", all, "TestComponentNoticesFaults"},
 		{"directed presence is not shown again to a server that is back", all, "TestDirectedNoticesFaults"},

@@ -33,6 +33,7 @@ type Faults struct {
 	LoseReplies  bool // an error whose receiver is not to be found is forgotten
 	KeepBoth     bool // a resource that was bound at another server stays bound here
 	Overtake     bool // what can be delivered at once is, whatever waits
+	HoldAll      bool // what other servers send is taken without bounds
 	// Told is no bug: it decides when what a server has told is taken.
 	Told func(from string, take func())
 }

@@ -10,7 +10,7 @@ type counter = atomic.Uint64
 
 // Counters count what has passed.
 type Counters struct {
-	Hops, Crossings, Asked, Arrived, Returned, Doubtful, RepliesLost counter
+	Hops, Crossings, Asked, Arrived, Returned, Doubtful, RepliesLost, Refused counter
 }
 
 // Counts returns the exchange's counters.
@@ -41,6 +41,7 @@ func (x *Exchange) Register(reg prometheus.Registerer) {
 	total("stanzas_returned_total", "Messages and IQs that a server did not get, or may not have got.", &x.counts.Returned)
 	total("stanzas_doubtful_total", "Those of them that it may have got: their senders were told so.", &x.counts.Doubtful)
 	total("replies_lost_total", "Errors whose receiver was nowhere to be found for a minute.", &x.counts.RepliesLost)
+	total("stanzas_refused_total", "Messages and IQs of other servers that went back, and copies that were dropped, because too much waited for their account.", &x.counts.Refused)
 	gauge := func(name, help string, labels prometheus.Labels, f func() int) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "xmppd", Subsystem: "cluster", Name: name, Help: help, ConstLabels: labels,

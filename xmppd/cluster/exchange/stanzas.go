@@ -334,9 +334,16 @@ func (x *Exchange) receive(from string, frame []byte) {
 		x.replied(&s, false)
 		return
 	}
-	x.lane(bare(s.to)).add(func(b *session.Batch) {
+	x.enter(from, kind, &s)
+}
+
+// enter has a stanza of another server looked at in the lane of its account. Where too much waits there a copy is
+// dropped, and what is to be delivered goes back to its sender.
+func (x *Exchange) enter(from string, kind byte, s *stored) {
+	account := bare(s.to)
+	l, handle := x.lane(account), func(b *session.Batch) {
 		if kind != kindRoute {
-			x.aside(kind, &s, b)
+			x.aside(kind, s, b)
 			return
 		}
 		p, err := s.passage(b)
@@ -344,11 +351,28 @@ func (x *Exchange) receive(from string, frame []byte) {
 			x.log.Error("stanza of a server can't be read", "server", from, "error", err)
 			return
 		}
-		if x.misled(&s, p) {
-			x.dir.Wrong(from, bare(s.to), s.to)
+		if x.misled(s, p) {
+			x.dir.Wrong(from, account, s.to)
 		}
 		x.cfg.Router.Arrive(x.ctx, p)
-	})
+	}
+	switch {
+	case x.cfg.Faults.HoldAll || kind == kindKept: // this has no stanza, and an answer in what is there
+		l.add(handle)
+		return
+	case l.take(account, len(s.raw), handle):
+		return
+	}
+	x.counts.Refused.Add(1)
+	if kind != kindRoute {
+		return
+	}
+	p, err := s.passage(x.landing(from))
+	if err != nil {
+		x.log.Error("stanza of a server can't be read", "server", from, "error", err)
+		return
+	}
+	x.cfg.Router.Undelivered(x.ctx, p, &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much waits for the receiver at its server"})
 }
 
 // misled reports whether a stanza should have gone to another server.
