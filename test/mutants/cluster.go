@@ -19,6 +19,7 @@ func servers() []mutant {
 	return []mutant{
 		{"new owners in the directory wait to be told", dir, "TestWhoLearnsLateIsTold"},
 		{"an owner that was away is not told", dir, "TestOwnerThatReturnsIsTold"},
+		{"what was known of a server is forgotten when it was cut off from this one alone", dir, "TestPartedViews"},
 		{"a new first owner says nothing", dir, "TestHeirTellsOfSessions"},
 		{"a resource bound twice stays when its first owner dies", dir, "TestHeirSettlesConflicts"},
 		{"sessions of a server that was cut off stay in the directory", dir, "TestNoGhosts"},

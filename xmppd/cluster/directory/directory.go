@@ -44,6 +44,8 @@ type Faults struct {
 	TellNobody bool // new owners are not told
 	AskNobody  bool // new owners wait to be told
 	KeepQuiet  bool // a first owner that is new does not tell what the one before may not have told
+	// ViewsLost leaves what an account's sessions here knew of a server that was cut off unknown when it is back.
+	ViewsLost bool
 	// NoSecondLook takes a resource that is not remembered for one that is not there.
 	NoSecondLook bool
 }
@@ -57,6 +59,7 @@ type Directory struct {
 	changed  time.Time            // when servers came or went
 	own      map[string][]Session // sessions here, by account
 	views    map[string]Entry     // of accounts that have sessions here: where others are
+	missed   map[string]bool      // of these, those of which views have lost a server that was cut off
 	shard    map[string]Entry     // of the accounts that this server owns
 	cache    map[string]Entry     // of others
 	asks     map[string]*ask      // under way, by account
@@ -86,7 +89,7 @@ func New(cfg Config) *Directory {
 		cfg.Now = time.Now
 	}
 	return &Directory{
-		cfg: cfg, shards: newShards([]string{cfg.Self}), own: make(map[string][]Session), views: make(map[string]Entry),
+		cfg: cfg, shards: newShards([]string{cfg.Self}), own: make(map[string][]Session), views: make(map[string]Entry), missed: make(map[string]bool),
 		shard: make(map[string]Entry), cache: make(map[string]Entry), asks: make(map[string]*ask), waiting: make(map[uint64]*barrier),
 	}
 }
@@ -128,6 +131,7 @@ func (d *Directory) Set(account string, sessions []Session) {
 		if len(sessions) == 0 {
 			delete(d.own, account)
 			delete(d.views, account)
+			delete(d.missed, account)
 		} else {
 			d.own[account] = sessions
 		}
@@ -157,15 +161,7 @@ func (d *Directory) Servers(connected []string) {
 		if !d.cfg.Faults.KeepGone {
 			d.drop(o, before)
 		}
-		for account := range d.own {
-			was := before.of(account)
-			for _, owner := range now.of(account) {
-				// An owner that has lost its link since, and has a new one, has forgotten this server.
-				if !slices.Contains(was, owner) && !d.cfg.Faults.TellNobody {
-					d.tell(o, owner, account, true)
-				}
-			}
-		}
+		d.tellOwners(o, before)
 		// Others may have seen the change before, and told this server when it did not know yet that it owns them.
 		if parts := now.gained(before, d.cfg.Self); len(parts) > 0 && !d.cfg.Faults.AskNobody {
 			for _, server := range connected {
@@ -212,7 +208,29 @@ func (d *Directory) drop(o *outgoing, before *shards) {
 		}
 	}
 	for account, e := range d.views {
-		d.views[account] = slices.DeleteFunc(slices.Clone(e), func(h Holding) bool { return !slices.Contains(d.shards.servers, h.Server) })
+		left := slices.DeleteFunc(slices.Clone(e), func(h Holding) bool { return !slices.Contains(d.shards.servers, h.Server) })
+		if d.views[account] = left; len(left) < len(e) {
+			d.missed[account] = true
+		}
+	}
+}
+
+// tellOwners tells owners that are new what this server has; and where servers are back, the owners of accounts of which views
+// have lost one: an owner that was never cut off from either has seen no change, and says only then what it knows.
+func (d *Directory) tellOwners(o *outgoing, before *shards) {
+	more := slices.ContainsFunc(d.shards.servers, func(s string) bool { return !slices.Contains(before.servers, s) })
+	for account := range d.own {
+		was := before.of(account)
+		missed := more && d.missed[account] && !d.cfg.Faults.ViewsLost
+		for _, owner := range d.shards.of(account) {
+			// An owner that has lost its link since, and has a new one, has forgotten this server.
+			if (!slices.Contains(was, owner) || missed) && !d.cfg.Faults.TellNobody {
+				d.tell(o, owner, account, true)
+			}
+		}
+	}
+	if more {
+		clear(d.missed)
 	}
 }
 
