@@ -298,9 +298,9 @@ func (s *Server) offline(r *router.Router, table *session.Table) *offline.Module
 		self := s.cluster.Self()
 		opt.Claims = &offline.Claims{Server: self.Name, Incarnation: self.Incarnation, Fate: s.fate}
 	}
-	m := offline.New(opt)
-	s.exchange.OnKept(m.Look)
-	return m
+	s.kept = offline.New(opt)
+	s.exchange.OnKept(s.kept.Look)
+	return s.kept
 }
 
 // fate tells what is known of another server's process.

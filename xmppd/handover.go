@@ -73,7 +73,8 @@ func (m movable) Adopt(st *session.State) (*session.Session, error) {
 func (m movable) Abandon(s *session.Session) { m.srv.c2s.Abandon(s) }
 
 // List implements handover.Sessions.
-func (m movable) List(s *session.Session, st *session.State) {
+func (m movable) List(s *session.Session, st *session.State, kept [][]byte) {
+	m.srv.kept.Hold(s, kept)
 	m.router.Note(s, st.Notes)
 	if st.Waits {
 		m.router.Arrives(s)
@@ -132,6 +133,9 @@ func (m movable) Put(full string, raw []byte) bool {
 	var b session.Batch
 	ok := b.Send(s, raw, nil, nil, nil)
 	b.Flush()
+	if ok {
+		m.srv.kept.Hold(s, [][]byte{raw})
+	}
 	return ok
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/httpauth"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
+	"github.com/rosterdb/rosterdb/xmppd/modules/offline"
 	"github.com/rosterdb/rosterdb/xmppd/modules/sm"
 	"github.com/rosterdb/rosterdb/xmppd/netio"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -104,6 +105,7 @@ type Server struct {
 	resumption c2s.Resumption // sm, if it is switched on
 	drainer    *drainer       // nil without cluster
 	asker      *ask.Asker     // the same
+	kept       *offline.Module
 	components *component.Server
 	events     http.Handler // of the portal; nil without its listener
 

@@ -72,6 +72,8 @@ func moved() []mutant {
 		conn  = "internal/xmppconn"
 	)
 	return []mutant{
+		{"what could not be removed when it was delivered is delivered again", "xmppd/modules/offline", "TestDeliveredWhileCutOff"},
+		{"a page that a session has brought is delivered again", "xmppd/modules/offline", "TestTakenAlong"},
 		{"what was not acknowledged stays behind when a session moves", all, "TestHandoverFaults/forget_unacknowledged"},
 		{"what comes while a session moves is lost", all, "TestHandoverFaults/lose_what_comes"},
 		{"two servers keep a session that has moved", all, "TestHandoverFaults/both_keep_it"},

@@ -23,8 +23,9 @@ type Sessions interface {
 	Adopt(*session.State) (*session.Session, error)
 	// Abandon forgets what Adopt has made.
 	Abandon(*session.Session)
-	// List makes it one of this server's: others can find it, and its client resume it.
-	List(*session.Session, *session.State)
+	// List makes it one of this server's: others can find it, and its client resume it. kept are the stanzas that
+	// it brings.
+	List(s *session.Session, st *session.State, kept [][]byte)
 	// Listed waits until other servers can find a session that was listed.
 	Listed(context.Context, *session.Session)
 	// Available tells modules that something may wait for it. It may wait.

@@ -180,7 +180,7 @@ func (h *Handover) committed(at key) {
 		t.kept = nil
 	}
 	t.sess.Out.Keep(t.kept...)
-	h.cfg.Sessions.List(t.sess, t.state)
+	h.cfg.Sessions.List(t.sess, t.state, t.kept)
 	h.answer(at, true, none{})
 	h.mu.Unlock()
 	h.counts.In.Add(1)

@@ -94,11 +94,14 @@ func (m *Module) free(owner string, c claim) bool {
 // next reads the next page of a drain, and claims the account's messages for it: errClaimed, with the
 // holder of the claim.
 func (m *Module) next(ctx context.Context, d *drain) (page []entry, more bool, by claim, err error) {
+	if err := m.drop(ctx, d.owner.Local, nil); err != nil {
+		return nil, false, claim{}, err // one page at most is delivered and not removed
+	}
 	mine := m.claim(d)
 	var found look
 	err = m.opt.Store.View(ctx, d.owner.Local, func(r store.Reader) error {
 		found = look{}
-		return m.look(r, d.next, &found)
+		return m.look(r, d.owner.Local, d.next, &found)
 	})
 	if err == nil && len(found.page) > 0 && mine != (claim{}) && found.holder != mine {
 		if d.claimed || !m.free(d.owner.Local, found.holder) {
@@ -106,7 +109,7 @@ func (m *Module) next(ctx context.Context, d *drain) (page []entry, more bool, b
 		}
 		err = m.opt.Store.Update(ctx, d.owner.Local, func(tx store.Tx) error {
 			found = look{}
-			if err := m.look(tx, d.next, &found); err != nil || len(found.page) == 0 {
+			if err := m.look(tx, d.owner.Local, d.next, &found); err != nil || len(found.page) == 0 {
 				return err
 			}
 			if !m.free(d.owner.Local, found.holder) {
@@ -139,7 +142,11 @@ func (m *Module) letGo(ctx context.Context, d *drain) {
 		return
 	}
 	d.claimed = false
-	if err := m.giveUp(ctx, d.owner.Local, m.claim(d)); err != nil {
+	err := m.drop(ctx, d.owner.Local, nil) // first: whoever has the claim then delivers what is there
+	if err == nil {
+		err = m.giveUp(ctx, d.owner.Local, m.claim(d))
+	}
+	if err != nil {
 		m.opt.Log.Warn("claim of kept messages not given up yet", "account", d.owner, "error", err)
 		m.waitFor(d.owner, claim{}, m.claim(d))
 	}
@@ -197,6 +204,9 @@ func (m *Module) lookAgain(ctx context.Context) {
 	m.mu.Unlock()
 	var b session.Batch
 	for _, w := range list {
+		if m.drop(ctx, w.owner.Local, nil) != nil {
+			continue
+		}
 		if w.mine != (claim{}) {
 			if m.giveUp(ctx, w.owner.Local, w.mine) != nil {
 				continue

@@ -272,6 +272,11 @@ func (m *Module) settle(ctx context.Context, d *drain) {
 	if over {
 		d.claimed = false
 	}
+	if err != nil && m.opt.Claims != nil && !m.faults.holdNothing {
+		m.opt.Log.Warn("delivered messages can't be removed yet", "account", d.owner, "error", err)
+		m.hold(d.owner.Local, gone, nil)
+		return
+	}
 	if err != nil {
 		m.opt.Log.Error("delivered messages can't be removed; they will be delivered again", "account", d.owner, "error", err)
 	}
@@ -293,6 +298,7 @@ func (m *Module) written(ctx context.Context, d *drain, s *session.Session) {
 // returned goes on with another session when one has died. What that one didn't get has come back
 // (takeBack), or another session has got it, so the rest of the page was written.
 func (m *Module) returned(ctx context.Context, s *session.Session, b *session.Batch) {
+	m.dropAll(ctx, s)
 	m.mu.Lock()
 	d := m.drains[s.JID.Local]
 	m.mu.Unlock()

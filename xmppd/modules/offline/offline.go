@@ -17,7 +17,8 @@
 // Of several servers that share the store one delivers at a time: the first that writes a claim into it
 // (Claims). The others' sessions get new messages at once, and what is kept when the claim is given up. A claim
 // ends with its drain, with its server's process, or when the server has been away for 5 seconds; in the last case, if it
-// lives on, one page of messages can be delivered by both.
+// lives on, one page of messages can be delivered by both. What a session brings along from such a server is not delivered
+// again (Hold), nor is what could not be removed when it was delivered.
 package offline
 
 import (
@@ -75,6 +76,7 @@ type faults struct {
 	claimNothing bool // deliver whatever others do
 	claimAll     bool // take over claims of servers that are there
 	putBack      bool // store again what another server has delivered meanwhile
+	holdNothing  bool // deliver again what a session has brought, or what could not be removed
 }
 
 // Module keeps messages. Make it with New.
@@ -87,9 +89,10 @@ type Module struct {
 	faults  faults
 
 	mu      sync.Mutex
-	drains  map[string]*drain // by owner
-	waits   map[string]*wait  // the same
-	numbers uint64            // of drains
+	drains  map[string]*drain                      // by owner
+	waits   map[string]*wait                       // the same
+	held    map[string]map[uint64]*session.Session // the same, by message: who has it in its queue
+	numbers uint64                                 // of drains
 }
 
 type metrics struct {
@@ -114,7 +117,7 @@ func New(opt Options) *Module {
 		return prometheus.CounterOpts{Namespace: "xmppd", Name: name, Help: help}
 	}
 	m := &Module{
-		opt: opt, age: time.Duration(opt.Days) * 24 * time.Hour, drains: make(map[string]*drain), waits: make(map[string]*wait),
+		opt: opt, age: time.Duration(opt.Days) * 24 * time.Hour, drains: make(map[string]*drain), waits: make(map[string]*wait), held: make(map[string]map[uint64]*session.Session),
 		head: append(stanza.AppendAttr([]byte("<delay xmlns='"+nsDelay+"'"), "from", opt.Domain), " stamp='"...),
 		metrics: metrics{
 			stored:    prometheus.NewCounter(counter("offline_stored_total", "Messages kept for accounts without a session.")),

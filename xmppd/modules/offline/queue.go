@@ -142,6 +142,7 @@ func (u used) put(tx store.Tx, at uint64, raw []byte) error {
 func (m *Module) takeBack(ctx context.Context, owner string, at uint64, raw []byte) (kept bool, err error) {
 	queued, unlock := m.spare(owner, at)
 	defer unlock()
+	m.unhold(owner, at)
 	err = m.opt.Store.Update(ctx, owner, func(tx store.Tx) error {
 		if kept, err = m.opt.Exists(tx); err != nil || !kept {
 			return err
@@ -222,8 +223,8 @@ type look struct {
 	damaged []*store.RecordError
 }
 
-// look reads the first messages from a time on, and who has claimed them.
-func (m *Module) look(r store.Reader, from uint64, found *look) (err error) {
+// look reads the first messages from a time on that are not held, and who has claimed them.
+func (m *Module) look(r store.Reader, owner string, from uint64, found *look) (err error) {
 	if m.opt.Claims != nil {
 		if found.holder, err = holder(r); err != nil {
 			return err
@@ -231,6 +232,9 @@ func (m *Module) look(r store.Reader, from uint64, found *look) (err error) {
 	}
 	size := 0
 	return m.scan(r, from, func(key, raw []byte) bool {
+		if m.isHeld(owner, binary.BigEndian.Uint64(key)) {
+			return true
+		}
 		size += len(raw)
 		if found.more = len(found.page) == pageCount || len(found.page) > 0 && size > pageBytes; found.more {
 			return false
