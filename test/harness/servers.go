@@ -343,7 +343,7 @@ func (s *XMPPD) metrics(t testing.TB) metrics {
 func (sv *Servers) Quiet() {
 	sv.t.Helper()
 	before := ""
-	Eventually(sv.t, startTimeout, "nothing is under way between the servers", func() bool {
+	Eventually(sv.t, 3*startTimeout, "nothing is under way between the servers", func() bool {
 		now, idle := "", true
 		for _, m := range sv.Running() {
 			all := m.metrics(sv.t)
