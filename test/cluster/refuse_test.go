@@ -119,7 +119,7 @@ func (r *rawClient) malformed(t *testing.T) {
 	r.failures("bad")
 	for name, try := range map[string]struct{ payload, want string }{
 		"ops without tag":     {`<ops xmlns='urn:rosterdb:store:1' epoch='x'/>`, "bad-request"},
-		"part of nothing":     {`<part xmlns='urn:rosterdb:store:1' id='q' n='3' of='9'>AAAA</part>`, "bad-request"},
+		"part of nothing":     {`<part xmlns='urn:rosterdb:store:1' id='q' n='3' of='9'>AAAA</part>`, "resource-constraint"},
 		"not our element":     {`<dance xmlns='urn:rosterdb:store:1'/>`, "bad-request"},
 		"part, not base64":    {`<part xmlns='urn:rosterdb:store:1' id='q' n='0' of='2'>%%%%</part>`, "bad-request"},
 		"too many operations": {`<ops xmlns='urn:rosterdb:store:1'>` + strings.Repeat(`<get tag='1' partition='0' root='r'/>`, 16385) + `</ops>`, "policy-violation"},
