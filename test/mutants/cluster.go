@@ -25,6 +25,8 @@ func servers() []mutant {
 		{"sessions of a server that was cut off stay in the directory", dir, "TestNoGhosts"},
 		{"a resource that is not remembered is taken for gone", dir, "TestNewResource"},
 		{"members that are gone stay", node, "TestNoticesMembersThatStay"},
+		{"who has not proven who it is takes any number of connections", node, "TestNoticesUncounted"},
+		{"gossip of strangers may be of any length", node, "TestNoticesEndless"},
 		{"a stale way is taken again", all, "TestMovedNoticesFaults"},
 		{"what a server did not get is forgotten", all, "TestLedgerNoticesFaults"},
 		{"a roster push goes out as another server has made it", all, "TestRosterPushesNoticeCrossing"},

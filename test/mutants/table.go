@@ -111,6 +111,7 @@ func moves() []mutant {
 	return []mutant{
 		{"what is for another member taken", core, "TestOnlyWhatIsForTheMember"},
 		{"what is for another member taken, under storms", sim, "TestFaults/what_is_for_another_member_taken"},
+		{"of too many replicas the living are dropped first", core, "TestTheDeadAreDroppedFirst"},
 		{"learner taken out because it was away", core, "TestLearnersGetTheirTime"},
 	}
 }
