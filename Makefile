@@ -43,27 +43,29 @@ RACE := ./xmppd/store/replicated ./xmppd ./test/cluster ./appclient/... ./datano
 SINGLE := ^(TestAgainstModel|TestSnapshotDamaged|TestFlippedBits|TestDamagedPages)$$
 # How many packages are tested at once: most of a test's time is waiting.
 AT_ONCE := 3
+# A bound for what hangs, of one package: machines may be several times slower than one that takes five minutes for it.
+TIMEOUT := -timeout 30m
 
 unit: ## tests within one process
 	@echo '$(GO) test (all packages but those of race, e2e, interop and mission), $(GO) test ./xmppd -io goroutine'
-	@$(GO) test ./xmppd -io goroutine & other=$$!; \
-	$(GO) test -p $$(($(AT_ONCE) - 1)) ./test/sim $(UNIT); failed=$$?; wait $$other && exit $$failed
+	@$(GO) test $(TIMEOUT) ./xmppd -io goroutine & other=$$!; \
+	$(GO) test $(TIMEOUT) -p $$(($(AT_ONCE) - 1)) ./test/sim $(UNIT); failed=$$?; wait $$other && exit $$failed
 
 race: ## tests of the concurrent packages under the race detector
 	@if [ "$(CGO)" = 1 ]; then \
-		echo '$(GO) test -race $(RACE)'; GORACE=atexit_sleep_ms=0 $(GO) test -race -p $(AT_ONCE) -skip '$(SINGLE)' $(RACE); \
+		echo '$(GO) test -race $(RACE)'; GORACE=atexit_sleep_ms=0 $(GO) test $(TIMEOUT) -race -p $(AT_ONCE) -skip '$(SINGLE)' $(RACE); \
 	else \
 		echo 'race detector: not run, it needs a C compiler and there is none here'; \
 	fi
 
 # TestPlants is left to `make mutants`. -v for what chaos has done, and what it cannot do on this machine.
 e2e: ## tests over real processes, a short run of chaos among them
-	$(GO) test ./test/e2e/... ./test/chaos/failover ./test/chaos/run ./test/soak
-	$(GO) test -v -skip '^TestPlants$$' ./test/chaos
+	$(GO) test $(TIMEOUT) ./test/e2e/... ./test/chaos/failover ./test/chaos/run ./test/soak
+	$(GO) test $(TIMEOUT) -v -skip '^TestPlants$$' ./test/chaos
 
 # -v for the notices of what is skipped, -count=1 since the cache knows nothing of the clients.
 interop: ## clients of other projects against xmppd, those that are installed (test/interop/install.sh)
-	$(GO) test -count=1 -v ./test/interop/...
+	$(GO) test $(TIMEOUT) -count=1 -v ./test/interop/...
 
 # SEED=, NODES= and FLAGS= (-servers 1; as `go run ./test/chaos/run -help` lists them) say more.
 chaos: ## a cluster of processes suffers for DURATION (5m): faults and ring changes at random, power cuts among them; lost and doubled must be 0
@@ -89,7 +91,7 @@ flood: ## one connection floods a data node for DURATION (1m) in each of six way
 	@$(GO) test -count=1 -v -timeout 1h ./test/e2e -run '^TestFloods$$' -flood $(or $(DURATION),1m)
 
 mission: ## one line a capability: works, or todo
-	@cd test/mission && $(GO) test -count=1 -run TestMission -report
+	@cd test/mission && $(GO) test $(TIMEOUT) -count=1 -run TestMission -report
 
 bench: ## measure xmppd and the store with the rulers in RULERS
 	@$(GO) run ./test/bench -rulers $(RULERS)
