@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rosterdb/rosterdb/xmppd/cluster"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 )
 
@@ -110,9 +111,11 @@ func (s *Server) addRecords(out *ClusterStatus) {
 	}
 	slices.SortFunc(out.Servers, func(a, b ClusterServer) int { return strings.Compare(a.Name, b.Name) })
 	risk := s.replicas.Risk(s.reaches)
+	// Until it is ready a server may have lost what the others think that it has.
+	ready := !slices.ContainsFunc(out.Servers, func(x ClusterServer) bool { return x.State == string(cluster.Joining) })
 	out.Records = &ClusterRecords{
 		Cluster: st.Cluster, Partitions: st.Partitions, Copies: st.Replicas, Lacking: risk.Lacking, Lost: risk.Lost,
-		Moving: st.Changing, Moves: st.Moves, Left: st.Left, Survives: st.Partitions > 0 && risk.Lost == 0 && len(risk.Needed) == 0, Needed: risk.Needed,
+		Moving: st.Changing, Moves: st.Moves, Left: st.Left, Survives: ready && st.Partitions > 0 && risk.Lost == 0 && len(risk.Needed) == 0, Needed: risk.Needed,
 	}
 }
 
