@@ -29,7 +29,7 @@ smoke: ## the demo without staying; one JSON line at the end
 	@$(BUILD_RINGCTL)
 	@bin/ringctl demo --smoke -o json
 
-test: unit race e2e interop ## the tests: unit, race detector, processes, foreign clients; about a quarter of an hour on 2 cores
+test: unit race e2e interop ## the tests: unit, race detector, processes, foreign clients; some 25 minutes on 2 cores
 
 # Servers and nodes in one process, where goroutines meet in each test and wait for each other most of the time: race
 # runs these, and unit would only repeat it. Where there is no race detector unit runs them.

@@ -37,8 +37,11 @@ func (g *gate) hold() {
 	g.holds, g.held = true, make(map[string][]func())
 }
 
-// release hands out what senders have told, that of the first one first.
-func (g *gate) release(senders ...string) {
+// release hands out what senders have told, that of the first one first, once all of it has come: what came later would be
+// taken in the order in which it comes.
+func (g *gate) release(x *trio, t *testing.T, senders ...string) {
+	t.Helper()
+	x.quiet(t)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.holds = false
@@ -84,7 +87,7 @@ func crossed(t *testing.T, f im.Faults, order ...string) (wrong []string) {
 		all[i].set("c@x", name)
 		all[i].take(t, all[i].Sync())
 	}
-	g.release(order...)
+	g.release(x, t, order...)
 	x.quiet(t)
 	fresh := &reader{client: x.at(t, 0, "alice", "fresh")}
 	fresh.fetch(t, fresh.client)
@@ -128,7 +131,7 @@ func claimed(t *testing.T, f im.Faults) (have []string) {
 	all[0].set("c@x", "C")
 	all[0].take(t, all[0].Sync())
 	_ = all[0].Conn.Close()
-	g.release("x2", "x1")
+	g.release(x, t, "x2", "x1")
 	x.quiet(t)
 	again := &reader{client: x.at(t, 0, "alice", "again"), model: all[0].model}
 	again.fetch(t, again.client)

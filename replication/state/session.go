@@ -208,14 +208,13 @@ func (t *sessions) sessionsOf(owner string) int {
 // bound gives answers of an owner up, once more of them are kept than may be, until they are three quarters of
 // that: those of the session unused for longest, the oldest first. Whoever asks for one of them again is told that it is
 // unknown what became of it, as below any floor.
-func (t *sessions) bound(owner string, most int) {
-	share := t.owners[owner]
-	if share == nil || share.items <= most {
+func (t *sessions) bound(share *share, most int) {
+	if share.items <= most {
 		return
 	}
 	var list []*session
 	for _, s := range t.byID {
-		if s.owner == owner && s.items > 0 {
+		if s.total == share && s.items > 0 {
 			list = append(list, s)
 		}
 	}

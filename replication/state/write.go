@@ -67,7 +67,7 @@ func (p *Partition) write(index uint64, c *command) (op.WriteResult, error) {
 func (p *Partition) record(s *session, r result) {
 	s.record(r)
 	if !p.store.opt.Faults.AnswersUnbounded {
-		p.sessions.bound(s.owner, p.store.opt.MaxOwnerItems)
+		p.sessions.bound(s.total, p.store.opt.MaxOwnerItems)
 	}
 }
 

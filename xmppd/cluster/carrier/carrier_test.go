@@ -124,29 +124,6 @@ type whole struct {
 
 func (w whole) Close() error { return w.c.close(w.at) }
 
-// lent is the store of a server that goes on: what a case has left there is removed.
-type lent struct {
-	store.Store
-	mu     sync.Mutex
-	owners map[string]bool
-}
-
-func (l *lent) Update(ctx context.Context, owner string, f func(store.Tx) error) error {
-	l.mu.Lock()
-	l.owners[owner] = true
-	l.mu.Unlock()
-	return l.Store.Update(ctx, owner, f)
-}
-
-func (l *lent) Close() (err error) {
-	for owner := range l.owners {
-		if store.CheckOwner(owner) == nil {
-			err = errors.Join(err, l.Store.Update(context.Background(), owner, func(tx store.Tx) error { return tx.Drop() }))
-		}
-	}
-	return err
-}
-
 // TestSuite: what every store has to do holds for three servers with real links between them.
 func TestSuite(t *testing.T) {
 	const at = 1
@@ -159,7 +136,7 @@ func TestSuite(t *testing.T) {
 	}()
 	for _, property := range storetest.Cases() {
 		t.Run(property.Name, func(t *testing.T) {
-			opened := func() store.Store { return &lent{Store: c.stores[at], owners: make(map[string]bool)} }
+			opened := func() store.Store { return storetest.Lend(c.stores[at]) }
 			if property.Name == "Durable" || property.Name == "Close" { // they open their data several times
 				t.Parallel()
 				dir := memory(t)

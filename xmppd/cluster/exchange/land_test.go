@@ -27,21 +27,27 @@ func (s *sink) TryWrite(p []byte) (int, bool, error) {
 func (*sink) Finish() (int, error) { return 0, nil }
 func (*sink) Abort()               {}
 
+// alone is the exchange of a server that knows no other, with one session, and what its client gets.
+func alone(t *testing.T, f Faults, client stanza.JID, queue int) (*Exchange, *sink) {
+	t.Helper()
+	log, table, out := slog.New(slog.DiscardHandler), session.NewTable(), new(sink)
+	x := New(Config{
+		Self: "a", Mesh: link.New(link.Config{Name: "a", Log: log}), Table: table, Log: log,
+		Router: router.New("d", table, log, router.Faults{}), Faults: f,
+	})
+	s := session.New(client)
+	s.Out.Init(new(session.Pool), out, queue, func(func()) bool { return false })
+	if _, err := table.Bind(s, session.Rule{}); err != nil {
+		t.Fatal(err)
+	}
+	return x, out
+}
+
 // TestDirect: what has come together for a session is written at once, without waiting for a lane; but for what would
 // overtake something of its account that waits. The lanes don't run until the end, so that it is known what waits.
 func TestDirect(t *testing.T) {
 	for _, planted := range []bool{false, true} {
-		log := slog.New(slog.DiscardHandler)
-		table := session.NewTable()
-		x := New(Config{
-			Self: "a", Mesh: link.New(link.Config{Name: "a", Log: log}), Table: table, Log: log,
-			Router: router.New("d", table, log, router.Faults{}), Faults: Faults{Overtake: planted},
-		})
-		s, out := session.New(stanza.JID{Local: "u", Domain: "d", Resource: "r"}), new(sink)
-		s.Out.Init(new(session.Pool), out, 1<<20, func(func()) bool { return false })
-		if _, err := table.Bind(s, session.Rule{}); err != nil {
-			t.Fatal(err)
-		}
+		x, out := alone(t, Faults{Overtake: planted}, stanza.JID{Local: "u", Domain: "d", Resource: "r"}, 1<<20)
 		var want [5]string
 		come := func(n int) {
 			want[n] = fmt.Sprintf("<message from='v@d/q' to='u@d/r' id='%d'/>", n)

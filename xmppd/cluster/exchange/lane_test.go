@@ -2,14 +2,10 @@ package exchange
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
-	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
-	"github.com/rosterdb/rosterdb/xmppd/router"
-	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
 // TestHoldsAreBounded: what other servers send for an account whose stanzas are not looked at, as while a disk is slow, waits up to a
@@ -17,17 +13,7 @@ import (
 func TestHoldsAreBounded(t *testing.T) {
 	const size = 100_000
 	for _, planted := range []bool{false, true} {
-		log := slog.New(slog.DiscardHandler)
-		table := session.NewTable()
-		x := New(Config{
-			Self: "a", Mesh: link.New(link.Config{Name: "a", Log: log}), Table: table, Log: log,
-			Router: router.New("d", table, log, router.Faults{}), Faults: Faults{HoldAll: planted},
-		})
-		sender, out := session.New(stanza.JID{Local: "v", Domain: "d", Resource: "q"}), new(sink)
-		sender.Out.Init(new(session.Pool), out, 64<<20, func(func()) bool { return false })
-		if _, err := table.Bind(sender, session.Rule{}); err != nil {
-			t.Fatal(err)
-		}
+		x, out := alone(t, Faults{HoldAll: planted}, stanza.JID{Local: "v", Domain: "d", Resource: "q"}, 64<<20)
 		send := func(to string, n int) {
 			raw := fmt.Sprintf("<message from='v@d/q' to='%s' id='%d'><body>%s</body></message>", to, n, strings.Repeat("x", size))
 			x.receive("b", append(appendHead(nil, kindRoute, 1, to), raw...))

@@ -101,7 +101,7 @@ func TestSuiteUnderFaults(t *testing.T) {
 				c.kill(victim)
 				died <- victim
 			}()
-			err := property.Run(t.Context(), func() store.Store { return lend(c.store(2)) })
+			err := property.Run(t.Context(), func() store.Store { return storetest.Lend(c.store(2)) })
 			c.restart(<-died)
 			if err != nil {
 				t.Error(err)

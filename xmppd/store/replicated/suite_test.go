@@ -1,10 +1,7 @@
 package replicated
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/xmppd/store"
@@ -23,31 +20,6 @@ func (w whole) Close() error {
 	return err
 }
 
-// lent is a store of a cluster that lives longer than a case: Close takes away what the case has left.
-type lent struct {
-	store.Store
-	mu     sync.Mutex
-	owners map[string]bool
-}
-
-func lend(s store.Store) *lent { return &lent{Store: s, owners: make(map[string]bool)} }
-
-func (l *lent) Update(ctx context.Context, owner string, f func(store.Tx) error) error {
-	l.mu.Lock()
-	l.owners[owner] = true
-	l.mu.Unlock()
-	return l.Store.Update(ctx, owner, f)
-}
-
-func (l *lent) Close() (err error) {
-	for owner := range l.owners {
-		if store.CheckOwner(owner) == nil {
-			err = errors.Join(err, l.Store.Update(context.Background(), owner, func(tx store.Tx) error { return tx.Drop() }))
-		}
-	}
-	return err
-}
-
 // opensAgain tells whether a case opens its data more than once.
 func opensAgain(c storetest.Case) bool { return c.Name == "Durable" || c.Name == "Close" }
 
@@ -60,7 +32,7 @@ func TestSuite(t *testing.T) {
 			c.found(n.servers)
 			for _, property := range storetest.Cases() {
 				t.Run(property.Name, func(t *testing.T) {
-					open := func() store.Store { return lend(c.store(n.at)) }
+					open := func() store.Store { return storetest.Lend(c.store(n.at)) }
 					if opensAgain(property) {
 						dir := memory(t)
 						open = func() store.Store {
