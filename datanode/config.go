@@ -47,6 +47,10 @@ type Config struct {
 	// ListenMetrics is the address of /metrics and /healthz, plain HTTP; "": none.
 	ListenMetrics string
 
+	// Profiles lets ListenMetrics serve /debug/pprof/, too. A profile of the heap shows
+	// what is in memory, so it is off unless asked for.
+	Profiles bool
+
 	Tick    time.Duration // Raft's unit of time, see replication.Config; 0: its default
 	Version string        // of the program, for people
 	Logger  *slog.Logger  // nil: nothing is logged

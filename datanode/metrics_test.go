@@ -69,6 +69,19 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
+// TestProfiles: only who asks for them serves them.
+func TestProfiles(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		n, _, _ := testNode(t)
+		n.cfg.Profiles = on
+		w := httptest.NewRecorder()
+		n.webHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug/pprof/heap?debug=1", nil))
+		if served := w.Code == http.StatusOK; served != on {
+			t.Errorf("profiles asked for: %v, answer %d", on, w.Code)
+		}
+	}
+}
+
 func TestHealthz(t *testing.T) {
 	n, _, _ := testNode(t)
 	w := httptest.NewRecorder()

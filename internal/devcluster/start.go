@@ -216,7 +216,7 @@ func (c *Cluster) nodeArgs(n *Node) []string {
 		args = append(args, "--addr", addr)
 	}
 	if n.Metrics != "" {
-		args = append(args, "--listen-metrics", n.Metrics)
+		args = append(args, "--listen-metrics", n.Metrics, "--pprof")
 	}
 	if c.info.InsecurePlaintext {
 		return append(args, "--insecure-plaintext")

@@ -46,6 +46,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "disk-reserve", Usage: "`SIZE` to keep free, as 512MiB: with less, writes are refused (default: 256MiB or 1% of the file system, whichever is smaller)"},
 			&cli.DurationFlag{Name: "scrub-every", Value: 24 * time.Hour, Usage: "`TIME` in which each partition is compared once with its replicas; 0: never"},
 			&cli.StringFlag{Name: "listen-metrics", Usage: "`HOST:PORT` for /metrics (Prometheus) and /healthz, in the clear; keep it on loopback or a private network (default: off)"},
+			&cli.BoolFlag{Name: "pprof", Usage: "let --listen-metrics serve profiles, too, at /debug/pprof/ (see go tool pprof); they show what is in memory (default: off)"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL`: debug, info, warn or error"},
 		},
 		Action: func(c *cli.Context) error {
@@ -100,6 +101,9 @@ func configOf(c *cli.Context) (cfg datanode.Config, err error) {
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
 		return cfg, usage(fmt.Sprintf("--log-level %q: use debug, info, warn or error", c.String("log-level")))
 	}
+	if c.Bool("pprof") && c.String("listen-metrics") == "" {
+		return cfg, usage("--pprof needs an address: add --listen-metrics 127.0.0.1:9100")
+	}
 	cfg = datanode.Config{
 		Dir: c.String("dir"),
 		XMPP: xmppconn.Config{
@@ -109,6 +113,7 @@ func configOf(c *cli.Context) (cfg datanode.Config, err error) {
 			InsecurePlaintext: c.Bool("insecure-plaintext"),
 		},
 		ListenMetrics: c.String("listen-metrics"),
+		Profiles:      c.Bool("pprof"),
 		Zone:          c.String("zone"),
 		Operators:     c.StringSlice("operator"),
 		Apps:          c.StringSlice("app"),

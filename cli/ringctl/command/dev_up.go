@@ -50,7 +50,7 @@ again, unless somebody else uses them.
 			&cli.IntFlag{Name: "partitions", DefaultText: strconv.Itoa(ring.DefaultPartitions), Usage: "`NUMBER` of partitions of a new cluster"},
 			&cli.IntFlag{Name: "replicas", DefaultText: "3, or the number of nodes if less", Usage: "`NUMBER` of copies of each partition"},
 			&cli.IntFlag{Name: "base-port", DefaultText: "free ones are chosen", Usage: "first `PORT` used"},
-			&cli.BoolFlag{Name: "metrics", Usage: "let each data node serve /metrics and /healthz, on a port of its own"},
+			&cli.BoolFlag{Name: "metrics", Usage: "let each data node serve /metrics, /healthz and /debug/pprof/, on a port of its own"},
 			&cli.StringFlag{Name: "registration", Value: "closed", Usage: "may anybody make an account (XEP-0077): `open|closed`"},
 			&cli.StringFlag{Name: "server-config", Usage: "TOML `FILE` with further settings of the XMPP server (docs/xmppd.md)"},
 			&cli.BoolFlag{Name: "insecure-plaintext", Usage: "take logins without TLS, and let the data nodes do without; for measurements"},
