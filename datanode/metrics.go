@@ -57,6 +57,7 @@ func figures() []figure {
 		{"state_written_bytes_total", "Bytes of pages written to the state file.", true},
 		{"wal_segments", "Files of the write-ahead log that hold records.", false},
 		{"snapshots_sending", "Snapshots of partitions under way to other members.", false},
+		{"snapshots_sent_bytes_total", "Bytes of snapshots sent to other members.", true},
 		{"snapshots_receiving", "Snapshots of partitions under way from other members, repairs among them.", false},
 		{"scrubs_compared_total", "Partitions led here whose replicas were compared.", true},
 		{"scrubs_mismatches_total", "Replicas of these that were not what the majority has.", true},
@@ -133,7 +134,7 @@ func (c *collector) now() map[string]float64 {
 		"watches": float64(n.watches.Load()), "reads_shared_total": float64(s.SharedReads), "wal_syncs_total": float64(s.WAL.Appends),
 		"wal_written_bytes_total": float64(s.WAL.Written), "wal_segments": float64(s.WAL.Segments),
 		"state_written_bytes_total": float64(s.StateWritten), "log_time_ahead_seconds": float64(ahead) / 1000,
-		"snapshots_sending": float64(s.Sending), "snapshots_receiving": float64(s.Receiving), "scrubs_compared_total": float64(s.Scrub.Compared),
+		"snapshots_sending": float64(s.Sending), "snapshots_sent_bytes_total": float64(s.SnapshotBytes), "snapshots_receiving": float64(s.Receiving), "scrubs_compared_total": float64(s.Scrub.Compared),
 		"scrubs_mismatches_total": float64(s.Scrub.Mismatches), "scrubs_undecided_total": float64(s.Scrub.Undecided), "scrubs_reading": float64(s.Scrub.Reading),
 		"replicas_damaged_total": float64(s.Scrub.Damaged), "replicas_repaired_total": float64(s.Scrub.Repaired), "replicas_damaged": float64(s.Scrub.Mending),
 	}

@@ -174,8 +174,11 @@ type Status struct {
 	// SharedReads counts the reads answered with the result of an equal one that
 	// was confirmed with them.
 	SharedReads uint64
-	Sending     int // snapshots under way to other members
-	Receiving   int // snapshots under way from other members
-	WAL         wal.Stats
-	Scrub       ScrubStats
+	// SnapshotBytes is what snapshots have sent to other members since the start, those
+	// that repair among them.
+	SnapshotBytes uint64
+	Sending       int // snapshots under way to other members
+	Receiving     int // snapshots under way from other members
+	WAL           wal.Stats
+	Scrub         ScrubStats
 }

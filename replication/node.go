@@ -53,7 +53,9 @@ type Node struct {
 	frames    *queue[func()]
 	stages    *queue[core.StageJob]
 	paced     time.Time
-	scrubs    scrubs
+	// snapshotBytes counts what frames of snapshots to peers held.
+	snapshotBytes atomic.Uint64
+	scrubs        scrubs
 
 	rings    chan *ring.Document
 	flushNow chan struct{}

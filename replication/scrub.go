@@ -186,7 +186,9 @@ func (n *Node) scrubInTurn() {
 		}
 		i, _ := slices.BinarySearch(groups, next)
 		g := groups[i%len(groups)]
-		next = g + 1
+		if !n.cfg.Faults.ScrubsOne {
+			next = g + 1
+		}
 		n.Scrub(g)
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/replication/core"
 )
 
 // editObject changes an object's record in the state file of a stopped node.
@@ -198,4 +201,51 @@ func TestRepairUnderWrites(t *testing.T) {
 		})
 	}
 	c.level()
+}
+
+// mendsInTurn flips a byte of a follower's state in one group of three, and tells in what
+// time it was mended by itself; 0: not at all within 60 s. In a bubble of synctest, so that
+// nothing but waiting takes time.
+func mendsInTurn(t *testing.T, every time.Duration, faults core.Faults) (took time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCluster(t, 3, 2, func(cfg *Config) { cfg.ScrubEvery, cfg.Faults = every, faults })
+		s := c.session(1)
+		if r := c.write(1, put(s, 1, "root", "path", strings.Repeat("v", 100))); r.Code != op.OK {
+			t.Fatalf("%+v", r)
+		}
+		c.waitPreferred()
+		eventually(t, "the follower has it", func() bool {
+			want, _ := c.node(1).part(1).Applied()
+			at, _ := c.node(2).part(1).Applied()
+			return at == want
+		})
+		c.stop(2)
+		editObject(t, c, 2, 1, "root\x00path", func(rec []byte) { rec[len(rec)-3] ^= 1 })
+		c.start(2)
+		began := time.Now()
+		for c.node(2).Status().Scrub.Repaired == 0 {
+			if time.Since(began) > time.Minute {
+				return
+			}
+			time.Sleep(50 * time.Millisecond) // the bubble's clock
+		}
+		took = time.Since(began)
+	})
+	return took
+}
+
+// TestScrubsInTurn: nobody asks for a scrub, and what is damaged is mended all the same,
+// within the time that Config.ScrubEvery gives each group, which begins anew where nodes start. The planted mistake has one
+// group's turn whenever it is the next one's.
+func TestScrubsInTurn(t *testing.T) {
+	const every = 8 * time.Second
+	if took := mendsInTurn(t, every, core.Faults{}); took == 0 || took > 2*every {
+		t.Errorf("mended after %v, with a scrub of each group in %v", took, every)
+	}
+	if took := mendsInTurn(t, -1, core.Faults{}); took != 0 {
+		t.Errorf("mended after %v, without a scrub: something else has found the damage", took)
+	}
+	if took := mendsInTurn(t, every, core.Faults{ScrubsOne: true}); took != 0 {
+		t.Errorf("mended after %v, though the group never had its turn", took)
+	}
 }

@@ -10,6 +10,7 @@ func (n *Node) Status() Status {
 		s.Epoch = doc.Epoch
 	}
 	s.StateUsed, s.StateWritten = uint64(n.store.Used()), uint64(n.store.Written())
+	s.SnapshotBytes = n.snapshotBytes.Load()
 	if err := n.fatal.get(); err != nil {
 		s.Fatal = err.Error()
 	}

@@ -72,6 +72,10 @@ type Faults struct {
 	// LeadsUnproven says that a leader may answer reads that clients confirm before an
 	// entry of its term is committed.
 	LeadsUnproven bool
+	// Unpaced sends snapshots as fast as they are made.
+	Unpaced bool
+	// ScrubsOne compares one and the same group whenever it is the next one's turn.
+	ScrubsOne bool
 	// SnatchPictures drops a picture for another group's before those who may want it could ask for it.
 	SnatchPictures bool
 	// PublishedLate shows Standings when the rest of a Round has been carried out.

@@ -112,6 +112,7 @@ func moves() []mutant {
 		{"what is for another member taken", core, "TestOnlyWhatIsForTheMember"},
 		{"what is for another member taken, under storms", sim, "TestFaults/what_is_for_another_member_taken"},
 		{"of too many replicas the living are dropped first", core, "TestTheDeadAreDroppedFirst"},
+		{"snapshots are sent as fast as they are made", "replication", "TestSnapshotsKeepToTheirRate"},
 		{"learner taken out because it was away", core, "TestLearnersGetTheirTime"},
 	}
 }
@@ -184,6 +185,7 @@ func repairs() []mutant {
 		{"state of another store taken", node, "TestStateOfAnotherStore"},
 		{"newest segment of the log missing, and not missed", log, "TestNewestSegmentMissing"},
 		{"word of an earlier pull of a snapshot taken for the present", core, "TestStagedOfAnEarlierPull"},
+		{"a group has never its turn to be compared", node, "TestScrubsInTurn"},
 		{"digests of different positions compared", core, "TestDigests"},
 		{"digests of different positions compared, under storms", sim, "TestFaults/digests_of_different_indexes_compared"},
 		{"a replica found wrong is trusted again by a restart", state, "TestCondemned"},
