@@ -71,9 +71,9 @@ interop: ## clients of other projects against xmppd, those that are installed (t
 chaos: ## a cluster of processes suffers for DURATION (5m): faults and ring changes at random, power cuts among them; lost and doubled must be 0
 	@$(GO) run ./test/chaos/run -duration $(or $(DURATION),5m) -seed $(or $(SEED),0) -nodes $(or $(NODES),3) $(FLAGS)
 
-# SEED= is the first of SEEDS=, within WITHIN= (90s, say) no more begin. FLAGS=-v tells all that happens in one.
+# SEED= is the first of SEEDS=; after WITHIN= (90s, say) only the first LEAST= begin. FLAGS=-v tells all that happens in one.
 sim: ## the engine under SEEDS (2000) seeds of faults and ring changes, in a simulated world, on all cores; violations must be 0
-	@$(GO) run ./test/sim/run -first $(or $(SEED),1) -seeds $(or $(SEEDS),2000) -within $(or $(WITHIN),0) $(FLAGS)
+	@$(GO) run ./test/sim/run -first $(or $(SEED),1) -seeds $(or $(SEEDS),2000) -within $(or $(WITHIN),0) -least $(or $(LEAST),0) $(FLAGS)
 
 mutants: ## plants mistakes into the store and shows the test that notices each
 	@$(GO) run ./test/mutants
@@ -81,7 +81,7 @@ mutants: ## plants mistakes into the store and shows the test that notices each
 soak: ## steady work for DURATION (30m): memory, disk, descriptors and goroutines must come to a plateau
 	@$(GO) run ./test/soak -duration $(or $(DURATION),30m) $(FLAGS)
 
-failover: ## kills leaders under writers, 20 times: longest gap of each; FLAGS="-kill server", "-stop server": XMPP servers
+failover: ## kills leaders under writers, 20 times: longest gap of each, at most 500 ms (FLAGS=-within); FLAGS="-kill server", "-stop server": XMPP servers
 	@$(GO) run ./test/chaos/failover $(FLAGS)
 
 freeze: ## stops one of three servers by SIGSTOP for DURATION (100s): nothing may hang, vanish or come twice

@@ -25,6 +25,8 @@ type history struct {
 	meter *meter
 	began time.Time
 	dir   string // for histories without an order
+	// decide looks for an order, as linearizability.Check does.
+	decide func([]linearizability.Operation) error
 
 	mu     sync.Mutex
 	all    int
@@ -39,7 +41,8 @@ const (
 )
 
 func newHistory(m *meter, dir string) *history {
-	return &history{meter: m, dir: dir, began: time.Now(), byRoot: make(map[string][]linearizability.Operation)}
+	decide := func(ops []linearizability.Operation) error { return linearizability.Check(ops, decideWithin) }
+	return &history{meter: m, dir: dir, decide: decide, began: time.Now(), byRoot: make(map[string][]linearizability.Operation)}
 }
 
 func (h *history) clients() int { return historyClients }
@@ -126,19 +129,26 @@ func (h *history) record(root string, o linearizability.Operation, got outcome) 
 	h.byRoot[root] = append(h.byRoot[root], o)
 }
 
+// judge counts what could be decided. Where too many outcomes are unknown at once the other roots speak; if none does,
+// nothing is shown, and that is wrong.
 func (h *history) judge(_ context.Context, _ *appclient.Client, v *Verdict) error {
 	for root, ops := range h.byRoot {
-		err := linearizability.Check(ops, decideWithin)
-		switch {
-		case errors.Is(err, linearizability.ErrUndecided):
-			// Too many unknown outcomes at once; the other roots speak.
-		case err != nil:
+		err := h.decide(ops)
+		if errors.Is(err, linearizability.ErrUndecided) {
+			v.Undecided++
+			continue
+		}
+		v.Decided++
+		if err != nil {
 			v.complain(&v.Wrong, 1, "%.60s: %d operations have no order that a store would answer so", err, len(ops))
 			name := filepath.Join(h.dir, strings.ReplaceAll(root, "/", "-")+".txt")
 			if err := os.WriteFile(name, []byte(err.Error()), 0o600); err != nil {
 				return fmt.Errorf("keep the history of %s: %w", root, err)
 			}
 		}
+	}
+	if v.Decided == 0 {
+		v.complain(&v.Wrong, 1, "no history was decided, of %d: nothing is known of the order of answers", v.Undecided)
 	}
 	return nil
 }

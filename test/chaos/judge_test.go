@@ -57,7 +57,7 @@ func TestJudges(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cases []judgement
-	for _, kind := range []func(*meter) []judgement{ofWrites, ofCounts, ofScans, ofLapses, ofOutcomes, ofStales, ofQueries, ofBackups, ofValues} {
+	for _, kind := range []func(*meter) []judgement{ofWrites, ofCounts, ofScans, ofLapses, ofOutcomes, ofStales, ofQueries, ofHistories, ofBackups, ofValues} {
 		cases = append(cases, kind(m)...)
 	}
 	for _, k := range cases {

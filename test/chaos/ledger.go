@@ -63,6 +63,7 @@ func (l *ledger) clients() int { return ledgerWriters }
 
 func (l *ledger) run(ctx context.Context, c *appclient.Client, id int) {
 	w := l.meter.writer()
+	defer w.ended()
 	for n := 0; ctx.Err() == nil; n++ {
 		pg := &page{root: fmt.Sprintf("ledger/%d/%d", id, n), writer: id}
 		l.mu.Lock()

@@ -48,6 +48,7 @@ func (k *queries) run(ctx context.Context, c *appclient.Client, id int) {
 		return
 	}
 	w := k.meter.writer()
+	defer w.ended()
 	for n := uint64(1); ctx.Err() == nil; n++ {
 		at := objectAt{fmt.Sprint(queryPrefix, id), objectName(int(n % queryObjects))}
 		o := k.meter.do(ctx, func(ctx context.Context) error {

@@ -23,7 +23,7 @@ type Report struct {
 	Refused    int            // operations that surely had no effect
 	Refusals   map[string]int // by reason
 	Faults     map[string]int
-	Gap        time.Duration // longest between two acknowledgements of one writer
+	Gap        time.Duration // longest between two acknowledgements of one writer, or behind its last
 	GapAt      time.Duration // when it began
 	Disks      powerfs.Stats // of all disks together
 	Strange    map[string]int
@@ -60,6 +60,7 @@ func (r *Report) Print(w io.Writer) {
 	line("faults", "%s", strings.Join(faults, ", "))
 	line("power cuts", "%d; %d KiB unsynced lost, %d KiB kept, %d changes of directories lost", r.Disks.Cuts, r.Disks.Lost>>10, r.Disks.Survived>>10, r.Disks.Forgotten)
 	line("longest gap", "%s, %s after the start", r.Gap.Round(time.Millisecond), r.GapAt.Round(time.Millisecond))
+	line("histories", "%d decided, %d undecided", r.Verdict.Decided, r.Verdict.Undecided)
 	line("lost", "%d", r.Verdict.Lost)
 	line("doubled", "%d", r.Verdict.Doubled)
 	line("wrong", "%d", r.Verdict.Wrong)

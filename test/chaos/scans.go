@@ -58,6 +58,7 @@ func (k *scans) run(ctx context.Context, c *appclient.Client, id int) {
 		return
 	}
 	w := k.meter.writer()
+	defer w.ended()
 	for n := 0; ctx.Err() == nil; n++ {
 		var res *appclient.BatchResult
 		if k.meter.do(ctx, func(ctx context.Context) (err error) {

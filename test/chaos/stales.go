@@ -64,6 +64,7 @@ func (k *stales) run(ctx context.Context, c *appclient.Client, id int) {
 		return
 	}
 	w := k.meter.writer()
+	defer w.ended()
 	for n := 0; ctx.Err() == nil; n++ {
 		var version uint64
 		if k.meter.do(ctx, func(ctx context.Context) (err error) {

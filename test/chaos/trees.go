@@ -36,6 +36,7 @@ func (k *trees) run(ctx context.Context, c *appclient.Client, id int) {
 		return
 	}
 	w := k.meter.writer()
+	defer w.ended()
 	for stamp := int64(1); ctx.Err() == nil; stamp++ {
 		var batch []appclient.Mutation
 		for b := range treeBranches {

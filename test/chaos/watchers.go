@@ -55,6 +55,7 @@ func (k *watchers) run(ctx context.Context, c *appclient.Client, id int) {
 
 func (k *watchers) write(ctx context.Context, c *appclient.Client, i int) {
 	w := k.meter.writer()
+	defer w.ended()
 	for n := 0; ctx.Err() == nil; n++ {
 		if k.meter.do(ctx, func(ctx context.Context) error {
 			_, err := c.Root(feedRoot(i)).Put(ctx, objectName(n%7), fmt.Append(nil, n))

@@ -27,6 +27,7 @@ type task interface {
 // not be; Complaints describe the first of them.
 type Verdict struct {
 	Lost, Doubled, Wrong int
+	Decided, Undecided   int // histories that were judged, and those for which the time did not suffice
 	Complaints           []string
 }
 
@@ -115,8 +116,12 @@ type writer struct {
 
 func (m *meter) writer() *writer { return &writer{meter: m, last: time.Now()} }
 
-func (w *writer) acknowledged() {
-	now := time.Now()
+func (w *writer) acknowledged() { w.gapUntil(time.Now()) }
+
+// ended ends the gap that is open: who waits in vain to the end has been held up, too.
+func (w *writer) ended() { w.gapUntil(time.Now()) }
+
+func (w *writer) gapUntil(now time.Time) {
 	w.meter.mu.Lock()
 	defer w.meter.mu.Unlock()
 	if d := now.Sub(w.last); d > w.meter.gap {

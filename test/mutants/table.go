@@ -209,5 +209,7 @@ func judges() []mutant {
 		{"judged: an object that is there again after its end", chaos, "TestJudges/lapse/there_again"},
 		{"judged: a write told as never applied that is there", chaos, "TestJudges/outcome/never_applied_and_there"},
 		{"judged: a backup with a later write and not the earlier", chaos, "TestJudges/backup/later_without_earlier"},
+		{"judged: a run in which no history was decided", chaos, "TestJudges/history/none_decided"},
+		{"judged: an answer that is older than it may be", chaos, "TestJudges/history/an_old_answer"},
 	}
 }

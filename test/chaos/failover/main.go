@@ -1,7 +1,8 @@
 // Command failover measures how long writers are held up when a data node that
 // leads, or one of several XMPP servers, is killed (SIGKILL) or frozen (SIGSTOP): a cluster of processes on loopback, writers on
 // roots of many partitions, and one blow after the other. For each it prints the
-// longest time between two acknowledgements of one writer; an error of a writer ends it.
+// longest time between two acknowledgements of one writer. An error of a writer ends it; a gap beyond -within makes it end
+// with an error, when all have been measured.
 package main
 
 import (
@@ -20,10 +21,13 @@ import (
 	"github.com/rosterdb/rosterdb/test/chaos"
 )
 
+// killedWithin is how long writers may be held up by a kill unless something else is asked for.
+const killedWithin = 500 * time.Millisecond
+
 type options struct {
 	kills, servers, nodes, partitions, writers int
 	kill, stop                                 string
-	pace, calm, frozen                         time.Duration
+	pace, calm, frozen, within                 time.Duration
 	json                                       bool
 }
 
@@ -40,6 +44,7 @@ func main() {
 	flag.IntVar(&o.writers, "writers", 16, "each with a root of its own")
 	flag.DurationVar(&o.pace, "pace", 2*time.Millisecond, "a writer's pause between two writes")
 	flag.DurationVar(&o.calm, "calm", 2*time.Second, "before each kill, in which the node that is back gets its leaderships again")
+	flag.DurationVar(&o.within, "within", 0, "the longest gap that is no error; 0: 500ms at kills, any at freezes; negative: any")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.Parse()
 	if err := o.check(); err != nil {
@@ -119,7 +124,15 @@ func (m *measurement) killAll(ctx context.Context) error {
 			fmt.Printf("%2d  %s %s, which led %2d of %d writers' partitions: longest gap %4d ms\n", i+1, m.opt.verb(), r.Killed, r.Held, m.opt.writers, r.Longest.Milliseconds())
 		}
 	}
-	if m.opt.json {
+	if err := m.opt.print(results); err != nil {
+		return err
+	}
+	return m.opt.judge(results)
+}
+
+// print tells what all have cost together.
+func (o options) print(results []result) error {
+	if o.json {
 		return json.NewEncoder(os.Stdout).Encode(results)
 	}
 	all := make([]time.Duration, 0, len(results))
@@ -129,6 +142,24 @@ func (m *measurement) killAll(ctx context.Context) error {
 	slices.Sort(all)
 	if len(all) > 0 {
 		fmt.Printf("median %d ms, longest %d ms, of %d times\n", all[len(all)/2].Milliseconds(), all[len(all)-1].Milliseconds(), len(all))
+	}
+	return nil
+}
+
+// judge is an error if any gap was beyond the bound.
+func (o options) judge(results []result) error {
+	within := o.within
+	if within == 0 && o.stop == "" {
+		within = killedWithin
+	}
+	beyond := 0
+	for _, r := range results {
+		if within > 0 && r.Longest > within {
+			beyond++
+		}
+	}
+	if beyond > 0 {
+		return fmt.Errorf("%d of %d gaps are longer than %s (-within)", beyond, len(results), within)
 	}
 	return nil
 }

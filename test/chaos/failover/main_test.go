@@ -21,6 +21,7 @@ func TestOneOfEach(t *testing.T) {
 		t.Run(o.verb()+" "+o.target(), func(t *testing.T) {
 			t.Parallel()
 			o.kills, o.servers, o.nodes, o.partitions, o.writers, o.pace, o.calm = 1, 3, 3, 8, 4, 2*time.Millisecond, 100*time.Millisecond
+			o.within = -1 // how long it takes says nothing on a busy machine
 			if err := o.check(); err != nil {
 				t.Fatal(err)
 			}
@@ -28,5 +29,28 @@ func TestOneOfEach(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestBound: one gap beyond the bound is an error, whatever the others are.
+func TestBound(t *testing.T) {
+	gaps := []result{{Longest: 40 * time.Millisecond}, {Longest: killedWithin + 1}, {Longest: 60 * time.Millisecond}}
+	for _, c := range []struct {
+		opt  options
+		good bool
+	}{
+		{options{kill: "node"}, false},
+		{options{kill: "server"}, false},
+		{options{within: killedWithin + 1}, true},
+		{options{within: -1}, true},
+		{options{stop: "node"}, true},
+		{options{stop: "node", within: killedWithin}, false},
+	} {
+		if err := c.opt.judge(gaps); (err == nil) != c.good {
+			t.Errorf("%+v: %v", c.opt, err)
+		}
+	}
+	if err := (options{}).judge(gaps[:1]); err != nil {
+		t.Error(err)
 	}
 }

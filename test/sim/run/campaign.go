@@ -60,7 +60,7 @@ func (c *campaign) run(ctx context.Context) error {
 func (c *campaign) worker(ctx context.Context, exe string, i int) error {
 	o := c.opt
 	cmd := exec.CommandContext(ctx, exe, "-worker", strconv.Itoa(i), "-workers", strconv.Itoa(o.workers),
-		"-first", strconv.FormatUint(o.first, 10), "-seeds", strconv.FormatUint(o.seeds, 10), "-within", o.within.String())
+		"-first", strconv.FormatUint(o.first, 10), "-seeds", strconv.FormatUint(o.seeds, 10), "-within", o.within.String(), "-least", strconv.FormatUint(o.least, 10))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -126,6 +126,8 @@ func (c *campaign) end() error {
 		return errViolated
 	case c.ran == 0:
 		return errors.New("no seed ran")
+	case c.ran < c.opt.least:
+		return fmt.Errorf("%d seeds ran, and %d are the least (-least)", c.ran, c.opt.least)
 	}
 	return nil
 }

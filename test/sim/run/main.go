@@ -21,6 +21,7 @@ type options struct {
 	first   uint64
 	seeds   uint64
 	within  time.Duration
+	least   uint64 // seeds that run however long it takes
 	workers int
 	verbose bool
 	worker  int // which of the workers this process is; negative: none, it starts them
@@ -31,6 +32,7 @@ func main() {
 	flag.Uint64Var(&o.first, "first", 1, "the first seed")
 	flag.Uint64Var(&o.seeds, "seeds", 2000, "how many seeds")
 	flag.DurationVar(&o.within, "within", 0, "begin no seed after that time; 0: run all of them")
+	flag.Uint64Var(&o.least, "least", 0, "so many seeds run however long that takes; fewer are an error")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "processes that share the work")
 	flag.BoolVar(&o.verbose, "v", false, "tell what happens (for one seed)")
 	flag.IntVar(&o.worker, "worker", -1, "for the command's own use")
@@ -71,7 +73,7 @@ func work(o options, out *os.File) error {
 	debug.SetGCPercent(400) // little is alive, much is made
 	began, enc := time.Now(), json.NewEncoder(out)
 	for i := uint64(o.worker); i < o.seeds; i += uint64(o.workers) {
-		if o.within > 0 && time.Since(began) > o.within {
+		if o.within > 0 && i >= o.least && time.Since(began) > o.within {
 			return nil
 		}
 		res, err := runSeed(o.first+i, nil)

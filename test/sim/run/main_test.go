@@ -65,3 +65,21 @@ func TestViolation(t *testing.T) {
 		t.Error("a campaign without a run is taken for good")
 	}
 }
+
+// TestLeast: when the time is over the least number of seeds has run, and a campaign with fewer is none.
+func TestLeast(t *testing.T) {
+	var out bytes.Buffer
+	c := &campaign{opt: options{first: 1, seeds: 100, workers: 2, within: time.Nanosecond, least: 3}, out: &out, began: time.Now()}
+	if err := c.run(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	if c.ran < 3 || c.ran >= 100 {
+		t.Errorf("%d seeds ran, want the least and not all:\n%s", c.ran, &out)
+	}
+	few := &campaign{opt: options{seeds: 4, least: 3}, out: &out, began: time.Now()}
+	few.note(result{Seed: 1})
+	few.note(result{Seed: 2})
+	if err := few.end(); err == nil {
+		t.Error("a campaign with too few seeds is taken for good")
+	}
+}
