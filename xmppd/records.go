@@ -121,7 +121,7 @@ func (s *Server) openReplicas() (err error) {
 		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(),
 	}
 	if c.founds() {
-		opt.Found, opt.Founded = s.mayFound(), s.cluster.Mesh().Reconnect
+		opt.Found, opt.Founded = s.mayFound(), s.cluster.Reconnect
 	}
 	if r.old != nil {
 		opt.Import = &replicated.Import{Secret: r.old.disk.Secret(), Run: r.old.run}

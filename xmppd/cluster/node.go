@@ -176,17 +176,29 @@ const tellFor = time.Second
 // Control is the channel of this package on the links; the others are free.
 const Control link.Channel = 1
 
-// bye is what a server says on Control when it leaves.
-const bye = "bye"
+// What a server says on Control, beside what operators want (Ask).
+const (
+	bye  = "bye"  // it leaves
+	anew = "anew" // it has something else to say in its hello
+)
 
 // control takes what other servers say on Control. What a newer version may say is ignored.
 func (n *Node) control(from string, payload []byte) {
-	if string(payload) != bye {
+	switch string(payload) {
+	case bye:
+		n.mesh.Expect(from, link.Stopped)
+		n.leaves(from)
+	case anew:
+		n.mesh.Reconnect(from)
+	default:
 		if n.cfg.Asked != nil {
 			n.cfg.Asked(string(payload))
 		}
-		return
 	}
+}
+
+// leaves takes note that a server says that it does.
+func (n *Node) leaves(from string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if p, ok := n.known[from]; ok {
@@ -197,6 +209,16 @@ func (n *Node) control(from string, payload []byte) {
 
 // Ask tells another server what an operator wants of it (Config.Asked). The errors are those of link.Mesh.
 func (n *Node) Ask(server, word string) error { return n.mesh.Send(server, Control, []byte(word)) }
+
+// Reconnect has all servers that are connected, and this one, say anew who they are and what data they have.
+func (n *Node) Reconnect() {
+	for _, peer := range n.mesh.Connected() {
+		n.mesh.Expect(peer, link.Anew)
+		if err := n.mesh.Send(peer, Control, []byte(anew)); err != nil { // it will not do so by itself
+			n.mesh.Reconnect(peer)
+		}
+	}
+}
 
 // Mesh connects this server to the others. Channels are set before Start.
 func (n *Node) Mesh() *link.Mesh { return n.mesh }

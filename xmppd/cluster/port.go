@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -249,7 +250,7 @@ func (p *port) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if p.isCut(addr) {
 		return nil, fmt.Errorf("connect to %s: the network is cut", addr)
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	conn, err := (&net.Dialer{LocalAddr: p.from(addr)}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
@@ -257,6 +258,21 @@ func (p *port) dial(ctx context.Context, addr string) (net.Conn, error) {
 		return &breakable{conn, addr, p.cut}, nil
 	}
 	return conn, nil
+}
+
+// from is the address to connect from: the one that this server listens at, as the gossip's packets do, so that firewalls
+// and the others know it by one; nil, and the system chooses, where it listens at all, or can't reach addr from there.
+func (p *port) from(addr string) net.Addr {
+	own, ok := p.tcp.Addr().(*net.TCPAddr)
+	to, err := netip.ParseAddrPort(addr)
+	if !ok || err != nil || own.IP.IsUnspecified() {
+		return nil
+	}
+	there := net.IP(to.Addr().Unmap().AsSlice())
+	if (own.IP.To4() == nil) != (there.To4() == nil) || own.IP.IsLoopback() && !there.IsLoopback() {
+		return nil
+	}
+	return &net.TCPAddr{IP: own.IP, Zone: own.Zone}
 }
 
 // breakable is a connection over a network that a test cuts: what is written then gets lost.

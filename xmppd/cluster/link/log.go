@@ -7,9 +7,12 @@ import (
 )
 
 // notDialed tells why there is no stream to a peer.
-func (m *Mesh) notDialed(name string, err error) {
+func (m *Mesh) notDialed(p *peer, err error) {
+	name := p.name
 	var refused *RefusedError
 	switch {
+	case End(p.ends.Load()) == Stopped:
+		m.log.Debug("server that has stopped is not there", "server", name, "reason", err)
 	case errors.Is(err, context.Canceled) || m.ctx.Err() != nil:
 	case errors.As(err, &refused) && (refused.Reason == refusedUnknown || refused.Reason == refusedBusy):
 		m.log.Debug("server is not ready yet", "reason", refused.Text, "server", name)

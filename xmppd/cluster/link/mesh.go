@@ -316,17 +316,6 @@ func (m *Mesh) Incarnation(name string) (incarnation uint64, ok bool) {
 	return p.out.incarnation, true
 }
 
-// Reconnect ends all streams, so that both ends say anew who they are.
-func (m *Mesh) Reconnect() {
-	for _, p := range *m.view.Load() {
-		p.mu.Lock()
-		if p.out != nil {
-			_ = p.out.conn.Close()
-		}
-		p.mu.Unlock()
-	}
-}
-
 // Close sends what waits, for two seconds at most, and ends all streams. Nothing is received, and
 // no callback runs, when it has returned.
 func (m *Mesh) Close() {

@@ -28,6 +28,7 @@ type peer struct {
 	name    string
 	q       queue
 	up      atomic.Bool
+	ends    atomic.Uint32 // an End: why the present pair, or the last one, does
 	counts  counts
 	accepts chan *incoming // streams of the peer, their hello not answered
 	changed chan struct{}  // capacity 1: addr is another
@@ -186,7 +187,7 @@ func (r *rendezvous) dial(addr string) {
 // got takes the result of dial.
 func (r *rendezvous) got(d dialed) {
 	if d.err != nil {
-		r.p.m.notDialed(r.p.name, d.err)
+		r.p.m.notDialed(r.p, d.err)
 		r.again()
 		return
 	}
@@ -271,6 +272,7 @@ func (p *peer) live(out *outgoing, in *incoming) {
 	p.mu.Lock()
 	p.out = out
 	p.mu.Unlock()
+	p.ends.Store(uint32(Broken))
 	p.q.start()
 	p.up.Store(true)
 	p.m.log.Info("server is connected", "server", p.name, "address", out.conn.RemoteAddr().String())
@@ -304,12 +306,7 @@ func (p *peer) down(out *outgoing, in *incoming, why error) {
 	p.mu.Unlock()
 	p.up.Store(false)
 	left := p.q.stop()
-	select {
-	case <-p.m.closing:
-	default:
-		p.m.log.Warn("server is cut off", "server", p.name, "reason", why)
-	}
-	p.counts.resets.Add(1)
+	p.ended(why)
 	p.m.cfg.Down(p.name)
 	p.had = lastStream{in.hello.Stream, in.received}
 	p.keep(out)
