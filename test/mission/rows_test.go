@@ -58,7 +58,7 @@ func rows() []row {
 		{"K6", "servers discover and join each other", checkJoining},
 		{"K7", "a partition of the network heals by itself", checkPartition},
 		{"K8", "a stream resumes on another server", checkResumptionElsewhere},
-		{"K9", "server-side state is replicated, or lives in a database", nil},
+		{"K9", "server-side state is embedded, and replicated over the servers of a cluster (databases of other makers: not due yet)", checkState},
 		{"K10", "zones: an exit in one's own zone is preferred", checkZones},
 		{"K11", "rolling upgrade with no stanza lost", checkRollingUpgrade},
 
