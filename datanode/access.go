@@ -2,8 +2,6 @@ package datanode
 
 import (
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/ring"
@@ -89,29 +87,4 @@ func (h *handler) rights(c *client) rights {
 		c.rightsOf, c.rights = v.access, v.access.of(c.address, c.app)
 	}
 	return c.rights
-}
-
-// quiet lets a line through each second, and counts what it held back.
-type quiet struct {
-	mu   sync.Mutex
-	next time.Time
-	held int
-}
-
-func (q *quiet) pass(now time.Time) (held int, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if now.Before(q.next) {
-		q.held++
-		return 0, false
-	}
-	held, q.held, q.next = q.held, 0, now.Add(time.Second)
-	return held, true
-}
-
-// denied logs a refusal for want of a right, a line a second at most.
-func (n *Node) denied(c *client, what, root string) {
-	if held, ok := n.denials.pass(time.Now()); ok {
-		n.log.Warn("denied", "account", c.bare, "operation", what, "root", root, "more_since_last", held)
-	}
 }

@@ -151,7 +151,7 @@ func TestQuiet(t *testing.T) {
 	now := time.Unix(1000, 0)
 	lines, held := 0, 0
 	for range 100 {
-		if n, ok := q.pass(now); ok {
+		if n, ok := q.pass(now, time.Second); ok {
 			lines, held = lines+1, held+n
 		}
 		now = now.Add(100 * time.Millisecond)

@@ -72,9 +72,8 @@ const codes = op.Overloaded + 1
 // counts is what a node counts, for its metrics. All of it may be used by any
 // goroutine.
 type counts struct {
-	done    [kinds][codes]atomic.Uint64
-	took    [kinds]histogram // from the stanza's arrival to the result; not of refusals
-	refused [reasons]atomic.Uint64
+	done [kinds][codes]atomic.Uint64
+	took [kinds]histogram // from the stanza's arrival to the result; not of refusals
 }
 
 func (c *counts) ended(k kind, code op.Code, begun time.Time) {
@@ -84,12 +83,16 @@ func (c *counts) ended(k kind, code op.Code, begun time.Time) {
 	c.took[k].observe(time.Since(begun))
 }
 
-func (c *counts) refusal(k kind, r *refusal) {
+// refused counts and logs that an operation of a client is refused.
+func (n *Node) refused(c *client, k kind, r *refusal) {
 	if r.Code < codes {
-		c.done[k][r.Code].Add(1)
+		n.counts.done[k][r.Code].Add(1)
 	}
-	c.refused[r.why].Add(1)
+	n.refusals.note(r.why, c.bare, k.String(), r.Text)
 }
+
+// flooded is told of each operation for which its account's queue has no room.
+func (n *Node) flooded(account string) { n.refusals.note(refusedFlood, account, "any", textFlood) }
 
 // bounds of the histograms' buckets, in seconds.
 func bounds() []float64 {

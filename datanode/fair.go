@@ -33,7 +33,7 @@ type fair struct {
 	propose func([]replication.Proposal)
 	read    func([]replication.ReadRequest)
 	wake    chan struct{}
-	floods  *atomic.Uint64 // refused because the queue was full
+	flooded func(account string) // told of each that is refused because the queue is full
 
 	// Of what was submitted and is not answered, and of that the part that waits.
 	ops, cost             atomic.Int64
@@ -79,8 +79,8 @@ type reader struct {
 	cost int64
 }
 
-func (f *fair) init(e engine, floods *atomic.Uint64) {
-	f.floods = floods
+func (f *fair) init(e engine, flooded func(account string)) {
+	f.flooded = flooded
 	f.propose, f.read = e.ProposeBatch, e.Read
 	f.wake = make(chan struct{}, 1)
 	f.accounts = make(map[string]*account)
@@ -129,6 +129,7 @@ func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.
 	}
 	var refusedPs []replication.Proposal
 	var refusedRs []replication.ReadRequest
+	var floods []string
 	f.mu.Lock()
 	if f.over {
 		f.mu.Unlock()
@@ -137,16 +138,18 @@ func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.
 	}
 	for i := range ps {
 		if !f.put(by[i].bare, waiting{proposal: ps[i], cost: proposalCost(ps[i].Cmd)}) {
-			refusedPs = append(refusedPs, ps[i])
+			refusedPs, floods = append(refusedPs, ps[i]), append(floods, by[i].bare)
 		}
 	}
 	for i := range rs {
 		if !f.put(readBy[i].c.bare, waiting{read: rs[i], isRead: true, cost: readBy[i].cost}) {
-			refusedRs = append(refusedRs, rs[i])
+			refusedRs, floods = append(refusedRs, rs[i]), append(floods, readBy[i].c.bare)
 		}
 	}
 	f.mu.Unlock()
-	f.floods.Add(uint64(len(refusedPs) + len(refusedRs)))
+	for _, account := range floods {
+		f.flooded(account)
+	}
 	for _, p := range refusedPs {
 		p.Done(op.WriteResult{Code: op.Overloaded, Text: textFlood, RetryAfter: retryAfter})
 	}

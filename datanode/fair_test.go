@@ -3,7 +3,6 @@ package datanode
 import (
 	"fmt"
 	"runtime"
-	"sync/atomic"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -45,7 +44,7 @@ type load struct {
 
 func newLoad(fifo bool) *load {
 	l := &load{f: &fair{fifo: fifo}, e: &slowEngine{seen: make(map[string]int)}, refused: make(map[string]int), done: make(map[string]int)}
-	l.f.init(l.e, new(atomic.Uint64))
+	l.f.init(l.e, func(string) {})
 	return l
 }
 

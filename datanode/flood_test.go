@@ -146,7 +146,7 @@ func TestRefusedPartsAreNoMistake(t *testing.T) {
 			}
 		}
 		parts := uint64(send("b1"))
-		later, malformed := n.counts.refused[refusedFlood].Load(), n.counts.refused[refusedStanza].Load()
+		later, malformed := n.refusals.counts[refusedFlood].Load(), n.refusals.counts[refusedStanza].Load()
 		if (malformed > 0) != planted || later+malformed != parts || parts < 3 || later == 0 {
 			t.Errorf("planted %v: of %d parts %d are to come again, %d are refused as malformed", planted, parts, later, malformed)
 		}
@@ -273,7 +273,7 @@ func TestTooMuchUntold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !h.tooMuch(nil, c, st) || n.counts.refused[refusedFlood].Load() != 1 {
+	if !h.tooMuch(nil, c, st) || n.refusals.counts[refusedFlood].Load() != 1 {
 		t.Error("a client that is not told what it asked for may ask for more")
 	}
 	c.unsent.Store(maxUnsent - 1)

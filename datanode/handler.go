@@ -139,7 +139,7 @@ func (h *handler) observe(c *client, q *wire.Request) {
 	c.epoch = max(c.epoch, q.Epoch)
 	t := q.Time
 	if t > 0 && !h.rights(c).none() && !h.n.clock.observe(t, h.now()) {
-		if held, ok := h.n.oddTimes.pass(time.Now()); ok {
+		if held, ok := h.n.oddTimes.pass(time.Now(), time.Second); ok {
 			h.n.log.Warn("a client's time is too far ahead of this node's clock and ignored; set the clocks of the machines", "client", c.jid, "ms", t-h.now(), "more_since_last", held)
 		}
 	}

@@ -182,7 +182,8 @@ func testNode(t testing.TB) (*Node, *fakeEngine, *handler) {
 	n.hot.init(time.Now())
 	n.answers.init(n)
 	n.announcer.init(n)
-	n.fair.init(e, &n.counts.refused[refusedFlood])
+	n.refusals.init(n.log, &n.faults)
+	n.fair.init(e, n.flooded)
 	if err := n.publish(testRing(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func (n *Node) hold(c *client, res *op.ReadResult, size int64, code op.Code) int
 	}
 	c.holding.bytes.Add(-size)
 	n.answers.held.Add(-size)
-	n.counts.refused[refusedAnswers].Add(1)
+	n.refusals.note(refusedAnswers, c.bare, "read", textAnswers)
 	*res = op.ReadResult{Code: code, Text: textAnswers, RetryAfter: retryAfter}
 	return 0
 }

@@ -3,6 +3,7 @@ package datanode
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -159,27 +160,34 @@ const maxErrors = 4 << 20
 
 // busy refuses a stanza for now: `resource-constraint` with a hint when to come again.
 func (h *handler) busy(conn *xmppconn.Conn, st *stanza.Stanza, text string) {
-	h.n.counts.refused[refusedFlood].Add(1)
-	h.n.log.Debug("stanza refused for now", "from", st.AttrString(st.From), "text", text)
+	h.n.refusals.note(refusedFlood, bareFrom(st), "stanza", text)
 	if conn != nil && conn.Queued() < maxErrors {
 		_ = conn.Send(stanza.AppendErrorApp(nil, st, "", "wait", "resource-constraint", text, wire.RetryElement(retryAfter))) // lost with the stream
 	}
 }
 
+// bareFrom is the account that a stanza is of, as its server has stamped it.
+func bareFrom(st *stanza.Stanza) string {
+	bare, _, _ := strings.Cut(st.AttrString(st.From), "/")
+	return bare
+}
+
 // refuse answers a stanza with an error (RFC 6120 section 8.3). A message
 // without id is nobody's question.
 func (h *handler) refuse(conn *xmppconn.Conn, st *stanza.Stanza, condition, text string) {
-	h.n.counts.refused[refusedStanza].Add(1)
-	typ := "modify"
+	typ, why := "modify", refusedStanza
 	switch condition {
 	case "forbidden":
 		typ = "auth"
+		if !h.n.faults.ForbiddenAsStanza {
+			why = refusedAccess
+		}
 	case "item-not-found", "feature-not-implemented":
 		typ = "cancel"
 	case "resource-constraint":
 		typ = "wait"
 	}
-	h.n.log.Debug("stanza refused", "from", st.AttrString(st.From), "condition", condition, "text", text)
+	h.n.refusals.note(why, bareFrom(st), "stanza", text)
 	if conn != nil {
 		_ = conn.Send(stanza.AppendError(nil, st, "", typ, condition, text)) // lost with the stream
 	}

@@ -105,7 +105,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstHistogram(c.seconds, count, sum, buckets, kind(i).String())
 	}
 	for r := notRefused + 1; r < reasons; r++ {
-		ch <- prometheus.MustNewConstMetric(c.refusals, prometheus.CounterValue, float64(k.refused[r].Load()), r.String())
+		ch <- prometheus.MustNewConstMetric(c.refusals, prometheus.CounterValue, float64(c.n.refusals.counts[r].Load()), r.String())
 	}
 	for _, s := range []string{wire.StateOK, wire.StateFull, wire.StateJoining, wire.StateStranger, wire.StateStopping} {
 		ch <- prometheus.MustNewConstMetric(c.stateIs, prometheus.GaugeValue, truth(c.n.state() == s), s)

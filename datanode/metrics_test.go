@@ -36,7 +36,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 	if got["write ok"] != 3 || got["write denied"] != 3 || got["get ok"] != 0 {
 		t.Errorf("operations %v", got)
 	}
-	if got := n.counts.refused[refusedSession].Load(); got != 1 {
+	if got := n.refusals.counts[refusedSession].Load(); got != 1 {
 		t.Errorf("%d refused for a foreign session", got)
 	}
 	if count, _, _ := n.counts.took[kindWrite].read(); count != 3 {

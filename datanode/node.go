@@ -65,8 +65,8 @@ type Node struct {
 	counts    counts
 	hot       hot
 	exports   exports
-	denials   quiet // log lines
-	oddTimes  quiet
+	refusals  refusals
+	oddTimes  quiet // log lines
 
 	view    atomic.Pointer[view] // nil: no ring document yet
 	streams streams
@@ -123,6 +123,10 @@ type faults struct {
 	GapsAreMistakes bool
 	// DeniesBlindly refuses who has no rights here even where the node knows of none.
 	DeniesBlindly bool
+	// OneLine has all accounts share one line a time about what is refused.
+	OneLine bool
+	// ForbiddenAsStanza counts whole stanzas of strangers as what is malformed.
+	ForbiddenAsStanza bool
 }
 
 // Run is the life of a data node: it opens the data directory, serves until ctx
@@ -159,6 +163,7 @@ func Open(cfg Config) (*Node, error) {
 	n.log = cfg.Logger.With("jid", n.full)
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace, wanted: cfg.DiskReserve}
 	n.fetch, n.contacts = n.fetchRing, n.fetchContacts
+	n.refusals.init(n.log, &n.faults)
 	n.hot.init(n.started)
 	n.exports.init(n)
 	n.answers.init(n)
@@ -201,7 +206,7 @@ func (n *Node) open() error {
 		return fmt.Errorf("recover data directory %s: %w", n.cfg.Dir, err)
 	}
 	n.engine = recovered
-	n.fair.init(recovered, &n.counts.refused[refusedFlood])
+	n.fair.init(recovered, n.flooded)
 	doc := recovered.Ring()
 	if doc == nil {
 		n.log.Info("new store, waiting to be taken into a ring: by ringctl join, or by ringctl bootstrap where there is no ring yet", "store", n.store)

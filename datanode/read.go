@@ -58,7 +58,7 @@ func (h *handler) read(c *client, r *wire.Read, done func(readDone)) {
 	}
 	k := kindOf(r.Kind)
 	if !ok {
-		h.n.counts.refusal(k, &answer)
+		h.n.refused(c, k, &answer)
 		done(readDone{tag: tag, group: group, res: op.ReadResult{Code: answer.Code, Text: answer.Text, RetryAfter: answer.RetryAfter}})
 		return
 	}
@@ -121,7 +121,7 @@ func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 	n := h.n
 	if c.watches.Load() >= maxWatches || n.watches.Load() >= maxNodeWatches {
 		why := refusal{why: refusedWatches, Code: op.Overloaded, Text: textWatches, RetryAfter: retryAfter}
-		n.counts.refusal(kindChanges, &why)
+		n.refused(c, kindChanges, &why)
 		done(readDone{tag: r.Tag, group: r.Partition, res: op.ReadResult{Code: why.Code, Text: why.Text, RetryAfter: why.RetryAfter}})
 		return
 	}
@@ -136,8 +136,8 @@ func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 		n.watches.Add(-1)
 		c.watches.Add(-1)
 		if v := n.view.Load(); v.access != granted && len(res.Events) > 0 && !n.maySee(v, c, r) {
-			n.denied(c, "watch", r.Root)
 			res = op.ReadResult{Code: op.Denied, Text: "this account may no longer read what it watched; see ringctl access"}
+			n.refusals.note(refusedAccess, c.bare, kindChanges.String(), res.Text)
 		}
 		if res.Code == op.Overloaded {
 			res.Code = op.Unavailable // Overloaded would end a watch
@@ -206,7 +206,6 @@ func (h *handler) checkRead(c *client, r *wire.Read) (refusal, bool) {
 		prefix, r.IndexID = doc.Indexes[i].Prefix, doc.Indexes[i].ID
 	}
 	if !h.rights(c).mayRead(prefix) {
-		h.n.denied(c, "read", prefix)
 		what := fmt.Sprintf("all of what begins with %q", prefix)
 		if named {
 			what = fmt.Sprintf("root %q", r.Root)

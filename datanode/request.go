@@ -31,7 +31,7 @@ type refusal struct {
 
 // turnDown answers an operation with a refusal.
 func (h *handler) turnDown(r *request, k kind, tag uint64, group uint32, why refusal) {
-	h.n.counts.refusal(k, &why)
+	h.n.refused(r.c, k, &why)
 	r.write(&h.n.answers, written{tag, group, op.WriteResult{Code: why.Code, Text: why.Text, RetryAfter: why.RetryAfter}})
 }
 
@@ -101,7 +101,6 @@ func (h *handler) open(r *request, o *wire.Open) {
 func (h *handler) checkOpen(c *client, o *wire.Open) (refusal, bool) {
 	switch {
 	case len(h.rights(c).write) == 0:
-		h.n.denied(c, "open", "")
 		return refusal{why: refusedAccess, Code: op.Denied, Text: "this account may not write; reads need no session"}, false
 	case h.n.disk.full():
 		return refusal{why: refusedFull, Code: op.Full, Text: h.n.disk.text(), RetryAfter: op.FullRetry}, false
@@ -152,7 +151,6 @@ func (h *handler) admit(c *client, partition uint32, bad string) (refusal, bool)
 		// Who may do what it does not know, or not any more: so it denies nothing.
 		return refusal{why: refusedState, Code: op.Unavailable, Text: h.unserving()}, false
 	case h.rights(c).none():
-		h.n.denied(c, "any", "")
 		return refusal{why: refusedAccess, Code: op.Denied, Text: textDenied}, false
 	case uint64(partition) >= uint64(v.doc.Partitions):
 		return refusal{why: refusedInvalid, Code: op.Invalid, Text: fmt.Sprintf("partition %d of %d: they count from 0", partition, v.doc.Partitions)}, false
@@ -188,7 +186,6 @@ func (h *handler) checkWrite(c *client, w *wire.Write) (refusal, bool) {
 		return answer, false
 	}
 	if !h.rights(c).mayWrite(w.Root) {
-		h.n.denied(c, "write", w.Root)
 		return refusal{why: refusedAccess, Code: op.Denied, Text: fmt.Sprintf("this account may not write root %q; see ringctl access", w.Root)}, false
 	}
 	if answer, ok := h.checkSession(c, w.Partition, w.Session); !ok {
@@ -212,7 +209,6 @@ func (h *handler) checkSession(c *client, partition uint32, s op.Session) (refus
 		return refusal{}, true
 	}
 	if owner != c.bare {
-		h.n.denied(c, "session", "")
 		return refusal{why: refusedSession, Code: op.Denied, Text: textSession}, false
 	}
 	if len(c.sessions) >= maxKnownSessions {

@@ -141,6 +141,7 @@ func clients() []mutant {
 	)
 	return []mutant{
 		{"transaction ended by its own condition, though its reads have changed", app, "TestUpdateRunsAgainForItsReads"},
+		{"refusals of one account hide another's, or strangers are counted as malformed", node, "TestEveryRefusalIsCountedAndLogged"},
 		{"a node that knows no ring denies", node, "TestWhoServesNothingDeniesNothing"},
 		{"a stanza of the largest size that servers take ends its receiver's stream", "internal/xmppconn", "TestTakesWhatServersPassOn"},
 		{"a request of which parts were refused is taken for malformed", node, "TestRefusedPartsAreNoMistake"},
