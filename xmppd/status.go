@@ -110,12 +110,24 @@ func (s *Server) addRecords(out *ClusterStatus) {
 		x.Records.Copies, x.Records.Leads, x.Records.Coming, x.Records.Leaving = m.Held, m.Led, m.Coming, m.Leaving
 	}
 	slices.SortFunc(out.Servers, func(a, b ClusterServer) int { return strings.Compare(a.Name, b.Name) })
-	risk := s.replicas.Risk(s.reaches)
+	risk := s.replicas.Risk(s.known())
 	// Until it is ready a server may have lost what the others think that it has.
 	ready := !slices.ContainsFunc(out.Servers, func(x ClusterServer) bool { return x.State == string(cluster.Joining) })
 	out.Records = &ClusterRecords{
 		Cluster: st.Cluster, Partitions: st.Partitions, Copies: st.Replicas, Lacking: risk.Lacking, Lost: risk.Lost,
 		Moving: st.Changing, Moves: st.Moves, Left: st.Left, Survives: ready && st.Partitions > 0 && risk.Lost == 0 && len(risk.Needed) == 0, Needed: risk.Needed,
+	}
+}
+
+// known tells whether a server can be reached, and it is known what data it has: gossip may still tell of the process before.
+func (s *Server) known() func(name string) bool {
+	processes := make(map[string]uint64)
+	for _, m := range s.cluster.Members() {
+		processes[m.Name] = m.Incarnation
+	}
+	return func(name string) bool {
+		now, ok := s.cluster.Mesh().Incarnation(name)
+		return name == s.cluster.Self().Name || ok && now == processes[name] && s.reaches(name)
 	}
 }
 

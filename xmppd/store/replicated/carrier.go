@@ -63,7 +63,7 @@ func (s *Store) nameOf(id uint64) (string, bool) {
 		return "", false
 	}
 	m, ok := doc.Member(id)
-	if !ok || !hasData(doc, m) {
+	if !ok || !hasName(doc, m) {
 		return "", false
 	}
 	return nameOf(m), true

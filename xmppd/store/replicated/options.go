@@ -131,6 +131,7 @@ type faults struct {
 	hastyImport   bool // the cluster's data is said to be there before it is
 	hastyStages   bool // a large update is carried out batch by batch, before it is decided
 	rivals        bool // who may make a cluster does not mind who else may
+	anyData       bool // a server that is back without its data counts as if it had it
 
 	// No bug: a server that stops during a large update, before it is decided or afterwards.
 	stopStaging, stopDecided bool

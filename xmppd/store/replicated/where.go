@@ -45,9 +45,10 @@ func (s *Store) Status() Status {
 		}
 	}
 	coming := doc.Remaining()
+	hasData := s.withData(doc)
 	for _, m := range doc.Members {
 		st.Members = append(st.Members, MemberStatus{
-			Name: nameOf(m), Leaving: m.State == ring.Leaving, Replaced: !hasData(doc, m),
+			Name: nameOf(m), Leaving: m.State == ring.Leaving, Replaced: !hasData(m),
 			Held: held[m.ID], Led: led[m.ID], Coming: coming[m.ID],
 		})
 		st.Left += coming[m.ID]
@@ -80,21 +81,27 @@ type Risk struct {
 
 // Risk tells what the absence of the servers that can't be reached means. While a change moves copies, what holds
 // is what holds before and after each of them.
-func (s *Store) Risk(reached func(name string) bool) (r Risk) {
+func (s *Store) Risk(reached func(name string) bool) Risk {
 	doc := s.ring.Load()
 	if doc == nil {
-		return r
+		return Risk{}
 	}
+	hasData := s.withData(doc)
+	return riskOf(doc, func(m ring.Member) bool { return hasData(m) && reached(nameOf(m)) })
+}
+
+// riskOf is the risk when only some members are there with their data.
+func riskOf(doc *ring.Document, isThere func(ring.Member) bool) (r Risk) {
 	needed := make(map[string]bool)
 	for p := range uint32(doc.Partitions) {
-		there, majority := present(doc, doc.Group(p), reached)
+		there, majority := present(doc, doc.Group(p), isThere)
 		need(needed, there, majority)
 		lost := len(there) < majority
 		if len(there) < max(len(doc.Group(p)), doc.Replicas) {
 			r.Lacking++
 		}
 		if c := doc.Change; c != nil && !c.Canceled {
-			there, majority = present(doc, c.Target[p], reached)
+			there, majority = present(doc, c.Target[p], isThere)
 			need(needed, there, majority)
 			lost = lost || len(there) < majority
 		}
@@ -102,7 +109,7 @@ func (s *Store) Risk(reached func(name string) bool) (r Risk) {
 			r.Lost++
 		}
 	}
-	there, majority := present(doc, doc.Meta, reached) // without it nobody can join or leave
+	there, majority := present(doc, doc.Meta, isThere) // without it nobody can join or leave
 	need(needed, there, majority)
 	for name := range needed {
 		r.Needed = append(r.Needed, name)
@@ -111,10 +118,10 @@ func (s *Store) Risk(reached func(name string) bool) (r Risk) {
 	return r
 }
 
-// present are the servers of a group that can be reached with their data, and how many of them are needed.
-func present(doc *ring.Document, group []uint64, reached func(name string) bool) (there []string, majority int) {
+// present are the servers of a group that are there with their data, and how many of them are needed.
+func present(doc *ring.Document, group []uint64, isThere func(ring.Member) bool) (there []string, majority int) {
 	for _, id := range group {
-		if m, ok := doc.Member(id); ok && hasData(doc, m) && reached(nameOf(m)) {
+		if m, ok := doc.Member(id); ok && isThere(m) {
 			there = append(there, nameOf(m))
 		}
 	}
@@ -131,8 +138,24 @@ func need(needed map[string]bool, there []string, majority int) {
 	}
 }
 
-// hasData tells whether a member's data is there when its server is: else the name is another member's.
-func hasData(doc *ring.Document, m ring.Member) bool {
+// withData tells whether a member's data is there when its server is: not if the server says that it has other data. Then it
+// has come back without, and the ring may not know of it yet.
+func (s *Store) withData(doc *ring.Document) func(ring.Member) bool {
+	said := make(map[string]string) // by name of the server: UUID of its data
+	if !s.opt.faults.anyData {
+		for _, x := range s.opt.Membership.Servers() {
+			said[x.Name] = x.Store
+		}
+		said[s.opt.Name] = s.ID() // newer than what gossip says
+	}
+	return func(m ring.Member) bool {
+		data := said[nameOf(m)]
+		return hasName(doc, m) && (data == "" || data == m.Store)
+	}
+}
+
+// hasName tells whether a member's server is still the one of that name: else the name is another member's.
+func hasName(doc *ring.Document, m ring.Member) bool {
 	now, ok := doc.ByJID(m.JID)
 	return ok && now.ID == m.ID
 }

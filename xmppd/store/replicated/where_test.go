@@ -29,9 +29,7 @@ func TestRisk(t *testing.T) {
 		{5, "x4", true, false, "x1 x2 x3 x5"},
 	} {
 		doc := documentOf(t, c.servers)
-		s := new(Store)
-		s.ring.Store(doc)
-		r := s.Risk(func(name string) bool { return !slices.Contains(strings.Fields(c.away), name) })
+		r := riskOf(doc, func(m ring.Member) bool { return !slices.Contains(strings.Fields(c.away), nameOf(m)) })
 		if (r.Lacking > 0) != c.lacking || (r.Lost > 0) != c.lost || strings.Join(r.Needed, " ") != c.needed && c.needed != "" {
 			t.Errorf("%d servers without %q: %+v", c.servers, c.away, r)
 		}
@@ -48,9 +46,7 @@ func TestRiskWhileMoving(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := new(Store)
-	s.ring.Store(wiped)
-	r := s.Risk(func(string) bool { return true })
+	r := riskOf(wiped, func(m ring.Member) bool { return hasName(wiped, m) })
 	if r.Lacking != doc.Partitions || r.Lost != 0 || strings.Join(r.Needed, " ") != "x1 x2" {
 		t.Errorf("when one of three has lost its data: %+v", r)
 	}

@@ -53,3 +53,35 @@ func TestWiped(t *testing.T) {
 		t.Errorf("who never was a member leaves: %v", err)
 	}
 }
+
+// TestWipedCountsAtOnce: a server that is back without its data does not count as one that has it, at itself and at others,
+// though the ring can't be changed yet: who waits until the next server may be lost must not be told so too early.
+func TestWipedCountsAtOnce(t *testing.T) {
+	for _, f := range []faults{{}, {anyData: true}} {
+		c := newCluster(t, memory(t), func(o *Options) { o.faults = f })
+		c.found(3)
+		c.kill(3)
+		c.net.set(func() { // two that have the data remain, and can't agree on anything
+			c.net.sent = func(from, to string, _ []byte) bool { return from == name(3) || to == name(3) }
+		})
+		if err := os.RemoveAll(filepath.Join(c.dir, name(3))); err != nil {
+			t.Fatal(err)
+		}
+		c.restart(3)
+		eventually(t, "it has heard of the ring", func() bool { return c.store(3).ring.Load() != nil })
+		for _, i := range []int{1, 3} {
+			r := c.store(i).Risk(func(string) bool { return true })
+			if safe := len(r.Needed) == 0 && r.Lacking == 0; safe != f.anyData {
+				t.Errorf("with %+v, at %d: %+v", f, i, r)
+			}
+			for _, m := range c.store(i).Status().Members {
+				if m.Replaced != (m.Name == name(3) && !f.anyData) {
+					t.Errorf("with %+v, at %d: %+v", f, i, m)
+				}
+			}
+		}
+		c.net.set(func() { c.net.sent = nil })
+		c.settled(3)
+		c.close()
+	}
+}
