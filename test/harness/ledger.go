@@ -69,11 +69,17 @@ func (l *Ledger) Stop() {
 // Outcome says what became of the messages.
 type Outcome struct {
 	Sent, Delivered, Bounced, Twice int
-	lost, twice                     []int
+	heard, lost, twice              []int
 }
 
 // Lost counts the messages that nobody has heard of.
 func (o Outcome) Lost() int { return o.Sent - o.Delivered - o.Bounced }
+
+// Heard are the numbers of the messages that have come, ascending.
+func (o Outcome) Heard() []int { return o.heard }
+
+// Missing are the numbers of the messages that nobody has heard of, ascending.
+func (o Outcome) Missing() []int { return o.lost }
 
 func (o Outcome) String() string {
 	return fmt.Sprintf("%d sent = %d delivered + %d bounced + %d lost; %d twice", o.Sent, o.Delivered, o.Bounced, o.Lost(), o.Twice)
@@ -94,6 +100,7 @@ func (l *Ledger) Look(receivers ...*Ear) (o Outcome) {
 		switch {
 		case got > 0:
 			o.Delivered++
+			o.heard = append(o.heard, n)
 		case back > 0:
 			o.Bounced++
 		default:
