@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -87,11 +88,46 @@ func kept(t *testing.T, at *harness.Member, a, other *author) {
 	}
 }
 
-// TestJoinUnderLoad: two servers join one that works, and take their share of what it keeps; nobody sees an error. The first
-// server, whose clients have written all of it, dies: all that was acknowledged is at the two others, each message once.
+// leaveUnderLoad has a server give up its share while a client of it talks with one of the first server, which goes on over that
+// server until it is drained and stopped.
+func leaveUnderLoad(t *testing.T, sv *harness.Servers, leaver *harness.Member) {
+	t.Helper()
+	x1 := sv.All[0]
+	here, there := harness.Listen(leaver.Online(t, "carol", "c")), harness.Listen(x1.Online(t, "dave", "d"))
+	talk := []*harness.Ledger{harness.Keep("here", there, here.JID), harness.Keep("there", here, there.JID)}
+	says := func(want string, args ...string) {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), binary, append([]string{"xmppd", "cluster"}, args...)...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%v: %v, and no %q in\n%s", args, err, want, out)
+		}
+	}
+	says(leaver.Name+" has left the cluster", "remove", "--data", x1.Data, leaver.Name)
+	if r := x1.Status(t).Records; r.Lacking != 0 || r.Lost != 0 || r.Copies != 2 {
+		t.Errorf("when %s has left: %+v", leaver.Name, r)
+	}
+	for _, l := range talk {
+		l.More(t, 20)
+		l.Stop()
+	}
+	sv.Quiet()
+	for i, e := range []*harness.Ear{here, there} {
+		if o := talk[i].Settle(t, e); o.Delivered != o.Sent || e.Ended() {
+			t.Errorf("%s: %v; ended: %v", e.JID, o, e.Ended())
+		}
+	}
+	here.Send("</stream:stream>")
+	says("is drained", "drain", "--data", leaver.Data)
+	leaver.Stop(t)
+	sv.Whole()
+}
+
+// TestJoinUnderLoad: two servers join one that works, and take their share of what it keeps; then one of them, which lives and
+// has a client, gives its share up, and a fourth one takes its place; nobody sees an error. The first server, whose clients have written
+// all of it, dies: all that was acknowledged is at the two others, each message once.
 func TestJoinUnderLoad(t *testing.T) {
 	sv := harness.StartServers(t, binary, harness.ServersOptions{
-		N: 1, Users: []string{"alice", "bob"}, Config: "[modules.archive]\ndefault = \"always\"",
+		N: 1, Users: []string{"alice", "bob", "carol", "dave"}, Config: "[modules.archive]\ndefault = \"always\"",
 	})
 	x1 := sv.All[0]
 	var both [2]*author
@@ -117,6 +153,10 @@ func TestJoinUnderLoad(t *testing.T) {
 		}
 		return leads == partitions
 	})
+	leaveUnderLoad(t, sv, sv.All[2])
+	sv.Add()
+	sv.Whole()
+	sv.Replicated()
 	for i, a := range both {
 		a.end()
 		a.ear.Await(t, " type='result' id='c", a.sent)
@@ -130,7 +170,7 @@ func TestJoinUnderLoad(t *testing.T) {
 			t.Errorf("%s got %d messages of %d", a.user, n, want)
 		}
 	}
-	t.Logf("%d and %d changes while two servers joined", both[0].sent, both[1].sent)
+	t.Logf("%d and %d changes while three servers joined and one left", both[0].sent, both[1].sent)
 	x1.Kill(t)
 	sv.Whole()
 	for _, m := range sv.Running() {
