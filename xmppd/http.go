@@ -53,7 +53,9 @@ func (s *Server) publicHandler() http.Handler {
 			err = errWaits
 		}
 		if err != nil {
-			s.log.Error("the server is not well", "error", err)
+			if !errors.Is(err, errWaits) && s.ready.Load() { // what it waits for at its start is told by who waits
+				s.log.Error("the server is not well", "error", err)
+			}
 			answer["ok"], answer["error"], status = false, err.Error(), http.StatusServiceUnavailable
 		}
 		w.Header().Set("Content-Type", "application/json")

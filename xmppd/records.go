@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/carrier"
 	"github.com/rosterdb/rosterdb/xmppd/store/bolt"
@@ -137,12 +139,26 @@ func (s *Server) openReplicas() (err error) {
 	}
 	r.node = s.cluster
 	s.records, s.broken, s.health = r.Store, r.Failed(), r.Health
+	s.registerRecords(r.Store)
 	s.closeRecords = func() error { return errors.Join(r.Close(), r.old.close()) }
 	s.store = account.NewStore(s.records)
 	if r.old == nil {
 		r.tell()
 	}
 	return nil
+}
+
+// registerRecords makes metrics of the state of the cluster's records, as this server sees it.
+func (s *Server) registerRecords(r *replicated.Store) {
+	gauge := func(name, help string, f func() int) {
+		s.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "xmppd", Subsystem: "cluster", Name: name, Help: help,
+		}, func() float64 { return float64(f()) }))
+	}
+	gauge("records_copies", "Copies that each partition of the records should have; 0: not known yet.", func() int { return r.Status().Replicas })
+	gauge("records_coming", "Copies of partitions that are still to be made.", func() int { return r.Status().Left })
+	gauge("records_lacking", "Partitions of the records of which a copy is missing.", func() int { return r.Risk(s.reaches).Lacking })
+	gauge("records_lost", "Partitions of the records without a majority of their copies.", func() int { return r.Risk(s.reaches).Lost })
 }
 
 // founds reports whether the server may make a new cluster: it is told to, or knows of no other to join.

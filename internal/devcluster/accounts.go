@@ -31,17 +31,12 @@ func (c *Cluster) accounts() []account {
 }
 
 // makeAccounts writes the accounts into the database of the first server before it
-// runs. The others begin with copies: each has one of its own.
+// runs. It brings them to all.
 func (c *Cluster) makeAccounts(ctx context.Context) error {
 	c.opts.Progress("making certificates and accounts")
 	for _, a := range c.accounts() {
 		if err := c.makeAccount(ctx, a); err != nil {
 			return err
-		}
-	}
-	for _, s := range c.info.Servers[1:] {
-		if err := os.CopyFS(c.files.data(s.ID), os.DirFS(c.files.data(serverID(0)))); err != nil {
-			return fmt.Errorf("copy the accounts for %s: %w", s.ID, err)
 		}
 	}
 	return nil
@@ -63,8 +58,7 @@ func (c *Cluster) makeAccount(ctx context.Context, a account) error {
 	return c.user(ctx, serverID(0), append(args, a.name)...)
 }
 
-// ensureAccount makes an account in the databases of all servers, where it may be
-// there from before.
+// ensureAccount makes an account, where it may be there from before.
 func (c *Cluster) ensureAccount(ctx context.Context, a account) error {
 	secret := c.files.secret(a.name)
 	if _, err := os.Stat(secret); err != nil {
@@ -72,15 +66,28 @@ func (c *Cluster) ensureAccount(ctx context.Context, a account) error {
 			return err
 		}
 	}
-	for _, s := range c.info.Servers {
-		if c.user(ctx, s.ID, "passwd", "--password-file", secret, a.name) == nil {
+	for _, server := range c.keepers() {
+		if c.user(ctx, server, "passwd", "--password-file", secret, a.name) == nil {
 			continue
 		}
-		if err := c.user(ctx, s.ID, "add", "--domain", c.info.Domain, "--password-file", secret, "--group", a.group, a.name); err != nil {
+		if err := c.user(ctx, server, "add", "--domain", c.info.Domain, "--password-file", secret, "--group", a.group, a.name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keepers are the servers that have to be told of an account: all, if each has its own, else one that runs.
+func (c *Cluster) keepers() (ids []string) {
+	for _, s := range c.info.Servers {
+		switch {
+		case !c.shared():
+			ids = append(ids, s.ID)
+		case (foreign{s.PID, string(c.files)}).ours():
+			return []string{s.ID}
+		}
+	}
+	return ids
 }
 
 // user runs a command about an account of a server, also while it runs.

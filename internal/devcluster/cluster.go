@@ -19,6 +19,9 @@ type Cluster struct {
 	files layout
 	spawn *spawner
 
+	local  bool // each XMPP server has its own accounts: an older version has made the cluster
+	founds bool // the first server makes what all have together
+
 	mu    sync.Mutex
 	info  Info
 	procs map[string]*process // by id: "x1", "dn1"…
@@ -77,7 +80,12 @@ func Attach(dir string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{opts: o, files: files, spawn: newSpawner(), info: *info, procs: make(map[string]*process)}, nil
+	c := &Cluster{opts: o, files: files, info: *info, procs: make(map[string]*process)}
+	if c.local, err = c.madeLocal(); err != nil {
+		return nil, err
+	}
+	c.spawn = newSpawner()
+	return c, nil
 }
 
 // Info returns how to reach the cluster, with the process ids of now.
@@ -119,22 +127,15 @@ func (c *Cluster) notRunning() (down []string) {
 	return down
 }
 
-// Served says whether an XMPP server runs: without one no data node gets anywhere. The
+// Served says whether enough XMPP servers run for clients to log in: without them no data node gets anywhere. The
 // error is what to do first: start the cluster, or one server where other processes run.
 func (c *Cluster) Served() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	down := c.notRunning()
-	for _, s := range c.info.Servers {
-		if !slices.Contains(down, s.ID) {
-			return nil
-		}
-	}
-	if len(down) == len(c.info.ids()) {
+	if len(c.notRunning()) == len(c.info.ids()) {
 		return fmt.Errorf("the cluster is stopped: `ringctl dev up --dir %s` first", c.files)
 	}
-	first := c.info.Servers[0].ID
-	return fmt.Errorf("%s is not running, and no data node serves without it: `ringctl dev restart --dir %s %[1]s` first", first, c.files)
+	return c.majority()
 }
 
 // Kill ends one process with SIGKILL and waits until it is gone.
@@ -202,7 +203,7 @@ func (c *Cluster) Stop(ctx context.Context, id string, kill bool) error {
 
 // Restart starts a process again, with its data and as it was started first,
 // and returns when it runs; WaitHealthy waits until it serves. One that still
-// runs is stopped before.
+// runs is stopped before. ErrNoMajority: it runs, and waits for other XMPP servers.
 func (c *Cluster) Restart(ctx context.Context, id string) error {
 	unlock, err := c.refresh()
 	if err != nil {

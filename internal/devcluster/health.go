@@ -159,7 +159,7 @@ func (c *Cluster) connect(ctx context.Context) (*admin.Client, error) {
 }
 
 // WaitHealthy waits until every data node is available and every partition has
-// a leader.
+// a leader. How the accounts are is for WaitTogether.
 func (c *Cluster) WaitHealthy(ctx context.Context) error {
 	return c.watched(ctx, c.waitHealthy)
 }

@@ -37,7 +37,10 @@ func (c *Cluster) startServers(ctx context.Context) error {
 		}
 	}
 	if failed == nil {
-		return nil
+		if err := c.WaitTogether(ctx); err != nil {
+			return err
+		}
+		return c.founded()
 	}
 	taken := false
 	for _, s := range c.info.Servers {
@@ -81,23 +84,35 @@ func (c *Cluster) awaitServer(ctx context.Context, p *process, s *Server) error 
 	return err
 }
 
-// linksUp asks a server how many others it is connected to.
-func linksUp(ctx context.Context, s *Server) (up int) {
+// metrics are what a server tells of itself, by series; empty when it does not answer: it is asked again.
+func metrics(ctx context.Context, s *Server) map[string]float64 {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.HTTP+"/metrics", nil)
 	if err != nil {
-		return 0
+		return nil
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0 // asked again
+		return nil
 	}
 	defer res.Body.Close() //nolint:errcheck // only read
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return 0
+		return nil
 	}
+	all := make(map[string]float64)
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "xmppd_cluster_link_up{") && strings.HasSuffix(line, " 1\n") {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			all[series] = n
+		}
+	}
+	return all
+}
+
+// linksUp is how many others a server is connected to.
+func linksUp(ctx context.Context, s *Server) (up int) {
+	for series, n := range metrics(ctx, s) {
+		if strings.HasPrefix(series, "xmppd_cluster_link_up{") && n == 1 {
 			up++
 		}
 	}
@@ -183,7 +198,6 @@ func (c *Cluster) writeConfig(s *Server, file string) error {
 			fmt.Fprintf(&b, "%q, ", other.Cluster)
 		}
 	}
-	// Accounts are made while servers are stopped, at each of them.
-	b.WriteString("]\nstorage = \"local\"\n")
+	fmt.Fprintf(&b, "]\n%s", c.storage(s))
 	return writeSecret(file, []byte(b.String()))
 }

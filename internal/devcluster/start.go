@@ -54,7 +54,11 @@ func (c *Cluster) describe() (again bool, err error) {
 	old, err := Load(c.files.info())
 	switch {
 	case err == nil:
-		return true, c.resume(old)
+		if err := c.resume(old); err != nil {
+			return true, err
+		}
+		c.local, err = c.madeLocal()
+		return true, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
@@ -75,6 +79,7 @@ func (c *Cluster) describe() (again bool, err error) {
 		InsecurePlaintext: c.opts.InsecurePlaintext,
 		Accounts:          make(map[string]Account),
 	}
+	c.founds = true
 	for i := range c.opts.Servers {
 		c.info.Servers = append(c.info.Servers, Server{ID: serverID(i)})
 	}
@@ -161,10 +166,21 @@ func (c *Cluster) startRecorded(ctx context.Context, id string, pid *int) error 
 	}
 	for i := range c.info.Servers {
 		if s := &c.info.Servers[i]; s.ID == id {
-			return c.awaitServer(ctx, p, s)
+			return c.awaitRecorded(ctx, p, s)
 		}
 	}
 	return nil
+}
+
+// awaitRecorded waits until a server that was started again takes logins, and, where all others run, has its copies.
+func (c *Cluster) awaitRecorded(ctx context.Context, p *process, s *Server) error {
+	if err := c.majority(); err != nil {
+		return err
+	}
+	if err := c.awaitServer(ctx, p, s); err != nil || slices.ContainsFunc(c.notRunning(), IsServer) {
+		return err
+	}
+	return c.together(ctx, c.info.Servers, p)
 }
 
 // record writes down which processes there are.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,13 +21,15 @@ func devRestartCommand(env Env) *cli.Command {
 data node. It comes back with the data on its disk. Returns when the cluster is
 healthy again; when other processes are down, as soon as this one serves, with
 exit code 4. So it is for a data node whose directory was emptied: it is a stranger to
-the ring, and what is to be done is told.
+the ring, and what is to be done is told. Several XMPP servers have their accounts
+together: one serves when a majority of them runs, and the cluster is healthy when any
+one of them may be lost.
 
    kill -9 $(jq .nodes[1].pid /tmp/ring/cluster.json)
    ringctl dev restart --dir /tmp/ring dn2`,
 		Flags: []cli.Flag{
 			dirFlag(),
-			&cli.DurationFlag{Name: "timeout", Value: 30 * time.Second, Usage: "longest `TIME` until the cluster is healthy"},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "longest `TIME` until the cluster is healthy"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, "ID"); err != nil {
@@ -96,14 +99,21 @@ func devRestart(ctx context.Context, env Env, dir, id string, timeout time.Durat
 			return err
 		}
 	}
-	if err := c.Restart(ctx, id); err != nil {
-		return err
-	}
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	switch err := c.Restart(wait, id); {
+	case errors.Is(err, devcluster.ErrNoMajority):
+		fmt.Fprintf(env.Stdout, "%s runs, and waits: %v\n", id, err)
+		return errDegraded
+	case err != nil:
+		return err
+	}
 	down = slices.DeleteFunc(down, func(other string) bool { return other == id })
 	if len(down) == 0 {
 		if err := c.WaitHealthy(wait); err != nil {
+			return err
+		}
+		if err := c.WaitTogether(wait); err != nil {
 			return err
 		}
 		info := c.Info()

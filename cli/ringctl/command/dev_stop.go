@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/rosterdb/rosterdb/internal/devcluster"
@@ -38,6 +39,9 @@ stays, and dev restart starts it again. One that does not run is no error.
 			id := c.Args().First()
 			if err := cluster.Stop(c.Context, id, c.Bool("kill")); err != nil {
 				return err
+			}
+			if err := cluster.Served(); errors.Is(err, devcluster.ErrNoMajority) {
+				fmt.Fprintln(env.Stderr, "warning:", err)
 			}
 			_, err = fmt.Fprintf(env.Stdout, "%s does not run; it starts again with `ringctl dev restart --dir %s %s`\n", id, dir, id)
 			return err

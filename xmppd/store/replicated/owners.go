@@ -87,7 +87,11 @@ func (s *Store) refill(ctx context.Context, lists []ownerList) error {
 		}
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	if i < 0 {
+		return nil
+	}
+	return errs[i] // one tells as much as those of all groups
 }
 
 func (s *Store) nextOwners(t *try, l *ownerList) error {
