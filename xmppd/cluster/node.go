@@ -42,6 +42,8 @@ type Config struct {
 	Certificate tls.Certificate
 	Authority   *x509.CertPool
 
+	Resolver Resolver // of the names in Join; nil: the system's
+
 	Rejoin time.Duration // how often servers are looked for that are not there; 0: 5 s
 	// Links is what package link lets one choose; identity, log and callbacks are the Node's.
 	Links link.Config
@@ -59,6 +61,11 @@ type Config struct {
 	// Cut is for tests: the network to an address is broken; nil: it never is.
 	Cut    func(addr string) bool
 	faults faults
+}
+
+// Resolver looks DNS names up, as net.Resolver does.
+type Resolver interface {
+	LookupHost(ctx context.Context, host string) (addrs []string, err error)
 }
 
 // faults are what this package's tests plant.
@@ -85,7 +92,8 @@ type Node struct {
 
 	refused func(reason string) // counts
 
-	sought atomic.Bool // all servers of Config.Join have been looked for once
+	sought atomic.Bool  // all servers of Config.Join have been looked for once
+	wanted atomic.Int64 // how many servers Config.Join has named, without this one
 
 	mu      sync.Mutex
 	self    Member
@@ -113,6 +121,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	if cfg.Rejoin == 0 {
 		cfg.Rejoin = 5 * time.Second
+	}
+	if cfg.Resolver == nil {
+		cfg.Resolver = net.DefaultResolver
 	}
 	if cfg.Changed == nil {
 		cfg.Changed = func([]Member) {}
@@ -327,15 +338,9 @@ func (n *Node) Settled() bool {
 	return true
 }
 
-// Complete reports whether as many servers can be reached as Config.Join names; a DNS name stands for one.
+// Complete reports whether as many servers can be reached as Config.Join names.
 func (n *Node) Complete() bool {
-	wanted := 0
-	for _, seed := range n.cfg.Join {
-		if seed != n.port.advertise.String() {
-			wanted++
-		}
-	}
-	return len(n.mesh.Connected()) >= wanted
+	return n.sought.Load() && int64(len(n.mesh.Connected())) >= n.wanted.Load()
 }
 
 // atOnce is how many servers are looked for in a round: each that answers knows the others.
@@ -359,22 +364,45 @@ func (n *Node) missing(ctx context.Context) (out []string) {
 		}
 	}
 	n.mu.Unlock()
+	for _, addr := range n.seeds(ctx) {
+		if !here[addr] {
+			out = append(out, addr)
+			here[addr] = true
+		}
+	}
+	return out
+}
+
+// seeds are the addresses of Config.Join, without the own one. It notes how many servers these are: a server may have one
+// address of each family, and a name that can't be resolved stands for one.
+func (n *Node) seeds(ctx context.Context) (out []string) {
+	wanted := 0
 	for _, seed := range n.cfg.Join {
 		host, port, err := net.SplitHostPort(seed)
 		if err != nil {
 			host, port = seed, strconv.Itoa(n.port.advertise.Port)
 		}
-		ips, err := net.DefaultResolver.LookupHost(ctx, host)
+		ips, err := n.cfg.Resolver.LookupHost(ctx, host)
 		if err != nil {
+			wanted++
 			n.port.notices.Warn("the name of another server can't be resolved", "reason", err.Error())
 		}
+		four, six := 0, 0
 		for _, ip := range ips {
-			if addr := net.JoinHostPort(ip, port); !here[addr] {
-				out = append(out, addr)
-				here[addr] = true
+			addr := net.JoinHostPort(ip, port)
+			switch {
+			case addr == n.port.advertise.String() || slices.Contains(out, addr):
+				continue
+			case strings.Contains(ip, ":"):
+				six++
+			default:
+				four++
 			}
+			out = append(out, addr)
 		}
+		wanted += max(four, six)
 	}
+	n.wanted.Store(int64(wanted))
 	return out
 }
 
