@@ -72,6 +72,7 @@ type Faults struct {
 	ConflictUnrecorded bool // a failed condition is not recorded
 	SnapshotNoSessions bool // a snapshot lacks the dedupe table
 	FloorIgnored       bool // a retry below the floor is executed
+	FloorFalls         bool // a session's floor follows a late copy down
 	SwapIncomplete     bool // a snapshot of which a part is missing is put in the state's place
 	FrameOrderIgnored  bool // a frame of a snapshot is taken without those before it
 	OwnerIgnored       bool // a session serves everybody

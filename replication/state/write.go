@@ -28,6 +28,9 @@ func (p *Partition) use(c *command) (s *session, code op.Code, text string) {
 	}
 	p.sessions.touch(s, now)
 	s.raise(c.floor)
+	if p.store.opt.Faults.FloorFalls {
+		s.floor = c.floor
+	}
 	switch {
 	case c.seq < s.floor && !p.store.opt.Faults.FloorIgnored:
 		return nil, op.Unknown, textUnknown

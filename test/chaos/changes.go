@@ -24,18 +24,28 @@ type changer struct {
 	least  int // members
 	told   func(string)
 	counts func(string)
-	next   int // number of the next data node
+	next   int      // number of the next data node
+	first  []string // these changes are made before any is drawn, however late it gets
 }
+
+// Changes names the kinds of changes of the ring.
+func Changes() []string { return []string{join, leave, replace, reweigh, rezone} }
+
+const (
+	join    = "join"
+	leave   = "leave"
+	replace = "replace"
+	reweigh = "weight" // another weight of a data node
+	rezone  = "zone"   // another zone of it
+)
 
 // changeWithin is how long a change may take, with faults on the way.
 const changeWithin = 4 * time.Minute
 
 func (g *changer) run(ctx context.Context) error {
 	for {
-		select {
-		case <-ctx.Done():
+		if !goesOn(ctx, g.calm/4+time.Duration(g.rng.Int64N(int64(g.calm))), len(g.first) > 0) {
 			return nil
-		case <-time.After(g.calm/4 + time.Duration(g.rng.Int64N(int64(g.calm)))): // in which nothing changes
 		}
 		// What has begun is brought to its end.
 		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeWithin)
@@ -52,13 +62,42 @@ func (g *changer) change(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if g.rng.IntN(4) == 0 {
-		return g.replace(ctx, doc, nodeOf(doc.Members[g.rng.IntN(len(doc.Members))]))
+	kind := g.draw(doc)
+	if len(g.first) > 0 {
+		kind, g.first = g.first[0], g.first[1:]
+	}
+	g.counts(kind)
+	m := doc.Members[g.rng.IntN(len(doc.Members))]
+	switch id := nodeOf(m); kind {
+	case replace:
+		return g.replace(ctx, doc, id)
+	case leave:
+		return g.leave(ctx, id)
+	case reweigh:
+		weight := 1 + (max(m.Weight, 1)+g.rng.IntN(2))%3 // another than it has
+		return g.bring(ctx, func(doc *ring.Document) bool { return member(doc, id).Weight == weight }, "rebalance", "--weight", fmt.Sprintf("%s=%d", id, weight))
+	case rezone:
+		zone := fmt.Sprintf("zone%d", g.rng.IntN(3))
+		return g.bring(ctx, func(doc *ring.Document) bool { return member(doc, id).Zone == zone }, "rebalance", "--zone", id+"="+zone)
+	default:
+		return g.join(ctx)
+	}
+}
+
+// draw draws the kind of a change that is possible now.
+func (g *changer) draw(doc *ring.Document) string {
+	switch k := g.rng.IntN(8); {
+	case k < 2:
+		return replace
+	case k == 2:
+		return reweigh
+	case k == 3:
+		return rezone
 	}
 	if len(doc.Members) > g.least && (g.rng.IntN(2) == 0 || len(doc.Members) > g.least+1) {
-		return g.leave(ctx, nodeOf(doc.Members[g.rng.IntN(len(doc.Members))]))
+		return leave
 	}
-	return g.join(ctx)
+	return join
 }
 
 func nodeOf(m ring.Member) string {
@@ -73,12 +112,10 @@ func (g *changer) join(ctx context.Context) error {
 	if err := g.stage.add(ctx, id); err != nil {
 		return fmt.Errorf("start %s: %w", id, err)
 	}
-	g.counts("join")
 	return g.bring(ctx, func(doc *ring.Document) bool { return member(doc, id) != nil }, "join", id)
 }
 
 func (g *changer) leave(ctx context.Context, id string) error {
-	g.counts("leave")
 	if err := g.bring(ctx, func(doc *ring.Document) bool { return member(doc, id) == nil }, "leave", id); err != nil {
 		return err
 	}
@@ -89,7 +126,6 @@ func (g *changer) leave(ctx context.Context, id string) error {
 // replace takes a data node's disk away, and lets the node take its own place with an
 // empty one.
 func (g *changer) replace(ctx context.Context, doc *ring.Document, id string) error {
-	g.counts("replace")
 	g.told("wipe the disk of " + id)
 	old := member(doc, id)
 	if err := g.stage.wipe(ctx, id); err != nil {
@@ -111,7 +147,7 @@ func member(doc *ring.Document, id string) (found *ring.Member) {
 	return found
 }
 
-// bring commits a change and waits until it is done. Meanwhile it may pause it, or
+// bring commits a change and waits until it is done. Meanwhile it may pause or throttle it, or
 // cancel it and begin again.
 func (g *changer) bring(ctx context.Context, done func(*ring.Document) bool, command ...string) error {
 	what := strings.Join(command, " ")
@@ -146,6 +182,9 @@ func (g *changer) bring(ctx context.Context, done func(*ring.Document) bool, com
 			g.ringctl(ctx, "pause")
 			time.Sleep(time.Duration(g.rng.Int64N(int64(g.calm)))) // the operator's pause
 			g.ringctl(ctx, "resume")
+		case g.rng.IntN(25) == 0:
+			g.counts("throttle")
+			g.ringctl(ctx, "throttle", []string{"2MiB", "8MiB", "none"}[g.rng.IntN(3)])
 		}
 		if doc.Change != nil && doc.Change.Paused {
 			g.ringctl(ctx, "resume") // a command that failed may have been carried out

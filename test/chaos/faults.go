@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -28,19 +29,21 @@ type lane struct {
 	lose    bool           // what is not synced at a power cut
 	acks    func() []int64 // of each writer of the ledger
 	kinds   []fault
+	first   []fault // these strike before any is drawn, however late it gets
 	told    func(string)
 	counts  func(kind string)
 }
 
-// run lets faults strike until ctx ends; the last is mended then.
+// run lets faults strike until ctx ends, and those that are to be first in any case; the last is mended then.
 func (l *lane) run(ctx context.Context) error {
 	for {
-		select {
-		case <-ctx.Done():
+		if !goesOn(ctx, l.calm/4+l.upTo(l.calm), len(l.first) > 0) {
 			return nil
-		case <-time.After(l.calm/4 + l.upTo(l.calm)): // in which the work goes on undisturbed
 		}
 		kind := l.kinds[l.rng.IntN(len(l.kinds))]
+		if len(l.first) > 0 {
+			kind, l.first = l.first[0], l.first[1:]
+		}
 		l.counts(kind.name)
 		// What has begun is brought to its end.
 		l.stage.members.RLock()
@@ -50,6 +53,21 @@ func (l *lane) run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", kind.name, err)
 		}
 	}
+}
+
+// goesOn waits for a while in which the work goes on undisturbed. When the time of the run is over it says no, unless
+// something must happen in any case; when the run is given up, always.
+func goesOn(ctx context.Context, calm time.Duration, must bool) bool {
+	over := ctx.Done()
+	if must {
+		over = nil
+	}
+	select {
+	case <-over:
+		return false
+	case <-time.After(calm):
+	}
+	return ctx.Err() == nil || must && errors.Is(context.Cause(ctx), context.DeadlineExceeded)
 }
 
 func (l *lane) upTo(most time.Duration) time.Duration {
@@ -201,6 +219,16 @@ func (l *lane) ways() (w ways, who string) {
 // ringChange is the name for nodes that join and leave. No fault, but just as
 // trying.
 const ringChange = "ring"
+
+// first are those of a lane's faults that are to strike in any case, in that order.
+func first(o *Options, kinds []fault) (out []fault) {
+	for _, name := range o.First {
+		if i := slices.IndexFunc(kinds, func(f fault) bool { return f.name == name }); i >= 0 {
+			out = append(out, kinds[i])
+		}
+	}
+	return out
+}
 
 // chosen are the faults that work here and are wanted.
 func chosen(o *Options, kinds []fault) []fault {

@@ -24,6 +24,7 @@ type Options struct {
 	Dir        string        // of data and logs; empty: a temporary one, kept if the run fails
 	Binary     string        // a program that calls Child; empty: the running one
 	Kinds      []string      // faults to choose from; nil: all that work here
+	First      []string      // of Kinds and Changes: what happens in any case, in this order within its lane; the run lasts longer if it must
 	Plant      Plant         // a mistake that must be noticed
 	Pace       time.Duration // each client's pause between operations; 0: 3 ms; negative: none
 	Calm       time.Duration // between two faults, at most 1.25 of it; 0: 2 s
@@ -81,6 +82,11 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("there is no fault %q; choose from %s", k, strings.Join(Kinds(), ", "))
 		}
 	}
+	for _, k := range o.First {
+		if !slices.Contains(slices.Concat(Kinds(), Changes()), k) {
+			return o, fmt.Errorf("there is no fault and no change %q; choose from %s", k, strings.Join(slices.Concat(Kinds(), Changes()), ", "))
+		}
+	}
 	var err error
 	if o.Binary == "" {
 		if o.Binary, err = os.Executable(); err != nil {
@@ -113,6 +119,9 @@ func (o *Options) Repeat() string {
 	cmd := fmt.Sprintf("go run ./test/chaos/run -seed %d -duration %s -servers %d -nodes %d", o.Seed, o.Duration, o.Servers, o.Nodes)
 	if o.Kinds != nil {
 		cmd += " -faults " + strings.Join(o.Kinds, ",")
+	}
+	if o.First != nil {
+		cmd += " -first " + strings.Join(o.First, ",")
 	}
 	if o.Plant != NoPlant {
 		cmd += " -plant " + string(o.Plant)

@@ -136,7 +136,7 @@ func (r *run) strike(ctx context.Context, saved *backups) error {
 		}
 		l := &lane{
 			stage: r.stage, rng: r.random(i), calm: r.opt.Calm, longest: r.opt.Hold, lose: r.opt.Lose, acks: r.ledger.acknowledged,
-			kinds: kinds, told: r.told, counts: r.counts,
+			kinds: kinds, first: first(&r.opt, kinds), told: r.told, counts: r.counts,
 		}
 		goOn(i, l.run)
 	}
@@ -144,6 +144,11 @@ func (r *run) strike(ctx context.Context, saved *backups) error {
 		g := &changer{
 			stage: r.stage, binary: r.opt.Binary, rng: r.random(2), calm: 2 * r.opt.Calm, least: r.opt.Nodes,
 			told: r.told, counts: r.counts, next: r.opt.Nodes + 1,
+		}
+		for _, name := range r.opt.First {
+			if slices.Contains(Changes(), name) {
+				g.first = append(g.first, name)
+			}
 		}
 		goOn(2, g.run)
 	}

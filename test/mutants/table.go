@@ -121,9 +121,12 @@ func moves() []mutant {
 func kept() []mutant {
 	const (
 		core  = "replication/core"
+		sim   = "test/sim"
 		state = "replication/state"
 	)
 	return []mutant{
+		{"a session's floor falls, at the step", sim, "TestFaults/floor_follows_a_late_copy"},
+		{"indexes of the ring not told to partitions", sim, "TestFaults/indexes_not_told_to_partitions"},
 		{"any number of answers is kept for an owner", state, "TestAnswersOfOneOwner"},
 		{"a batch makes any number of entries in indexes", state, "TestIndexedByOneBatch"},
 		{"a command is given back before its entry is made", core, "TestSpentCommands"},

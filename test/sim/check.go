@@ -24,6 +24,7 @@ import (
 //   - a term has one leader;
 //   - after a crash the WAL gives back what was durable, and nothing that was
 //     never written;
+//   - a write changes the state once, however often it comes, and floors never fall (once.go);
 //   - replicas at the same applied index hold the same state, also after a repair;
 //   - no replica applies an entry twice, and none answers from a state that is known
 //     to be damaged (witness.go); who is to repair its state is wrong (scrub.go).
@@ -36,6 +37,7 @@ type checker struct {
 	confs   map[uint32]confs
 	own     map[diskKey]*pb.ConfState // the configuration that a node has of a group
 	seen    map[uint32]uint64         // the highest index that was about to be applied
+	once    once
 }
 
 type diskKey struct {
@@ -77,6 +79,7 @@ func newChecker(w *world) checker {
 		confs:   make(map[uint32]confs),
 		own:     make(map[diskKey]*pb.ConfState),
 		seen:    make(map[uint32]uint64),
+		once:    newOnce(),
 	}
 }
 

@@ -100,7 +100,11 @@ func (c *client) choose(root string) *operation {
 
 func (c *client) mutation(root, path string) op.Mutation {
 	m := op.Mutation{Kind: op.Put, Path: path, Value: fmt.Appendf(nil, "c%d-%d", c.id, c.w.rng.Uint32())}
-	if c.w.chance(0.3) {
+	switch k := c.w.rng.IntN(10); {
+	case k < 3:
+		// An index has it.
+		m.Value = fmt.Appendf(nil, `{"n":%d,"c":%d}`, c.w.rng.Uint32(), c.id)
+	case k < 6:
 		// More than a disk's sector, so that a crash can tear it.
 		m.Value = append(m.Value, bytes.Repeat([]byte{'x'}, int(c.w.between(500, 3000)))...)
 	}

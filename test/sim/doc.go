@@ -3,14 +3,15 @@
 // tear what was not synced when a node crashes, clocks that are wrong, disks
 // that are wiped, records in state files that change silently, which reads, applying, snapshots
 // and scrubs meet and repairs mend, with crashes at each step. Clients write, read, compare and swap, and retry as real ones
-// do. An operator lets nodes join, leave and take the place of lost ones, and
-// pauses, resumes and cancels such changes under way. All of it follows from one
+// do. An operator lets nodes join, leave and take the place of lost ones, gives them other
+// weights and zones, raises the number of replicas, creates and drops indexes, and
+// pauses, resumes, throttles and cancels such changes under way. All of it follows from one
 // seed.
 //
 // While it runs, every step is checked against what the engine promises (see
 // check.go and conf.go); afterwards every change of the ring must end, the replicas
-// must be where the ring has them and level, and the clients' history must be
-// linearizable.
+// must be where the ring has them and level, with the indexes that it names and what belongs
+// into them, and the clients' history must be linearizable.
 //
 // A failure prints its seed. To run it again, with a log of what happened:
 //

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/replication/core"
@@ -10,11 +11,19 @@ import (
 )
 
 // TestFaults seeds one mistake at a time: the checks must find each within a
-// number of seeds, or a green TestSim means nothing.
+// number of seeds, or a green TestSim means nothing. What is promised at each step has to be found there, and not by what
+// clients see in the end.
 func TestFaults(t *testing.T) {
 	// Few are enough of the right kind, so that a slow machine has the time for them.
 	const within = 300
 	repairs := []string{"older state taken by a repair", "entries overtake a repair", "entries applied again after a repair", "damaged state answers", "condemned state trusted by a restart"}
+	atOnce := map[string]string{
+		"no dedupe":                      again,
+		"failed condition unrecorded":    again,
+		"retry below the floor executed": belowFloor,
+		"floor follows a late copy":      belowFloor,
+		"indexes not told to partitions": "has the indexes",
+	}
 	for name, faults := range map[string]Faults{
 		"acknowledged before the fsync":            {Core: core.Faults{AckBeforeFsync: true}},
 		"WAL does not sync":                        {WAL: wal.Faults{SkipSync: true}},
@@ -24,6 +33,7 @@ func TestFaults(t *testing.T) {
 		"failed condition unrecorded":             {State: state.Faults{ConflictUnrecorded: true}},
 		"snapshot without sessions":               {State: state.Faults{SnapshotNoSessions: true}},
 		"retry below the floor executed":          {State: state.Faults{FloorIgnored: true}},
+		"floor follows a late copy":               {State: state.Faults{FloorFalls: true}},
 		"read without confirmation":               {Core: core.Faults{UnconfirmedReads: true}},
 		"any term confirms a read":                {AnyTermConfirms: true},
 		"read confirmed before it began":          {ConfirmedBefore: true},
@@ -40,6 +50,7 @@ func TestFaults(t *testing.T) {
 		"entries overtake a repair":               {Core: core.Faults{RepairOvertaken: true}},
 		"digests of different indexes compared":   {Core: core.Faults{DigestOfAnyIndex: true}},
 		"entries applied again after a repair":    {State: state.Faults{AppliedAgain: true}},
+		"indexes not told to partitions":          {IndexesUntold: true},
 		"damaged state answers":                   {State: state.Faults{DamagedAnswers: true}},
 		"condemned state trusted by a restart":    {State: state.Faults{CondemnedInMemory: true}},
 	} {
@@ -52,6 +63,9 @@ func TestFaults(t *testing.T) {
 				o.Dir = t.TempDir()
 				if _, err := Run(o); err != nil {
 					t.Logf("found with seed %d: %.300v", o.Seed, err)
+					if by := atOnce[name]; !strings.Contains(err.Error(), by) {
+						t.Errorf("not found by: %s", by)
+					}
 					return
 				}
 			}

@@ -149,6 +149,12 @@ func (n *node) proposeDocument(expect uint64, doc *ring.Document, done func(op.W
 	n.step()
 }
 
+// command proposes what a leader does by itself.
+func (n *node) command(group uint32, cmd []byte) {
+	n.core.Propose([]core.Proposal{{Group: group, Cmd: cmd, Done: func(op.WriteResult) {}}})
+	n.step()
+}
+
 func newUUID(w *world) uuid.UUID {
 	b := make([]byte, 16)
 	for i := range b {

@@ -92,6 +92,7 @@ func (n *node) start() {
 	n.later(w.between(0, 500*ms), n.flush)
 	n.later(w.between(0, 500*ms), n.gossip)
 	n.later(w.between(0, 500*ms), n.drive)
+	n.later(w.between(0, 500*ms), n.chores)
 	n.step()
 }
 
@@ -391,8 +392,15 @@ func (n *node) run(t *core.Task) {
 			}
 			before, _ := part.Applied()
 			res := part.Apply(e.GetIndex(), e.GetTerm(), e.GetData())
-			if now, _ := part.Applied(); now < before {
+			now, _ := part.Applied()
+			if now < before {
 				n.w.fail("group %d: node %d goes back from %d to %d", t.Group, n.id(), before, now)
+			}
+			if before < e.GetIndex() && now == e.GetIndex() { // and else it had that, or is damaged
+				key := entryKey{t.Group, e.GetIndex()}
+				if why := n.w.check.once.done(key, e.GetData(), res); why != "" {
+					n.w.fail("group %d, index %d, node %d: %s", key.group, key.index, n.id(), why)
+				}
 			}
 			if t.Dones != nil && t.Dones[i] != nil {
 				if at, _ := part.Applied(); at >= e.GetIndex() {
@@ -424,6 +432,7 @@ func (n *node) propose(group uint32, w *op.Write, done func(op.WriteResult)) {
 		cmd = state.EncodeOpen(nil, now, "app@example.org")
 	} else {
 		cmd = state.EncodeWrite(nil, now, state.OwnerOf("app@example.org"), w)
+		n.w.check.once.proposed(group, cmd, w)
 	}
 	n.core.Propose([]core.Proposal{{Group: group, Cmd: cmd, Done: done}})
 	n.step()

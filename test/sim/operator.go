@@ -11,8 +11,11 @@ import (
 // maxNodes bounds the nodes of a run, those that were wiped or have left included.
 const maxNodes = 10
 
-// operator changes the ring now and then: nodes join, leave, are replaced, changes
-// are paused, resumed, cancelled. In the calm it brings to an end what was begun
+// maxReplicas is how many of a partition the operator asks for at most; the number never falls.
+const maxReplicas = 5
+
+// operator changes the ring now and then: nodes join, leave, are replaced, get other weights and zones, partitions get
+// more replicas, changes are paused, resumed, throttled, cancelled, indexes are created and dropped. In the calm it brings to an end what was begun
 // and replaces what is lost.
 func (w *world) operator() {
 	w.after(w.between(200*ms, 3*second), w.operator)
@@ -21,14 +24,17 @@ func (w *world) operator() {
 		return
 	}
 	doc := n.doc
+	var kind string
 	var next *ring.Document
 	switch {
 	case w.calm:
-		next = w.tidy(doc)
+		kind, next = "tidied", w.tidy(doc)
+	case w.chance(0.2):
+		kind, next = w.catalog(doc)
 	case doc.Change != nil:
-		next = w.meddle(doc)
+		kind, next = w.meddle(doc)
 	default:
-		next = w.begin(doc)
+		kind, next = w.begin(doc)
 	}
 	if next == nil {
 		return
@@ -36,7 +42,12 @@ func (w *world) operator() {
 	w.logf("the operator proposes epoch %d", next.Epoch)
 	w.deliver(func() {
 		if n.up {
-			n.proposeRing(doc.Epoch, next, func(r op.WriteResult) { w.logf("epoch %d: answer %d", next.Epoch, r.Code) })
+			n.proposeRing(doc.Epoch, next, func(r op.WriteResult) {
+				w.logf("epoch %d: answer %d", next.Epoch, r.Code)
+				if r.Code == op.OK {
+					w.edits[kind]++
+				}
+			})
 		}
 	})
 }
@@ -62,23 +73,29 @@ func (w *world) published(doc *ring.Document) {
 }
 
 // meddle does something to the running change.
-func (w *world) meddle(doc *ring.Document) (next *ring.Document) {
+func (w *world) meddle(doc *ring.Document) (kind string, next *ring.Document) {
 	switch k := w.rng.IntN(10); {
 	case doc.Change.Paused && k < 5:
-		w.logf("operator: resume")
+		kind = "resume"
 		next, _ = doc.Resume()
 	case k == 0 && !doc.Change.Paused:
-		w.logf("operator: pause")
+		kind = "pause"
 		next, _ = doc.Pause()
 	case k == 1 && !doc.Change.Canceled:
-		w.logf("operator: cancel")
+		kind = "cancel"
 		next, _ = doc.Cancel()
+	case k == 2:
+		kind = "throttle"
+		next, _ = doc.Throttle(w.between(0, 1<<20))
 	}
-	return next
+	if next != nil {
+		w.logf("operator: %s", kind)
+	}
+	return kind, next
 }
 
 // begin draws a change.
-func (w *world) begin(doc *ring.Document) *ring.Document {
+func (w *world) begin(doc *ring.Document) (kind string, next *ring.Document) {
 	members := slices.Clone(doc.Members)
 	usable := w.usable(members)
 	i := w.rng.IntN(len(members))
@@ -87,19 +104,25 @@ func (w *world) begin(doc *ring.Document) *ring.Document {
 			i = j
 		}
 	}
-	switch k := w.rng.IntN(4); {
-	case k == 0 && len(usable) > replicas || k == 1 && len(usable) > replicas+1:
-		w.logf("operator: member %d leaves", members[i].ID)
-		members[i].State = ring.Leaving
+	copies := doc.Replicas
+	switch k := w.rng.IntN(7); {
+	case k == 0 && len(usable) > copies || k == 1 && len(usable) > copies+1:
+		kind, members[i].State = "leave", ring.Leaving
 	case k == 2 || w.lostMember(members[i].ID):
-		w.logf("operator: member %d is replaced", members[i].ID)
-		members[i].State = ring.Leaving
+		kind, members[i].State = "replace", ring.Leaving
 		members = w.join(doc, members)
+	case k == 3:
+		kind, members[i].Weight = "weight", 1+w.rng.IntN(4)
+	case k == 4:
+		kind, members[i].Zone = "zone", []string{"", "a", "b", "c"}[w.rng.IntN(4)]
+	case k == 5 && copies < maxReplicas && len(usable) > copies:
+		kind = "more replicas"
+		copies++
 	default:
-		w.logf("operator: a node joins")
-		members = w.join(doc, members)
+		kind, members = "join", w.join(doc, members)
 	}
-	return w.plan(doc, members)
+	w.logf("operator: %s, member %d", kind, doc.Members[i].ID)
+	return kind, w.plan(doc, members, copies)
 }
 
 // usable are the members that have their disks and do not leave.
@@ -120,7 +143,7 @@ func (w *world) lostMember(id uint64) bool {
 // join names a node that is no member yet; nil if there may be no more.
 func (w *world) join(doc *ring.Document, members []ring.Member) []ring.Member {
 	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.member == 0 && !n.lost })
-	if i < 0 && len(w.nodes) >= maxNodes {
+	if i < 0 && len(w.nodes) >= maxNodes && !w.calm {
 		return nil
 	}
 	if i < 0 {
@@ -135,15 +158,17 @@ func (w *world) join(doc *ring.Document, members []ring.Member) []ring.Member {
 	return doc.NewMember(members, ring.Member{JID: fmt.Sprintf("dn%d@example.org/store", i+1), Store: n.store.String()})
 }
 
-func (w *world) plan(doc *ring.Document, members []ring.Member) *ring.Document {
+func (w *world) plan(doc *ring.Document, members []ring.Member, copies int) *ring.Document {
 	if members == nil {
 		return nil
 	}
-	plan, err := ring.MakePlan(doc, members, ring.PlanOptions{})
+	from := *doc
+	from.Replicas = copies
+	plan, err := ring.MakePlan(&from, members, ring.PlanOptions{})
 	if err != nil {
 		return nil // too few would be left
 	}
-	next, err := plan.Begin(doc, members, fmt.Sprint("change-", doc.Epoch), 0, 0)
+	next, err := plan.Begin(&from, members, fmt.Sprint("change-", doc.Epoch), 0, 0)
 	if err != nil {
 		return nil
 	}
@@ -170,11 +195,11 @@ func (w *world) tidy(doc *ring.Document) (next *ring.Document) {
 	if !lost {
 		return nil
 	}
-	if len(w.usable(members)) < replicas {
+	if len(w.usable(members)) < doc.Replicas {
 		members = w.join(doc, members)
 	}
 	w.logf("operator: what is lost is replaced")
-	return w.plan(doc, members)
+	return w.plan(doc, members, doc.Replicas)
 }
 
 // wantsLost tells whether the change waits for a replica on a disk that is lost.

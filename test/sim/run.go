@@ -36,6 +36,10 @@ type Report struct {
 	Damaged    int            // states found damaged
 	Repaired   int            // states replaced by that of another replica for that reason
 	Faults     map[string]int // by kind
+	Edits      map[string]int // of the ring document by the operator, by kind
+	Indexed    int            // entries of indexes that were compared with their objects, in the end
+	Repeated   int            // writes that came again
+	Below      int            // writes that came again below their session's floor
 	Undecided  int            // 1: the history could not be judged in time
 	Trace      uint64         // equal for equal seeds
 }
@@ -51,19 +55,27 @@ func (r *Report) Add(o Report) {
 	r.Damaged += o.Damaged
 	r.Repaired += o.Repaired
 	r.Undecided += o.Undecided
-	if r.Faults == nil {
-		r.Faults = make(map[string]int)
-	}
-	for kind, n := range o.Faults {
-		r.Faults[kind] += n
-	}
+	r.Indexed += o.Indexed
+	r.Repeated += o.Repeated
+	r.Below += o.Below
+	r.Faults, r.Edits = total(r.Faults, o.Faults), total(r.Edits, o.Edits)
 }
 
-// Kinds lists how often each fault struck.
-func (r *Report) Kinds() string {
+func total(sum, more map[string]int) map[string]int {
+	if sum == nil {
+		sum = make(map[string]int)
+	}
+	for kind, n := range more {
+		sum[kind] += n
+	}
+	return sum
+}
+
+// Kinds lists how often each of something happened.
+func Kinds(counts map[string]int) string {
 	var out []string
-	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
-		out = append(out, fmt.Sprintf("%s %d", kind, r.Faults[kind]))
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, fmt.Sprintf("%s %d", kind, counts[kind]))
 	}
 	return strings.Join(out, ", ")
 }
@@ -78,7 +90,7 @@ func Run(opt Options) (rep Report, err error) {
 }
 
 func run(opt Options) (Report, error) {
-	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks), shown: make(map[uint32]acks), heard: make(map[diskKey]uint64), faults: make(map[string]int), marks: make(map[diskKey]*mark), wronged: make(map[diskKey]int64)}
+	w := &world{opt: opt, rng: rand.New(rand.NewPCG(opt.Seed, 0x51)), acked: make(map[uint32]acks), shown: make(map[uint32]acks), heard: make(map[diskKey]uint64), faults: make(map[string]int), edits: make(map[string]int), marks: make(map[diskKey]*mark), wronged: make(map[diskKey]int64)}
 	w.check = newChecker(w)
 	w.heal()
 	w.setNetwork(0, 0, 200, 2*ms)
@@ -122,6 +134,7 @@ func run(opt Options) (Report, error) {
 		}
 	}
 	rep := Report{Operations: len(w.history), Stale: w.stale, Confirmed: w.confirmed, Changes: w.changes, Scrubs: w.scrubs, Damaged: w.found, Repaired: w.repaired, Faults: w.faults, Trace: w.trace}
+	rep.Edits, rep.Indexed, rep.Repeated, rep.Below = w.edits, w.queried, w.check.once.repeated, w.check.once.below
 	for i := range w.history {
 		if w.history[i].Unknown {
 			rep.Unknown++
@@ -193,6 +206,9 @@ func (w *world) unlevel(doc *ring.Document, g uint32) string {
 		case part.Damaged() != nil:
 			return fmt.Sprintf("node %d is damaged: %v", n.id(), part.Damaged())
 		}
+		if why := indexed(part, doc.Indexes); g != ring.MetaPartition && why != "" {
+			return fmt.Sprintf("node %d %s", n.id(), why)
+		}
 		index, _ := part.Applied()
 		if level == 0 {
 			level = index
@@ -255,6 +271,9 @@ func (w *world) finalReads() {
 			// Who was replaced while its state was known to be damaged waits to delete it.
 			if p := n.parts[g]; p != nil && (p.Damaged() == nil || w.check.inConf(g, n.member)) {
 				w.check.compare(n, p)
+				if p.Damaged() == nil && w.check.inConf(g, n.member) {
+					w.compareIndexes(n, p)
+				}
 			}
 		}
 	}

@@ -28,8 +28,8 @@ func TestSim(t *testing.T) {
 		}
 		total.Add(rep)
 	}
-	t.Logf("seeds %d to %d: %d operations, %d of unknown outcome, %d reads of a bounded age, %d confirmed by their askers, %d changes of the ring completed, %d scrubs, %d states found damaged, %d repaired, %d histories undecided; faults: %s",
-		*firstFlag, *firstFlag+uint64(*seedsFlag)-1, total.Operations, total.Unknown, total.Stale, total.Confirmed, total.Changes, total.Scrubs, total.Damaged, total.Repaired, total.Undecided, total.Kinds())
+	t.Logf("seeds %d to %d: %d operations, %d of unknown outcome, %d reads of a bounded age, %d confirmed by their askers, %d changes of the ring completed (%s), %d entries of indexes compared, %d writes that came again, %d of them below the floor, %d scrubs, %d states found damaged, %d repaired, %d histories undecided; faults: %s",
+		*firstFlag, *firstFlag+uint64(*seedsFlag)-1, total.Operations, total.Unknown, total.Stale, total.Confirmed, total.Changes, Kinds(total.Edits), total.Indexed, total.Repeated+total.Below, total.Below, total.Scrubs, total.Damaged, total.Repaired, total.Undecided, Kinds(total.Faults))
 }
 
 // TestSameSeedSameRun: without it a printed seed would be worth nothing. What runs

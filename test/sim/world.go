@@ -35,6 +35,8 @@ type Faults struct {
 	ConfirmedBefore bool
 	// PublishedLate has nodes tell their terms, and what is committed, late.
 	PublishedLate bool
+	// IndexesUntold has leaders keep the indexes of the ring document to themselves.
+	IndexesUntold bool
 }
 
 // Options of a run.
@@ -73,6 +75,8 @@ type world struct {
 	heard     map[diskKey]uint64 // the term that a node said last of a group
 	confirmed int                // reads that were confirmed by their askers
 	faults    map[string]int     // by kind
+	edits     map[string]int     // of the ring document by the operator, by kind
+	queried   int                // entries of indexes that were compared with their objects
 
 	marks     map[diskKey]*mark // damage that may be there
 	wronged   map[diskKey]int64 // when a wrong value was gone

@@ -30,6 +30,7 @@ func main() {
 	flag.DurationVar(&o.Hold, "hold", 0, "longest that a fault lasts; 0: 3s")
 	flag.DurationVar(&o.SyncTime, "sync", 0, "that a sync of a disk takes; 0: 2ms")
 	kinds := flag.String("faults", "", "those to choose from, of "+strings.Join(chaos.Kinds(), ",")+"; empty: all that work here")
+	first := flag.String("first", "", "faults, and changes of the ring ("+strings.Join(chaos.Changes(), ",")+"), that happen in any case, before any by chance")
 	plant := flag.String("plant", "", fmt.Sprintf("a mistake that the run must notice, of %q", chaos.Plants()))
 	flag.Parse()
 	if o.Seed == 0 {
@@ -37,6 +38,9 @@ func main() {
 	}
 	if *kinds != "" {
 		o.Kinds = strings.Split(*kinds, ",")
+	}
+	if *first != "" {
+		o.First = strings.Split(*first, ",")
 	}
 	o.Plant = chaos.Plant(*plant)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -117,8 +117,11 @@ func (c *campaign) end() error {
 	line("operations", "%d, %d of them of unknown outcome", t.Operations, t.Unknown)
 	line("reads of bounded age", "%d", t.Stale)
 	line("ring changes", "%d completed", t.Changes)
+	line("the operator", "%s", sim.Kinds(t.Edits))
+	line("indexes", "%d entries compared with their objects", t.Indexed)
+	line("writes that came again", "%d, %d of them below their session's floor", t.Repeated+t.Below, t.Below)
 	line("scrubs", "%d; %d states found damaged, %d replaced by that of another replica", t.Scrubs, t.Damaged, t.Repaired)
-	line("faults", "%s", t.Kinds())
+	line("faults", "%s", sim.Kinds(t.Faults))
 	line("undecided histories", "%d", t.Undecided)
 	line("violations", "%d %v", len(c.violated), c.violated)
 	switch {

@@ -42,8 +42,8 @@ func TestCampaign(t *testing.T) {
 		}
 		alone.Add(res.Report)
 	}
-	if c.total.Operations != alone.Operations || c.total.Kinds() != alone.Kinds() {
-		t.Errorf("workers: %d operations, %s; alone: %d, %s", c.total.Operations, c.total.Kinds(), alone.Operations, alone.Kinds())
+	if c.total.Operations != alone.Operations || sim.Kinds(c.total.Faults) != sim.Kinds(alone.Faults) {
+		t.Errorf("workers: %d operations, %s; alone: %d, %s", c.total.Operations, sim.Kinds(c.total.Faults), alone.Operations, sim.Kinds(alone.Faults))
 	}
 }
 
