@@ -168,7 +168,7 @@ func (s *Server) newExchange(table *session.Table, r *router.Router, ims *im.Ser
 		cache = -1
 	}
 	s.exchange = exchange.New(exchange.Config{
-		Self: s.cluster.Self().Name, Mesh: s.cluster.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Zone: s.cluster.Zone, Log: s.log, Faults: s.faults.exchange,
+		Self: s.cluster.Self().Name, Mesh: s.cluster.Mesh(), Table: table, Router: r, IM: ims, Cache: cache, Zone: s.cluster.Zone, Lost: s.replicas.lost, Log: s.log, Faults: s.faults.exchange,
 	})
 	s.exchange.Register(s.registry)
 	s.newBalance(s.cluster, table)

@@ -116,8 +116,12 @@ func TestResumptionElsewhere(t *testing.T) {
 	h := 11
 	for i, server := range []int{1, 0} {
 		next := authenticated(t, m.x.servers[server], "bob")
-		if got := next.resume(m.bob.id, h); !strings.Contains(got, "<resumed ") {
+		if got := next.resume(m.bob.id, h); !strings.Contains(got, "<resumed ") || !strings.Contains(got, fmt.Sprintf("h='%d'", 4+i)) {
 			t.Fatalf("move %d: %s", i, got)
+		}
+		next.Send("<presence><status>moved</status></presence><r xmlns='" + nsSM + "'/>")
+		if got := next.Want("<a ") + next.Want("/>"); !strings.Contains(got, fmt.Sprintf("h='%d'", 5+i)) {
+			t.Errorf("move %d: acknowledged: %s", i, got)
 		}
 		m.carol.Send(toBob(20 + i))
 		m.alice.Send(toBob(30 + i))

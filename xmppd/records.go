@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,6 +95,12 @@ func (r *replicas) cluster() string {
 		return ""
 	}
 	return r.Cluster()
+}
+
+// lost reports whether the records of an account could not be had a moment ago.
+func (r *replicas) lost(jid string) bool {
+	name, _, _ := strings.Cut(jid, "@")
+	return r != nil && r.Lost(name)
 }
 
 // names are the servers that have records, as far as is known.

@@ -211,3 +211,46 @@ func TestMeetingNoticesFaults(t *testing.T) {
 		t.Errorf("not noticed: pushed: %v, ended: %v", pushed, ended)
 	}
 }
+
+// missedMuch has a client with its roster go, another one at another server change more than the log has, the first change
+// being the removal of a contact, and the first come back at a third server with the version it had. It tells what it lacks, or has too much.
+func missedMuch(t *testing.T, f im.Faults) (wrong []string) {
+	t.Helper()
+	const changes = 140 // the log has 128
+	x := startTrio(t, trioOptions{own: xmppd.Together{IM: f}, shared: true})
+	a := &reader{client: x.at(t, 0, "alice", "away")}
+	a.set("gone@x", "Gone")
+	a.fetch(t, a.client)
+	if _, has := a.items["gone@x"]; !has {
+		t.Fatal("the contact is not there")
+	}
+	_ = a.Conn.Close()
+	near := x.at(t, 1, "alice", "near")
+	rosterSet(near, "<item jid='gone@x' subscription='remove'/>")
+	for i := range changes {
+		rosterSet(near, fmt.Sprintf("<item jid='c%d@x'/>", i))
+	}
+	near.Sync()
+	a.client = x.at(t, 2, "alice", "back")
+	a.fetch(t, a.client)
+	a.take(t, a.Sync())
+	if _, has := a.items["gone@x"]; has {
+		wrong = append(wrong, "gone@x")
+	}
+	for i := range changes {
+		if _, has := a.items[fmt.Sprintf("c%d@x", i)]; !has {
+			wrong = append(wrong, fmt.Sprintf("c%d@x", i))
+		}
+	}
+	return wrong
+}
+
+// TestVersionTooOld: a client that asks with a version older than what is remembered of a roster gets all of it.
+func TestVersionTooOld(t *testing.T) {
+	if wrong := missedMuch(t, im.Faults{}); len(wrong) > 0 {
+		t.Errorf("missing, or too much: %s", wrong)
+	}
+	if wrong := missedMuch(t, im.Faults{KnowAll: true}); len(wrong) == 0 {
+		t.Error("the planted bug does not show")
+	}
+}

@@ -100,3 +100,21 @@ func TestFrom(t *testing.T) {
 		}
 	}
 }
+
+// TestNewerMember: what a newer server says more of itself, and of what is wanted, is passed over.
+func TestNewerMember(t *testing.T) {
+	var m Member
+	if err := m.decode([]byte(`{"i":7,"v":1,"s":"up","l":{"n":3,"new":1},"more":{"x":[1]}}`)); err != nil || m.Incarnation != 7 || m.State != Up || m.Load.Sessions != 3 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	w := newWorld(t)
+	a := w.node("a", nil)
+	b := w.node("b", nil, a.Addr())
+	whole(t, a, b)
+	if err := b.Ask("a", "something new"); err != nil {
+		t.Fatal(err)
+	}
+	b.Tell(func(_ *State, l *Load) { l.Sessions = 7 })
+	eventually(t, "it is heard as before", func() bool { return a.Members()[1].Load.Sessions == 7 })
+	whole(t, a, b)
+}

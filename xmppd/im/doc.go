@@ -65,6 +65,7 @@ type Faults struct {
 	KeepDirect bool   // a server that is back is not told of directed presence
 	KeepGone   bool   // sessions of an account that was removed while the server was cut off go on
 	BlockHere  bool   // sessions at other servers hear of no change of a block list
+	KnowAll    bool   // a client with any version of its roster is taken for one that can be brought up to date
 	NoMeeting  bool   // nobody is told what was changed while the server was cut off
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
@@ -121,6 +122,16 @@ func (r *Router) Arrive(ctx context.Context, p *module.Passage) {
 // ArriveElsewhere is Arrive of a stanza for a domain that this server serves.
 func (r *Router) ArriveElsewhere(ctx context.Context, p *module.Passage) {
 	r.arrived(ctx, p, r.elsewhere(ctx, p))
+}
+
+// AtOnce reports whether Arrive finds a session for a message without a look at records: of the resource that it is for, or of
+// the account.
+func (r *Router) AtOnce(p *module.Passage) bool {
+	if dst := r.table.Get(p.To.String()); dst != nil {
+		return !r.hooks.awaited(p.Stanza.Kind, dst.User())
+	}
+	u := r.table.User(p.To.Bare().String())
+	return p.Stanza.Kind == stanza.Message && !r.hooks.awaited(p.Stanza.Kind, u) && slices.ContainsFunc(u.Sessions(), (*session.Session).Available)
 }
 
 // arrived tells the sender of a stanza, wherever that is, what was wrong with it, if anything.

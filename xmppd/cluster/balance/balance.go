@@ -40,6 +40,7 @@ type Config struct {
 type Faults struct {
 	SendOn    bool // clients that were sent here are sent on
 	Leaving   bool // servers that take no clients, or are cut off, are chosen as well
+	KeepAll   bool // a server without CPU left sends nobody away for that
 	Uncounted bool // clients on their way to another server are not counted
 }
 
@@ -47,7 +48,8 @@ type Faults struct {
 const (
 	fresh  = 10 * time.Second
 	inTime = 5 * time.Second
-	busy   = 950 // per mille of CPU from which on a server gets no clients of others
+	busy   = 950 // per mille of CPU from which on a server gets no clients of others, and sends its own
+	lower  = 100 // to one that uses so much less
 	margin = 50  // one in so many sessions, and
 	least  = 3   // so many more than the other one has are no reason to send clients there
 )

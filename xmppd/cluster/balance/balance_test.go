@@ -302,3 +302,26 @@ func TestReportOfAnyBytes(t *testing.T) {
 		w.servers[0].Receive("x2", []byte(frame))
 	}
 }
+
+// TestNoCPULeft: who has no CPU left sends clients to a server that has, though this has more sessions; not where none has, nor
+// as long as there is some.
+func TestNoCPULeft(t *testing.T) {
+	for _, c := range []struct {
+		own, others int
+		away        bool
+	}{{busy - 1, 0, false}, {busy, 0, true}, {busy, busy - lower, true}, {busy, busy - lower + 1, false}, {1000, 1000, false}} {
+		for _, planted := range []bool{false, true} {
+			w := newWorld([]string{"", "", ""}, Faults{KeepAll: planted})
+			w.servers[0].cpu, w.servers[0].bound = c.own, 100
+			for _, s := range w.servers[1:] {
+				s.cpu, s.bound = c.others, 102
+			}
+			w.pass(tellAll)
+			w.come(w.servers[0], "", 10*time.Millisecond)
+			w.pass(time.Second)
+			if away := w.servers[0].bound == 100; away != (c.away && !planted) {
+				t.Errorf("planted %v: own %d, others %d per mille: sent away %v", planted, c.own, c.others, away)
+			}
+		}
+	}
+}

@@ -71,10 +71,16 @@ func (b *Balancer) choose(zone string, direct bool) string {
 		return other
 	}
 	own := b.cfg.Sessions() + b.coming
-	if own-b.load(other) > max(least, own/margin) {
+	if own-b.load(other) > max(least, own/margin) || b.spent(other) {
 		return other
 	}
 	return ""
+}
+
+// spent reports whether this server has no CPU left, and another one has: then it doesn't matter how many sessions they have.
+func (b *Balancer) spent(other string) bool {
+	own := b.cfg.CPU()
+	return own >= busy && b.peers[other].report.CPU <= own-lower && !b.cfg.Faults.KeepAll
 }
 
 func (b *Balancer) served(all []string, zone string) bool {

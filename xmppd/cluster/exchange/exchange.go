@@ -2,14 +2,17 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/directory"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
+	"github.com/rosterdb/rosterdb/xmppd/cluster/notice"
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -34,6 +37,8 @@ type Faults struct {
 	KeepBoth     bool // a resource that was bound at another server stays bound here
 	Overtake     bool // what can be delivered at once is, whatever waits
 	HoldAll      bool // what other servers send is taken without bounds
+	TakeAll      bool // what they tell of presence is
+	Stand        bool // who waits for records that can't be had does so in line
 	// Told is no bug: it decides when what a server has told is taken.
 	Told func(from string, take func())
 }
@@ -47,6 +52,8 @@ type Config struct {
 	IM     *im.Service
 	// Zone is that of a server, this one included; nil: there are none.
 	Zone func(server string) string
+	// Lost reports whether the records of an account could not be had a moment ago; nil: they always can.
+	Lost func(account string) bool
 	// Cache is how many accounts are remembered that have no session here (directory.Config).
 	Cache  int
 	Log    *slog.Logger
@@ -62,7 +69,7 @@ type Exchange struct {
 	end   context.CancelFunc
 	seed  maphash.Seed
 	lanes [lanes]*lane
-	casts *lane // of presence
+	casts *casts
 	landings
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -77,7 +84,8 @@ type Exchange struct {
 	domains  domains
 	replies  replies
 
-	counts Counters
+	counts  Counters
+	notices notice.Log
 }
 
 // New makes an exchange, and sets its channels of the mesh, which must not run yet. Start begins. Up
@@ -86,8 +94,11 @@ func New(cfg Config) *Exchange {
 	if cfg.Zone == nil {
 		cfg.Zone = func(string) string { return "" }
 	}
+	if cfg.Lost == nil {
+		cfg.Lost = func(string) bool { return false }
+	}
 	x := &Exchange{cfg: cfg, log: cfg.Log, seed: maphash.MakeSeed(), lanes: newLanes(), replies: newReplies(), stop: make(chan struct{})}
-	x.casts = &lane{wake: make(chan struct{}, 1)}
+	x.casts, x.notices.To = newCasts(), cfg.Log
 	x.domains.own, x.domains.others = make(map[string]int64), make(map[string]map[string]int64)
 	x.ctx, x.end = context.WithCancel(context.Background())
 	x.dir = directory.New(directory.Config{Self: cfg.Self, Links: dirLinks{cfg.Mesh}, Log: cfg.Log, Conflict: x.conflict, View: x.viewed, Near: x.near, Stale: x.stale, Cache: cfg.Cache})
@@ -122,9 +133,10 @@ func (x *Exchange) Directory() *directory.Directory { return x.dir }
 
 // Start begins to handle what comes.
 func (x *Exchange) Start() {
-	for _, l := range append(x.lanes[:], x.casts) {
+	for _, l := range x.lanes {
 		x.wg.Go(func() { l.run(x.stop) })
 	}
+	x.wg.Go(func() { x.casts.run(x.stop) })
 	x.wg.Go(x.runReplies)
 }
 
@@ -170,6 +182,7 @@ func (x *Exchange) look(b *session.Batch) {
 func (x *Exchange) Down(server string) {
 	x.tellServers()
 	x.forgetDomains(server)
+	x.casts.ended(server)
 	x.casts.add(func(b *session.Batch) {
 		if !x.cfg.Faults.NoTeardown {
 			x.cfg.IM.Lost(x.ctx, server, b)
@@ -264,10 +277,25 @@ func (x *Exchange) tellAll(to string, frame []byte) {
 		whom = x.cfg.Mesh.Connected()
 	}
 	for _, server := range whom {
-		if err := x.cfg.Mesh.Send(server, Presence, frame); err != nil {
+		err := x.cfg.Mesh.Send(server, Presence, frame)
+		for end := time.Now().Add(patience); to != "" && errors.Is(err, link.ErrFull) && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // a greeting may be longer than the queue, which runs empty meanwhile
+			err = x.cfg.Mesh.Send(server, Presence, frame)
+		}
+		switch {
+		case errors.Is(err, link.ErrFull):
+			x.anew(server, "a server does not take what it is told of presence: it is connected anew")
+		case err != nil:
 			x.log.Debug("presence not sent to a server", "server", server, "error", err) // its link is about to end
 		}
 	}
+}
+
+// anew ends the link of a server, since one of the two has lost something: both tell each other everything when it is there again.
+func (x *Exchange) anew(server, why string) {
+	x.counts.Overruns.Add(1)
+	x.notices.Warn(why, "server", server)
+	x.cfg.Mesh.Reconnect(server)
 }
 
 // clone copies what belongs to a buffer.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
+	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
@@ -33,8 +34,10 @@ func alone(t *testing.T, f Faults, client stanza.JID, queue int) (*Exchange, *si
 	log, table, out := slog.New(slog.DiscardHandler), session.NewTable(), new(sink)
 	x := New(Config{
 		Self: "a", Mesh: link.New(link.Config{Name: "a", Log: log}), Table: table, Log: log,
-		Router: router.New("d", table, log, router.Faults{}), Faults: f,
+		Router: router.New("d", table, log, router.Faults{}), Faults: f, Lost: func(string) bool { return true },
 	})
+	x.cfg.IM = im.New(nil, table, x.cfg.Router, im.Limits{}, im.Policy{}, log, im.Faults{})
+	t.Cleanup(x.cfg.IM.Close)
 	s := session.New(client)
 	s.Out.Init(new(session.Pool), out, queue, func(func()) bool { return false })
 	if _, err := table.Bind(s, session.Rule{}); err != nil {

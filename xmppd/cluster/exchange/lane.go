@@ -4,7 +4,9 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -117,4 +119,18 @@ func (l *lane) run(stop <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// patience is how long a stanza may have waited whose account's records can't be had: each that is tried may take a second or
+// more (store/replicated), so that whoever stands behind would hear nothing for long.
+const patience = time.Second
+
+// late gives back a stanza that has waited in vain for others like it.
+func (x *Exchange) late(p *module.Passage, account string, came time.Time) bool {
+	if time.Since(came) < patience || !x.cfg.Lost(account) || x.cfg.Router.AtOnce(p) || x.cfg.Faults.Stand {
+		return false
+	}
+	x.counts.Late.Add(1)
+	x.cfg.Router.Undelivered(x.ctx, p, &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the records of the receiver can't be had at the moment"})
+	return true
 }

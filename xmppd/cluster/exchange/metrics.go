@@ -10,7 +10,7 @@ type counter = atomic.Uint64
 
 // Counters count what has passed.
 type Counters struct {
-	Hops, Crossings, Asked, Arrived, Returned, Doubtful, RepliesLost, Refused counter
+	Hops, Crossings, Asked, Arrived, Returned, Doubtful, RepliesLost, Refused, Late, Superseded, Overruns counter
 }
 
 // Counts returns the exchange's counters.
@@ -42,6 +42,9 @@ func (x *Exchange) Register(reg prometheus.Registerer) {
 	total("stanzas_doubtful_total", "Those of them that it may have got: their senders were told so.", &x.counts.Doubtful)
 	total("replies_lost_total", "Errors whose receiver was nowhere to be found for a minute.", &x.counts.RepliesLost)
 	total("stanzas_refused_total", "Messages and IQs of other servers that went back, and copies that were dropped, because too much waited for their account.", &x.counts.Refused)
+	total("stanzas_late_total", "Messages and IQs of other servers that went back, because the records of their account could not be had while they waited.", &x.counts.Late)
+	total("presence_superseded_total", "Presence of sessions of other servers that was not looked at, since later presence of theirs had come.", &x.counts.Superseded)
+	total("presence_overruns_total", "Times that a link was ended because more presence waited than is kept.", &x.counts.Overruns)
 	gauge := func(name, help string, labels prometheus.Labels, f func() int) {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "xmppd", Subsystem: "cluster", Name: name, Help: help, ConstLabels: labels,

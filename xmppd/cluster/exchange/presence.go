@@ -83,11 +83,27 @@ func (x *Exchange) told(from string, frame []byte) {
 		return
 	}
 	take := func() {
-		x.casts.add(func(b *session.Batch) { x.cfg.IM.Told(x.ctx, from, &op, b) })
+		x.cast(from, &op, len(frame))
 	}
 	if x.cfg.Faults.Told != nil {
 		x.cfg.Faults.Told(from, take)
 		return
 	}
 	take()
+}
+
+// cast has something done that a server has told.
+func (x *Exchange) cast(from string, op *im.Op, size int) {
+	do := func(b *session.Batch) { x.cfg.IM.Told(x.ctx, from, op, b) }
+	if x.cfg.Faults.TakeAll {
+		x.casts.add(do)
+		return
+	}
+	switch x.casts.take(from, op, size, do) {
+	case superseded:
+		x.counts.Superseded.Add(1)
+	case refused:
+		x.anew(from, "a server tells more of presence than this one can follow: it is connected anew")
+	case entered, void:
+	}
 }

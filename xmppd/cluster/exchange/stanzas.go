@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/directory"
@@ -340,7 +341,7 @@ func (x *Exchange) receive(from string, frame []byte) {
 // enter has a stanza of another server looked at in the lane of its account. Where too much waits there a copy is
 // dropped, and what is to be delivered goes back to its sender.
 func (x *Exchange) enter(from string, kind byte, s *stored) {
-	account := bare(s.to)
+	account, came := bare(s.to), time.Now()
 	l, handle := x.lane(account), func(b *session.Batch) {
 		if kind != kindRoute {
 			x.aside(kind, s, b)
@@ -353,6 +354,9 @@ func (x *Exchange) enter(from string, kind byte, s *stored) {
 		}
 		if x.misled(s, p) {
 			x.dir.Wrong(from, account, s.to)
+		}
+		if x.late(p, account, came) {
+			return
 		}
 		x.cfg.Router.Arrive(x.ctx, p)
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Version of the protocol between servers. Servers of different Major don't talk to each other;
-// within one, each side keeps to the lower Minor. docs/adr/0015 says what raises which.
+// Version of the protocol between servers. Servers of different Major don't talk to each other; what a newer Minor
+// adds is ignored by those that don't know it. docs/adr/0015 says what raises which.
 const (
 	Major = 1
 	Minor = 0

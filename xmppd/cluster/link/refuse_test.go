@@ -2,7 +2,10 @@ package link
 
 import (
 	"crypto/tls"
+	"encoding/binary"
+	"encoding/json"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,11 +118,43 @@ func caller(t *testing.T, name string, say *hello, f Faults, more ...func(*Confi
 	cert := ca.sign(t, name).TLS()
 	c := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: "a", RootCAs: ca.pool, Certificates: []tls.Certificate{cert}})
 	say.Cluster, say.From, say.To, say.Incarnation, say.Stream = "c", "x", "a", 1, 1
-	if err := writeHello(c, say); err != nil {
+	if say.Time == 0 {
+		say.Time = time.Now().UnixMilli()
+	}
+	text, err := json.Marshal(newer{say, "what nobody knows yet", map[string]int{"x": 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(text))), text...)); err != nil { //nolint:gosec // short
 		t.Fatal(err)
 	}
 	h, _ := readHello(c)
 	return h, a
+}
+
+// newer is the hello of a version that is still to come.
+type newer struct {
+	*hello
+	Word  string         `json:"word"`
+	Words map[string]int `json:"words"`
+}
+
+// TestNewerMinor: a server of a later Minor is taken, with what it says more, and its frames of channels that are not known are
+// passed over.
+func TestNewerMinor(t *testing.T) {
+	if h, _ := caller(t, "x", &hello{Major: Major, Minor: Minor + 1}, Faults{}); h == nil || h.Refused != "" || h.Minor != Minor {
+		t.Errorf("the answer: %+v", h)
+	}
+	ca := newAuthority(t)
+	a, b := start(t, ca, "a", nil), start(t, ca, "b", nil)
+	meet(t, a, b)
+	a.send(t, "b", 200, "news")
+	a.send(t, "b", kept, "as ever")
+	eventually(t, "what it knows has come", func() bool { return slices.Equal(b.read(&b.came), []string{"as ever"}) })
+	eventually(t, "all is acknowledged", func() bool { return a.Mesh.peer("b").settled() })
+	if a.Status()[0].Resets+b.Status()[0].Resets > 0 {
+		t.Error("the link was ended")
+	}
 }
 
 func TestVersions(t *testing.T) {

@@ -69,6 +69,13 @@ func (l *lost) count() (n int) {
 	return n
 }
 
+// Lost reports whether what is kept for an owner could not be had within the last 30 seconds, nor has been since: whoever asks for
+// it has to wait up to a second, and then for an error.
+func (s *Store) Lost(owner string) bool {
+	doc := s.ring.Load()
+	return doc != nil && s.lost.is(doc.Partition(rootOf(owner)))
+}
+
 // watch looks at the groups that this server has a replica of.
 type watch struct {
 	mu    sync.Mutex
