@@ -15,6 +15,7 @@ import (
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/rosterdb/rosterdb/test/harness"
+	"github.com/rosterdb/rosterdb/xmppd"
 )
 
 const (
@@ -30,7 +31,8 @@ const (
 // TestAttackedPort floods the port of one of three servers for other servers: connections that say nothing, that begin TLS or gossip and
 // do not go on, or drip, gossip that is too long, garbage by TCP and UDP, certificates of another authority. Then servers come that must not be
 // taken: with another key, another version, another cluster, a wrong clock, or another one's name. Each is refused with a line in the log and counted; memory
-// and descriptors are bounded; and who works with the store or chats meanwhile, over that server, too, notices nothing.
+// and descriptors are bounded; and who works with the store, logs in, changes a roster or chats meanwhile, over that server, too, notices nothing; nor do the
+// records of accounts, which the servers keep together over that very port.
 func TestAttackedPort(t *testing.T) {
 	c := harness.Start(t, devcluster.Options{Binary: binary, Domain: harness.Domain, Servers: 3, Partitions: 8})
 	info := c.Info()
@@ -39,6 +41,9 @@ func TestAttackedPort(t *testing.T) {
 	store, chat := work(t, []appclient.Root{harness.Dial(t, c, nil).Root("a"), harness.Dial(t, c, nil).Root("b")}), chatAcross(t, c)
 	before, opened := harness.ProcMiB(victim.PID, "VmHWM:"), descriptorsOf(t, victim.PID)
 	resets := a.metric("xmppd_cluster_link_resets_total")
+	logins := a.logins()
+	logins.begin()
+	logins.more(t, 1)
 
 	stop := a.floods()
 	most := 0
@@ -46,6 +51,8 @@ func TestAttackedPort(t *testing.T) {
 		most = max(most, descriptorsOf(t, victim.PID))
 		return a.refused("flood", "silent", "gossip", "size", "certificate", "tls", "hello")
 	})
+	logins.more(t, 2)
+	a.keeps()
 	stop()
 	for reason, say := range a.strangers() {
 		a.calls(reason, say)
@@ -56,6 +63,12 @@ func TestAttackedPort(t *testing.T) {
 		return strings.Contains(stranger.Log(), "another cluster.key_file than this one")
 	})
 	stranger.Kill(t) // it has never begun
+
+	logins.end(t)
+	harness.Eventually(t, floodPatience, "one more server may be lost", func() bool {
+		st, err := xmppd.AskClusterStatus(t.Context(), filepath.Join(a.dir, victim.ID))
+		return err == nil && st.Records != nil && st.Records.Survives
+	})
 
 	longest, done := store()
 	t.Logf("store: %d operations, longest %v; chat: %s; %.0f MiB more memory, %d descriptors more, cut off %v times", done, longest, chat(),

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/devcluster"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/test/harness"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 )
@@ -41,6 +42,41 @@ func (a *attack) connection(ctx context.Context, from net.IP, do func(context.Co
 	ended()
 	_ = c.Close()
 	time.Sleep(10 * time.Millisecond) // before the next one
+}
+
+// account logs in at a server of the cluster, by its number.
+func (a *attack) account(name string, server int) xmppconn.Config {
+	a.t.Helper()
+	info := a.cluster.Info()
+	cfg, err := info.Config(name)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cfg.Addrs = []string{info.Servers[server].C2S}
+	return cfg
+}
+
+// logins are those at the attacked server, of an account that writes to another one.
+func (a *attack) logins() *visits {
+	to := harness.Login(a.t, a.account("user1", 2))
+	return &visits{at: a.to.ID, users: []xmppconn.Config{a.account("user2", 1)}, to: to.JID(), count: func(body string) (n int) {
+		for _, m := range to.Messages() {
+			if strings.Contains(string(m.XML), body) {
+				n++
+			}
+		}
+		return n
+	}}
+}
+
+// keeps has a message kept for somebody who is away, over another server, and delivered by the attacked one.
+func (a *attack) keeps() {
+	a.t.Helper()
+	from := harness.Login(a.t, a.account("user1", 0))
+	shop := a.account("shop", 1)
+	from.Send([]byte("<message type='chat' to='" + shop.JID + "'><body>kept</body></message>"))
+	from.IQ(a.cluster.Info().Domain, "get", "<ping xmlns='urn:xmpp:ping'/>") // the message is behind it
+	harness.Login(a.t, shop).Await("what was kept", func(m harness.Message) bool { return strings.Contains(string(m.XML), "<body>kept</body>") })
 }
 
 // handshake is one with a certificate, and what comes behind it, until the connection is closed.

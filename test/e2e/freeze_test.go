@@ -19,8 +19,8 @@ func TestFrozenServer(t *testing.T) {
 	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 3, Users: append(guests(), "alice", "bob", "carol", "erin", "frank")})
 	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
 	comings := []*visits{
-		{at: x1, users: guests()[:guestsAt], to: harness.Listen(x2.Online(t, "erin", "e"))},
-		{at: x2, users: guests()[guestsAt:], to: harness.Listen(x1.Online(t, "frank", "f"))},
+		visitsAt(t, x1, guests()[:guestsAt], harness.Listen(x2.Online(t, "erin", "e"))),
+		visitsAt(t, x2, guests()[guestsAt:], harness.Listen(x1.Online(t, "frank", "f"))),
 	}
 	alice, bob, carol := harness.Listen(x1.Online(t, "alice", "a")), harness.Listen(x2.Online(t, "bob", "b")), harness.Listen(x3.Online(t, "carol", "c"))
 	sv.Quiet()

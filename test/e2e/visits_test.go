@@ -28,9 +28,10 @@ func guests() (users []string) {
 
 // visits are logins at one server, one after the other. Each reads its roster, changes it and writes to somebody at another server.
 type visits struct {
-	at    *harness.Member
-	users []string
-	to    *harness.Ear
+	at    string            // the server
+	users []xmppconn.Config // what they log in with, there
+	to    string            // full JID, of who counts
+	count func(body string) int
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -41,14 +42,24 @@ type visits struct {
 	err     error                    // with which it has ended
 }
 
+// visitsAt are those of users of one of Servers, who write to somebody.
+func visitsAt(t *testing.T, at *harness.Member, users []string, to *harness.Ear) *visits {
+	v := &visits{at: at.Name, to: to.JID, count: to.Count}
+	for _, user := range users {
+		v.users = append(v.users, xmppconn.Config{
+			JID: user + "@" + harness.Domain, Password: harness.Password, Addrs: []string{at.Addr(t, "clients")}, InsecurePlaintext: true,
+		})
+	}
+	return v
+}
+
 // begin goes on until end, or until something fails.
 func (v *visits) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	v.stop, v.longest = cancel, make(map[string]time.Duration)
-	addr := v.at.Addr(v.to.T, "clients")
 	v.wg.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
-			err := v.visit(addr, n)
+			err := v.visit(n)
 			v.mu.Lock()
 			v.err = err
 			v.made++
@@ -70,7 +81,7 @@ func (v *visits) more(t *testing.T, n int) {
 		return v.made, v.err
 	}
 	from, _ := look()
-	harness.Eventually(t, 2*harness.Patience, fmt.Sprintf("%d more visits at %s", n, v.at.Name), func() bool {
+	harness.Eventually(t, 2*harness.Patience, fmt.Sprintf("%d more visits at %s", n, v.at), func() bool {
 		made, err := look()
 		return made >= from+n || err != nil
 	})
@@ -86,9 +97,9 @@ func (v *visits) end(t *testing.T) {
 		all = append(all, fmt.Sprint(what, " ", took.Round(time.Millisecond)))
 	}
 	slices.Sort(all)
-	t.Logf("%d visits at %s, the longest: %s", v.made, v.at.Name, strings.Join(all, ", "))
+	t.Logf("%d visits at %s, the longest: %s", v.made, v.at, strings.Join(all, ", "))
 	if v.err != nil {
-		t.Errorf("at %s: %v", v.at.Name, v.err)
+		t.Errorf("at %s: %v", v.at, v.err)
 	}
 }
 
@@ -107,26 +118,22 @@ func (v *visits) timed(what string, do func() error) error {
 }
 
 // visit is one of them. Nothing of it is tried again, and each thing has harness.Patience.
-func (v *visits) visit(addr string, n int) error {
+func (v *visits) visit(n int) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &guest{up: make(chan *xmppconn.Conn, 1), failed: make(chan error, 1)}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	user, contact := v.users[n%len(v.users)], fmt.Sprintf("c%d@example.org", n%20)
-	wg.Go(func() {
-		_ = xmppconn.Run(ctx, xmppconn.Config{ // it ends with the context's error, or says so
-			JID: user + "@" + harness.Domain, Password: harness.Password, Resource: v.at.Name, Addrs: []string{addr},
-			InsecurePlaintext: true, DialTimeout: harness.Patience, OnRetry: g.retry,
-		}, g)
-	})
+	user.Resource, user.DialTimeout, user.OnRetry = "visit", harness.Patience, g.retry
+	wg.Go(func() { _ = xmppconn.Run(ctx, user, g) }) // it ends with the context's error, or retry has heard of it
 	return errors.Join(
 		v.timed("login", g.arrive),
 		v.timed("roster read", func() error { return g.ask("get", "<query xmlns='jabber:iq:roster'/>") }),
 		v.timed("roster change", func() error {
 			return g.ask("set", fmt.Sprintf("<query xmlns='jabber:iq:roster'><item jid='%s' name='%d'/></query>", contact, n))
 		}),
-		v.timed("chat", func() error { return g.write(v.to, fmt.Sprintf("<body>visit %d.</body>", n)) }),
+		v.timed("chat", func() error { return g.write(v.to, fmt.Sprintf("<body>visit %d.</body>", n), v.count) }),
 	)
 }
 
@@ -179,16 +186,16 @@ func (g *guest) ask(typ, payload string) error {
 }
 
 // write sends somebody a message and waits until it has come.
-func (g *guest) write(to *harness.Ear, body string) error {
+func (g *guest) write(to, body string, count func(string) int) error {
 	if g.conn == nil {
 		return errHangs
 	}
-	before := to.Count(body)
-	if err := g.conn.Send([]byte("<message type='chat' to='" + to.JID + "'>" + body + "</message>")); err != nil {
+	before := count(body)
+	if err := g.conn.Send([]byte("<message type='chat' to='" + to + "'>" + body + "</message>")); err != nil {
 		return err
 	}
 	g.conn.Flush()
-	for end := time.Now().Add(harness.Patience); to.Count(body) == before; time.Sleep(2 * time.Millisecond) { // between looks
+	for end := time.Now().Add(harness.Patience); count(body) == before; time.Sleep(2 * time.Millisecond) { // between looks
 		if time.Now().After(end) {
 			return errHangs
 		}

@@ -42,8 +42,8 @@ func Login(t testing.TB, cfg xmppconn.Config) *Raw {
 	})
 	select {
 	case r.conn = <-r.up:
-	case <-time.After(10 * time.Second):
-		t.Fatalf("%s is not logged in after 10 s", cfg.JID)
+	case <-time.After(startTimeout):
+		t.Fatalf("%s is not logged in after %v", cfg.JID, startTimeout)
 	}
 	return r
 }
@@ -72,7 +72,7 @@ func (r *Raw) IQ(to, typ, payload string) []byte {
 
 // TryIQ is IQ where an error may be the answer wanted.
 func (r *Raw) TryIQ(ctx context.Context, to, typ, payload string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return r.iqs.Do(ctx, r.conn, to, typ, []byte(payload))
 }
@@ -88,7 +88,7 @@ func (r *Raw) Messages() []Message {
 func (r *Raw) Await(what string, fits func(Message) bool) Message {
 	r.t.Helper()
 	var found Message
-	Eventually(r.t, 10*time.Second, what, func() bool {
+	Eventually(r.t, startTimeout, what, func() bool {
 		for _, m := range r.Messages() {
 			if fits(m) {
 				found = m
