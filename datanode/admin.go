@@ -306,7 +306,7 @@ func leadership(groups []replication.GroupStatus) (leaders [][3]uint64, behind [
 			lack[member].Entries += g.Last - match
 		}
 		if len(moving) < adminxml.MaxMoving && (g.Waits != "" || g.Joint || len(g.Learners) > 0) {
-			moving = append(moving, adminxml.Moving{Group: g.Group, Waits: g.Waits, Learners: g.Learners, Joint: g.Joint})
+			moving = append(moving, adminxml.Moving{Group: g.Group, Waits: g.Waits, Learners: g.Learners, Joint: g.Joint, Copied: g.Copied})
 		}
 	}
 	for _, b := range lack {

@@ -21,11 +21,11 @@ type Progress struct {
 	ID         string   `json:"id,omitempty"`
 	Paused     bool     `json:"paused,omitempty"`
 	Canceled   bool     `json:"canceled,omitempty"`
-	RoundsLeft int      `json:"rounds_left"` // after this one
-	Moves      int      `json:"moves"`       // replicas that the change makes in all
-	Done       int      `json:"done"`        // of these, made
-	Bytes      uint64   `json:"bytes"`       // to copy in all, estimated; 0: not known
-	BytesDone  uint64   `json:"bytes_done"`
+	RoundsLeft int      `json:"rounds_left"`      // after this one
+	Moves      int      `json:"moves"`            // replicas that the change makes in all
+	Done       int      `json:"done"`             // of these, made
+	Bytes      uint64   `json:"bytes"`            // to copy in all, estimated; 0: not known
+	BytesDone  uint64   `json:"bytes_done"`       // with what is sent of copies under way
 	Rate       float64  `json:"rate"`             // bytes a second
 	LeftS      float64  `json:"left_s,omitempty"` // seconds, at that rate
 	Throttle   int64    `json:"throttle,omitempty"`
@@ -116,6 +116,9 @@ func progressOf(doc *ring.Document, views []NodeView, leaders *Leaders, replica 
 	p.Running, p.ID, p.Paused, p.Canceled, p.RoundsLeft = true, ch.ID, ch.Paused, ch.Canceled, ch.Rounds
 	p.Moves, p.Done, p.Throttle, p.BegunMS = ch.Moves, max(ch.Moves-todo, 0), ch.Rate, ch.Begun
 	p.Bytes, p.BytesDone = uint64(int64(p.Moves)*replica), uint64(int64(p.Done)*replica)
+	for _, m := range leaders.Moving { // of those that are not made yet
+		p.BytesDone = min(p.BytesDone+uint64(max(m.Copied, 0)), p.Bytes)
+	}
 	p.shares(doc, views, leaders, left)
 	p.stalls(doc, views, leaders)
 	if age := now.Sub(time.UnixMilli(ch.Begun)).Seconds(); age > 0 && ch.Begun > 0 {
@@ -250,7 +253,7 @@ func lost(doc *ring.Document, views []NodeView, groups []uint32, silent []string
 func (p *Progress) waits(doc *ring.Document, leaders *Leaders) {
 	count := make(map[string]int)
 	for _, m := range leaders.Moving {
-		if strings.Contains(m.Waits, "stands still") || strings.Contains(m.Waits, "disk is full") || strings.Contains(m.Waits, "not up") {
+		if strings.Contains(m.Waits, "stands still") || strings.Contains(m.Waits, "disk is full") || strings.Contains(m.Waits, "outrun") || strings.Contains(m.Waits, "not up") {
 			count[m.Waits]++
 		}
 	}

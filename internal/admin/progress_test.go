@@ -131,6 +131,9 @@ func TestStalls(t *testing.T) {
 		"stuck": {func(_ *ring.Document, _ []NodeView, l *Leaders) {
 			l.Moving = []adminxml.Moving{{Group: 1, Waits: "the learner stands still; it is put in anew"}, {Group: 2, Waits: "waits for its turn"}}
 		}, "1 partition: the learner stands still; it is put in anew"},
+		"outrun": {func(_ *ring.Document, _ []NodeView, l *Leaders) {
+			l.Moving = []adminxml.Moving{{Group: 1, Waits: "member 4 takes snapshot 3: writes outrun the transfer and are slowed", Learners: []uint64{4}}}
+		}, "1 partition: dn4 takes snapshot 3: writes outrun the transfer and are slowed"},
 		"catching up": {func(_ *ring.Document, _ []NodeView, l *Leaders) {
 			l.Moving = []adminxml.Moving{{Group: 1, Waits: "member 4 is catching up: 3 of 90", Learners: []uint64{4}}}
 		}, ""},
@@ -178,5 +181,20 @@ func leave(d *ring.Document) {
 	d.Members[0].State = ring.Leaving
 	for q, row := range d.Table {
 		d.Table[q] = slices.DeleteFunc(slices.Clone(row), func(id uint64) bool { return id == d.Members[0].ID })
+	}
+}
+
+// TestProgressCountsCopiesUnderWay: what is sent of a large copy counts before it is
+// complete, and never for more than there is to copy.
+func TestProgressCountsCopiesUnderWay(t *testing.T) {
+	d, views := growing(t)
+	l := &Leaders{Moving: []adminxml.Moving{{Group: 1, Copied: 300}, {Group: 2, Copied: 50}}}
+	none := progressOf(d, views, &Leaders{}, 1000, time.Now())
+	if some := progressOf(d, views, l, 1000, time.Now()); some.BytesDone != none.BytesDone+350 || some.Done != none.Done {
+		t.Errorf("%d bytes done, %d without the copies under way", some.BytesDone, none.BytesDone)
+	}
+	l.Moving[0].Copied = 1 << 40
+	if most := progressOf(d, views, l, 1000, time.Now()); most.BytesDone != most.Bytes {
+		t.Errorf("%d of %d bytes done", most.BytesDone, most.Bytes)
 	}
 }

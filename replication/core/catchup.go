@@ -89,8 +89,9 @@ func (c *Core) compact(g *group) {
 	}
 	to := g.log.cut(g.applied, entries, bytes)
 	if need := c.needed(g); need < to {
-		if may := max(g.keep, catchUpBytes); g.log.bytes <= may && c.logBytes <= c.cfg.MaxLog {
-			if need-g.log.offset < uint64(len(g.log.ents))/4 {
+		stays := need-g.log.offset < uint64(len(g.log.ents))/4
+		if may := max(g.keep, catchUpBytes); g.log.bytes <= may && c.logBytes <= c.cfg.MaxLog || g.moving.outrun.slows && (!stays || g.log.bytes <= c.learnerLog()) {
+			if stays {
 				return
 			}
 			to = need

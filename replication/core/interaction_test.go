@@ -45,6 +45,7 @@ type world struct {
 	members int // of the first configuration
 	restart uint64
 	doc     *ring.Document             // what a node starts with; nil: the first membership
+	newest  int                        // so many values are kept in the state; 0: all
 	parted  func(from, to uint64) bool // links that are cut; nil: none
 	slow    bool                       // large appends are held, in order
 	held    []func()
@@ -78,6 +79,8 @@ type testNode struct {
 	sent     int
 	keep     int // frames are lost, but for each keep-th,
 	most     int // and those behind so many; 0: nothing is lost
+	waiting  []FrameJob
+	patient  bool // frames gather in waiting instead of being made
 }
 
 type testState struct {
@@ -373,7 +376,10 @@ func (n *testNode) append() {
 	for _, e := range n.batch.Entries {
 		g := group(e.Group)
 		i := sort.Search(len(g.Entries), func(i int) bool { return g.Entries[i].Index >= e.Index })
-		g.Entries = append(g.Entries[:i:i], e)
+		if i < len(g.Entries) {
+			g.Entries = g.Entries[:i:i]
+		}
+		g.Entries = append(g.Entries, e)
 	}
 	n.batch = nil
 	n.core.WALDone()
@@ -409,6 +415,9 @@ func (n *testNode) run(t *Task) {
 			st.conf = t.Confs[i]
 		} else if len(e.GetData()) > 0 {
 			st.values = append(st.values, string(e.GetData()))
+			if n.w.newest > 0 {
+				st.values = st.values[max(0, len(st.values)-n.w.newest):]
+			}
 		}
 		if t.Dones != nil && t.Dones[i] != nil {
 			t.Dones[i](op.WriteResult{Code: op.OK, Revision: e.GetIndex()})

@@ -27,6 +27,7 @@ type move struct {
 	match   uint64 // as last seen,
 	since   uint64 // since this tick
 	why     string // what it waits for; "" when it waits for nothing
+	outrun  outrun // what is known of its snapshots
 }
 
 // watch puts a group that is led here and is not where it should be on the list
@@ -62,6 +63,7 @@ func (c *Core) tickMoves() {
 	c.movers = keep
 	for _, g := range c.movers {
 		c.step(g, &budget)
+		c.slowWrites(g)
 	}
 }
 
@@ -185,6 +187,10 @@ func (c *Core) behind(g *group, id uint64) (why string) {
 			return
 		}
 		m, away := &g.moving, !c.isUp(id) && !c.cfg.Faults.NoPatience
+		if m.learner != id {
+			m.outrun = outrun{}
+		}
+		c.follow(g, id, pr)
 		if m.learner != id || m.match != pr.Match || pr.State == tracker.StateSnapshot || away {
 			m.learner, m.match, m.since = id, pr.Match, c.now
 		}
@@ -195,8 +201,11 @@ func (c *Core) behind(g *group, id uint64) (why string) {
 			why = fmt.Sprintf("member %d is catching up: %d of %d", id, pr.Match, g.log.last())
 		}
 	})
-	if !c.isUp(id) {
+	switch {
+	case !c.isUp(id):
 		return fmt.Sprintf("member %d is not up", id)
+	case why != "" && g.moving.outrun.vain >= outrunAfter:
+		return fmt.Sprintf("member %d takes snapshot %d: writes outrun the transfer and are slowed until it is there; raise its rate (ringctl throttle) or slow the writers", id, g.moving.outrun.vain+1)
 	}
 	return why
 }

@@ -32,6 +32,10 @@ func (c *Core) Propose(ps []Proposal) {
 			c.answerWrite(p.Done, overloaded())
 			continue
 		}
+		if !g.admits(len(p.Cmd)) {
+			c.answerWrite(p.Done, outran())
+			continue
+		}
 		c.pending += int64(len(p.Cmd))
 		if len(g.queue) == 0 {
 			c.queued = append(c.queued, g)

@@ -70,6 +70,8 @@ type taker struct {
 	heard  uint64 // tick of its last word
 	raft   bool   // Raft waits for it
 	queued []int  // frames asked of the caller
+	sent   int    // frames up to here have been made,
+	bytes  int64  // with so many bytes
 }
 
 func (s *outgoing) taker(peer uint64) *taker {
@@ -222,6 +224,9 @@ func (c *Core) FrameDone(job FrameJob, frame []byte, last bool, err error) error
 	t.queued = slices.DeleteFunc(t.queued, func(n int) bool { return n == job.Frame })
 	if frame == nil {
 		return nil
+	}
+	if job.Frame >= t.sent {
+		t.sent, t.bytes = job.Frame+1, t.bytes+int64(len(frame))
 	}
 	var flags byte
 	if last {

@@ -46,6 +46,7 @@ type GroupStatus struct {
 	Stray     bool              // the ring document does not name this replica: it asks whether it may go
 	Match     map[uint64]uint64 // on the leader: last index known on each replica; on one not heard since the election, at most
 	Snapshots int               // snapshots under way to followers
+	Copied    int64             // on the leader of a group that moves: bytes of the snapshot sent to its learner
 }
 
 // Groups describes the groups, by number.
@@ -55,7 +56,7 @@ func (c *Core) Groups() []GroupStatus {
 		s := GroupStatus{
 			Group: g.id, Leader: g.lead, Term: g.term, Commit: g.commit, Applied: g.applied,
 			Last: g.log.last(), Asleep: g.asleep, Replicas: g.table, Snapshots: len(g.snap.takers),
-			Joint: len(g.conf.GetVotersOutgoing()) > 0, Waits: g.moving.why, Stray: g.stray,
+			Joint: len(g.conf.GetVotersOutgoing()) > 0, Waits: g.moving.why, Copied: g.moving.outrun.bytes, Stray: g.stray,
 		}
 		if g.rn != nil {
 			leads := g.state == raft.StateLeader

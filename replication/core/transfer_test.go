@@ -25,22 +25,10 @@ func (n *testNode) transfer(r *Round) {
 		}
 	}
 	for _, job := range r.Frames {
-		n.sent++
-		if n.most > 0 && (n.sent%n.keep != 0 || n.sent > n.most) {
-			n.lost(job)
-			continue
-		}
-		st := n.pictures[job.Number]
-		var frame []byte
-		last := job.Frame == len(st.values)
-		switch {
-		case last:
-			frame = []byte("end")
-		case job.Frame < len(st.values):
-			frame = []byte("=" + st.values[job.Frame])
-		}
-		if err := n.core.FrameDone(job, frame, last, nil); err != nil {
-			n.w.printf("node %d: %v", n.id, err)
+		if n.patient {
+			n.waiting = append(n.waiting, job)
+		} else {
+			n.frame(job)
 		}
 	}
 	for _, number := range r.Closed {
@@ -52,6 +40,27 @@ func (n *testNode) transfer(r *Round) {
 	}
 	n.scrubs = append(n.scrubs, r.Scrubs...)
 	n.damages = append(n.damages, r.Damages...)
+}
+
+// frame makes a frame, or loses it.
+func (n *testNode) frame(job FrameJob) {
+	n.sent++
+	if n.most > 0 && (n.sent%n.keep != 0 || n.sent > n.most) {
+		n.lost(job)
+		return
+	}
+	st := n.pictures[job.Number]
+	var frame []byte
+	last := job.Frame == len(st.values)
+	switch {
+	case last:
+		frame = []byte("end")
+	case job.Frame < len(st.values):
+		frame = []byte("=" + st.values[job.Frame])
+	}
+	if err := n.core.FrameDone(job, frame, last, nil); err != nil {
+		n.w.printf("node %d: %v", n.id, err)
+	}
 }
 
 // lost makes a frame whose batch gets lost.

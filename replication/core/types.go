@@ -102,6 +102,8 @@ type Faults struct {
 	SkipJoint bool
 	// LeadAfterRemoval lets a leader go on that is no member of its group any more.
 	LeadAfterRemoval bool
+	// Outrun lets writes cut the log in front of a learner for ever.
+	Outrun bool
 	// TruncatePastLearner cuts the log without regard to followers that catch up.
 	TruncatePastLearner bool
 	// LevelAssumed keeps a short log also where a follower is away.

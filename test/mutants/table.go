@@ -113,6 +113,7 @@ func moves() []mutant {
 		{"what is for another member taken, under storms", sim, "TestFaults/what_is_for_another_member_taken"},
 		{"of too many replicas the living are dropped first", core, "TestTheDeadAreDroppedFirst"},
 		{"snapshots are sent as fast as they are made", "replication", "TestSnapshotsKeepToTheirRate"},
+		{"a learner takes snapshots for ever while much is written", core, "TestALearnerIsNotOutrun"},
 		{"learner taken out because it was away", core, "TestLearnersGetTheirTime"},
 	}
 }

@@ -130,6 +130,7 @@ type Moving struct {
 	Waits    string   `json:"waits,omitempty"` // for what
 	Learners []uint64 `json:"learners,omitempty"`
 	Joint    bool     `json:"joint,omitempty"`
+	Copied   int64    `json:"copied,omitempty"` // bytes of the snapshot sent to the learner
 }
 
 // Group is one Raft group as its replica on the node sees it.
