@@ -33,7 +33,7 @@ const endOfChange = 3 * time.Minute
 // the change is throttled, paused, watched and taken up again, survives its
 // operator's death, and moves no more than a tenth above the least.
 func checkElasticity(t *testing.T) {
-	c := harness.Start(t, devcluster.Options{Binary: binary})
+	c := harness.Start(t, devcluster.Options{Binary: binary, Metrics: true})
 	r := ringctl{t, c}
 	load := startLoad(t, harness.Dial(t, c, nil), "grow")
 	for _, id := range []string{"dn4", "dn5"} {
@@ -72,8 +72,10 @@ func checkElasticity(t *testing.T) {
 
 	// 5 to 4: leaderships go before the replicas have.
 	p = r.plan("leave", "dn2")
-	r.must("commit", p.file)
+	sent := r.sent()
+	r.leaderless("dn2", p.file)
 	r.awaitEnd()
+	r.movedAsPlanned(p, r.sent()-sent)
 	shrunk := r.ring()
 	if n := copied(after, shrunk); len(shrunk.Members) != 4 || n < p.Least || 10*n > 11*p.Least {
 		t.Errorf("%d members, %d replicas were made, %d are the least", len(shrunk.Members), n, p.Least)
@@ -109,8 +111,59 @@ func (r ringctl) crashes() {
 	load.stop(t, harness.Dial(t, r.c, nil), 1)
 }
 
-// driver is the node that leads the group which keeps the ring.
-func (r ringctl) driver() (id string) {
+// leaderless starts the change by which a node leaves, so slowly that it keeps its replicas,
+// and waits until it leads nothing any more; then the change may go on.
+func (r ringctl) leaderless(id, file string) {
+	r.t.Helper()
+	began := time.Now()
+	r.must("commit", "--rate", "1KiB", file)
+	r.must("pause")
+	op := r.operator()
+	defer op.Close()
+	nodes := r.c.Info().Nodes
+	jid := nodes[slices.IndexFunc(nodes, func(n devcluster.Node) bool { return n.ID == id })].JID
+	var s *admin.NodeStatus
+	harness.Eventually(r.t, time.Minute, id+" leads nothing", func() bool {
+		var err error
+		s, err = op.Status(r.t.Context(), jid)
+		return err == nil && s.Led == 0
+	})
+	if s.Held == 0 {
+		r.t.Errorf("%s holds nothing any more: nothing is said of when its leaderships went", id)
+	}
+	r.t.Logf("%s holds %d replicas and leads none, %v after the commit", id, s.Held, time.Since(began).Round(10*time.Millisecond))
+	r.must("throttle", "100MiB")
+	r.must("resume")
+}
+
+// sent is what all nodes have sent of snapshots, in bytes.
+func (r ringctl) sent() (sum float64) {
+	r.t.Helper()
+	for _, n := range r.c.Info().Nodes {
+		sum += harness.Metrics(r.t.Context(), n.Metrics, "rosterdb_snapshots_sent_bytes_total")
+	}
+	return sum
+}
+
+// movedAsPlanned compares what a change has sent with the replicas that its plan moves. What
+// one has now bounds what it had then: a twice as large sum has sent replicas twice.
+func (r ringctl) movedAsPlanned(p planned, sent float64) {
+	r.t.Helper()
+	op := r.operator()
+	defer op.Close()
+	doc, err := op.Ring(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	most := 2 * float64(int64(p.Moves)*op.ReplicaBytes(r.t.Context(), doc))
+	r.t.Logf("%.0f KiB sent for %d replicas; %d KiB planned", sent/1024, p.Moves, p.Bytes/1024)
+	if sent <= 0 || sent > most {
+		r.t.Errorf("%.0f bytes of snapshots were sent for %d replicas, %.0f at most are right", sent, p.Moves, most)
+	}
+}
+
+// operator logs in as one.
+func (r ringctl) operator() *admin.Client {
 	r.t.Helper()
 	cfg, err := ptr(r.c.Info()).Config("operator")
 	if err != nil {
@@ -120,6 +173,13 @@ func (r ringctl) driver() (id string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return op
+}
+
+// driver is the node that leads the group which keeps the ring.
+func (r ringctl) driver() (id string) {
+	r.t.Helper()
+	op := r.operator()
 	defer op.Close()
 	harness.Eventually(r.t, time.Minute, "the ring's group has a leader", func() bool {
 		for _, n := range r.c.Info().Nodes {
@@ -200,14 +260,7 @@ func (r ringctl) plan(command string, args ...string) (p planned) {
 // ring is the document as the nodes have it now.
 func (r ringctl) ring() *ring.Document {
 	r.t.Helper()
-	cfg, err := ptr(r.c.Info()).Config("operator")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	op, err := admin.Connect(r.t.Context(), cfg)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	op := r.operator()
 	defer op.Close()
 	doc, err := op.Ring(r.t.Context())
 	if err != nil {
