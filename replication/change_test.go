@@ -117,6 +117,58 @@ func TestMembersComeAndGo(t *testing.T) {
 	}
 }
 
+// TestReplicasGoToOtherZones: two of six partitions have all replicas in one zone once members
+// have another one; replicas really go where each partition has both.
+func TestReplicasGoToOtherZones(t *testing.T) {
+	const partitions = 6
+	c := newTestCluster(t, 6, partitions, nil)
+	for p := range uint32(partitions) {
+		if res := c.write(p, put(c.session(p), 1, "root", "p", "v")); res.Code != op.OK {
+			t.Fatalf("write: %+v", res)
+		}
+	}
+	split := func(doc *ring.Document) (both int) { // partitions with replicas in both zones
+		for p := range uint32(partitions) {
+			zones := make(map[string]bool)
+			for _, m := range doc.ReplicasOf(p) {
+				zones[m.Zone] = true
+			}
+			if len(zones) == 2 {
+				both++
+			}
+		}
+		return both
+	}
+	// Rows are of three members in a row: two of the six are of one zone.
+	members := slices.Clone(c.doc.Members)
+	for i := range members {
+		members[i].Zone = "east"
+		if i < 3 {
+			members[i].Zone = "west"
+		}
+	}
+	was := *c.doc
+	was.Members = members
+	doc := c.change("half of the members are in another zone", members)
+	if before := split(&was); before != partitions-2 || split(doc) != partitions {
+		t.Errorf("%d of %d partitions had both zones, %d have", before, partitions, split(doc))
+	}
+	for i := range 3 { // a zone is gone
+		c.stop(i)
+	}
+	for p := range uint32(partitions) {
+		held := 0
+		for _, i := range []int{3, 4, 5} {
+			if part := c.node(i).part(p); part != nil {
+				held++
+			}
+		}
+		if held == 0 {
+			t.Errorf("partition %d has no replica in the other zone", p)
+		}
+	}
+}
+
 func (c *testCluster) restart(i int) {
 	c.t.Helper()
 	c.stop(i)
