@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -86,9 +88,12 @@ func TestBadInput(t *testing.T) {
 	}{
 		"control character": {w(func(w *op.Write) { w.Mutations[0].Path = "a\tb" }), op.Invalid, "U+0009"},
 		"value too large":   {w(func(w *op.Write) { w.Mutations[0].Value = make([]byte, op.MaxValue+1) }), op.TooLarge, "limit"},
-		"no session":        {w(func(w *op.Write) { w.Session = 0 }), op.Invalid, "session"},
-		"unknown session":   {w(func(w *op.Write) { w.Session = 1 << 40 }), op.SessionExpired, ""},
-		"empty batch":       {w(func(w *op.Write) { w.Mutations = nil }), op.Invalid, "empty"},
+		"too many in a batch": {w(func(w *op.Write) {
+			w.Mutations = slices.Repeat(w.Mutations, op.MaxMutations+1)
+		}), op.TooLarge, "1025 mutations; the limit is 1024"},
+		"no session":      {w(func(w *op.Write) { w.Session = 0 }), op.Invalid, "session"},
+		"unknown session": {w(func(w *op.Write) { w.Session = 1 << 40 }), op.SessionExpired, ""},
+		"empty batch":     {w(func(w *op.Write) { w.Mutations = nil }), op.Invalid, "empty"},
 	} {
 		res := c.write(app, try.w)
 		if res.Code != try.code || !strings.Contains(res.Text, try.text) {
@@ -106,10 +111,37 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s: %+v", name, res)
 		}
 	}
+	app.largeBatch(p, s)
 	app.malformed(t)
 	// Still there.
 	if res := c.write(app, put(s, 1, "root", "a", []byte("v"))); res.Code != op.OK {
 		t.Errorf("write after all that: %+v", res)
+	}
+}
+
+// largeBatch sends a batch above the bound of bytes, each value of which is below its own.
+func (r *rawClient) largeBatch(p uint32, s op.Session) {
+	r.t.Helper()
+	w := put(s, 1, "root", "a", make([]byte, op.MaxValue-16))
+	for len(w.Mutations)*op.MaxValue <= op.MaxBatch {
+		m := w.Mutations[0]
+		m.Path = fmt.Sprint("b", len(w.Mutations))
+		w.Mutations = append(w.Mutations, m)
+	}
+	tag, ch := r.nextTag(), make(chan op.WriteResult, 1)
+	r.mu.Lock()
+	r.writes[tag] = ch
+	r.mu.Unlock()
+	_, failed := r.send(nodeJID(0), &wire.Request{Writes: []wire.Write{{Tag: tag, Partition: p, Write: w}}})
+	select {
+	case res := <-ch:
+		if res.Code != op.TooLarge || !strings.Contains(res.Text, "limit") {
+			r.t.Errorf("a batch of more than 4 MiB: %+v", res)
+		}
+	case e := <-failed:
+		r.t.Errorf("a batch of more than 4 MiB: %v", e)
+	case <-time.After(time.Minute):
+		r.t.Error("a batch of more than 4 MiB: no answer")
 	}
 }
 

@@ -33,7 +33,7 @@ func mutants() []mutant {
 		{"promise (vote) not persisted", core, "TestVoteSurvivesCrash"},
 		{"wiped disk taken for the old member, engine", sim, "TestFaults/wiped_disk_taken_for_the_old_node"},
 		{"wiped disk taken for the old member, messages", node, "TestOnlyMembersVote"},
-		{"two nodes with one identity", node, "TestTwinIsSeen"},
+		{"two nodes with one identity: a second store under an account throws out the first", node, "TestTwinIsSeen"},
 		{"receipt on arrival", node, "TestReceiptComesWhenDurable"},
 		{"memory of values used again too early", node, "TestValuesStayTheirOwn"},
 		{"no dedupe", sim, "TestFaults/no_dedupe"},
