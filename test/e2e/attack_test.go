@@ -34,7 +34,7 @@ const (
 // and descriptors are bounded; and who works with the store, logs in, changes a roster or chats meanwhile, over that server, too, notices nothing; nor do the
 // records of accounts, which the servers keep together over that very port.
 func TestAttackedPort(t *testing.T) {
-	c := harness.Start(t, devcluster.Options{Binary: binary, Domain: harness.Domain, Servers: 3, Partitions: 8})
+	c := harness.Start(t, devcluster.Options{Binary: binary, Domain: harness.Domain, Partitions: 8})
 	info := c.Info()
 	victim := info.Servers[1]
 	a := &attack{t: t, cluster: c, to: victim, dir: filepath.Dir(c.File())}

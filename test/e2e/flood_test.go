@@ -37,7 +37,7 @@ const (
 // a hint when to come again, and what was acknowledged to it is there. How long the others waited, and how many leads
 // were lost, is only told.
 func TestFloods(t *testing.T) {
-	c := harness.Start(t, devcluster.Options{Binary: binary, Servers: 3, Partitions: floodPartitions, InsecurePlaintext: true})
+	c := harness.Start(t, devcluster.Options{Binary: binary, Partitions: floodPartitions, InsecurePlaintext: true})
 	for account, prefix := range map[string]string{"shop@localhost": "p/", "app@localhost": "f/"} {
 		cmd := exec.CommandContext(t.Context(), binary, "access", "grant", "--dev", c.File(), "--yes", "--write", account, prefix)
 		if out, err := cmd.CombinedOutput(); err != nil {

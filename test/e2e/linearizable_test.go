@@ -23,7 +23,7 @@ const (
 // processes whose data nodes and XMPP servers are killed (SIGKILL) and started again, one
 // after the other, has an order in which a single-threaded store answers the same.
 func TestLinearizableUnderKills(t *testing.T) {
-	c := harness.Start(t, devcluster.Options{Binary: binary, Servers: 3, Nodes: 3})
+	c := harness.Start(t, devcluster.Options{Binary: binary, Nodes: 3})
 	h := linearizability.NewRecorder(historyRoots)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

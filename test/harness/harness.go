@@ -41,12 +41,19 @@ func Main(m *testing.M, binary *string) {
 	}())
 }
 
-// Start starts a cluster for one test. It ends with the test, or with the test
-// process however that ends.
+// servers is how many XMPP servers a cluster has, unless a test says why it wants another number: data nodes and clients
+// have streams to two of them, and what the servers keep is replicated over all.
+const servers = 3
+
+// Start starts a cluster for one test, of three XMPP servers if the test names no other number. It ends with the test,
+// or with the test process however that ends.
 func Start(t testing.TB, o devcluster.Options) *devcluster.Cluster {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = filepath.Join(t.TempDir(), "cluster")
+	}
+	if o.Servers == 0 {
+		o.Servers = servers
 	}
 	o.DieWithParent = true
 	o.StartTimeout = startTimeout

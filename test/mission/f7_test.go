@@ -28,7 +28,7 @@ func checkStrategies(t *testing.T) {
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			c := harness.Start(t, devcluster.Options{Binary: binary, Nodes: 1, Partitions: 1, InsecurePlaintext: true, ServerConfig: config})
+			c := harness.Start(t, devcluster.Options{Binary: binary, Servers: 1, Nodes: 1, Partitions: 1, InsecurePlaintext: true, ServerConfig: config})
 			info := c.Info()
 			chat := startChat(t, &info)
 			for _, h := range hostiles()[:8] {

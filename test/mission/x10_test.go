@@ -94,7 +94,7 @@ func checkHostileInput(t *testing.T) {
 	if err := os.WriteFile(config, []byte("[limits]\nnegotiation_seconds = 4\nstanza_seconds = 2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := harness.Start(t, devcluster.Options{Binary: binary, Nodes: 1, Partitions: 1, InsecurePlaintext: true, ServerConfig: config})
+	c := harness.Start(t, devcluster.Options{Binary: binary, Servers: 1, Nodes: 1, Partitions: 1, InsecurePlaintext: true, ServerConfig: config})
 	info := c.Info()
 	before := residentKB(t, info.Servers[0].PID)
 	chat := startChat(t, &info)
