@@ -16,7 +16,9 @@ func TestOneWayBroken(t *testing.T) {
 		N: 3, Switch: harness.NewSwitch(t), Group: []string{"alice", "bob", "carol", "erin"},
 	})
 	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
-	bob, carol := harness.Listen(x2.Online(t, "bob", "b")), harness.Listen(x3.Online(t, "carol", "c"))
+	bob, carol := harness.Listen(x2.Online(t, "bob", "b")), harness.Listen(x3.Login(t, "carol", "c"))
+	carol.Send("<presence/>") // she listens before, so as to count bob's coming, too
+	carol.Await(t, "from='"+bob.JID+"'", 1)
 	alice := harness.Listen(x1.Login(t, "alice", "a"))
 	alice.Send("<presence/>")
 	alice.Await(t, "from='"+bob.JID+"'", 1)
