@@ -45,11 +45,12 @@ func TestFrozenServer(t *testing.T) {
 	}
 	time.Sleep(*freeze) // that long it is frozen
 	x3.Thaw(t)
+	woken := time.Now()
 	sv.Whole()
+	t.Logf("whole again %v after it went on", time.Since(woken).Round(time.Millisecond))
 	for _, v := range comings {
 		v.end(t)
 	}
-	t.Logf("whole again %v after it was frozen", time.Since(began).Round(time.Millisecond))
 	toFrozen.More(t, 50)
 	for _, l := range []*harness.Ledger{toFrozen, toHealthy, fromFrozen} {
 		l.Stop()
