@@ -68,11 +68,12 @@ func TestLost(t *testing.T) {
 	group := c.store(1).ring.Load().Partition(rootOf("o"))
 	tr := c.store(1).newTry(t.Context())
 	tr.of(group)
-	if time.Until(tr.deadline) > hastyPatience {
+	if time.Until(tr.deadline) > hastyPatience || !c.store(1).Lost("o") {
 		t.Error("an operation on what is known to be lost waits for long")
 	}
 	c.net.set(func() { clear(c.net.cut) })
 	c.sure("all is well again", func() error { return errors.Join(add(c, 1, "o", "again"), c.store(1).Health()) })
+	eventually(t, "what can be had is not taken for lost", func() bool { return add(c, 1, "o", "more") == nil && !c.store(1).Lost("o") })
 }
 
 var errCrash = errors.New("the server has crashed")
