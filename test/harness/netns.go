@@ -27,21 +27,26 @@ type Namespace struct {
 	Addr string // at the switch
 }
 
-// NewSwitch makes a switch that is gone when the test is. Without root and the tools it skips the test.
+// NewSwitch makes a switch that is gone when the test is. Without root and the tools it skips the test, which fails with
+// CHAOS_REQUIRED=1.
 func NewSwitch(t testing.TB) *Switch {
 	t.Helper()
+	leftOut := t.Skipf
+	if os.Getenv("CHAOS_REQUIRED") == "1" {
+		leftOut = t.Fatalf
+	}
 	if os.Geteuid() != 0 {
-		t.Skip("not run: cutting links takes network namespaces, and these take root")
+		leftOut("not run: cutting links takes network namespaces, and these take root")
 	}
 	for _, tool := range []string{"ip", "nsenter"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("not run: cutting links takes network namespaces, and these take %s: %v", tool, err)
+			leftOut("not run: cutting links takes network namespaces, and these take %s: %v", tool, err)
 		}
 	}
 	sw := &Switch{t: t, name: fmt.Sprintf("rdb%d-%s", os.Getpid(), strings.ToLower(t.Name()[max(0, len(t.Name())-8):]))}
 	sw.name = strings.ReplaceAll(sw.name, "/", "-")
 	if out, err := exec.Command("ip", "netns", "add", sw.name).CombinedOutput(); err != nil {
-		t.Skipf("not run: network namespaces can't be made here: %v: %s", err, out)
+		leftOut("not run: network namespaces can't be made here: %v: %s", err, out)
 	}
 	t.Cleanup(func() { sw.ip("netns", "del", sw.name) })
 	sw.ip("-n", sw.name, "link", "add", "br0", "type", "bridge")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/devcluster"
 	"github.com/rosterdb/rosterdb/ring"
 	"github.com/rosterdb/rosterdb/xmppd"
+	"github.com/rosterdb/rosterdb/xmppd/cluster"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
 )
 
@@ -60,8 +62,6 @@ type ServersOptions struct {
 	// Named: the first server is at a port of localhost, and the others get that name to join; without, each gets all others
 	// that there are from the beginning.
 	Named bool
-	// Local: each server has the same accounts and keeps what it has to keep by itself; without, they keep it together.
-	Local bool
 	// Founders: all are told to found a cluster, not the first one only.
 	Founders bool
 	// Switch: each server is in a namespace of its own at it; nil: all are on loopback.
@@ -88,6 +88,17 @@ func StartServers(t testing.TB, binary string, o ServersOptions) *Servers {
 	sv.Whole()
 	sv.Replicated()
 	return sv
+}
+
+// end ends all that run at once. Stopped in turn each would look for others that take its clients and their records, until there is
+// none; rows and tests that are about that stop servers themselves.
+func (sv *Servers) end() {
+	for _, m := range sv.Running() {
+		_ = m.Cmd.Process.Kill()
+	}
+	for _, m := range sv.Running() {
+		m.Kill(sv.t)
+	}
 }
 
 // Add starts one more server, and waits until it takes clients.
@@ -120,21 +131,19 @@ func (sv *Servers) add() *Member {
 		m.config += fmt.Sprintf("\nzone = %q\n", sv.o.Zones[len(sv.All)])
 	}
 	data := sv.t.TempDir()
-	if len(sv.All) == 0 || sv.o.Local { // else they come with the first one's
+	if len(sv.All) == 0 { // the others have what it has
 		addUsers(sv.t, data, "", sv.o.Users)
 		addUsers(sv.t, data, "Everybody", sv.o.Group)
 	}
 	m.XMPPD = launch(sv.t, sv.binary, data, m.config, ns)
+	sv.t.Cleanup(sv.end) // before the cleanup of the process, which stops it
 	sv.All = append(sv.All, m)
 	return m
 }
 
 // storage is where the next server keeps what it keeps.
 func (sv *Servers) storage() string {
-	switch {
-	case sv.o.Local:
-		return "storage = \"local\"\n"
-	case len(sv.All) == 0 || sv.o.Founders:
+	if len(sv.All) == 0 || sv.o.Founders {
 		return "found = true\n"
 	}
 	return ""
@@ -184,7 +193,9 @@ func (m *Member) Restart(t testing.TB) {
 	if m.Cmd.ProcessState == nil {
 		t.Fatalf("%s is running", m.Name)
 	}
-	m.XMPPD = serve(t, m.sv.binary, m.Data, m.config, m.ns)
+	m.XMPPD = launch(t, m.sv.binary, m.Data, m.config, m.ns)
+	t.Cleanup(m.sv.end)
+	m.Addr(t, "clients")
 }
 
 // Refused starts the server again, with the data of before, and waits until it has ended by itself, with an error. It returns
@@ -235,18 +246,16 @@ func (sv *Servers) Whole() {
 	}
 }
 
-// Replicated waits until each record has all the copies that it can have on the servers that there are, so that one of
-// three may be lost. With servers that keep their own there is nothing to wait for.
+// Replicated waits until each record has all the copies that it can have on the servers that there are, and no server is about
+// to join, so that one of three may be lost, or drained.
 func (sv *Servers) Replicated() {
 	sv.t.Helper()
-	if sv.o.Local {
-		return
-	}
 	running := sv.Running()
 	for _, m := range running {
 		Eventually(sv.t, startTimeout, m.Name+" says that all copies are there", func() bool {
-			r := m.Status(sv.t).Records
-			return !r.Moving && r.Lacking == 0 && r.Copies == min(ring.DefaultReplicas, len(running))
+			st := m.Status(sv.t)
+			joining := slices.ContainsFunc(st.Servers, func(s xmppd.ClusterServer) bool { return s.State == string(cluster.Joining) })
+			return !joining && !st.Records.Moving && st.Records.Lacking == 0 && st.Records.Copies == min(ring.DefaultReplicas, len(running))
 		})
 	}
 }
@@ -338,6 +347,17 @@ func (s *XMPPD) metrics(t testing.TB) metrics {
 	return all
 }
 
+// frames is the metric of what goes between servers on a channel, sent or handled.
+func frames(channel, way string) string {
+	return fmt.Sprintf("xmppd_cluster_frames_total{channel=%q,direction=%q}", channel, way)
+}
+
+// Frames is how many frames of a channel the servers that run have sent to each other.
+func (sv *Servers) Frames(channel string) float64 {
+	sv.t.Helper()
+	return sv.Sum(frames(channel, "sent"))
+}
+
 // Quiet waits until nothing of clients is under way between the servers that run: what each has sent the others have
 // handled. What they tell each other of their records goes on.
 func (sv *Servers) Quiet() {
@@ -350,7 +370,7 @@ func (sv *Servers) Quiet() {
 			idle = idle && all.sum("xmppd_cluster_waiting")+all.sum("xmppd_cluster_link_queue_bytes") == 0
 			for _, ch := range []string{"stanzas", "presence", "directory", "handover"} {
 				for _, way := range []string{"sent", "handled"} {
-					now += fmt.Sprint(all.sum(fmt.Sprintf("xmppd_cluster_frames_total{channel=%q,direction=%q}", ch, way)), " ")
+					now += fmt.Sprint(all.sum(frames(ch, way)), " ")
 				}
 			}
 		}

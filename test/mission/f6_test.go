@@ -72,7 +72,7 @@ func checkLoadSpread(t *testing.T) {
 	const logins, workers = 3000, 30
 	users := accounts(workers)
 	sv := harness.StartServers(t, binary, harness.ServersOptions{
-		N: 3, Local: true, Users: users, Cluster: "public_c2s = \"HOST\"\n", Config: "[limits]\nsessions_per_account = 1000",
+		N: 3, Users: users, Cluster: "public_c2s = \"HOST\"\n", Config: "[limits]\nsessions_per_account = 1000",
 	})
 	c := newCrowd(t)
 	var all sync.WaitGroup

@@ -21,7 +21,7 @@ func crossings(t *testing.T, sv *harness.Servers) (n float64) {
 // write within it does not leave it, though the receiver has sessions of the same priority elsewhere.
 func checkZones(t *testing.T) {
 	sv := harness.StartServers(t, binary, harness.ServersOptions{
-		N: 4, Local: true, Zones: []string{"east", "east", "west", "west"}, Users: []string{"alice", "bob", "carol"}, Cluster: "public_c2s = \"HOST\"\n",
+		N: 4, Zones: []string{"east", "east", "west", "west"}, Users: []string{"alice", "bob", "carol"}, Cluster: "public_c2s = \"HOST\"\n",
 	})
 	zoneOf := make(map[string]string)
 	for i, m := range sv.All {

@@ -56,7 +56,33 @@ func checkRollingUpgrade(t *testing.T) {
 		step()
 		m.Restart(t)
 		sv.Whole()
+		sv.Replicated() // as docs/xmppd.md says how to upgrade
 		step()
 	}
 	bob.checkLedger(n)
+	nowhereToGo(t, sv)
+}
+
+// nowhereToGo drains two of three servers: the third one can't be, until one of them takes clients again.
+func nowhereToGo(t *testing.T, sv *harness.Servers) {
+	t.Helper()
+	x1, x3 := sv.All[0], sv.All[2]
+	clusterSays(t, x1, 0, "x1 is drained: stop it when you like", "drain")
+	clusterSays(t, x1, 0, `"state":"drained"`, "drain", "-o", "json", "x2")
+	clusterSays(t, x1, 1, "there is no other server", "drain", "x3")
+	clusterSays(t, x1, 0, "x1 takes clients again", "drain", "--cancel")
+	x1.Online(t, "alice", "back").Sync()
+	clusterSays(t, x1, 0, `"state":"up"`, "drain", "-o", "json", "--cancel", "x2")
+	clusterSays(t, x3, 0, "x3 is drained: stop it when you like", "drain")
+}
+
+// clusterSays runs a command of `xmppd cluster` at a server, and checks its exit code and what it says.
+func clusterSays(t *testing.T, m *harness.Member, code int, want string, args ...string) {
+	t.Helper()
+	args = append([]string{"xmppd", "cluster", args[0], "--data", m.Data}, args[1:]...)
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	out, err := cmd.CombinedOutput()
+	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), want) {
+		t.Fatalf("%v: exit code %d, not %d, %v, and %q is to be in\n%s", args, got, code, err, want, out)
+	}
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/rosterdb/rosterdb/test/harness"
 )
 
+// far is how many accounts there are to find one among of which a server knows nothing: two of three do.
+const far = 20
+
 // hops are the counters of what passes between servers, summed over all.
 type hops struct{ sent, received, questions float64 }
 
@@ -27,7 +30,7 @@ func checkRedirects(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		t.Run(fmt.Sprintf("off=%v", off), func(t *testing.T) {
 			sv := harness.StartServers(t, binary, harness.ServersOptions{
-				N: 3, Local: true, Users: []string{"alice", "bob", "carol"}, Cluster: fmt.Sprintf("no_redirects = %v\n", off),
+				N: 3, Users: append([]string{"alice", "carol"}, accounts(far)...), Cluster: fmt.Sprintf("no_redirects = %v\n", off),
 			})
 			sv.Settled()
 			walk(t, sv, off)
@@ -45,30 +48,56 @@ func talk(from, to *harness.Stream, topic string, n int) {
 	}
 }
 
+// unshared logs a client in at the second server, of an account of which the first server has no share of the directory: it has to
+// ask.
+func unshared(t *testing.T, sv *harness.Servers) (user string, s *harness.Stream) {
+	t.Helper()
+	const share = `xmppd_cluster_directory_accounts{kind="share"}`
+	for _, user := range accounts(far) {
+		sv.Quiet()
+		before := sv.All[0].Metric(t, share)
+		s := sv.All[1].Online(t, user, "b")
+		sv.Quiet()
+		if sv.All[0].Metric(t, share) == before {
+			return user, s
+		}
+		s.Send("</stream:stream>")
+		s.End()
+	}
+	t.Fatalf("x1 has a share of each of %d accounts", far)
+	return "", nil
+}
+
 func walk(t *testing.T, sv *harness.Servers, off bool) {
 	const n = 50
 	alice, carol := sv.All[0].Online(t, "alice", "a"), sv.All[0].Online(t, "carol", "c")
-	bob := sv.All[1].Online(t, "bob", "b")
-	before := countHops(t, sv)
-	talk(alice, carol, "local", n)
+	user, bob := unshared(t, sv)
+	before, frames := countHops(t, sv), sv.Frames("records")
+	const many = 3000 // more than servers tell each other of their records meanwhile
+	talk(alice, carol, "local", many)
+	if said := sv.Frames("records") - frames; said >= many/2 {
+		t.Errorf("%v frames about records while %d messages stayed within a server", said, many)
+	}
 	if now := countHops(t, sv); now != before {
 		t.Errorf("chat within a server: %+v, then %+v", before, now)
 	}
 
 	talk(alice, bob, "first", 1)
 	before = countHops(t, sv)
-	talk(alice, bob, "across", n)
+	for i := range n { // those that come together share a question
+		talk(alice, bob, fmt.Sprint("across ", i), 1)
+	}
 	now := countHops(t, sv)
 	if now.sent-before.sent != n || now.received-before.received != n {
 		t.Errorf("%d messages across took %+v, then %+v", n, before, now)
 	}
-	if asked := now.questions - before.questions; !off && asked != 0 {
-		t.Errorf("the way was asked for %v times, though it was known", asked)
+	if asked := now.questions - before.questions; !off && asked != 0 || off && asked < n {
+		t.Errorf("with redirects off %v, the way of %d messages was asked for %v times", off, n, asked)
 	}
 
 	bob.Send("</stream:stream>")
 	bob.End()
-	bob = sv.All[2].Online(t, "bob", "b")
+	bob = sv.All[2].Online(t, user, "b")
 	talk(alice, bob, "moved", n)
 	before = countHops(t, sv)
 	talk(alice, bob, "followed", n)

@@ -9,14 +9,33 @@ import (
 )
 
 var (
-	most  = flag.Int("servers", 5, "row K6: servers of the largest cluster")
-	joins = flag.Int("joins", 3, "row K6: times that a server leaves and comes back")
+	most     = flag.Int("servers", 5, "row K6: servers of the largest cluster")
+	together = flag.Int("at-once", 9, "row K6: servers that are started at once")
+	joins    = flag.Int("joins", 3, "row K6: times that a server leaves and comes back")
 )
 
 // checkJoining: servers find each other by the DNS name of one of them, clusters of one and more; a server that is
-// started again, and knows nothing, is told all; joins and leaves leave exact counts.
+// started again, and knows nothing, is told all; joins and leaves leave exact counts. All of them started at once are one cluster, too.
 func checkJoining(t *testing.T) {
-	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 1, Local: true, Named: true, Users: []string{"alice", "bob"}})
+	t.Run("in turn", joinInTurn)
+	t.Run("at once", joinAtOnce)
+}
+
+func joinAtOnce(t *testing.T) {
+	sv := harness.StartServers(t, binary, harness.ServersOptions{N: *together, Users: []string{"alice", "bob"}})
+	for i, m := range sv.All {
+		alice, bob := m.Online(t, "alice", fmt.Sprint("a", i)), sv.All[(i+1)%len(sv.All)].Online(t, "bob", fmt.Sprint("b", i))
+		talk(alice, bob, "to", 1)
+		talk(bob, alice, "from", 1)
+	}
+	sv.Quiet()
+	if n := sv.Sum("xmppd_sessions"); n != float64(2*len(sv.All)) {
+		t.Errorf("%v sessions, not %d", n, 2*len(sv.All))
+	}
+}
+
+func joinInTurn(t *testing.T) {
+	sv := harness.StartServers(t, binary, harness.ServersOptions{N: 1, Named: true, Users: []string{"alice", "bob"}})
 	alice := sv.All[0].Online(t, "alice", "a")
 	meet := func(m *harness.Member, word string) {
 		t.Helper()
@@ -32,6 +51,7 @@ func checkJoining(t *testing.T) {
 		sv.Whole()
 		meet(m, fmt.Sprint("of ", size))
 	}
+	sv.Replicated()
 	for i := range *joins {
 		m := sv.All[1+i%(len(sv.All)-1)]
 		if i%2 == 0 {
@@ -42,6 +62,7 @@ func checkJoining(t *testing.T) {
 		sv.Whole()
 		m.Restart(t)
 		sv.Whole()
+		sv.Replicated()
 		meet(m, fmt.Sprint("again ", i))
 	}
 	sv.Quiet()

@@ -16,6 +16,8 @@ func checkPartition(t *testing.T) {
 	})
 	x1, x2, x3 := sv.All[0], sv.All[1], sv.All[2]
 	carol, erin := harness.Listen(x3.Online(t, "carol", "c")), x3.Online(t, "erin", "e")
+	carol.Send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+	carol.Await(t, "id='roster'", 1)
 	bob, dave := harness.Listen(x2.Online(t, "bob", "b")), harness.Listen(x3.Online(t, "dave", "d"))
 	alice := harness.Listen(x1.Login(t, "alice", "a"))
 	alice.Send("<presence/>")
@@ -37,6 +39,11 @@ func checkPartition(t *testing.T) {
 	erin.Send("</stream:stream>")
 	erin.End()
 	dave2 := harness.Listen(x2.Online(t, "dave", "d")) // here is a majority of the records, too
+	elsewhere := x1.Login(t, "carol", "elsewhere")
+	elsewhere.Send("<iq type='set' id='met'><query xmlns='jabber:iq:roster'><item jid='met@example.org'/></query></iq>")
+	elsewhere.Want("id='met'")
+	elsewhere.Send("</stream:stream>")
+	elsewhere.End()
 	to.More(t, 50)
 	from.More(t, 50)
 
@@ -45,6 +52,7 @@ func checkPartition(t *testing.T) {
 	sv.Whole()
 	t.Logf("whole again after %v", time.Since(began).Round(time.Millisecond))
 	dave.Await(t, "<conflict", 1)
+	carol.Await(t, "jid='met@example.org'", 1) // a push of what was changed where she was not
 	harness.Eventually(t, harness.Patience, "alice sees carol again", func() bool {
 		there, gone := presences(alice.Heard(), carol.JID)
 		return there >= 2 && there == gone+1

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,12 +57,8 @@ func stateReplicated(t *testing.T) {
 	sv.Replicated()
 	load.more(10)
 
-	for _, args := range [][]string{{"drain", "x3"}, {"remove", "x3"}} {
-		out, err := exec.CommandContext(t.Context(), binary, "xmppd", "cluster", args[0], "--data", x1.Data, args[1]).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %v: %s", args, err, out)
-		}
-	}
+	clusterSays(t, x1, 0, `"state":"drained"`, "drain", "-o", "json", "x3")
+	clusterSays(t, x1, 0, `{"moved":true,"name":"x3"}`, "remove", "-o", "json", "x3")
 	load.more(10)
 	x3.Stop(t)
 	sv.Whole()

@@ -36,6 +36,18 @@ func newRoamer(t *testing.T, at *harness.Member, user string) *roamer {
 	return &roamer{t: t, user: user, id: m[1], ear: harness.Listen(c)}
 }
 
+var enabled = regexp.MustCompile(`<enabled [^>]*\bid='([^']+)'`)
+
+// renewed takes the session that was begun on the connection of now for that of the client.
+func (r *roamer) renewed() {
+	r.t.Helper()
+	m := enabled.FindStringSubmatch(r.ear.Heard())
+	if m == nil {
+		r.t.Fatalf("stream management is not switched on: %s", r.ear.Heard())
+	}
+	r.id, r.handled = m[1], 0
+}
+
 // cut breaks the connection, and waits until the client has noticed.
 func (r *roamer) cut() {
 	_ = r.ear.Conn.Close()
