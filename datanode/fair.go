@@ -10,7 +10,7 @@ import (
 )
 
 // Bounds of fair. Operations count; bytes are those of commands and of the results of
-// reads, which are expected first and known later, and what opCost adds.
+// reads, which are expected first and known later, what opCost adds, and what the machines will make of it in indexes.
 const (
 	windowOps   = 2048     // that the engine has while none waits
 	windowBytes = 16 << 20 //
@@ -65,16 +65,16 @@ type waiting struct {
 	cost     int64
 }
 
-// bytes are what it takes while it waits: a read has no result yet.
+// bytes are what it takes while it waits: a read has no result yet, a command no entries in indexes.
 func (w *waiting) bytes() int64 {
 	if w.isRead {
 		return opCost
 	}
-	return w.cost
+	return proposalCost(w.proposal.Cmd)
 }
 
-// reader is whose a read is, and what it counts for.
-type reader struct {
+// asker is whose an operation is, and what it counts for.
+type asker struct {
 	c    *client
 	cost int64
 }
@@ -86,7 +86,7 @@ func (f *fair) init(e engine, flooded func(account string)) {
 	f.accounts = make(map[string]*account)
 }
 
-// proposalCost is what a command counts for.
+// proposalCost is what a command counts for, besides what it makes in indexes.
 func proposalCost(cmd []byte) int64 { return int64(len(cmd)) + opCost }
 
 // entered counts an operation that will be submitted; ended one that is answered.
@@ -121,8 +121,8 @@ func (f *fair) open() bool {
 }
 
 // submit takes what a wake-up of the read loop brought; by and readBy name whose
-// each is.
-func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.ReadRequest, readBy []reader) {
+// each is and what it counts for.
+func (f *fair) submit(ps []replication.Proposal, by []asker, rs []replication.ReadRequest, readBy []asker) {
 	if f.open() {
 		f.pass(ps, rs)
 		return
@@ -137,8 +137,8 @@ func (f *fair) submit(ps []replication.Proposal, by []*client, rs []replication.
 		return
 	}
 	for i := range ps {
-		if !f.put(by[i].bare, waiting{proposal: ps[i], cost: proposalCost(ps[i].Cmd)}) {
-			refusedPs, floods = append(refusedPs, ps[i]), append(floods, by[i].bare)
+		if !f.put(by[i].c.bare, waiting{proposal: ps[i], cost: by[i].cost}) {
+			refusedPs, floods = append(refusedPs, ps[i]), append(floods, by[i].c.bare)
 		}
 	}
 	for i := range rs {

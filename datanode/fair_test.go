@@ -3,6 +3,8 @@ package datanode
 import (
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -51,12 +53,12 @@ func newLoad(fifo bool) *load {
 // send submits n commands of size bytes in one wake-up.
 func (l *load) send(name string, n, size int) {
 	var ps []replication.Proposal
-	var by []*client
+	var by []asker
 	for range n {
 		cmd := make([]byte, size)
 		cmd[0] = name[0]
 		l.f.entered(proposalCost(cmd))
-		by = append(by, &client{bare: name})
+		by = append(by, asker{&client{bare: name}, proposalCost(cmd)})
 		ps = append(ps, replication.Proposal{Cmd: cmd, Done: func(r op.WriteResult) {
 			l.f.ended(proposalCost(cmd))
 			if r.Code == op.Overloaded {
@@ -184,6 +186,67 @@ func TestFloodIsRefusedThroughTheHandler(t *testing.T) {
 	}
 	if want := 20*1000 - windowOps - accountOps; codes[op.Overloaded] != want || len(codes) != 1 {
 		t.Errorf("answers %v; want %d of %d", codes, want, op.Overloaded)
+	}
+}
+
+// TestIndexedWritesTakeTurns: small writes that make much in an index fill the window by what they make, so those of another
+// account come between; and they wait by what they take themselves, none is refused. The planted mistake is to count the
+// commands only.
+func TestIndexedWritesTakeTurns(t *testing.T) {
+	for _, planted := range []bool{false, true} {
+		n, e, h := testNode(t)
+		n.faults.IndexesFree, e.slow = planted, true
+		doc := testRing(t)
+		doc.Indexes = []ring.Index{{ID: 1, Name: "by-n", Prefix: "root", Path: "*", Field: "n"}}
+		doc.Epoch++
+		if err := n.publish(doc); err != nil {
+			t.Fatal(err)
+		}
+		value := []byte(`{"n":[` + strings.Repeat("1,", 255) + `2]}`)
+		write := func(jid, root string, count int) {
+			r := &wire.Request{Epoch: 1}
+			for i := range count {
+				r.Writes = append(r.Writes, wire.Write{Tag: uint64(i + 1), Partition: doc.Partition(root), Write: op.Write{
+					Root: root, Session: 5, Seq: uint64(i + 1), Floor: 1,
+					Mutations: []op.Mutation{{Kind: op.Put, Path: strings.Repeat("p", 1000) + fmt.Sprint(i), Value: value}},
+				}})
+			}
+			feed(t, h, from(jid, wire.AppendMessage(nil, "dn1@localhost/store", "m1", false, wire.AppendRequest(nil, r))))
+		}
+		for range 3 {
+			write("app@localhost/x", "root", 100) // the first wake-up passes whole
+		}
+		const each = 128 << 10
+		if got, most := len(e.kept), 100+windowBytes/each; (got > most) != planted {
+			t.Errorf("planted %v: %d writes of 128 KiB of entries each are with the engine", planted, got)
+		}
+		if planted {
+			continue
+		}
+		if waits := n.fair.waitingOps.Load(); int(waits)+len(e.kept) != 300 || len(n.answers.clients) != 0 {
+			t.Errorf("%d wait, %d are with the engine, %d clients are answered", waits, len(e.kept), len(n.answers.clients))
+		}
+		at := len(e.kept)
+		write("app@apps.example/z", "other", 1)
+		for _, p := range e.kept[:at] {
+			p.Done(op.WriteResult{Code: op.OK})
+		}
+		n.fair.pump()
+		behind := slices.IndexFunc(e.kept[at:], func(p replication.Proposal) bool { return p.Group == doc.Partition("other") })
+		if behind < 0 || behind > 1 {
+			t.Errorf("the other account's write comes %d writes behind", behind)
+		}
+		for len(e.kept) > at {
+			next := e.kept[at:]
+			at = len(e.kept)
+			for _, p := range next {
+				p.Done(op.WriteResult{Code: op.OK})
+			}
+			n.fair.pump()
+		}
+		if f := &n.fair; f.ops.Load() != 0 || f.cost.Load() != 0 || f.waitingOps.Load() != 0 || f.waitCosts.Load() != 0 || f.bytes != 0 {
+			t.Errorf("left: %d operations of %d bytes, %d waiting of %d", f.ops.Load(), f.cost.Load(), f.waitingOps.Load(), f.waitCosts.Load())
+		}
 	}
 }
 

@@ -36,9 +36,9 @@ type handler struct {
 
 	// Gathered until the bytes read are used up.
 	proposals    []replication.Proposal
-	proposers    []*client // whose each of them is
+	proposers    []asker // of each of them
 	readRequests []replication.ReadRequest
-	readers      []reader
+	readers      []asker
 	direct       direct
 	numbers      []uint64  // of the last <terms/>
 	clock        int64     // ms since 1970, of this wake-up; 0: not looked at yet

@@ -105,6 +105,7 @@ type Node struct {
 type faults struct {
 	AnswersAhead     bool // answers are put before what is urgent, all of a client's at once
 	ReadLoopWaits    bool // the read loop waits for large stanzas of clients to be read
+	IndexesFree      bool // a write counts for no more because of the entries that it makes in indexes
 	AnswersUnbounded bool // results of reads are held without bounds
 	AnyStore         bool // takes Raft batches of a wiped disk
 	NoAccess         bool // grants everything to everybody

@@ -78,7 +78,7 @@ func (h *handler) read(c *client, r *wire.Read, done func(readDone)) {
 	n.inFlight.Add(1)
 	c.inFlight.Add(1)
 	n.fair.entered(cost)
-	h.readers = append(h.readers, reader{c, cost})
+	h.readers = append(h.readers, asker{c, cost})
 	h.readRequests = append(h.readRequests, replication.ReadRequest{Group: r.Partition, Read: &r.Read, Done: func(res op.ReadResult) {
 		n.inFlight.Add(-1)
 		c.inFlight.Add(-1)
@@ -154,7 +154,7 @@ func (h *handler) watch(c *client, r *wire.Read, done func(readDone)) {
 		n.engine.Read([]replication.ReadRequest{read})
 		return
 	}
-	h.readers = append(h.readers, reader{c, opCost})
+	h.readers = append(h.readers, asker{c, opCost})
 	h.readRequests = append(h.readRequests, read)
 }
 

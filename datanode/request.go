@@ -94,7 +94,7 @@ func (h *handler) open(r *request, o *wire.Open) {
 		h.turnDown(r, kindOpen, o.Tag, o.Partition, answer)
 		return
 	}
-	h.propose(r, kindOpen, o.Tag, o.Partition, state.EncodeOpen(nil, h.stamp(), r.c.bare))
+	h.propose(r, kindOpen, o.Tag, o.Partition, state.EncodeOpen(nil, h.stamp(), r.c.bare), 0)
 }
 
 // checkOpen keeps one account from taking all places in a partition's table.
@@ -122,15 +122,24 @@ func (h *handler) write(r *request, w *wire.Write) {
 	}
 	h.now()
 	h.n.hot.note(true, w.Root, w.Mutations[0].Path, h.at)
-	h.propose(r, kindWrite, w.Tag, w.Partition, state.EncodeWrite(h.n.commands.get(), h.stamp(), r.c.owner, &w.Write))
+	h.propose(r, kindWrite, w.Tag, w.Partition, state.EncodeWrite(h.n.commands.get(), h.stamp(), r.c.owner, &w.Write), h.indexCost(&w.Write))
 }
 
-func (h *handler) propose(r *request, k kind, tag uint64, group uint32, cmd []byte) {
-	n, cost, begun := h.n, proposalCost(cmd), h.at
+// indexCost is what a write counts for because of indexes.
+func (h *handler) indexCost(w *op.Write) int64 {
+	if h.n.faults.IndexesFree {
+		return 0
+	}
+	return int64(state.IndexCost(h.n.view.Load().doc.Indexes, w))
+}
+
+// propose gathers a command for the engine, which makes that many bytes of entries in indexes.
+func (h *handler) propose(r *request, k kind, tag uint64, group uint32, cmd []byte, indexed int64) {
+	n, cost, begun := h.n, proposalCost(cmd)+indexed, h.at
 	n.inFlight.Add(1)
 	r.c.inFlight.Add(1)
 	n.fair.entered(cost)
-	h.proposers = append(h.proposers, r.c)
+	h.proposers = append(h.proposers, asker{r.c, cost})
 	h.proposals = append(h.proposals, replication.Proposal{Group: group, Cmd: cmd, Done: func(res op.WriteResult) {
 		n.inFlight.Add(-1)
 		r.c.inFlight.Add(-1)

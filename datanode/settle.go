@@ -17,7 +17,7 @@ func (h *handler) settle(r *request, s *wire.Settle) {
 		h.turnDown(r, kindSettle, s.Tag, s.Partition, answer)
 		return
 	}
-	h.propose(r, kindSettle, s.Tag, s.Partition, state.EncodeSettle(nil, h.stamp(), r.c.owner, s.Settle))
+	h.propose(r, kindSettle, s.Tag, s.Partition, state.EncodeSettle(nil, h.stamp(), r.c.owner, s.Settle), 0)
 }
 
 func (h *handler) checkSettle(c *client, s *wire.Settle) (refusal, bool) {

@@ -15,7 +15,7 @@ const (
 	MaxMutations = 1024    // mutations a batch (count)
 	MaxBatch     = 4 << 20 // keys, values and references of a batch together
 	MaxListPage  = 1000    // objects a page (count)
-	MaxIndexed   = 8 << 20 // entries of indexes that a batch of several mutations makes and removes, their names included
+	MaxIndexed   = 8 << 20 // entries of indexes that a batch makes and removes, their names included
 	// MaxWindow is how far a sequence may lie above its session's floor (count).
 	MaxWindow = 1024
 	MaxSeq    = 1<<63 - 1                    // of a session's operations

@@ -87,13 +87,9 @@ func TestAnswersAreFolded(t *testing.T) {
 // TestIndexedByOneBatch: a batch that would make hundreds of megabytes of entries in an index is refused, the same again
 // when it is asked for again; its parts are not, and what they made expires a part at a time.
 func TestIndexedByOneBatch(t *testing.T) {
-	const objects = 64
+	const objects = 160
 	name := strings.Repeat("n", op.MaxPath-8)
-	var numbers []string
-	for i := range maxValues {
-		numbers = append(numbers, fmt.Sprint(i))
-	}
-	value := []byte(`{"n":[` + strings.Join(numbers, ",") + `]}`)
+	value := numbered(0, maxValues)
 	var puts []op.Mutation
 	for i := range objects {
 		puts = append(puts, op.Mutation{Kind: op.Put, Path: fmt.Sprintf("%s%08d", name, i), Value: value, TTL: 1000})
@@ -134,5 +130,82 @@ func TestIndexedByOneBatch(t *testing.T) {
 	f.define(1, ring.Index{ID: 1, Name: "by-n", Path: "*", Field: "n"})
 	if r := f.write(f.open(), 1, puts...); r.Code != op.OK {
 		t.Errorf("planted mistake: %v", r.Code)
+	}
+}
+
+// numbered are values for an index, and a JSON object of them.
+func numbered(from, count int) []byte {
+	var numbers []string
+	for i := range count {
+		numbers = append(numbers, fmt.Sprint(from+i))
+	}
+	return []byte(`{"n":[` + strings.Join(numbers, ",") + `]}`)
+}
+
+// TestEntriesOfOneObject: an object of a long name has fewer values in an index, the lowest, so that a put of it in all
+// indexes makes and removes no more than a batch may; one with a short name has all 256. What turns are shared out by is no less
+// than that.
+func TestEntriesOfOneObject(t *testing.T) {
+	var all []ring.Index
+	for i := range maxIndexes {
+		all = append(all, ring.Index{ID: uint32(i + 1), Name: fmt.Sprint("by-n", i), Path: "*", Field: "n"})
+	}
+	root, path := strings.Repeat("r", op.MaxRoot), strings.Repeat("p", op.MaxPath)
+	made := func(f *feed, seq uint64, root, path string, value []byte) int {
+		w := &op.Write{Root: root, Session: op.Session(1), Seq: seq, Floor: seq, Mutations: []op.Mutation{{Kind: op.Put, Path: path, Value: value}}}
+		if r := f.apply(EncodeWrite(nil, f.now, app, w)); r.Code != op.OK {
+			t.Fatalf("%+v", r)
+		}
+		if cost := IndexCost(all, w); cost < f.p.indexed {
+			t.Errorf("a put that makes and removes %d bytes counts for %d", f.p.indexed, cost)
+		}
+		return f.p.indexed
+	}
+	for _, planted := range []bool{false, true} {
+		f := newFeed(t, Options{Faults: Faults{EntriesUnbounded: planted}})
+		if s := f.open(); s != 1 {
+			t.Fatalf("session %d", s)
+		}
+		f.define(1, all...)
+		if planted {
+			w := &op.Write{Root: root, Session: 1, Seq: 1, Floor: 1, Mutations: []op.Mutation{{Kind: op.Put, Path: path, Value: numbered(0, maxValues)}}}
+			f.apply(EncodeWrite(nil, f.now, app, w))
+			if f.p.indexed <= op.MaxIndexed {
+				t.Errorf("planted mistake: %d bytes of entries", f.p.indexed)
+			}
+			continue
+		}
+		first, second := made(f, 1, root, path, numbered(0, maxValues)), made(f, 2, root, path, numbered(maxValues, maxValues))
+		if first == 0 || second != 2*first || second > op.MaxIndexed {
+			t.Errorf("a put makes %d bytes of entries, its replacement makes and removes %d", first, second)
+		}
+		made(f, 3, "short", "", numbered(0, maxValues))
+		for _, c := range []struct{ root, want int }{{0, maxEntries / (indexIDLen + numberLen + len(root) + 1 + len(path))}, {1, maxValues}} {
+			name := [...]string{root, "short"}[c.root]
+			var got []float64
+			r := op.Read{Kind: op.Query, Index: "by-n0", Limit: op.MaxListPage}
+			for more := true; more; {
+				page := f.p.Read(&r)
+				for _, o := range page.Objects {
+					if o.Root == name {
+						got = append(got, o.Key.Number)
+					}
+					r.Cursor = o.Cursor
+				}
+				more = page.More
+			}
+			lowest := float64(maxValues * (1 - c.root))
+			if len(got) != c.want || got[0] != lowest || got[len(got)-1] != lowest+float64(c.want-1) {
+				t.Errorf("%d values of root %.8s are in the index, want %d from %.0f", len(got), name, c.want, lowest)
+			}
+		}
+		f.define(2)
+		for _, part := range picture(t, f.p).parts {
+			if part.number == tableIndex && part.b != nil {
+				if key, _ := part.b.Cursor().First(); key != nil {
+					t.Errorf("entry %.20q is left", key)
+				}
+			}
+		}
 	}
 }

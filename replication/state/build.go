@@ -100,7 +100,7 @@ func (p *Partition) build(i *index) (done bool, err error) {
 			size += len(key) + len(o.value)
 			i.cursor = string(key)
 			if i.covers(key[len(rootOf(key))+1:]) {
-				p.enter(i, key, nil, i.entries(o))
+				p.enter(i, key, nil, i.entries(o, len(key), &p.store.opt.Faults))
 			}
 			return true
 		})

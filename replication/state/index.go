@@ -19,6 +19,9 @@ const (
 	// maxValues is how many different values of an object an index holds; of more,
 	// the first in the order of the index.
 	maxValues = 256
+	// maxEntries is how many bytes of entries an object has in an index, its name in each included; of more, the first in
+	// the order of the index. So one object in all indexes makes and removes no more than a batch may.
+	maxEntries = op.MaxIndexed / 2 / maxIndexes
 )
 
 // index is a secondary index as a partition has it.
@@ -72,8 +75,8 @@ func (x *indexes) of(root []byte) []*index {
 
 func (i *index) covers(path []byte) bool { return i.Path == "*" || i.Path == string(path) }
 
-// entries are the values that the index has of an object, encoded and sorted.
-func (i *index) entries(o *object) []string {
+// entries are the values that the index has of an object, encoded and sorted. The object's key is that long.
+func (i *index) entries(o *object, key int, faults *Faults) []string {
 	if o.version == 0 || o.deleted {
 		return nil
 	}
@@ -85,7 +88,14 @@ func (i *index) entries(o *object) []string {
 	}
 	slices.Sort(list)
 	list = slices.Compact(list)
-	return list[:min(len(list), maxValues)]
+	list = list[:min(len(list), maxValues)]
+	size := 0
+	for at, s := range list {
+		if size += indexIDLen + len(s) + key; size > maxEntries && !faults.EntriesUnbounded {
+			return list[:at]
+		}
+	}
+	return list
 }
 
 func (i *index) key(scalar string, object []byte) string {
@@ -106,7 +116,7 @@ func (p *Partition) reindex(covering []*index, key []byte, old, o *object) []mem
 		if !i.covers(path) {
 			continue
 		}
-		was, is := i.entries(old), i.entries(o)
+		was, is := i.entries(old, len(key), &p.store.opt.Faults), i.entries(o, len(key), &p.store.opt.Faults)
 		p.enter(i, key, was, is)
 		if m := (membership{index: i.ID}); i.ready {
 			if len(was) > 0 {

@@ -84,6 +84,7 @@ type Faults struct {
 	IndexKeepsExpired  bool // an index is not told that an object has expired
 	OwnersUncounted    bool // one owner may take all places for sessions
 	IndexedUnbounded   bool // a batch may make any number of index entries
+	EntriesUnbounded   bool // an object may have entries of any size in an index
 	AnswersUnbounded   bool // any number of answers is kept for an owner
 	UsedEvicted        bool // a session in use is ended for a new one of its owner
 	BacklogIgnored     bool // a root's revision is compared while expired objects wait for their removal

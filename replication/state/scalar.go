@@ -13,6 +13,9 @@ import (
 // name of a root, whose first byte is neither 0 nor 0xFF.
 const indexIDLen = 4
 
+// numberLen is what a number takes in an entry.
+const numberLen = 9
+
 // behindAll is greater than what follows a scalar in an entry, and than any scalar.
 const behindAll = 0xFF
 

@@ -122,6 +122,7 @@ func moves() []mutant {
 func kept() []mutant {
 	const (
 		core  = "replication/core"
+		node  = "datanode"
 		sim   = "test/sim"
 		state = "replication/state"
 	)
@@ -130,6 +131,8 @@ func kept() []mutant {
 		{"indexes of the ring not told to partitions", sim, "TestFaults/indexes_not_told_to_partitions"},
 		{"any number of answers is kept for an owner", state, "TestAnswersOfOneOwner"},
 		{"a batch makes any number of entries in indexes", state, "TestIndexedByOneBatch"},
+		{"an object has entries of any size in an index", state, "TestEntriesOfOneObject"},
+		{"what a write makes in indexes does not count for its account's turns", node, "TestIndexedWritesTakeTurns"},
 		{"a command is given back before its entry is made", core, "TestSpentCommands"},
 		{"a short log is kept while a follower is away", core, "TestLogKeptForWhoIsAway"},
 		{"a snapshot is dropped before anybody could ask for it", core, "TestPictureHasItsTurn"},
