@@ -54,20 +54,36 @@ func Mount(d *Disk, path string) (*Mounted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", path, err)
 	}
+	m := &Mounted{server, path}
 	go server.Serve() // ends with Unmount, which waits for it
 	if err := server.WaitMount(); err != nil {
-		return nil, errors.Join(fmt.Errorf("mount %s: %w", path, err), server.Unmount())
+		return nil, errors.Join(fmt.Errorf("mount %s: %w", path, err), m.Unmount())
 	}
-	return &Mounted{server, path}, nil
+	return m, nil
 }
 
 // Unmount ends it, with all that the kernel has cached. It fails as long as a
 // process has a file open.
+//
+// A process that was given a mount namespace of its own meanwhile (ip netns exec
+// does so) keeps a copy of the mount, and the kernel keeps the connection for
+// that: whoever reads from it would wait for ever. So the connection is ended
+// with the mount, by MNT_FORCE, which would do so to open files, too: that there are none
+// is what MNT_EXPIRE says.
 func (m *Mounted) Unmount() error {
-	if err := m.server.Unmount(); err != nil {
-		return fmt.Errorf("unmount %s: %w", m.path, err)
+	var err error
+	for wait := time.Millisecond; wait < time.Second; wait *= 2 {
+		// The first call finds it idle (EAGAIN), if it is.
+		if err = syscall.Unmount(m.path, syscall.MNT_EXPIRE); errors.Is(err, syscall.EAGAIN) {
+			err = syscall.Unmount(m.path, syscall.MNT_FORCE)
+		}
+		if err == nil {
+			m.server.Wait()
+			return nil
+		}
+		time.Sleep(wait) // the kernel may still be closing files of a process that is gone
 	}
-	return nil
+	return fmt.Errorf("unmount %s: %w", m.path, err)
 }
 
 // forever is how long the kernel may trust what it was told: nobody else
