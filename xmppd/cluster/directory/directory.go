@@ -48,6 +48,11 @@ type Faults struct {
 	ViewsLost bool
 	// NoSecondLook takes a resource that is not remembered for one that is not there.
 	NoSecondLook bool
+	AnyView      bool // what a server says of an account's sessions is believed though others own it
+	FirstUntold  bool // an owner that is the first one now is not told again
+	NothingNew   bool // that an account is nowhere else is not said to who may take it to be
+	NoDoubt      bool // what an account's sessions here know is taken for complete
+	OldUntold    bool // who was told as an owner hears no more when it is none
 }
 
 // Directory is one server's part. It is safe for concurrent use. Callbacks are called without locks.
@@ -60,8 +65,10 @@ type Directory struct {
 	own      map[string][]Session // sessions here, by account
 	views    map[string]Entry     // of accounts that have sessions here: where others are
 	missed   map[string]bool      // of these, those of which views have lost a server that was cut off
+	told     map[string][]string  // who else was told of them than their owners: it may take itself for one
 	shard    map[string]Entry     // of the accounts that this server owns
 	cache    map[string]Entry     // of others
+	doubted  map[string]bool      // accounts with sessions here, of which a resource was missed: to be asked for
 	asks     map[string]*ask      // under way, by account
 	waiting  map[uint64]*barrier
 	barriers uint64 // made
@@ -89,8 +96,9 @@ func New(cfg Config) *Directory {
 		cfg.Now = time.Now
 	}
 	return &Directory{
-		cfg: cfg, shards: newShards([]string{cfg.Self}), own: make(map[string][]Session), views: make(map[string]Entry), missed: make(map[string]bool),
-		shard: make(map[string]Entry), cache: make(map[string]Entry), asks: make(map[string]*ask), waiting: make(map[uint64]*barrier),
+		cfg: cfg, shards: newShards([]string{cfg.Self}), own: make(map[string][]Session), views: make(map[string]Entry), missed: make(map[string]bool), told: make(map[string][]string),
+		shard: make(map[string]Entry), cache: make(map[string]Entry), doubted: make(map[string]bool),
+		asks: make(map[string]*ask), waiting: make(map[uint64]*barrier),
 	}
 }
 
@@ -132,13 +140,33 @@ func (d *Directory) Set(account string, sessions []Session) {
 			delete(d.own, account)
 			delete(d.views, account)
 			delete(d.missed, account)
+			delete(d.doubted, account)
 		} else {
 			d.own[account] = sessions
 		}
-		for _, owner := range d.shards.of(account) {
-			d.tell(o, owner, account, false)
+		for _, server := range slices.Concat(d.shards.of(account), d.told[account]) {
+			d.tell(o, server, account, false)
+		}
+		if len(sessions) == 0 {
+			delete(d.told, account)
 		}
 	})
+}
+
+// noteTold takes note that a server was told of an account, if that is not its owner. One that is cut off forgets.
+func (d *Directory) noteTold(account string, servers ...string) {
+	if d.cfg.Faults.OldUntold {
+		return
+	}
+	list := slices.DeleteFunc(slices.Concat(d.told[account], servers), func(s string) bool {
+		return slices.Contains(d.shards.of(account), s) || !slices.Contains(d.shards.servers, s)
+	})
+	slices.Sort(list)
+	if list = slices.Compact(list); len(list) == 0 {
+		delete(d.told, account)
+	} else {
+		d.told[account] = list
+	}
 }
 
 // tell sends an owner, which may be this server, what this server has of an account.
@@ -204,7 +232,7 @@ func (d *Directory) drop(o *outgoing, before *shards) {
 			d.clashes(o, account, left)
 		}
 		if len(left) < len(e) || heir {
-			d.change(o, account, e, left)
+			d.change(o, account, e, left, heir)
 		}
 	}
 	for account, e := range d.views {
@@ -216,15 +244,18 @@ func (d *Directory) drop(o *outgoing, before *shards) {
 }
 
 // tellOwners tells owners that are new what this server has; and where servers are back, the owners of accounts of which views
-// have lost one: an owner that was never cut off from either has seen no change, and says only then what it knows.
+// have lost one: an owner that was never cut off from either has seen no change, and says only then what it knows. So does one
+// that is the first one now: what it has said when this server took another one for the first was not believed.
 func (d *Directory) tellOwners(o *outgoing, before *shards) {
 	more := slices.ContainsFunc(d.shards.servers, func(s string) bool { return !slices.Contains(before.servers, s) })
 	for account := range d.own {
 		was := before.of(account)
+		d.noteTold(account, was...)
 		missed := more && d.missed[account] && !d.cfg.Faults.ViewsLost
-		for _, owner := range d.shards.of(account) {
+		for i, owner := range d.shards.of(account) {
 			// An owner that has lost its link since, and has a new one, has forgotten this server.
-			if (!slices.Contains(was, owner) || missed) && !d.cfg.Faults.TellNobody {
+			isNew := !slices.Contains(was, owner) || i == 0 && was[0] != owner && !d.cfg.Faults.FirstUntold
+			if (isNew || missed) && !d.cfg.Faults.TellNobody {
 				d.tell(o, owner, account, true)
 			}
 		}
@@ -243,7 +274,7 @@ func (d *Directory) put(o *outgoing, server, account string, sessions []Session,
 	if d.first(account) {
 		d.conflicts(o, before, server, account, sessions, again)
 	}
-	d.change(o, account, before, before.with(server, sessions))
+	d.change(o, account, before, before.with(server, sessions), again && len(sessions) > 0)
 }
 
 // first reports whether this server is the first owner of an account: it speaks for both.
@@ -282,36 +313,40 @@ func (d *Directory) clashes(o *outgoing, account string, e Entry) {
 	}
 }
 
-// change replaces an entry of the shard, and tells the servers that have sessions of the account.
-func (d *Directory) change(o *outgoing, account string, before, now Entry) {
+// change replaces an entry of the shard, and tells the servers that have sessions of the account. One that is alone and was
+// is told only if it may believe something else.
+func (d *Directory) change(o *outgoing, account string, before, now Entry, doubt bool) {
 	if len(now) == 0 {
 		delete(d.shard, account)
 	} else {
 		d.shard[account] = now
 	}
-	if !d.first(account) || len(now) < 2 && len(before) < 2 {
+	doubt = doubt && !d.cfg.Faults.NothingNew
+	if !d.first(account) || len(now) < 2 && len(before) < 2 && !doubt {
 		return
 	}
 	for _, h := range now {
 		if h.Server == d.cfg.Self {
-			d.view(o, account, now)
+			d.view(o, d.cfg.Self, account, now)
 		} else {
 			o.send(h.Server, viewFrame(account, now))
 		}
 	}
 }
 
-// view takes note of where else an account is that has sessions here.
-func (d *Directory) view(o *outgoing, account string, e Entry) {
-	if _, here := d.own[account]; !here {
+// view takes note of where else an account is that has sessions here, as its first owner says. Another server may take
+// itself for that one, if it is cut off from the first owner or learns late of a change: it knows less.
+func (d *Directory) view(o *outgoing, from, account string, e Entry) {
+	if _, here := d.own[account]; !here || d.shards.of(account)[0] != from && !d.cfg.Faults.AnyView {
 		return
 	}
+	before := d.views[account]
 	if e = e.with(d.cfg.Self, nil); len(e) == 0 {
 		delete(d.views, account)
 	} else {
 		d.views[account] = e
 	}
-	if d.cfg.View != nil {
+	if d.cfg.View != nil && len(before)+len(e) > 0 {
 		o.calls = append(o.calls, func() { d.cfg.View(account) })
 	}
 }

@@ -104,9 +104,9 @@ func (d *Directory) receive(from string, frame []byte) error {
 			return err
 		}
 		d.locked(func(o *outgoing) {
-			if kind == kindView {
-				d.view(o, account, e)
-			} else {
+			// What the first owner answers it would say of itself: later news come behind it.
+			d.view(o, from, account, e)
+			if kind == kindAnswer {
 				d.answered(o, account, from, e)
 			}
 		})
@@ -137,6 +137,7 @@ func (d *Directory) receive(from string, frame []byte) error {
 			for account := range d.own {
 				if parts[part(account)] {
 					o.send(from, putFrame(account, d.own[account], true))
+					d.noteTold(account, from)
 				}
 			}
 		})

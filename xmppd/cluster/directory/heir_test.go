@@ -48,7 +48,7 @@ func TestWhoLearnsLateIsTold(t *testing.T) {
 }
 
 // inherited has the first owner of an account die before it has told one server of the session at another, and
-// returns what that one knows.
+// returns what that one knows. The new first owner learns of it last.
 func inherited(t *testing.T, f Faults, resource string) (n *network, view Entry) {
 	n = newNetwork(t, f, "a", "b", "c", "d")
 	account := accountOf(t, n.names(), []string{"a", "b"}, []string{"b", "c", "d"}, []string{"b", "c"})
@@ -57,7 +57,12 @@ func inherited(t *testing.T, f Faults, resource string) (n *network, view Entry)
 	n.lost = nil
 	n.servers["d"].Set(account, []Session{{resource, 1, 2}})
 	n.pass(2) // to both owners
-	n.cut("a")
+	delete(n.servers, "a")
+	n.queue = nil
+	n.servers["c"].Servers([]string{"b", "d"})
+	n.servers["d"].Servers([]string{"b", "c"})
+	n.run()
+	n.servers["b"].Servers([]string{"c", "d"})
 	n.run()
 	return n, n.servers["c"].Others(account)
 }

@@ -11,14 +11,19 @@ func (d *Directory) Others(account string) Entry {
 
 // Lookup returns where the sessions of an account are, if that is known without asking. What is not
 // known is not empty: Ask. A resource (empty: any) that is not in what was remembered may have been bound
-// since: that is not known.
+// since: that is not known. Nor is it where the account has sessions here: what was said to them may be wrong.
 func (d *Directory) Lookup(account, resource string) (e Entry, known bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if e, remembered := d.cache[account]; remembered && resource != "" && e.Find(resource) == "" && !d.cfg.Faults.NoSecondLook {
 		delete(d.cache, account)
 	}
-	return d.lookup(account)
+	e, known = d.lookup(account)
+	if len(d.own[account]) > 0 && len(d.shards.servers) > 1 && resource != "" && e.Find(resource) == "" && !d.cfg.Faults.NoDoubt {
+		d.doubted[account] = true
+		return e, false
+	}
+	return e, known
 }
 
 func (d *Directory) lookup(account string) (Entry, bool) {
@@ -41,11 +46,13 @@ func (d *Directory) settled() bool {
 // the caller's: it must not wait.
 func (d *Directory) Ask(account string, then func(Entry)) {
 	d.locked(func(o *outgoing) {
+		doubted := d.doubted[account]
+		delete(d.doubted, account)
 		if a := d.asks[account]; a != nil {
 			a.then = append(a.then, then)
 			return
 		}
-		if e, known := d.lookup(account); known {
+		if e, known := d.lookup(account); known && !doubted {
 			o.calls = append(o.calls, func() { then(e) })
 			return
 		}
@@ -54,8 +61,11 @@ func (d *Directory) Ask(account string, then func(Entry)) {
 		if i := slices.IndexFunc(owners, d.cfg.Near); i >= 0 {
 			whom = owners[i : i+1]
 		}
-		if !d.settled() {
+		switch {
+		case !d.settled():
 			whom = d.shards.servers
+		case doubted:
+			whom = owners // also the one that has told what is doubted: its answer is believed from now on
 		}
 		a := &ask{waits: make(map[string]bool), found: d.shard[account], then: []func(Entry){then}}
 		d.asks[account] = a
