@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -16,9 +17,12 @@ type growth struct {
 }
 
 // allowed is by how much the mean of a measure may rise: a tenth, since
-// garbage and files come in steps, and something for what is small.
+// garbage and files come in steps, and something for what is small. What is told only may.
 func (g growth) allowed() float64 {
-	slack := map[string]float64{memory: 16, disk: 64, descriptors: 8, goroutines: 16}[g.what]
+	slack, judged := map[string]float64{live: 4, own: 16, disk: 64, descriptors: 8, goroutines: 16}[g.what]
+	if !judged {
+		return math.Inf(1)
+	}
 	return g.before*0.1 + slack
 }
 
@@ -65,4 +69,9 @@ func printTable(all []growth) {
 	fmt.Println(t.Render())
 }
 
-func number(f float64) string { return fmt.Sprintf("%.1f", f) }
+func number(f float64) string {
+	if math.IsInf(f, 1) {
+		return "any"
+	}
+	return fmt.Sprintf("%.1f", f)
+}

@@ -1,5 +1,5 @@
 // Command soak lets a cluster of processes work steadily for a long time and
-// says whether memory, disk, descriptors and goroutines stay bounded: `make
+// says whether what is alive in memory, memory, disk, descriptors and goroutines stay bounded: `make
 // soak`. The work writes, counts, expires, reads and watches a set of objects
 // that does not grow; so what a process uses must come to a plateau. The first
 // third of the time is for getting there; the means of the other two thirds are
@@ -95,6 +95,9 @@ func judge(samples []sample, w *work) error {
 	fmt.Printf("%d operations, %d events seen by a watcher, %d logins, %d samples\n", w.operations.Load(), w.events.Load(), w.logins.Load(), len(samples))
 	grown := compare(samples)
 	printTable(grown)
+	if i := slices.IndexFunc(grown, func(g growth) bool { return g.what == live && g.highest == 0 }); i >= 0 {
+		return fmt.Errorf("%s tells nothing of its heap at /metrics", grown[i].process)
+	}
 	if slices.ContainsFunc(grown, func(g growth) bool { return g.tooMuch() }) {
 		return errGrows
 	}
