@@ -4,7 +4,7 @@
 // namespace of its own, and each data node behind proxies of its own and on a disk of its own that
 // forgets at a power cut what was not synced (test/powerfs). A seed decides
 // which faults meet whom and when, and which data nodes join and leave; data nodes and servers suffer at the same time. Meanwhile
-// clients write, read, compare and swap, batch, count, watch, scan and query through
+// clients write, read, compare and swap, delete on a condition, batch, transact, count, watch, scan and query through
 // appclient, and backups are made.
 // In the end it says whether anything that was acknowledged is lost, anything
 // happened twice, or the answers have no order that a single-threaded store

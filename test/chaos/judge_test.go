@@ -46,6 +46,11 @@ func TestJudges(t *testing.T) {
 		{"scan/0", scanStamp, "0"},
 		{"lapse/0", "0", "0"},
 		{"outcome/0", "0", "0"},
+		{"stream/0", "0000", "0"},
+		{"stream/0", "0000", "1"},
+		{"transfer/0", account(0), "-5"},
+		{"transfer/0", account(1), "5"},
+		{"transfer/0", transferCount, "1"},
 		{"query/0", "0001", `{"n":1}`},
 		{"query/0", "0002", `{"n":2}`},
 	} {
@@ -57,7 +62,7 @@ func TestJudges(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cases []judgement
-	for _, kind := range []func(*meter) []judgement{ofWrites, ofCounts, ofScans, ofLapses, ofOutcomes, ofStales, ofQueries, ofHistories, ofBackups, ofValues} {
+	for _, kind := range []func(*meter) []judgement{ofWrites, ofCounts, ofScans, ofLapses, ofOutcomes, ofStales, ofQueries, ofHistories, ofStreams, ofPairs, ofClaims, ofTransfers, ofBackups, ofValues} {
 		cases = append(cases, kind(m)...)
 	}
 	for _, k := range cases {

@@ -70,6 +70,7 @@ func (r *run) suffer(ctx context.Context) (*Report, error) {
 	r.tasks = []task{
 		r.ledger, &counters{meter: r.meter}, &trees{meter: r.meter}, &increments{meter: r.meter}, &watchers{meter: r.meter}, newHistory(r.meter, r.opt.Dir),
 		&scans{meter: r.meter}, &stales{meter: r.meter}, &lapses{meter: r.meter, within: healthy}, &outcomes{meter: r.meter}, newQueries(r.meter),
+		newStreams(r.meter), &pairs{meter: r.meter}, &claims{meter: r.meter}, &transfers{meter: r.meter},
 	}
 	operator := &changer{stage: r.stage, binary: r.opt.Binary, told: r.told, counts: r.counts}
 	saved := &backups{operator: operator, ledger: r.ledger, dir: r.opt.Dir, calm: 3 * r.opt.Calm}

@@ -82,15 +82,16 @@ func (k *scans) scan(ctx context.Context, c *appclient.Client) {
 	}
 	var all []*appclient.Object
 	if k.meter.do(ctx, func(ctx context.Context) (err error) {
-		all, err = scanAll(ctx, c)
+		all, err = scanAll(ctx, c, scanPrefix)
 		return err
 	}) == applied {
 		k.check(all, least)
 	}
 }
 
-func scanAll(ctx context.Context, c *appclient.Client) (all []*appclient.Object, err error) {
-	for o, err := range c.Scan(ctx, appclient.ScanOptions{Prefix: scanPrefix}) {
+// scanAll is all that a scan of a prefix tells.
+func scanAll(ctx context.Context, c *appclient.Client, prefix string) (all []*appclient.Object, err error) {
+	for o, err := range c.Scan(ctx, appclient.ScanOptions{Prefix: prefix}) {
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +134,7 @@ func byRoot(all []*appclient.Object) map[string]scanned {
 
 func (k *scans) judge(ctx context.Context, c *appclient.Client, v *Verdict) error {
 	k.wrong.judge(v)
-	all, err := scanAll(ctx, c)
+	all, err := scanAll(ctx, c, scanPrefix)
 	if err != nil {
 		return fmt.Errorf("scan: %w", err)
 	}

@@ -217,6 +217,11 @@ func judges() []mutant {
 		{"judged: an object that is there again after its end", chaos, "TestJudges/lapse/there_again"},
 		{"judged: a write told as never applied that is there", chaos, "TestJudges/outcome/never_applied_and_there"},
 		{"judged: a backup with a later write and not the earlier", chaos, "TestJudges/backup/later_without_earlier"},
+		{"judged: a watch of a prefix that leaves a write out", chaos, "TestJudges/stream/left_out"},
+		{"judged: a watch of a prefix that stops short", chaos, "TestJudges/stream/the_newest_not_told"},
+		{"judged: a page of a scan with an effect and not its cause", chaos, "TestJudges/pair/an_effect_without_its_cause"},
+		{"judged: a claim that another has deleted", chaos, "TestJudges/claim/gone"},
+		{"judged: a transaction that is done twice", chaos, "TestJudges/transfer/twice"},
 		{"judged: a run in which no history was decided", chaos, "TestJudges/history/none_decided"},
 		{"judged: an answer that is older than it may be", chaos, "TestJudges/history/an_old_answer"},
 	}
