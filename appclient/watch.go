@@ -249,6 +249,9 @@ func (w *Watch) now(ctx context.Context, cursors []*cursor) error {
 	}
 	for i, q := range calls {
 		res, err := w.c.endRead(ctx, q)
+		if err == nil && w.ask.Index != "" {
+			err = changesError(&res) // a partition that has not heard of the index knows no position in it
+		}
 		if err != nil && failed == nil {
 			failed = err
 		}

@@ -27,6 +27,7 @@ type stream struct {
 
 	mu     sync.Mutex
 	begun  bool
+	broken bool              // it cannot go on
 	before map[string]uint64 // revisions at some moment before the watch began
 	after  map[string]uint64 // and after that
 	seen   map[string]uint64 // the newest told
@@ -61,7 +62,7 @@ func (k *streams) clients() int { return streamWriters + len(k.each) }
 func (k *streams) run(ctx context.Context, c *appclient.Client, id int) {
 	if id >= streamWriters {
 		s, rng := k.each[id-streamWriters], rand.New(rand.NewPCG(10, uint64(id)))
-		for ctx.Err() == nil {
+		for ctx.Err() == nil && !s.broken {
 			if k.meter.do(ctx, func(ctx context.Context) error { return s.begin(ctx, c) }) == applied && s.begun {
 				s.follow(ctx, c, 1+rng.IntN(resumeAfter))
 			}
@@ -155,6 +156,7 @@ func (s *stream) ended(ctx context.Context, err error) {
 	if weather || s.opt.Index != "" && errors.Is(err, appclient.ErrNotFound) {
 		return
 	}
+	s.broken = true
 	s.wrong.add("the watch of %s: %v", s, err)
 }
 
