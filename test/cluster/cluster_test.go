@@ -49,6 +49,7 @@ func startServer(t *testing.T, nodes int) *server {
 	cfg := xmppd.Defaults()
 	cfg.Domain, cfg.Data = domain, t.TempDir()
 	cfg.ListenC2S, cfg.ListenTLS, cfg.InsecurePlaintext = "127.0.0.1:0", "", true
+	cfg.ListenHTTP = "127.0.0.1:0"
 	s, err := xmppd.Start(t.Context(), cfg, xmppd.Options{Log: logger(t, "xmppd")})
 	if err != nil {
 		t.Fatal(err)
