@@ -16,16 +16,17 @@ import (
 const (
 	scanRoots = 120
 	scanEach  = 5
+	readers   = 32 // at once
 )
 
 // checkScansAndQueries: with 1, 2, 4 and 8 data nodes, a scan gives all objects in
 // order, whatever the size of its pages; a query of an index over all partitions
 // gives the objects within its bounds in order; and reads of a bounded age are
-// served by every data node that has a replica. It prints how many each served.
+// served by every data node that has a replica. It prints how many each served, at which rate, and what a read costs.
 func checkScansAndQueries(t *testing.T) {
 	for _, nodes := range []int{1, 2, 4, 8} {
 		t.Run(fmt.Sprint(nodes, " nodes"), func(t *testing.T) {
-			c := harness.Start(t, devcluster.Options{Binary: binary, Nodes: nodes, Partitions: 16})
+			c := harness.Start(t, devcluster.Options{Binary: binary, Nodes: nodes, Partitions: 16, Metrics: true})
 			client := harness.Dial(t, c, nil)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
@@ -94,10 +95,10 @@ func queriesInOrder(ctx context.Context, t *testing.T, c *appclient.Client) {
 // readsSpread reads until each replica has served something.
 func readsSpread(ctx context.Context, t *testing.T, c *devcluster.Cluster, client *appclient.Client) {
 	t.Helper()
-	before := served(t, c)
+	before, cpu, began, reads := served(t, c), nodesCPU(t, c), time.Now(), 0
 	var spread map[string]uint64
 	harness.Eventually(t, 2*time.Minute, "every data node serves reads of a bounded age", func() bool {
-		each(t, 32, func(i int) error {
+		each(t, readers, func(i int) error {
 			for r := range scanRoots {
 				if _, err := client.Root(fmt.Sprintf("item/%d", r)).Get(ctx, "", appclient.Stale(10*time.Second)); err != nil {
 					return err
@@ -105,6 +106,7 @@ func readsSpread(ctx context.Context, t *testing.T, c *devcluster.Cluster, clien
 			}
 			return nil
 		})
+		reads += readers * scanRoots
 		spread = served(t, c)
 		for jid, n := range spread {
 			if spread[jid] = n - before[jid]; spread[jid] == 0 {
@@ -113,5 +115,15 @@ func readsSpread(ctx context.Context, t *testing.T, c *devcluster.Cluster, clien
 		}
 		return true
 	})
-	t.Logf("reads served by each: %v", spread)
+	cpu = nodesCPU(t, c) - cpu
+	t.Logf("%d reads: %.0f a second, %.1f us of the data nodes' CPU each; served by each: %v", reads, float64(reads)/time.Since(began).Seconds(), 1e6*cpu/float64(reads), spread)
+}
+
+// nodesCPU is what all data nodes have taken of the processors, in seconds.
+func nodesCPU(t *testing.T, c *devcluster.Cluster) (sum float64) {
+	t.Helper()
+	for _, n := range c.Info().Nodes {
+		sum += harness.Metrics(t.Context(), n.Metrics, "process_cpu_seconds_total")
+	}
+	return sum
 }
