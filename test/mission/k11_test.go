@@ -59,6 +59,7 @@ func checkRollingUpgrade(t *testing.T) {
 		sv.Replicated() // as docs/xmppd.md says how to upgrade
 		step()
 	}
+	t.Logf("%d messages; %v were kept for a moment at the servers that are there now", n, sv.Sum("xmppd_offline_stored_total"))
 	bob.checkLedger(n)
 	nowhereToGo(t, sv)
 }

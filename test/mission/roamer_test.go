@@ -13,8 +13,8 @@ import (
 
 const nsSM = "urn:xmpp:sm:3"
 
-// roamer is a client with stream management (XEP-0198) that goes on at another server when its own ends. It has
-// sent no presence, so that all it gets are messages.
+// roamer is a client with stream management (XEP-0198) that goes on at another server when its own ends. It is available:
+// what comes at the moment in which its session is nowhere is kept, and delivered to who is.
 type roamer struct {
 	t       *testing.T
 	user    string
@@ -22,12 +22,12 @@ type roamer struct {
 	ear     *harness.Ear
 	sent    []string // all its stanzas
 	heard   string   // on the connections before
-	handled int      // messages there
+	handled int      // stanzas there
 }
 
 func newRoamer(t *testing.T, at *harness.Member, user string) *roamer {
 	t.Helper()
-	c := at.Login(t, user, "r")
+	c := at.Online(t, user, "r")
 	c.Send("<enable xmlns='" + nsSM + "' resume='true'/>")
 	m := regexp.MustCompile(` id='([^']+)'`).FindStringSubmatch(c.Want("<enabled ") + c.Want("/>"))
 	if m == nil {
@@ -58,7 +58,7 @@ func (r *roamer) cut() {
 func (r *roamer) resume(at *harness.Member) (answer string) {
 	r.t.Helper()
 	before := r.ear.Heard()
-	r.heard, r.handled = r.heard+before, r.handled+strings.Count(before, "</message>")
+	r.heard, r.handled = r.heard+before, r.handled+stanzas(before)
 	c, _ := xmppraw.Authenticate(r.t, at.Addr(r.t, "clients"), r.user)
 	r.ear = harness.Listen(c)
 	c.Send(fmt.Sprintf("<resume xmlns='%s' h='%d' previd='%s'/>", nsSM, r.handled, r.id))
@@ -80,6 +80,13 @@ func (r *roamer) resume(at *harness.Member) (answer string) {
 	return answer
 }
 
+// stanzas counts those that came whole: messages, and presence, which is empty.
+func stanzas(heard string) int {
+	return strings.Count(heard, "</message>") + len(presence.FindAllString(heard, -1))
+}
+
+var presence = regexp.MustCompile(`<presence[^>]*(?:/>|>.*?</presence>)`)
+
 // say sends a message, which may get lost with the connection: then it is sent again.
 func (r *roamer) say(to string, body string) {
 	r.sent = append(r.sent, fmt.Sprintf("<message type='chat' to='%s@%s/r'><body>%s.</body></message>", to, xmppraw.Domain, body))
@@ -92,7 +99,7 @@ func (r *roamer) all() string { return r.heard + r.ear.Heard() }
 // checkLedger waits until n messages have come and checks that each has come once.
 func (r *roamer) checkLedger(n int) {
 	r.t.Helper()
-	harness.Eventually(r.t, xmppraw.Patience, fmt.Sprintf("%s gets %d messages", r.user, n), func() bool {
+	harness.Eventually(r.t, harness.Patience, fmt.Sprintf("%s gets %d messages", r.user, n), func() bool {
 		return strings.Count(r.all(), "</message>") >= n
 	})
 	got := r.all()
