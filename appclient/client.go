@@ -21,7 +21,7 @@ type Client struct {
 
 	iqs    xmppconn.IQs
 	stale  chan struct{} // one token: a newer ring is wanted
-	known  chan int      // the newest number of contacts in the roster
+	known  chan int      // the newest number of data nodes in the roster
 	ready  chan struct{} // closed once the store can be used
 	once   sync.Once     // closes ready
 	cancel context.CancelFunc
@@ -77,12 +77,12 @@ func (c *Client) await(ctx context.Context, ended <-chan error) error {
 			return nil
 		case err := <-ended:
 			return err
-		case contacts := <-c.known:
-			if alone = nil; contacts == 0 {
+		case nodes := <-c.known:
+			if alone = nil; nodes == 0 {
 				alone = time.After(aloneFor)
 			}
 		case <-alone:
-			return fmt.Errorf("%w: the roster of %s is empty, so it sees no data node; put the account into the group of the applications, or let it and the data nodes subscribe to each other's presence",
+			return fmt.Errorf("%w: %s sees no data node, since its roster has none; put the account into the group of the applications, or let it and the data nodes subscribe to each other's presence",
 				ErrUnavailable, c.cfg.JID)
 		case <-ctx.Done():
 			return c.notReady(context.Cause(ctx))

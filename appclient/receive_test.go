@@ -133,6 +133,12 @@ func TestStrangersAreNoDataNodes(t *testing.T) {
 	if !known() {
 		t.Error("presence that came before the roster was lost")
 	}
+	give(`<iq type='result' id='roster'><query xmlns='jabber:iq:roster'><item jid='dn1@localhost' subscription='both'><group>Data nodes</group></item></query></iq>`)
+	give(`<iq type='result' id='roster'><query xmlns='jabber:iq:roster'><item jid='mallory@localhost' subscription='both'><group>Applications</group></item></query></iq>`)
+	give(`<presence from='mallory@localhost/store'>` + string(wire.AppendHealth(nil, &wire.Health{Member: 9, State: "ok", Epoch: 99, Store: "s", Cluster: "c"})) + `</presence>`)
+	if h.engine.nodes["mallory@localhost/store"] != nil {
+		t.Error("another application was taken for a data node")
+	}
 }
 
 // TestSizeIsAnUpperBound holds requests under the server's limit on a stanza:

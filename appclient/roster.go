@@ -1,23 +1,24 @@
 package appclient
 
 import (
+	"github.com/rosterdb/rosterdb/internal/contacts"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
 // roster is who may be taken for a data node: presence of strangers, which
-// anybody can send to anybody, counts for nothing. It belongs to the stream's
-// reading goroutine.
+// anybody can send to anybody, counts for nothing, nor does that of other
+// applications. It belongs to the stream's reading goroutine.
 type roster struct {
 	bare, full, domain string // this client's
 	known              bool   // the server answered
-	contacts           map[string]bool
+	contacts           contacts.Roster
 	early              map[string]*wire.Health // presence that came before the roster
 }
 
 func (r *roster) begin(full string) {
-	*r = roster{full: full, contacts: make(map[string]bool), early: make(map[string]*wire.Health)}
+	*r = roster{full: full, early: make(map[string]*wire.Health)}
 	if j, err := stanza.ParseJID(full); err == nil {
 		r.bare, r.domain = j.Bare().String(), j.Domain
 	}
@@ -31,29 +32,7 @@ func (r *roster) own(from string) bool {
 
 func (r *roster) trusts(jid string) bool {
 	j, err := stanza.ParseJID(jid)
-	return err == nil && r.contacts[j.Bare().String()]
-}
-
-// items takes the items of a roster result or push.
-func (r *roster) items(query []byte) {
-	p := stanza.Parse(query)
-	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
-		if ev != stanza.Start || string(p.Name()) != "item" {
-			continue
-		}
-		raw, _ := p.Attr("jid")
-		j, err := stanza.ParseJID(string(raw))
-		if err != nil {
-			continue
-		}
-		sub, _ := p.Attr("subscription")
-		switch string(sub) {
-		case "both", "to":
-			r.contacts[j.Bare().String()] = true
-		default:
-			delete(r.contacts, j.Bare().String())
-		}
-	}
+	return err == nil && r.contacts.IsNode(j.Bare().String())
 }
 
 func (h handler) rosterAnswer(typ string, st *stanza.Stanza) {
@@ -63,25 +42,25 @@ func (h handler) rosterAnswer(typ string, st *stanza.Stanza) {
 		return
 	}
 	r.known = true
-	r.items(st.Get(st.Child))
+	r.contacts.Take(st.Get(st.Child))
 	h.counted()
 	h.admitEarly()
 }
 
-// counted tells Dial how many contacts there are.
+// counted tells Dial how many contacts are data nodes.
 func (h handler) counted() {
 	select {
 	case <-h.known: // an older number
 	default:
 	}
 	select {
-	case h.known <- len(h.roster.contacts):
+	case h.known <- h.roster.contacts.Nodes():
 	default: // nobody waits for it
 	}
 }
 
 func (h handler) rosterPush(c *xmppconn.Conn, st *stanza.Stanza) {
-	h.roster.items(st.Get(st.Child))
+	h.roster.contacts.Take(st.Get(st.Child))
 	h.counted()
 	if err := c.Send(stanza.AppendIQResult(nil, st, nil)); err != nil {
 		h.cfg.Logger.Debug("roster push not answered", "err", err)

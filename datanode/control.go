@@ -40,7 +40,6 @@ func (n *Node) controlLoop(ctx context.Context) {
 		case task := <-n.tasks:
 			task(ctx)
 		case <-retry.C:
-			n.lookAgain(ctx)
 			n.catchUp(ctx)
 		}
 	}

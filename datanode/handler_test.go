@@ -176,7 +176,7 @@ func testNode(t testing.TB) (*Node, *fakeEngine, *handler) {
 	e := &fakeEngine{}
 	n := &Node{
 		cfg: cfg, roles: r, jid: jid, full: jid.String(), store: testMember(1).Store,
-		log: slog.New(slog.DiscardHandler), engine: e, tasks: make(chan func(context.Context), 64),
+		log: slog.New(slog.DiscardHandler), engine: e, tasks: make(chan func(context.Context), 64), sighted: make(chan struct{}, 1),
 	}
 	n.disk = disk{dir: cfg.Dir, space: cfg.DiskSpace}
 	n.hot.init(time.Now())

@@ -29,7 +29,7 @@ func (h *handler) available(st *stanza.Stanza) {
 	p := h.peerOf(st)
 	if p == nil {
 		if health.Cluster != "" && h.n.view.Load() == nil && wire.NodeJID(from) != h.n.full {
-			h.n.look(from)
+			h.n.look()
 		}
 		return
 	}

@@ -5,61 +5,97 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/internal/contacts"
 	"github.com/rosterdb/rosterdb/internal/wire"
+	"github.com/rosterdb/rosterdb/ring"
 )
 
-// look asks a data node of a running cluster whether its ring has this node,
-// which is in none, and takes the document over if it does. The first document of
-// all comes from an operator. A node is looked at again until it says more.
-func (n *Node) look(jid string) {
-	n.sighted.Store(&jid)
-	n.later(n.lookAgain)
+// look has the data nodes of the roster asked whether their ring has this node, which
+// is in none. Presence with health in it is the reason, but says no more than that there
+// may be a cluster: anybody can send it.
+func (n *Node) look() {
+	select {
+	case n.sighted <- struct{}{}:
+	default: // it will
+	}
 }
 
-func (n *Node) lookAgain(ctx context.Context) {
-	jid := n.sighted.Load()
-	if jid == nil || n.view.Load() != nil {
-		return
+// lookLoop looks, at most once in fetchAgain, until somebody has answered. It has a
+// goroutine of its own, since whoever is asked may be silent, and the commands of
+// operators, which a node without a ring needs most, have to go on.
+func (n *Node) lookLoop(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.sighted:
+		}
+		for answered := false; !answered; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-pause.C:
+			}
+			answered = n.view.Load() != nil || n.lookAround(ctx)
+			pause.Reset(fetchAgain)
+		}
 	}
-	doc, err := n.fetch(ctx, *jid)
-	if err != nil || doc == nil {
-		n.log.Debug("ring of a running cluster not readable", "from", *jid, "err", err)
-		return
+}
+
+// lookAround asks the data nodes of the roster for their ring, one after the other, and hands on
+// the first document that names this node. The first document of all comes from an
+// operator. It reports whether anybody had one.
+func (n *Node) lookAround(ctx context.Context) (answered bool) {
+	nodes, err := n.contacts(ctx)
+	if err != nil {
+		n.log.Warn("roster not fetched", "err", err)
+		return false
 	}
-	n.sighted.Store(nil)
-	m, named := doc.ByJID(n.full)
-	_, member := doc.ByJID(wire.NodeJID(*jid))
+	slices.Sort(nodes)
+	own, _, _ := strings.Cut(n.full, "/")
+	for _, bare := range nodes {
+		if bare == own {
+			continue
+		}
+		from := bare + "/" + wire.NodeResource
+		doc, err := n.fetch(ctx, from)
+		if err != nil || doc == nil {
+			n.log.Debug("ring of a running cluster not readable", "from", from, "err", err)
+			continue
+		}
+		answered = true
+		_, named := doc.ByJID(n.full)
+		if _, member := doc.ByJID(from); named && member {
+			return n.later(func(context.Context) { n.offered(from, doc) })
+		}
+	}
+	return answered
+}
+
+// offered takes over a document that names this node.
+func (n *Node) offered(from string, doc *ring.Document) {
+	if n.view.Load() != nil {
+		return // an operator was quicker
+	}
+	m, _ := doc.ByJID(n.full)
 	switch {
-	case !named || !member:
-	case !n.isContact(ctx, *jid):
-		n.log.Warn("a ring that names this node comes from somebody who is not in its roster, and is not taken over", "from", *jid, "cluster", doc.Cluster)
 	case m.Store != n.store:
 		n.estrange(n.strangerIn(doc), n.hasLeft(doc))
 	case doc.Epoch == 1:
 		n.log.Warn("the ring has this node, but its bootstrap was interrupted: run bootstrap again", "cluster", doc.Cluster)
 	default:
-		n.log.Info("this node joins a cluster", "cluster", doc.Cluster, "member", m.ID, "from", *jid)
+		n.log.Info("this node joins a cluster", "cluster", doc.Cluster, "member", m.ID, "from", from)
 		if err := n.adopt(doc); err != nil {
-			n.log.Error("ring of the cluster to join not taken over", "from", *jid, "err", err)
+			n.log.Error("ring of the cluster to join not taken over", "from", from, "err", err)
 		}
 	}
 }
 
-// isContact says whether a JID is in the roster (RFC 6121 section 2): anybody may
-// send presence, and not everybody is to say where this node belongs.
-func (n *Node) isContact(ctx context.Context, jid string) bool {
-	contacts, err := n.contacts(ctx)
-	if err != nil {
-		n.log.Warn("roster not fetched", "err", err)
-		return false
-	}
-	bare, _, _ := strings.Cut(jid, "/")
-	return slices.Contains(contacts, bare)
-}
-
-// fetchContacts lists the bare JIDs of the roster.
+// fetchContacts lists the bare JIDs of the roster that are data nodes.
 func (n *Node) fetchContacts(ctx context.Context) ([]string, error) {
 	conn := n.streams.conn()
 	if conn == nil {
@@ -71,13 +107,7 @@ func (n *Node) fetchContacts(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []string
-	p := stanza.Parse(el)
-	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
-		if ev == stanza.Start && string(p.Name()) == "item" {
-			jid, _ := p.Attr("jid")
-			out = append(out, string(jid))
-		}
-	}
-	return out, nil
+	var r contacts.Roster
+	r.Take(el)
+	return r.List(), nil
 }

@@ -38,7 +38,7 @@ func TestWaitingNodeLooks(t *testing.T) {
 		n.view.Store(nil)
 		n.fetch = func(_ context.Context, jid string) (*ring.Document, error) {
 			if jid != from {
-				t.Errorf("%s: asked %s", c.name, jid)
+				return nil, errors.New("nobody is there")
 			}
 			return c.doc, nil
 		}
@@ -48,7 +48,7 @@ func TestWaitingNodeLooks(t *testing.T) {
 			}
 			return c.contacts, nil
 		}
-		n.look(from)
+		n.lookAround(t.Context())
 		for len(n.tasks) > 0 {
 			(<-n.tasks)(t.Context())
 		}

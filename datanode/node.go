@@ -81,8 +81,8 @@ type Node struct {
 	wanted    atomic.Uint64              // newest epoch a member announced
 	fetch     func(ctx context.Context, jid string) (*ring.Document, error)
 	contacts  func(ctx context.Context) ([]string, error)
-	sighted   atomic.Pointer[string] // a data node of a cluster, while in none
-	fatal     chan error             // the engine's end
+	sighted   chan struct{} // somebody tells of a cluster, while in none
+	fatal     chan error    // the engine's end
 
 	stranger  atomic.Pointer[string] // why this store is not what the ring knows under its JID
 	stopping  atomic.Bool
@@ -159,6 +159,7 @@ func Open(cfg Config) (*Node, error) {
 		cfg: cfg, roles: roles, jid: jid, full: jid.String(), store: dir.Store(), dir: dir,
 		started: time.Now(),
 		tasks:   make(chan func(context.Context), 64),
+		sighted: make(chan struct{}, 1),
 		fatal:   make(chan error, 1),
 	}
 	n.log = cfg.Logger.With("jid", n.full)
@@ -252,6 +253,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	answering.Go(n.answers.run)
 	working.Go(func() { n.pacer.run(loops) })
 	working.Go(func() { n.controlLoop(loops) })
+	working.Go(func() { n.lookLoop(loops) })
 	working.Go(func() { n.announcer.run(loops) })
 	working.Go(func() { n.fair.run(loops) })
 	working.Go(func() { n.exports.run(loops) })

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -127,8 +128,8 @@ func (c *Client) Close() {
 }
 
 // Nodes lists the data nodes known, by JID: members of the ring once Ring was
-// called, contacts of the roster group "Data nodes", and whoever announced
-// health in presence.
+// called, and contacts that are data nodes by the roster (package contacts). Who
+// only announces health in presence is none.
 func (c *Client) Nodes() []NodeView { return c.nodes.list() }
 
 // do sends an IQ on the stream of now. "" is the own account.
@@ -299,15 +300,28 @@ func (h handler) Up(conn *xmppconn.Conn) {
 }
 
 // Stanza implements xmppconn.Handler.
-func (h handler) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
+func (h handler) Stanza(conn *xmppconn.Conn, st *stanza.Stanza) bool {
 	if h.iqs.Handle(st) {
 		return true
 	}
-	if st.Kind == stanza.Presence {
+	switch {
+	case st.Kind == stanza.Presence:
 		h.nodes.presence(st)
-		return true
+	case st.Kind == stanza.IQ && st.ChildIs("jabber:iq:roster", "query") && string(st.Get(st.Type.Value)) == "set" && ownAccount(conn, st):
+		h.nodes.contacts(st.Get(st.Child))
+		_ = conn.Send(stanza.AppendIQResult(nil, st, nil)) // an error here ends in Down
+	default:
+		return false
 	}
-	return false
+	return true
+}
+
+// ownAccount says whether the server speaks for the own account: roster pushes of others count for
+// nothing (RFC 6121 section 2.1.6).
+func ownAccount(conn *xmppconn.Conn, st *stanza.Stanza) bool {
+	from := st.AttrString(st.From)
+	bare, _, _ := strings.Cut(conn.JID(), "/")
+	return from == "" || from == bare || from == conn.JID()
 }
 
 // Idle implements xmppconn.Handler.

@@ -7,17 +7,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rosterdb/rosterdb/internal/contacts"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
-// rosterGroup is the roster group whose contacts are data nodes, and
-// nodeResource the resource they bind.
-const (
-	rosterGroup  = "Data nodes"
-	nodeResource = wire.NodeResource
-)
+// nodeResource is the resource that data nodes bind.
+const nodeResource = wire.NodeResource
+
+// maxStrangers bounds what is remembered of senders of health who are no data nodes, or not yet: a
+// presence may come before the push of its sender's roster item.
+const maxStrangers = 1024
 
 // NodeView is a data node as presence shows it.
 type NodeView struct {
@@ -31,10 +32,13 @@ type NodeView struct {
 	Seen   time.Time   // of the last presence; zero: never
 }
 
-// nodes collects what is known of data nodes.
+// nodes collects what is known of data nodes. Who is one is told by the roster and the ring: anybody may
+// send presence with health in it.
 type nodes struct {
-	mu    sync.Mutex
-	byJID map[string]*NodeView
+	mu        sync.Mutex
+	roster    contacts.Roster
+	byJID     map[string]*NodeView // of others, too: trusted tells
+	strangers int                  // of those, when they came
 }
 
 func newNodes() *nodes { return &nodes{byJID: make(map[string]*NodeView)} }
@@ -49,12 +53,20 @@ func (n *nodes) at(jid string) *NodeView {
 	return v
 }
 
+// trusted says whether a JID is a data node's: a member of the ring, or one by the roster. n.mu is held.
+func (n *nodes) trusted(v *NodeView) bool {
+	bare, _, _ := strings.Cut(v.JID, "/")
+	return v.Member != 0 || n.roster.IsNode(bare)
+}
+
 func (n *nodes) list() []NodeView {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	out := make([]NodeView, 0, len(n.byJID))
 	for _, v := range n.byJID {
-		out = append(out, *v)
+		if n.trusted(v) {
+			out = append(out, *v)
+		}
 	}
 	slices.SortFunc(out, func(a, b NodeView) int { return cmp.Compare(a.JID, b.JID) })
 	return out
@@ -71,7 +83,7 @@ func (n *nodes) online(jid string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	v := n.byJID[jid]
-	return v != nil && v.Online
+	return v != nil && v.Online && n.trusted(v)
 }
 
 // lacking is what is to be done for a member whose replicas cannot be had, as
@@ -169,9 +181,29 @@ func (n *nodes) available(from stanza.JID, st *stanza.Stanza) {
 	if health == nil {
 		return // a contact, not a data node
 	}
-	v := n.at(wire.NodeJID(from.String()))
+	v := n.known(wire.NodeJID(from.String()))
+	if v == nil {
+		return
+	}
 	v.there[second(from.String())] = true
 	v.Online, v.Show, v.Text, v.Health, v.Seen = true, show, text, *health, time.Now()
+}
+
+// known returns the view of a full JID that has told its health; nil of a stranger where there are too many.
+// n.mu is held.
+func (n *nodes) known(jid string) *NodeView {
+	if v := n.byJID[jid]; v != nil {
+		return v
+	}
+	v := &NodeView{JID: jid}
+	if !n.trusted(v) {
+		if n.strangers == maxStrangers {
+			return nil
+		}
+		n.strangers++
+	}
+	n.byJID[jid] = v
+	return v
 }
 
 // second is the index of a data node's address.
@@ -209,34 +241,12 @@ func leaf(el []byte) (name, text string) {
 	}
 }
 
-// roster notes the contacts of a roster (RFC 6121 section 2.1) that are in the
-// data nodes' group, so that one that never came online is listed as down.
-func (n *nodes) roster(el []byte) {
+// contacts takes a roster result or push (RFC 6121 section 2.1). A data node that never came online is listed as down.
+func (n *nodes) contacts(query []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := stanza.Parse(el)
-	bare, inGroup, group := "", false, ""
-	for {
-		switch p.Next() {
-		case stanza.EOF:
-			return
-		case stanza.Start:
-			switch string(p.Name()) {
-			case "item":
-				jid, _ := p.Attr("jid")
-				bare = string(jid)
-			case "group":
-				inGroup, group = true, ""
-			}
-		case stanza.Text:
-			if inGroup {
-				group += string(p.Text())
-			}
-		case stanza.End:
-			if inGroup && group == rosterGroup && bare != "" {
-				n.at(bare + "/" + nodeResource)
-			}
-			inGroup = false
-		}
+	n.roster.Take(query)
+	for _, bare := range n.roster.List() {
+		n.at(bare + "/" + nodeResource)
 	}
 }

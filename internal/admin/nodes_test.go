@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,8 +21,8 @@ func give(t *testing.T, n *nodes, raw string) {
 
 func TestNodesFollowPresence(t *testing.T) {
 	n := newNodes()
-	n.roster([]byte(`<query xmlns='jabber:iq:roster'><item jid='dn1@localhost' subscription='both'><group>Data nodes</group></item>` +
-		`<item jid='app@localhost'><group>Applications</group></item><item jid='dn2@localhost'><group>Other</group><group>Data nodes</group></item></query>`))
+	n.contacts([]byte(`<query xmlns='jabber:iq:roster'><item jid='dn1@localhost' subscription='both'><group>Data nodes</group></item>` +
+		`<item jid='app@localhost' subscription='both'><group>Applications</group></item><item jid='dn2@localhost' subscription='to'><group>Other</group><group>Data nodes</group></item></query>`))
 	var names []string
 	for _, v := range n.list() {
 		names = append(names, v.JID)
@@ -39,8 +40,16 @@ func TestNodesFollowPresence(t *testing.T) {
 	if !v.Online || v.Show != "dnd" || v.Text != "a < b" || v.Health.Led != 5 || v.Seen.IsZero() || !n.online("dn2@localhost/store") {
 		t.Errorf("%+v", v)
 	}
-	if len(n.list()) != 2 {
-		t.Errorf("a contact without health is listed: %+v", n.list())
+	give(t, n, `<presence from='app@localhost/store'>`+health+`</presence>`)
+	give(t, n, `<presence from='stranger@localhost/store'>`+health+`</presence>`)
+	if len(n.list()) != 2 || n.online("app@localhost/store") || n.online("stranger@localhost/store") {
+		t.Errorf("a contact without health, or who is no data node by the roster, is listed: %+v", n.list())
+	}
+	for i := range 2 * maxStrangers {
+		give(t, n, fmt.Sprintf(`<presence from='stranger@localhost/%d'>%s</presence>`, i, health))
+	}
+	if len(n.byJID) > maxStrangers+4 {
+		t.Errorf("%d strangers are remembered", len(n.byJID))
 	}
 	if first := n.newestFirst(); len(first) != 1 || first[0].JID != v.JID {
 		t.Errorf("online: %+v", first)

@@ -22,7 +22,7 @@ func (c *Client) settle(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fetch the roster: %w", err)
 	}
-	c.nodes.roster(el)
+	c.nodes.contacts(el)
 	ctx, cancel := context.WithTimeout(ctx, settleMost)
 	defer cancel()
 	var wg sync.WaitGroup
