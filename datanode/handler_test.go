@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ type fakeEngine struct {
 	last      []byte                    // command proposed
 	slow      bool                      // keeps proposals
 	kept      []replication.Proposal
+	mixed     bool   // peers send what it cannot read
 	confirms  uint64 // member with whom reads can be confirmed
 	terms     map[uint32]uint64
 }
@@ -139,6 +141,7 @@ func (e *fakeEngine) ScrubState(groups ...uint32) (s replication.ScrubState) {
 	return s
 }
 func (e *fakeEngine) Status() replication.Status        { return replication.Status{} }
+func (e *fakeEngine) Mixed() bool                       { return e.mixed }
 func (e *fakeEngine) Groups() []replication.GroupStatus { return nil }
 func (e *fakeEngine) ReadyIndexes() map[uint32]int      { return nil }
 func (e *fakeEngine) Close() error                      { return nil }
@@ -322,6 +325,18 @@ func writes(n int, root string, size int) []byte {
 		}})
 	}
 	return from("app@localhost/x", wire.AppendMessage(nil, "dn1@localhost/store", "m1", true, wire.AppendRequest(nil, r)))
+}
+
+// TestMixedIsTold: a node that cannot read what the others send says so in its presence.
+func TestMixedIsTold(t *testing.T) {
+	n, e, _ := testNode(t)
+	for mixed, want := range map[bool]string{false: wire.StateOK, true: wire.StateMixed} {
+		e.mixed = mixed
+		h := n.health()
+		if h.State != want || strings.Contains(n.statusText(&h), "another version") != mixed {
+			t.Errorf("mixed %v: %s, %q", mixed, h.State, n.statusText(&h))
+		}
+	}
 }
 
 // TestOneBatchAWakeUp: what arrives together is proposed together, and answered

@@ -107,7 +107,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for r := notRefused + 1; r < reasons; r++ {
 		ch <- prometheus.MustNewConstMetric(c.refusals, prometheus.CounterValue, float64(c.n.refusals.counts[r].Load()), r.String())
 	}
-	for _, s := range []string{wire.StateOK, wire.StateFull, wire.StateJoining, wire.StateStranger, wire.StateStopping} {
+	for _, s := range []string{wire.StateOK, wire.StateFull, wire.StateMixed, wire.StateJoining, wire.StateStranger, wire.StateStopping} {
 		ch <- prometheus.MustNewConstMetric(c.stateIs, prometheus.GaugeValue, truth(c.n.state() == s), s)
 	}
 	now := c.now()

@@ -37,6 +37,7 @@ type engine interface {
 	PeerDown(member uint64)
 	PeerUp(member uint64)
 	Status() replication.Status
+	Mixed() bool
 	Scrub(groups ...uint32) int
 	ScrubState(groups ...uint32) replication.ScrubState
 	SetLow(low bool)

@@ -172,6 +172,8 @@ func (n *Node) state() string {
 		return wire.StateJoining
 	case n.disk.full():
 		return wire.StateFull
+	case n.engine.Mixed():
+		return wire.StateMixed
 	default:
 		return wire.StateOK
 	}
@@ -212,6 +214,8 @@ func (n *Node) statusText(h *wire.Health) string {
 		return "waits to join, or for bootstrap, with store " + n.store
 	case wire.StateFull:
 		return n.disk.text()
+	case wire.StateMixed:
+		return "cannot read what other data nodes send: they are of another version"
 	default:
 		return fmt.Sprintf("leads %d of %d partitions held, ring epoch %d, %s free", h.Led, h.Held, h.Epoch, sizeText(h.DiskFree))
 	}

@@ -61,6 +61,10 @@ func (n *Node) step(ev *events, tick bool) (err error) {
 		switch err := n.core.Receive(b.from, b.batch); {
 		case errors.Is(err, core.ErrMisaddressed):
 			n.logger.Debug("dropped what a peer sent", "err", err) // until the peer has the new ring
+		case errors.Is(err, core.ErrBatchVersion):
+			if n.mixed.note(time.Since(n.began)) {
+				n.logger.Error("a peer is of another version; what it sends is dropped, and what is held here is no copy of what is written meanwhile: run one version on all data nodes", "err", err)
+			}
 		case err != nil:
 			n.logger.Warn("dropped what a peer sent", "err", err)
 		}

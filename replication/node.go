@@ -72,6 +72,7 @@ type Node struct {
 	logTime atomic.Int64
 	shared  atomic.Uint64
 	began   time.Time
+	mixed   mixed
 	known   atomic.Pointer[ring.Document]
 	full    diskState
 	fatal   fatalError

@@ -101,6 +101,8 @@ func (n *nodes) lacking(doc *ring.Document, m ring.Member) string {
 		return "start " + node
 	case v.Health.State == wire.StateStranger, v.Health.Store != "" && m.Store != "" && v.Health.Store != m.Store:
 		return node + " is a stranger: `ringctl replace " + node + " " + node + "`, or put its old disk back"
+	case v.Health.State == wire.StateMixed:
+		return node + " cannot read what other data nodes send: run one version on all"
 	}
 	return ""
 }

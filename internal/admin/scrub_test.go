@@ -120,6 +120,7 @@ func TestLacking(t *testing.T) {
 		{NodeView{}, "start dn2"},
 		{NodeView{Online: true, Health: wire.Health{State: "ok", Store: m.Store}}, ""},
 		{NodeView{Online: true, Health: wire.Health{State: wire.StateStranger}}, "dn2 is a stranger: `ringctl replace dn2 dn2`, or put its old disk back"},
+		{NodeView{Online: true, Health: wire.Health{State: wire.StateMixed, Store: m.Store}}, "dn2 cannot read what other data nodes send: run one version on all"},
 		{NodeView{Online: true, Health: wire.Health{State: "ok", Store: m.Store + "x"}}, "dn2 is a stranger: `ringctl replace dn2 dn2`, or put its old disk back"},
 	} {
 		n := newNodes()

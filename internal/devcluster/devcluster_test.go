@@ -280,3 +280,30 @@ func TestPortsStay(t *testing.T) {
 		t.Errorf("%v, but %s is taken: %v", all(c), ports[3], err)
 	}
 }
+
+// TestUpOfHalfACluster: where a part of a cluster runs, what is said leads on.
+func TestUpOfHalfACluster(t *testing.T) {
+	dir := t.TempDir()
+	runs := exec.Command("sh", "-c", "read line", filepath.Join(dir, "dn2"))
+	hold, err := runs.StdinPipe() // it ends with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runs.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = hold.Close()
+		_ = runs.Wait()
+	}()
+	c := &Cluster{files: layout(dir)}
+	old := Info{Servers: []Server{{ID: "x1"}}, Nodes: []Node{{ID: "dn1"}, {ID: "dn2", PID: runs.Process.Pid}}}
+	err = c.resume(&old)
+	if err == nil || !strings.Contains(err.Error(), "(x1, dn1) with `ringctl dev restart") {
+		t.Errorf("two of three are down: %v", err)
+	}
+	old.Servers, old.Nodes = nil, old.Nodes[1:]
+	if err = c.resume(&old); err == nil || !strings.Contains(err.Error(), "is running; stop it") {
+		t.Errorf("all runs: %v", err)
+	}
+}

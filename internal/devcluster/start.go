@@ -98,7 +98,12 @@ func (c *Cluster) newNode(id string) Node {
 func (c *Cluster) resume(old *Info) error {
 	for _, pid := range old.pids() {
 		if (foreign{pid, string(c.files)}).ours() {
-			return fmt.Errorf("the cluster in %s is running; stop it with `ringctl dev down --dir %s`", c.files, c.files)
+			down := (&Cluster{files: c.files, info: *old}).notRunning()
+			if len(down) == 0 {
+				return fmt.Errorf("the cluster in %s is running; stop it with `ringctl dev down --dir %[1]s`", c.files)
+			}
+			return fmt.Errorf("part of the cluster in %s is running: start each of the others (%s) with `ringctl dev restart --dir %[1]s ID`, or stop all with `ringctl dev down --dir %[1]s`",
+				c.files, strings.Join(down, ", "))
 		}
 	}
 	if (c.opts.nodesGiven && len(old.Nodes) != c.opts.Nodes) || old.Domain != c.opts.Domain {

@@ -10,6 +10,7 @@ import (
 const (
 	StateOK       = "ok"
 	StateFull     = "full"     // refuses writes until there is room on its disk
+	StateMixed    = "mixed"    // cannot read what other members send, which are of another version
 	StateJoining  = "joining"  // waits to be made part of a cluster, or catches up
 	StateStranger = "stranger" // its data directory is not the one the ring knows
 	StateStopping = "stopping"

@@ -56,12 +56,11 @@ const (
 	batchTail = crc32.Size
 )
 
-// Errors of a batch that cannot be read. The batch is dropped: Raft repeats
-// what matters.
-var (
-	errBatchVersion = errors.New("batch has a version this node does not know")
-	errBatchSum     = errors.New("batch is damaged: its checksum does not match")
-)
+// ErrBatchVersion says that the sender of a batch is of a build with another format. The batch is dropped.
+var ErrBatchVersion = errors.New("batch has a version this node does not know")
+
+// errBatchSum is of a batch that is dropped: Raft repeats what matters.
+var errBatchSum = errors.New("batch is damaged: its checksum does not match")
 
 // ErrMisaddressed says that a batch was meant for another member, which had this
 // node's place before. It is dropped.
@@ -169,7 +168,7 @@ func openBatch(b []byte, from uint64) (*batchReader, error) {
 	}
 	body, tail := b[:len(b)-batchTail], b[len(b)-batchTail:]
 	if body[0] != batchVersion {
-		return nil, fmt.Errorf("%w: %d", errBatchVersion, body[0])
+		return nil, fmt.Errorf("%w: %d", ErrBatchVersion, body[0])
 	}
 	if crc32.Checksum(body, castagnoli()) != binary.BigEndian.Uint32(tail) {
 		return nil, errBatchSum

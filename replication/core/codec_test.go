@@ -154,7 +154,7 @@ func TestBatch(t *testing.T) {
 	}
 	newer := bytes.Clone(b)
 	newer[0] = batchVersion + 1
-	if _, err := openBatch(newer, 1); !errors.Is(err, errBatchVersion) {
+	if _, err := openBatch(newer, 1); !errors.Is(err, ErrBatchVersion) {
 		t.Errorf("newer version: %v", err)
 	}
 }

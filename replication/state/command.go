@@ -13,6 +13,12 @@ import (
 // still be read, and have the effect that they had: 1 has neither owner nor condition on
 // the root in a write, and up to 2 an entry removes few expired objects, evaluates a
 // condition on a root in spite of those that are left, and knows no bound of an owner's sessions.
+//
+// It is to be raised, in the same commit, by every change after which a command, or an entry of any kind, leaves another state or
+// gets another answer than before: bounds (those of index entries, answers, sessions, expiry), the order of checks, what an index
+// holds, and defaults of Options that the state depends on. Apply keeps what older versions did, by c.version. Else replicas of
+// two builds differ from the first such command on, and the scrub replaces what is sound. Only before the first release are
+// such changes made without it.
 const commandVersion = countsAll
 
 // countsAll is the first version that counts what is left expired, and the sessions of an owner.

@@ -129,6 +129,7 @@ func kept() []mutant {
 	return []mutant{
 		{"a session's floor falls, at the step", sim, "TestFaults/floor_follows_a_late_copy"},
 		{"indexes of the ring not told to partitions", sim, "TestFaults/indexes_not_told_to_partitions"},
+		{"batches of another version dropped without a word", "replication", "TestMixedVersions"},
 		{"any number of answers is kept for an owner", state, "TestAnswersOfOneOwner"},
 		{"a batch makes any number of entries in indexes", state, "TestIndexedByOneBatch"},
 		{"an object has entries of any size in an index", state, "TestEntriesOfOneObject"},

@@ -141,7 +141,7 @@ func notReached(conn connection, err error) error {
 	}
 	todo := "check --addr, and that the XMPP server runs"
 	if conn.dir != "" {
-		todo = fmt.Sprintf("start it with `ringctl dev restart --dir %[1]s x1`, or the whole cluster with `ringctl dev up --dir %[1]s`", conn.dir)
+		todo = fmt.Sprintf("start it with `ringctl dev restart --dir %[1]s x1`, or, if nothing of the cluster runs, all of it with `ringctl dev up --dir %[1]s`", conn.dir)
 	}
 	return unreachable(fmt.Errorf("the XMPP server cannot be reached: %s; %s", oneLine(err), todo))
 }

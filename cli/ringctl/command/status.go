@@ -264,6 +264,8 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 		s.reasons = append(s.reasons, row.Node+" is down")
 	case row.State == wire.StateStranger:
 		s.reasons = append(s.reasons, fmt.Sprintf("%s is stranger: `ringctl replace %[1]s %[1]s`, or put its old disk back", row.Node))
+	case row.State == wire.StateMixed:
+		s.reasons = append(s.reasons, row.Node+" cannot read what other data nodes send: run one version on all")
 	case row.State != "ok":
 		s.reasons = append(s.reasons, row.Node+" is "+row.State)
 	case slices.Contains(leaders.Silent, v.JID):

@@ -122,3 +122,12 @@ func TestStatusTellsWhoCatchesUp(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusTellsOfMixedVersions: with a node that drops what the others send a cluster is not healthy, whatever is led.
+func TestStatusTellsOfMixedVersions(t *testing.T) {
+	doc := &ring.Document{Epoch: 7, Partitions: 8, Members: []ring.Member{{ID: 1, JID: "dn1@d/store", Store: "a"}}}
+	s := summarize(doc, []admin.NodeView{{JID: "dn1@d/store", Online: true, Health: wire.Health{State: wire.StateMixed, Store: "a"}}}, &admin.Leaders{Led: 8})
+	if v := s.verdict(); s.Healthy || !strings.Contains(v, "dn1 cannot read what other data nodes send: run one version on all") {
+		t.Errorf("verdict: %s", v)
+	}
+}
