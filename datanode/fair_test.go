@@ -197,8 +197,10 @@ func TestIndexedWritesTakeTurns(t *testing.T) {
 		n, e, h := testNode(t)
 		n.faults.IndexesFree, e.slow = planted, true
 		doc := testRing(t)
-		doc.Indexes = []ring.Index{{ID: 1, Name: "by-n", Prefix: "root", Path: "*", Field: "n"}}
-		doc.Epoch++
+		for i := range uint32(8) {
+			doc.Indexes = append(doc.Indexes, ring.Index{ID: i + 1, Name: fmt.Sprint("by-n", i), Prefix: "root", Path: "*", Field: "n"})
+		}
+		doc.Epoch = 8
 		if err := n.publish(doc); err != nil {
 			t.Fatal(err)
 		}
@@ -216,9 +218,9 @@ func TestIndexedWritesTakeTurns(t *testing.T) {
 		for range 3 {
 			write("app@localhost/x", "root", 100) // the first wake-up passes whole
 		}
-		const each = 128 << 10
+		const each = 8 * 32 << 10
 		if got, most := len(e.kept), 100+windowBytes/each; (got > most) != planted {
-			t.Errorf("planted %v: %d writes of 128 KiB of entries each are with the engine", planted, got)
+			t.Errorf("planted %v: %d writes of 256 KiB of entries each are with the engine", planted, got)
 		}
 		if planted {
 			continue

@@ -101,10 +101,22 @@ func (n *nodes) lacking(doc *ring.Document, m ring.Member) string {
 		return "start " + node
 	case v.Health.State == wire.StateStranger, v.Health.Store != "" && m.Store != "" && v.Health.Store != m.Store:
 		return node + " is a stranger: `ringctl replace " + node + " " + node + "`, or put its old disk back"
-	case v.Health.State == wire.StateMixed:
-		return node + " cannot read what other data nodes send: run one version on all"
 	}
 	return ""
+}
+
+// incomparable is lacking, and what is to be done for a member that answers but cannot compare its replicas with others'.
+func (n *nodes) incomparable(doc *ring.Document, m ring.Member) string {
+	if do := n.lacking(doc, m); do != "" {
+		return do
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.byJID[m.JID].Health.State != wire.StateMixed {
+		return ""
+	}
+	node, _, _ := strings.Cut(m.JID, "@")
+	return node + " cannot read what other data nodes send: run one version on all"
 }
 
 // members notes the members of a ring document.

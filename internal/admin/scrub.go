@@ -89,7 +89,7 @@ func (c *Client) Scrub(ctx context.Context, doc *ring.Document, groups []uint32,
 				return fmt.Errorf("no data node answers: %w", err)
 			}
 		}
-		begin := s.look(answers, func(m ring.Member) string { return c.nodes.lacking(doc, m) })
+		begin := s.look(answers, func(m ring.Member) string { return c.nodes.incomparable(doc, m) })
 		tell(s.report())
 		if s.done() {
 			return nil

@@ -125,7 +125,7 @@ func TestLacking(t *testing.T) {
 	} {
 		n := newNodes()
 		*n.at(m.JID) = c.view
-		if got := n.lacking(d, m); got != c.want {
+		if got := n.incomparable(d, m); got != c.want {
 			t.Errorf("%+v: %q", c.view, got)
 		}
 	}

@@ -87,7 +87,7 @@ func TestAnswersAreFolded(t *testing.T) {
 // TestIndexedByOneBatch: a batch that would make hundreds of megabytes of entries in an index is refused, the same again
 // when it is asked for again; its parts are not, and what they made expires a part at a time.
 func TestIndexedByOneBatch(t *testing.T) {
-	const objects = 160
+	const objects = 640
 	name := strings.Repeat("n", op.MaxPath-8)
 	value := numbered(0, maxValues)
 	var puts []op.Mutation

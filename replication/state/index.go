@@ -20,8 +20,9 @@ const (
 	// the first in the order of the index.
 	maxValues = 256
 	// maxEntries is how many bytes of entries an object has in an index, its name in each included; of more, the first in
-	// the order of the index. So one object in all indexes makes and removes no more than a batch may.
-	maxEntries = op.MaxIndexed / 2 / maxIndexes
+	// the order of the index. So a put costs about what the flushes of as much of values cost, and one object in all indexes
+	// makes and removes no more than a batch may.
+	maxEntries = 16 << 10
 )
 
 // index is a secondary index as a partition has it.

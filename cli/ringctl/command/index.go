@@ -39,7 +39,7 @@ whose names begin so; --path to one object of each root, or "*" for any.
 An index that is there with the same definition is no error.
 
 An array is indexed by its elements; strings over 512 bytes, objects and what is no JSON are
-left out. Of more than 256 values of an object, or 64 KiB with its name in front of each, the lowest
+left out. Of more than 256 values of an object, or 16 KiB with its name in front of each, the lowest
 are in the index. Queries are refused until the index is built: --wait returns then.
 
    ringctl index create --wait --field email users-by-email
