@@ -57,6 +57,7 @@ func (m movable) Find(user stanza.JID, id string) *session.Session { return m.sr
 func (m movable) State(s *session.Session) *session.State {
 	st := s.State()
 	st.Owes = m.im.Owes(s)
+	st.Seen = m.im.Shown(m.srv.c2s.Context(), s)
 	st.Notes, st.Waits = m.router.Noted(s)
 	return st
 }
@@ -83,7 +84,8 @@ func (m movable) List(s *session.Session, st *session.State, kept [][]byte) {
 	m.srv.sm.Arrived(st.ID, s)
 	m.srv.c2s.List(m.srv.c2s.Context(), s)
 	m.router.TakeNoted(s)
-	m.im.Moved(s, st.Owes)
+	m.im.Moved(s, st.Owes, append(st.Seen, im.ShownIn(kept)...))
+	m.srv.exchange.Do(s.Full, func(ctx context.Context, b *session.Batch) { m.im.Level(ctx, s, b) })
 	m.catchUp(s)
 }
 

@@ -53,6 +53,8 @@ func servers() []mutant {
 		{"an error whose receiver is cut off is lost", all, "TestBouncesNoticeFaults"},
 		{"others are not told which components are here", all, "TestComponentNoticesFaults"},
 		{"directed presence is not shown again to a server that is back", all, "TestDirectedNoticesFaults"},
+		{"a session that moves keeps what its old server saw, or who is gone", all, "TestLevelNoticesFaults"},
+		{"who logs in while a contact's session moves misses it", all, "TestLoginWhileContactMoves"},
 		{"sessions of a removed account go on at other servers", all, "TestRemovedTogether"},
 		{"the end of a session is told behind the one that took its resource", chat, "TestEndOfTakenResource"},
 		{"what is kept is delivered without a claim", once, "TestClaim"},

@@ -67,6 +67,8 @@ type Faults struct {
 	BlockHere  bool   // sessions at other servers hear of no change of a block list
 	KnowAll    bool   // a client with any version of its roster is taken for one that can be brought up to date
 	NoMeeting  bool   // nobody is told what was changed while the server was cut off
+	NoLevel    bool   // a session that has come from another server keeps what it saw there
+	KeepShown  bool   // it is not told who is gone
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 
@@ -91,6 +93,7 @@ type Service struct {
 	blockPush func(ctx context.Context, account string, payload []byte, b *session.Batch)
 	sights    sights
 	seeks     seeks
+	levels    levels
 
 	unknown session.Contacts // of a roster that can't be read
 

@@ -29,8 +29,10 @@ func (s *Service) Moves(src *session.Session) {
 }
 
 // Moved takes note of a session that this server has got from another one: the others know where its presence
-// comes from, and whose end would take it back.
-func (s *Service) Moved(src *session.Session, owes bool) {
+// comes from, and whose end would take it back. shown is what Shown has said there; Level is to follow.
+func (s *Service) Moved(src *session.Session, owes bool, shown []string) {
+	s.sights.came(src.Full)
+	s.levels.put(src, shown)
 	if hidden, _ := src.Hidden(); hidden {
 		s.counts.Hidden.Add(1)
 	}

@@ -30,7 +30,7 @@ type OpKind uint8
 const (
 	OpCast       OpKind = 1  // Raw, presence without "to": for the available sessions of each account in List
 	OpDirect     OpKind = 2  // Raw, addressed: for the session A
-	OpProbe      OpKind = 3  // the session A wants the presence of the accounts in List
+	OpProbe      OpKind = 3  // the session A wants the presence of the accounts in List; behind it question B, if any, is answered
 	OpSeek       OpKind = 4  // B has probed A; List: the number of the question, whether B may know
 	OpAvailable  OpKind = 5  // Raw: for the available sessions of A
 	OpInterested OpKind = 6  // Raw: for those of A that have asked for the roster
@@ -107,6 +107,9 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 	case OpProbe:
 		for _, account := range op.List {
 			s.answerProbe(server, op.A, account)
+		}
+		if op.B != "" {
+			s.others.Tell(server, &Op{Kind: OpSought, A: op.B})
 		}
 	case OpAvailable:
 		s.availableHere(op.A, op.Raw, b)
@@ -196,6 +199,7 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 	if gone && !s.faults.LateEnd {
 		own := s.table.Get(from)
 		if s.sights.elsewhere(server, from) || own != nil && own.Presence() != nil {
+			s.sights.forget(server, from)
 			return // The resource was bound again, at another server or here, and its new presence was seen first.
 		}
 	}

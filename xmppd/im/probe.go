@@ -78,25 +78,34 @@ type seeks struct {
 type seek struct {
 	from, to  stanza.JID
 	may, seen bool
-	waits     []string // servers
+	waits     []string    // servers
+	then      func(*mail) // what the last answer leads to; nil: unseen
+}
+
+// begin opens a question to the servers that are connected, which it returns; if there are none, there is no question.
+func (v *seeks) begin(o Others, x *seek) (id string, servers []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	servers = o.Servers() // under the lock: who is cut off from now on is looked for in open
+	if len(servers) == 0 {
+		return "", nil
+	}
+	v.next++
+	id = strconv.FormatUint(v.next, 36)
+	if v.open == nil {
+		v.open = make(map[string]*seek)
+	}
+	x.waits = slices.Clone(servers)
+	v.open[id] = x
+	return id, servers
 }
 
 // seek asks the other servers; false if there are none.
 func (s *Service) seek(from, to stanza.JID, may, seen bool) bool {
-	v := &s.seeks
-	v.mu.Lock()
-	servers := s.others.Servers() // under the lock: who is cut off from now on is looked for in open
+	id, servers := s.seeks.begin(s.others, &seek{from: from, to: to, may: may, seen: seen})
 	if len(servers) == 0 {
-		v.mu.Unlock()
 		return false
 	}
-	v.next++
-	id := strconv.FormatUint(v.next, 36)
-	if v.open == nil {
-		v.open = make(map[string]*seek)
-	}
-	v.open[id] = &seek{from, to, may, seen, servers}
-	v.mu.Unlock()
 	known := ""
 	if may {
 		known = "may"
@@ -130,7 +139,11 @@ func (s *Service) sought(ctx context.Context, server, id string, seen bool, b *m
 		delete(v.open, id)
 	}
 	v.mu.Unlock()
-	if done {
+	switch {
+	case !done:
+	case x.then != nil:
+		x.then(b)
+	default:
 		s.unseen(ctx, x.from, x.to, x.may, x.seen, b)
 	}
 }

@@ -29,6 +29,7 @@ type State struct {
 	Shown    [][]byte `json:"shown,omitempty"` // what each of Directed got
 	Muted    []string `json:"muted,omitempty"`
 	Notes    []string `json:"notes,omitempty"` // modules that have noted it
+	Seen     []string `json:"seen,omitempty"`  // full JIDs that its client may take for available
 	Waits    bool     `json:"waits,omitempty"` // for what modules may have kept for it
 }
 
