@@ -38,13 +38,14 @@ type Together struct {
 	// CountHere: sessions on other servers do not count for sessions_per_account.
 	CountHere bool
 	Deaf      bool // other servers' answers are not heard
+	FullAlone bool // the others are not told of a full disk
 }
 
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
-		replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf,
+		replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone,
 	})
 }
 
@@ -56,6 +57,9 @@ func ClusterOf(t *testing.T, ca *clustertest.Authority, name string, join ...str
 
 // Leave has the server take no more clients.
 func (s *Server) Leave() { s.drain() }
+
+// DiskFull tells whether the server has found the disk of its records full.
+func (s *Server) DiskFull() bool { return s.full.Load() }
 
 // Replicas are the server's records in a cluster.
 func (s *Server) Replicas() *replicated.Store { return s.replicas.Store }

@@ -58,6 +58,9 @@ func (s *Server) publicHandler() http.Handler {
 			}
 			answer["ok"], answer["error"], status = false, err.Error(), http.StatusServiceUnavailable
 		}
+		if s.full.Load() {
+			answer["warning"] = "the disk is full: this server can't take changes of the cluster's records; make room"
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(answer)

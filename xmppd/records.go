@@ -127,7 +127,7 @@ func (s *Server) openReplicas() (err error) {
 	opt := replicated.Options{
 		Dir: filepath.Join(s.cfg.Data, clusterDir), Domain: s.cfg.Domain, Name: s.cluster.Self().Name, Zone: c.Zone,
 		Transport: carrier.New(s.cluster.Mesh()), Membership: membership{s}, Logger: s.log,
-		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(),
+		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(), Full: s.recordsFull,
 	}
 	if c.founds() {
 		opt.Found, opt.Founded = s.mayFound(), s.cluster.Reconnect
@@ -155,6 +155,20 @@ func (s *Server) openReplicas() (err error) {
 	return nil
 }
 
+// recordsFull hears that the disk of the records is full, or has room again, and tells the others: what it
+// can't take a majority of the others has to.
+func (s *Server) recordsFull(full bool) {
+	s.full.Store(full)
+	if s.faults.fullAlone {
+		return
+	}
+	s.wg.Go(func() { // it waits for the gossip
+		s.telling.Lock()
+		defer s.telling.Unlock()
+		s.cluster.TellFull(s.full.Load())
+	})
+}
+
 // registerRecords makes metrics of the state of the cluster's records, as this server sees it.
 func (s *Server) registerRecords(r *replicated.Store) {
 	gauge := func(name, help string, f func() int) {
@@ -166,6 +180,12 @@ func (s *Server) registerRecords(r *replicated.Store) {
 	gauge("records_coming", "Copies of partitions that are still to be made.", func() int { return r.Status().Left })
 	gauge("records_lacking", "Partitions of the records of which a copy is missing.", func() int { return r.Risk(s.reaches).Lacking })
 	gauge("records_lost", "Partitions of the records without a majority of their copies.", func() int { return r.Risk(s.reaches).Lost })
+	gauge("records_disk_full", "1: the disk of this server's records is full, so it can't take changes of them.", func() int {
+		if s.full.Load() {
+			return 1
+		}
+		return 0
+	})
 }
 
 // founds reports whether the server may make a new cluster: it is told to, or knows of no other to join.

@@ -69,6 +69,7 @@ type faults struct {
 	migrate  func(records int64) error // the server crashes
 
 	deaf      bool // other servers' answers are not heard
+	fullAlone bool // the others are not told that the disk of the records is full
 	countHere bool // sessions on other servers do not count for sessions_per_account
 }
 
@@ -95,6 +96,8 @@ type Server struct {
 	cluster    *cluster.Node // nil: there are no other servers
 	replicas   *replicas     // nil: records are on one disk
 	refresh    *refresher
+	full       atomic.Bool // the disk of replicas is
+	telling    sync.Mutex  // of full
 	ready      atomic.Bool // records can be read, and clients are served
 	exchange   *exchange.Exchange
 	balance    *balance.Balancer // nil: clients are not sent to other servers

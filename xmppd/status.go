@@ -33,7 +33,8 @@ type ClusterServer struct {
 	Batches   uint64         `json:"sent_batches"`
 	Received  uint64         `json:"received_frames"`
 	Resets    uint64         `json:"resets"`
-	Records   *ServerRecords `json:"records,omitempty"` // nil: it has none
+	DiskFull  bool           `json:"disk_full,omitempty"` // it can't take changes of the records
+	Records   *ServerRecords `json:"records,omitempty"`   // nil: it has none
 }
 
 // ServerRecords is a server's share of the cluster's records.
@@ -80,7 +81,7 @@ func (s *Server) ClusterStatus() (*ClusterStatus, error) {
 		l, self := byName[m.Name], m.Name == s.cluster.Self().Name
 		out.Servers = append(out.Servers, ClusterServer{
 			Name: m.Name, Address: m.Addr, Zone: m.Zone, State: string(m.State), Sessions: m.Load.Sessions, CPU: m.Load.CPU, Self: self,
-			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets,
+			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets, DiskFull: m.Full,
 		})
 	}
 	s.addRecords(out)
@@ -110,7 +111,15 @@ func (s *Server) addRecords(out *ClusterStatus) {
 		x.Records.Copies, x.Records.Leads, x.Records.Coming, x.Records.Leaving = m.Held, m.Led, m.Coming, m.Leaving
 	}
 	slices.SortFunc(out.Servers, func(a, b ClusterServer) int { return strings.Compare(a.Name, b.Name) })
-	risk := s.replicas.Risk(s.known())
+	known := s.known()
+	risk := s.replicas.Risk(known)
+	// A copy on a full disk is there, and can't acknowledge a change.
+	full := make(map[string]bool)
+	for _, x := range out.Servers {
+		full[x.Name] = x.DiskFull
+	}
+	writable := s.replicas.Risk(func(name string) bool { return known(name) && !full[name] })
+	risk.Lost, risk.Needed = writable.Lost, writable.Needed
 	// Until it is ready a server may have lost what the others think that it has.
 	ready := !slices.ContainsFunc(out.Servers, func(x ClusterServer) bool { return x.State == string(cluster.Joining) })
 	out.Records = &ClusterRecords{

@@ -34,6 +34,7 @@ type Member struct {
 	Store       string // UUID of its data; empty: it has no part of the cluster's data, and wants none
 	State       State
 	Load        Load
+	Full        bool // its disk has no room for changes of the cluster's data
 }
 
 // meta is what gossip carries of a member, 512 bytes at most.
@@ -44,10 +45,11 @@ type meta struct {
 	Store       string `json:"d,omitempty"`
 	State       State  `json:"s"`
 	Load        Load   `json:"l"`
+	Full        bool   `json:"f,omitempty"`
 }
 
 func (m *Member) encode() ([]byte, error) {
-	b, err := json.Marshal(meta{m.Incarnation, link.Major, m.Zone, m.Store, m.State, m.Load})
+	b, err := json.Marshal(meta{m.Incarnation, link.Major, m.Zone, m.Store, m.State, m.Load, m.Full})
 	if err != nil {
 		return nil, fmt.Errorf("encode member: %w", err)
 	}
@@ -60,6 +62,6 @@ func (m *Member) decode(b []byte) error {
 	if err := json.Unmarshal(b, &x); err != nil {
 		return fmt.Errorf("member %s: %w", m.Name, err)
 	}
-	m.Incarnation, m.Major, m.Zone, m.Store, m.State, m.Load = x.Incarnation, x.Major, x.Zone, x.Store, x.State, x.Load
+	m.Incarnation, m.Major, m.Zone, m.Store, m.State, m.Load, m.Full = x.Incarnation, x.Major, x.Zone, x.Store, x.State, x.Load, x.Full
 	return nil
 }

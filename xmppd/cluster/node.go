@@ -435,37 +435,6 @@ func (n *Node) Self() Member {
 	return n.self
 }
 
-// Tell changes what the others are told of this server.
-func (n *Node) Tell(change func(*State, *Load)) {
-	n.mu.Lock()
-	before := n.self
-	change(&n.self.State, &n.self.Load)
-	same := n.self == before
-	n.mu.Unlock()
-	n.spread(same)
-}
-
-// TellStore changes what the others are told of this server's data (Member.Store).
-func (n *Node) TellStore(id string) {
-	n.mu.Lock()
-	same := n.self.Store == id
-	n.self.Store = id
-	n.mu.Unlock()
-	n.spread(same)
-}
-
-// spread tells the others what has changed of this server.
-func (n *Node) spread(same bool) {
-	if same || n.gossip == nil {
-		return
-	}
-	n.changed()
-	// Without a bound it would wait for ever once the gossip has ended.
-	if err := n.gossip.UpdateNode(tellFor); err != nil {
-		n.log.Debug("news are not told", "error", err)
-	}
-}
-
 // Close leaves the cluster: the others know at once. What waits for them is sent, for a short while.
 func (n *Node) Close() (err error) {
 	n.once.Do(func() { err = n.close() })

@@ -82,10 +82,14 @@ func writeStatus(out io.Writer, st *xmppd.ClusterStatus) error {
 
 // stateOf is the state of a server for people.
 func stateOf(s xmppd.ClusterServer) string {
+	state := s.State
 	if s.Records != nil && s.Records.Leaving {
-		return s.State + ", leaves"
+		state += ", leaves"
 	}
-	return s.State
+	if s.DiskFull {
+		state += ", disk full"
+	}
+	return state
 }
 
 // share is what a server has of the records, in columns.
@@ -109,6 +113,11 @@ func recordLines(st *xmppd.ClusterStatus) (lines []string) {
 	for _, s := range st.Servers {
 		if s.Records != nil && s.Records.Lost > 0 {
 			lines = append(lines, fmt.Sprintf("%s has lost its data: of %d partitions others make new copies", s.Name, s.Records.Lost))
+		}
+	}
+	for _, s := range st.Servers {
+		if s.DiskFull {
+			lines = append(lines, "the disk of "+s.Name+" is full: it can't take changes, so make room there")
 		}
 	}
 	switch {

@@ -106,6 +106,9 @@ type Options struct {
 	Tick, FlushEvery time.Duration
 	// DiskReserve is as of replication.Config.
 	DiskReserve uint64
+	// Full is told that the disk has no room for changes any more (true), or has some again; nil: nobody
+	// wants to know. It must not block. The other servers' copies go on meanwhile.
+	Full func(bool)
 	// Segment is the size of the log's files in bytes, a few of which are made before they are
 	// needed; 0 is wal.DefaultSegmentSize.
 	Segment int64

@@ -114,6 +114,18 @@ func (w *watch) count() (n int) {
 	return n
 }
 
+// filled takes note that the disk is full, or has room again.
+func (s *Store) filled(full bool) {
+	if full {
+		s.opt.Logger.Error("the disk is full: this server can't take changes of the cluster's data, which go to the others as long as they are a majority; make room", "directory", s.opt.Dir)
+	} else {
+		s.opt.Logger.Info("the disk has room again: this server gets the changes of the cluster's data that it lacks", "directory", s.opt.Dir)
+	}
+	if s.opt.Full != nil {
+		s.opt.Full(full)
+	}
+}
+
 // Health reports what users would notice: ErrLeft; ErrUnavailable if a part of the data can't be reached, or
 // nothing is known of it yet.
 func (s *Store) Health() error {

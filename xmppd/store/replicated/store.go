@@ -88,7 +88,7 @@ func Open(opt Options) (*Store, error) {
 		Dir: dir, Transport: carrier{s}, Logger: opt.Logger,
 		Tick: opt.Tick, FlushEvery: opt.FlushEvery, DiskReserve: opt.DiskReserve, MaxMoves: movesAtOnce, WAL: wal.Options{SegmentSize: opt.Segment},
 		OnRing:  func(doc *ring.Document) { s.saw(doc); s.wake() },
-		OnFatal: s.fail,
+		OnFatal: s.fail, OnFull: s.filled,
 	})
 	if err != nil {
 		return nil, errors.Join(locked(err), dir.Close())
