@@ -3,8 +3,9 @@
 // Anybody may send presence to anybody, and applications of one server are often contacts of one another, so
 // neither presence with health in it nor a subscription makes a data node. What does is the roster group
 // Group, which a server with shared groups stamps on the items (xmppd: the group of the account), and which
-// no other account can put there. Where no contact has ever been in that group, as in rosters that people made
-// by mutual subscription, all contacts count.
+// no other account can put there. Where no contact has ever been in any group, as in rosters that people made
+// by mutual subscription, all contacts count. (An account is not in its own roster: a store's only data node
+// sees the groups of others alone.)
 package contacts
 
 import "github.com/rosterdb/rosterdb/internal/stanza"
@@ -16,7 +17,7 @@ const Group = "Data nodes"
 type Roster struct {
 	items   map[string]bool // of contacts of whom the account gets presence, by bare JID: is it in Group
 	nodes   int             // how many are
-	grouped bool            // there has been one
+	grouped bool            // there has been a contact in a group, in whichever
 }
 
 // Take takes the items of a roster result or push, a query element of jabber:iq:roster. Items that
@@ -42,6 +43,9 @@ func (r *Roster) Take(query []byte) {
 				it.group += string(p.Text())
 			}
 		case stanza.End:
+			if it.inGroup && it.group != "" {
+				it.grouped = true
+			}
 			if it.inGroup && it.group == Group {
 				it.node = true
 			}
@@ -88,7 +92,6 @@ func (r *Roster) set(bare string, contact, node bool) {
 	}
 	if r.items[bare] = node; node {
 		r.nodes++
-		r.grouped = true
 	}
 }
 
@@ -96,6 +99,7 @@ func (r *Roster) set(bare string, contact, node bool) {
 type item struct {
 	bare          string // empty: none
 	contact, node bool
+	grouped       bool // it is in some group
 	inGroup       bool
 	group         string
 }
@@ -114,5 +118,6 @@ func (it *item) begin(p *stanza.Parser) {
 func (it *item) end(r *Roster) {
 	if it.bare != "" {
 		r.set(it.bare, it.contact, it.node)
+		r.grouped = r.grouped || it.contact && it.grouped
 	}
 }

@@ -17,6 +17,7 @@ func TestIsNode(t *testing.T) {
 		liar = `<item jid='liar@localhost' subscription='both' name='Data nodes'><group>Data nodes of mine</group></item>`
 		from = `<item jid='from@localhost' subscription='from'><group>Data nodes</group></item>`
 		none = `<item jid='none@localhost' subscription='none' ask='subscribe'/>`
+		pal  = `<item jid='pal@localhost' subscription='both'/>`
 		gone = `<item jid='dn1@localhost' subscription='remove'/>`
 	)
 	for name, c := range map[string]struct {
@@ -25,13 +26,14 @@ func TestIsNode(t *testing.T) {
 	}{
 		"nothing":                         {nil, nil},
 		"a group of data nodes":           {[]string{shop + dn1 + liar + dn2 + from + none}, []string{"dn1@localhost", "dn2@localhost"}},
-		"no group of data nodes":          {[]string{shop + none}, []string{"shop@localhost"}},
-		"a group that comes later":        {[]string{shop, dn1}, []string{"dn1@localhost"}},
+		"no group of data nodes":          {[]string{shop + pal + none}, nil},
+		"no group at all":                 {[]string{pal + none}, []string{"pal@localhost"}},
+		"a group that comes later":        {[]string{pal, dn1}, []string{"dn1@localhost"}},
 		"a contact that is gone":          {[]string{dn1 + dn2, gone}, []string{"dn2@localhost"}},
 		"a contact that leaves the group": {[]string{dn1 + dn2, `<item jid='dn2@localhost' subscription='both'/>`}, []string{"dn1@localhost"}},
 		"twice the same":                  {[]string{dn1 + dn1, dn1}, []string{"dn1@localhost"}},
 		"the last of the group is gone":   {[]string{dn1 + shop, gone}, nil},
-		"no JID":                          {[]string{`<item jid='@' subscription='both'><group>Data nodes</group></item>` + shop}, []string{"shop@localhost"}},
+		"no JID":                          {[]string{`<item jid='@' subscription='both'><group>Data nodes</group></item>` + pal}, []string{"pal@localhost"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r Roster
