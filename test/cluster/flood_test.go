@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	floodRoots  = 16
+	floodRoots  = 48
 	floodWrites = 500 // a stanza; two to a root are sent at once, as many as a session may have under way
 	floodRounds = 100 // at most
 	// What both have to see before the test ends.
