@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"sync/atomic"
 
+	"github.com/rosterdb/rosterdb/internal/contacts"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
@@ -151,7 +152,7 @@ func (h handler) iq(c *xmppconn.Conn, st *stanza.Stanza) bool {
 	typ := string(st.Get(st.Type.Value))
 	switch typ {
 	case "result", "error":
-		if st.AttrString(st.ID) == rosterID && h.roster.own(st.AttrString(st.From)) {
+		if st.AttrString(st.ID) == rosterID && contacts.FromOwn(st.AttrString(st.From), h.roster.full) {
 			h.rosterAnswer(typ, st)
 			return true
 		}
@@ -173,7 +174,7 @@ func (h handler) iq(c *xmppconn.Conn, st *stanza.Stanza) bool {
 		h.engine.received(from, id)
 		return true
 	case "set":
-		if string(st.Get(st.ChildNS)) == nsRoster && h.roster.own(st.AttrString(st.From)) {
+		if string(st.Get(st.ChildNS)) == nsRoster && contacts.FromOwn(st.AttrString(st.From), h.roster.full) {
 			h.rosterPush(c, st)
 			return true
 		}

@@ -11,23 +11,14 @@ import (
 // anybody can send to anybody, counts for nothing, nor does that of other
 // applications. It belongs to the stream's reading goroutine.
 type roster struct {
-	bare, full, domain string // this client's
-	known              bool   // the server answered
-	contacts           contacts.Roster
-	early              map[string]*wire.Health // presence that came before the roster
+	full     string // this client's
+	known    bool   // the server answered
+	contacts contacts.Roster
+	early    map[string]*wire.Health // presence that came before the roster
 }
 
 func (r *roster) begin(full string) {
 	*r = roster{full: full, early: make(map[string]*wire.Health)}
-	if j, err := stanza.ParseJID(full); err == nil {
-		r.bare, r.domain = j.Bare().String(), j.Domain
-	}
-}
-
-// own says whether an IQ about the roster comes from the server on behalf of
-// the own account (RFC 6121 section 2.1.6).
-func (r *roster) own(from string) bool {
-	return from == "" || from == r.bare || from == r.full
 }
 
 func (r *roster) trusts(jid string) bool {

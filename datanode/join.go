@@ -52,7 +52,7 @@ func (n *Node) lookLoop(ctx context.Context) {
 func (n *Node) lookAround(ctx context.Context) (answered bool) {
 	nodes, err := n.contacts(ctx)
 	if err != nil {
-		n.log.Warn("roster not fetched", "err", err)
+		n.log.Debug("roster not fetched", "err", err)
 		return false
 	}
 	slices.Sort(nodes)

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/contacts"
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/ring"
@@ -307,21 +307,13 @@ func (h handler) Stanza(conn *xmppconn.Conn, st *stanza.Stanza) bool {
 	switch {
 	case st.Kind == stanza.Presence:
 		h.nodes.presence(st)
-	case st.Kind == stanza.IQ && st.ChildIs("jabber:iq:roster", "query") && string(st.Get(st.Type.Value)) == "set" && ownAccount(conn, st):
+	case st.Kind == stanza.IQ && st.ChildIs("jabber:iq:roster", "query") && string(st.Get(st.Type.Value)) == "set" && contacts.FromOwn(st.AttrString(st.From), conn.JID()):
 		h.nodes.contacts(st.Get(st.Child))
 		_ = conn.Send(stanza.AppendIQResult(nil, st, nil)) // an error here ends in Down
 	default:
 		return false
 	}
 	return true
-}
-
-// ownAccount says whether the server speaks for the own account: roster pushes of others count for
-// nothing (RFC 6121 section 2.1.6).
-func ownAccount(conn *xmppconn.Conn, st *stanza.Stanza) bool {
-	from := st.AttrString(st.From)
-	bare, _, _ := strings.Cut(conn.JID(), "/")
-	return from == "" || from == bare || from == conn.JID()
 }
 
 // Idle implements xmppconn.Handler.

@@ -8,10 +8,21 @@
 // sees the groups of others alone.)
 package contacts
 
-import "github.com/rosterdb/rosterdb/internal/stanza"
+import (
+	"strings"
+
+	"github.com/rosterdb/rosterdb/internal/stanza"
+)
 
 // Group is the roster group of data nodes.
 const Group = "Data nodes"
+
+// FromOwn reports whether an IQ about the roster comes from the server on behalf of the account that has
+// the full JID: pushes of others count for nothing (RFC 6121 section 2.1.6).
+func FromOwn(from, full string) bool {
+	bare, _, _ := strings.Cut(full, "/")
+	return from == "" || from == bare || from == full
+}
 
 // Roster is what is known of one account's roster. The zero value is empty. It is not safe for concurrent use.
 type Roster struct {

@@ -2,34 +2,26 @@ package cluster
 
 // Tell changes what the others are told of this server.
 func (n *Node) Tell(change func(*State, *Load)) {
-	n.mu.Lock()
-	before := n.self
-	change(&n.self.State, &n.self.Load)
-	same := n.self == before
-	n.mu.Unlock()
-	n.spread(same)
+	n.tell(func(m *Member) { change(&m.State, &m.Load) })
 }
 
 // TellStore changes what the others are told of this server's data (Member.Store).
 func (n *Node) TellStore(id string) {
-	n.mu.Lock()
-	same := n.self.Store == id
-	n.self.Store = id
-	n.mu.Unlock()
-	n.spread(same)
+	n.tell(func(m *Member) { m.Store = id })
 }
 
 // TellFull changes what the others are told of this server's disk (Member.Full).
 func (n *Node) TellFull(full bool) {
-	n.mu.Lock()
-	same := n.self.Full == full
-	n.self.Full = full
-	n.mu.Unlock()
-	n.spread(same)
+	n.tell(func(m *Member) { m.Full = full })
 }
 
-// spread tells the others what has changed of this server.
-func (n *Node) spread(same bool) {
+// tell spreads what a change makes of this server, if it is something else than before.
+func (n *Node) tell(change func(*Member)) {
+	n.mu.Lock()
+	before := n.self
+	change(&n.self)
+	same := n.self == before
+	n.mu.Unlock()
 	if same || n.gossip == nil {
 		return
 	}
