@@ -119,7 +119,7 @@ func (s *Service) showMoved(ctx context.Context, own *session.Session, b *mail) 
 // told what they have.
 func (s *Service) leveled(own *session.Session, b *mail) {
 	shown := s.levels.take(own)
-	if own.Ended() || !own.Available() || s.faults.KeepShown {
+	if !own.Available() || s.faults.KeepShown { // one that has ended is not
 		return
 	}
 	there := func(full string) *session.Session {
