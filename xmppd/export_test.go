@@ -36,16 +36,17 @@ type Together struct {
 	Migrate  func(records int64) error // the server crashes while it takes over what it had
 	Balance  balance.Faults
 	// CountHere: sessions on other servers do not count for sessions_per_account.
-	CountHere bool
-	Deaf      bool // other servers' answers are not heard
-	FullAlone bool // the others are not told of a full disk
+	CountHere  bool
+	Deaf       bool // other servers' answers are not heard
+	FullAlone  bool // the others are not told of a full disk
+	AnyJoining bool // who has proven no name counts among those that join
 }
 
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
-		replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone,
+		replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining,
 	})
 }
 

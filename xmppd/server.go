@@ -68,9 +68,10 @@ type faults struct {
 	replicas func(*replicated.Options)
 	migrate  func(records int64) error // the server crashes
 
-	deaf      bool // other servers' answers are not heard
-	fullAlone bool // the others are not told that the disk of the records is full
-	countHere bool // sessions on other servers do not count for sessions_per_account
+	deaf       bool // other servers' answers are not heard
+	fullAlone  bool // the others are not told that the disk of the records is full
+	anyJoining bool // who has proven no name counts among those that join
+	countHere  bool // sessions on other servers do not count for sessions_per_account
 }
 
 // Server is a running server.

@@ -120,8 +120,11 @@ func (s *Server) addRecords(out *ClusterStatus) {
 	}
 	writable := s.replicas.Risk(func(name string) bool { return known(name) && !full[name] })
 	risk.Lost, risk.Needed = writable.Lost, writable.Needed
-	// Until it is ready a server may have lost what the others think that it has.
-	ready := !slices.ContainsFunc(out.Servers, func(x ClusterServer) bool { return x.State == string(cluster.Joining) })
+	// Until it is ready a server may have lost what the others think that it has. Who is not connected has proven no name:
+	// anybody with the gossip's key can say that he joins.
+	ready := !slices.ContainsFunc(out.Servers, func(x ClusterServer) bool {
+		return x.State == string(cluster.Joining) && (x.Connected || s.faults.anyJoining)
+	})
 	out.Records = &ClusterRecords{
 		Cluster: st.Cluster, Partitions: st.Partitions, Copies: st.Replicas, Lacking: risk.Lacking, Lost: risk.Lost,
 		Moving: st.Changing, Moves: st.Moves, Left: st.Left, Survives: ready && st.Partitions > 0 && risk.Lost == 0 && len(risk.Needed) == 0, Needed: risk.Needed,

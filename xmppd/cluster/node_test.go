@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/rosterdb/rosterdb/xmppd/cluster/clustertest"
@@ -279,22 +280,26 @@ func TestStrangers(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*world, *Config)
 		want   string
+		reason string // that has to be counted; empty: any
 	}{
-		"another key":     {func(_ *world, c *Config) { c.Key = []byte("fedcba9876543210") }, "another cluster.key_file"},
-		"no key":          {func(_ *world, c *Config) { c.Key = nil }, "another cluster.key_file"},
-		"another cluster": {func(_ *world, c *Config) { c.Cluster = "d" }, "another cluster"},
+		"another key":     {func(_ *world, c *Config) { c.Key = []byte("fedcba9876543210") }, "another cluster.key_file", ""},
+		"no key":          {func(_ *world, c *Config) { c.Key = nil }, "another cluster.key_file", ""},
+		"another cluster": {func(_ *world, c *Config) { c.Cluster = "d" }, "another cluster", ""},
 		"another authority": {func(w *world, c *Config) {
 			other := clustertest.New(w)
 			c.Certificate, c.Authority = other.Sign(w, "x"), other.Pool
-		}, "not of the authority of this cluster"},
+		}, "not of the authority of this cluster", "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			a := w.node("a", nil)
+			w, reg := newWorld(t), prometheus.NewRegistry()
+			a := w.node("a", func(cfg *Config) { cfg.Registerer = reg })
 			b := w.node("b", nil, a.Addr())
 			whole(t, a, b)
 			x := w.node("x", func(cfg *Config) { c.change(w, cfg) }, a.Addr())
 			eventually(t, "the log tells", func() bool { return w.logged(c.want) })
+			if c.reason != "" {
+				eventually(t, "it is counted as "+c.reason, func() bool { return refused(t, reg, c.reason) > 0 })
+			}
 			if got := x.Mesh().Connected(); len(got) > 0 {
 				t.Errorf("connected: %v", got)
 			}

@@ -147,6 +147,8 @@ func survival(r *xmppd.ClusterRecords) string {
 		return "no more server may be lost"
 	case r.Survives:
 		return "one more server may be lost, whichever it is"
+	case len(r.Needed) == 0:
+		return "a server is joining, or has lost its data: wait until it is up before another one is stopped"
 	default:
 		return "must not be lost now: " + strings.Join(r.Needed, ", ") + " (a part of the records would have no majority)"
 	}

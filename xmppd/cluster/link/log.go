@@ -43,7 +43,7 @@ func (m *Mesh) notWelcome(conn net.Conn, err error) {
 
 // Reasons for which a connection is refused, beside those that the peer is told.
 const (
-	reasonCertificate = "certificate" // none, or of another authority
+	reasonCertificate = "certificate" // none, or of another authority, at either end
 	reasonImpostor    = "impostor"    // of this cluster, and not of the server that it says
 	reasonHello       = "hello"       // TLS, and then nothing of a server
 	reasonTLS         = "tls"         // no TLS, or none in time

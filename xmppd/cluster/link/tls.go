@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 )
 
 // clientTLS is for streams to a peer: its certificate has to bear its name.
@@ -42,10 +43,11 @@ func verify(chain []*x509.Certificate, authority *x509.CertPool) error {
 	return nil
 }
 
-// errCertificate: a peer has none, or one of another authority.
+// errCertificate: a peer has none, or one of another authority, or takes this server's for one of those.
 var errCertificate = errors.New("certificate")
 
-// explain says what a failed TLS handshake means for the cluster.
+// explain says what a failed TLS handshake means for the cluster. Alerts of the other end have no type (RFC 8446 section 6.2): all of
+// those about certificates say so.
 func explain(err error) error {
 	var stranger x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -55,8 +57,8 @@ func explain(err error) error {
 		return fmt.Errorf("its certificate is not of the authority of this cluster: %w", err)
 	case errors.As(err, &name):
 		return fmt.Errorf("its certificate is not in the name of that server: %w", err)
-	case errors.As(err, &op) && op.Op == "remote error":
-		return fmt.Errorf("it does not take the certificate of this server: %w", err)
+	case errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate"):
+		return fmt.Errorf("it does not take the %w of this server: %w", errCertificate, err)
 	}
 	return fmt.Errorf("TLS: %w", err)
 }
