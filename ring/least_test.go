@@ -251,6 +251,13 @@ func TestWarnings(t *testing.T) {
 	joined := append(slices.Clone(three), Member{ID: 4, JID: "dn4@d/store", Store: "00000000-0000-4000-8000-000000000009", State: Joining})
 	left := slices.Clone(joined)
 	left[0].State = Leaving
+	pairs := zoned("za", "za", "zb", "zb", "zc", "zc")
+	six, err := New(pairs, Options{Cluster: d.Cluster, Partitions: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := slices.Clone(six.Members)
+	alone[0].State = Leaving
 	for _, c := range []struct {
 		name string
 		d    *Document
@@ -267,6 +274,8 @@ func TestWarnings(t *testing.T) {
 		{"half zoned", d, zoned("a", "b", ""), nil, []string{"1 member without a zone: each counts as a zone of its own"}},
 		{"not there", d, joined, map[uint64]bool{4: true}, []string{"dn4@d/store is to join and is not online"}},
 		{"no spare", d, left, nil, []string{"the change leaves 3 nodes for 3 replicas: each holds everything, and what a lost one held can be made anew only on a new one"}},
+		{"zones of two", six, six.Members, nil, nil},
+		{"alone in its zone", six, alone, nil, []string{"zone za would have 1 node, each with up to 30 replicas; without zones it would be 18: add a node to it"}},
 	} {
 		pl, err := MakePlan(c.d, c.m, PlanOptions{Down: c.down})
 		if err != nil {

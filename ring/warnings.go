@@ -2,6 +2,8 @@ package ring
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +24,7 @@ func (w *warner) all() []string {
 	w.room()
 	w.newcomers()
 	w.zones()
+	w.crowded()
 	if w.rounds > 1 && w.moves > 0 {
 		w.warn("%d rounds are needed, because no partition replaces more than one replica at a time", w.rounds)
 	}
@@ -131,6 +134,36 @@ func (w *warner) zones() {
 		w.warn("%s without a zone: each counts as a zone of its own", count(unzoned, "member"))
 	} else if n := len(named); n > 1 && n < w.d.Replicas {
 		w.warn("%d zones for %d replicas: a lost zone can take more than one replica of a partition", n, w.d.Replicas)
+	}
+}
+
+// crowded looks for zones with so few members, or so little weight, that each would hold much more
+// than it would without zones: half more and up.
+func (w *warner) crowded() {
+	even := slices.Clone(w.members)
+	for i := range even {
+		even[i].Zone = ""
+	}
+	l := newLayout(w.table, even, w.d.Replicas)
+	at := make(map[string][]int) // by zone, the usable members of l that hold so much
+	for i, id := range l.ids {
+		j := slices.IndexFunc(w.members, func(m Member) bool { return m.ID == id })
+		if j < 0 || !l.usable[i] || 2*l.load[i] < 3*l.target[i] || l.load[i] < l.target[i]+2 {
+			continue
+		}
+		if z := w.members[j].Zone; z != "" {
+			at[z] = append(at[z], i)
+		}
+	}
+	for _, z := range slices.Sorted(maps.Keys(at)) {
+		first := slices.MaxFunc(at[z], func(a, b int) int { return l.load[a] - l.load[b] })
+		left := 0
+		for _, m := range w.members {
+			if m.Zone == z && m.State != Leaving {
+				left++
+			}
+		}
+		w.warn("zone %s would have %s, each with up to %d replicas; without zones it would be %d: add a node to it", z, count(left, "node"), l.load[first], l.target[first])
 	}
 }
 

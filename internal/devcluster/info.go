@@ -48,14 +48,23 @@ type Account struct {
 	Password string `json:"password"`
 }
 
-// Load reads a cluster.json. The error says what to do when there is none.
+// missing is the error of a file that is not there, without the system's words for it.
+type missing struct {
+	text string
+	err  error
+}
+
+func (e *missing) Error() string { return e.text }
+func (e *missing) Unwrap() error { return e.err }
+
+// Load reads a cluster.json. The error says what to do when there is none, and is fs.ErrNotExist then.
 func Load(file string) (*Info, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if filepath.Base(file) != InfoFile {
-			return nil, fmt.Errorf("there is no file %s: name the %s in the directory given to `ringctl dev up --dir`: %w", file, InfoFile, err)
+			return nil, &missing{fmt.Sprintf("there is no file %s: name the %s in the directory given to `ringctl dev up --dir`", file, InfoFile), err}
 		}
-		return nil, fmt.Errorf("no cluster described in %s: start one with `ringctl dev up --dir %s`: %w", file, filepath.Dir(file), err)
+		return nil, &missing{fmt.Sprintf("no cluster described in %s, for there is no such file: start one with `ringctl dev up --dir %s`", file, filepath.Dir(file)), err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read cluster description: %w", err)

@@ -45,6 +45,16 @@ func (c *byteConn) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{}
 }
 
+// Addresses returns where a login with cfg connects, as host:port: cfg.Addrs, else what DNS has of the
+// domain. Errors: ErrPolicy, of a JID that is none.
+func Addresses(ctx context.Context, cfg Config) ([]string, error) {
+	checked, account, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return addresses(ctx, &checked, account.Domain), nil
+}
+
 // addresses returns where to connect: cfg.Addrs, else the domain's SRV records
 // (RFC 6120 section 3.2.1, XEP-0368), else the domain's port 5222 or 5223.
 func addresses(ctx context.Context, cfg *Config, domain string) []string {

@@ -53,6 +53,9 @@ func RunPair(ctx context.Context, cfg Config, second string, h, other Handler) e
 	if last == nil && !errors.Is(err, ErrReplaced) {
 		return nil
 	}
+	if errors.Is(err, ErrAuth) && errors.Is(last, ErrAuth) {
+		return err // the other server says the same
+	}
 	return errors.Join(err, last)
 }
 

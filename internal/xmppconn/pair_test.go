@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,8 +88,8 @@ func TestPairRefused(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cfg := Config{JID: "ann@localhost", Password: "secret", InsecurePlaintext: true, Addrs: []string{x.Addr(), y.Addr()}}
-	if err := RunPair(ctx, cfg, "two", newRecorder(), newRecorder()); !errors.Is(err, ErrAuth) {
-		t.Errorf("%v, want ErrAuth", err)
+	if err := RunPair(ctx, cfg, "two", newRecorder(), newRecorder()); !errors.Is(err, ErrAuth) || strings.Count(err.Error(), ErrAuth.Error()) != 1 {
+		t.Errorf("%v, want ErrAuth, once", err)
 	}
 }
 

@@ -196,7 +196,7 @@ func TestWrongUse(t *testing.T) {
 		{"dev restart", "", "see `ringctl dev restart --help`"},
 		{"dev up --dir x --nodes 0", "", "--nodes 0"},
 		{"dev status", "", "wants --dir"},
-		{"dev status", "nowhere/cluster.json", "nowhere`: "},
+		{"dev status", "nowhere/cluster.json", "nowhere`\n"},
 		{"dev restart dn1", "nowhere/cluster.json", "cluster.json"},
 		{"dev down --delete", "nowhere/cluster.json", "wants --dir"},
 		{"dev down", "elsewhere.json", "name that with --dir"},

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -71,6 +72,9 @@ func connectionOf(c *cli.Context, env Env) (connection, error) {
 		}
 		info, err := devcluster.Load(file)
 		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return conn, noFile(err)
+			}
 			return conn, unreachable(err)
 		}
 		conn.dir = filepath.Dir(file)

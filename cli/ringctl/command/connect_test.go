@@ -91,6 +91,30 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// TestNobodyListensByName: so it is where DNS, or the domain's own name, says where the server is.
+func TestNobodyListensByName(t *testing.T) {
+	env, _, errs := testEnv()
+	env.Getenv = func(name string) string { return map[string]string{"ROSTERDB_PASSWORD": "pw"}[name] }
+	code := Run(t.Context(), env, []string{"ringctl", "get", "--jid", "op@localhost", "--direct-tls", "--timeout", "10m", "a"})
+	if code != ExitUnreachable || !strings.Contains(errs.String(), "cannot be reached") {
+		t.Errorf("code %d, %s", code, errs)
+	}
+}
+
+// TestMissingCluster: a file that is not there is a wrong argument, whoever names it, and told once.
+func TestMissingCluster(t *testing.T) {
+	for _, name := range []string{"nofile", "cluster.json"} {
+		env, _, errs := testEnv()
+		file := filepath.Join(t.TempDir(), name)
+		t.Setenv(devVar, file) // the flags read it themselves
+		env.Getenv = os.Getenv
+		code := Run(t.Context(), env, []string{"ringctl", "status"})
+		if code != ExitUsage || strings.Count(errs.String(), file) != 1 || strings.Contains(errs.String(), "no such file or") {
+			t.Errorf("code %d, %s", code, errs)
+		}
+	}
+}
+
 // TestOtherDomain: a server that serves another domain is told at once: the deadline
 // of the login is far away.
 func TestOtherDomain(t *testing.T) {

@@ -25,6 +25,7 @@ const (
 	ExitNotFound    = 6   // there is no such object
 	ExitConflict    = 7   // a condition did not hold; nothing was written
 	ExitUnknown     = 8   // a write may or may not have been applied
+	ExitDenied      = 9   // the account may not do that to what it has named
 	ExitInterrupted = 130 // ctrl-C, as shells have it
 )
 
@@ -41,6 +42,7 @@ EXIT CODES:
    6    get: there is no such object
    7    put, delete: a condition did not hold, and nothing was written
    8    put, delete: the outcome is unknown, and it may have been applied
+   9    get, put, delete, ls: the account has no grant for that; nothing was done
    130  interrupted`
 
 // codeError gives an error an exit code other than ExitFailed.

@@ -13,6 +13,7 @@ import (
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/cli/ringctl/backup"
 	"github.com/rosterdb/rosterdb/internal/admin"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -237,7 +238,11 @@ func dialStore(ctx context.Context, conn connection) (*appclient.Client, error) 
 	ctx, cancel := context.WithTimeout(ctx, conn.timeout)
 	defer cancel()
 	x := conn.xmpp
-	if err := nobodyListens(ctx, x.Addrs); err != nil {
+	addrs, err := xmppconn.Addresses(ctx, x)
+	if err == nil {
+		err = nobodyListens(ctx, addrs)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return appclient.Dial(ctx, appclient.Config{

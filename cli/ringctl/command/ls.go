@@ -27,7 +27,8 @@ func lsCommand(env Env) *cli.Command {
 		Description: `Without ROOT it lists the names of the roots that have objects, in byte order, those that
 begin with --prefix; with ROOT that root's objects: path, version, size, expiry. -o json prints
 an object a line: {"root"}, or {"root","path","version","size","expires"}, expires in
-milliseconds since 1970. Values are shown by get and by export.
+milliseconds since 1970. Values are shown by get and by export. Exit code 9: the account has
+no grant for that.
 
    ringctl ls --prefix cart/
    ringctl ls cart/42

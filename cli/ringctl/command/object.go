@@ -11,13 +11,15 @@ import (
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/cli/ringctl/backup"
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
 const objectHelp = `
 ROOT is the name of a root object, PATH that of an object within it; without PATH it is the
 root object itself. Names that begin with - stand behind --, as in: get -- -root. Exit code 6: there is no such object; 7: a condition did not hold, and
-nothing was written; 8: the outcome is unknown, and the write may have been applied. An
-operator may use every object, another account (--jid) what it has been granted.
+nothing was written; 8: the outcome is unknown, and the write may have been applied; 9: the
+account has no grant for that, and nothing was done. An operator may use every object, another
+account (--jid) what it has been granted.
 `
 
 // objectOptions is what get, put and delete have in common.
@@ -62,14 +64,22 @@ func withStore(ctx context.Context, conn connection, do func(context.Context, *a
 // withClient is withStore for what may take as long as it gets on.
 func withClient(ctx context.Context, conn connection, do func(context.Context, *appclient.Client) error) error {
 	client, err := dialStore(ctx, conn)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return notReached(conn, err)
-	}
 	if err != nil {
-		return unreachable(fmt.Errorf("log in as %s: %w", conn.xmpp.JID, err))
+		return notDialled(conn, err)
 	}
 	defer client.Close() //nolint:errcheck // it always returns nil
 	return objectError(do(ctx, client))
+}
+
+// notDialled gives the error of a dial its exit code. Who is logged in and has no rights is denied, as at any operation.
+func notDialled(conn connection, err error) error {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return notReached(conn, err)
+	case errors.Is(err, appclient.ErrDenied) && !errors.Is(err, xmppconn.ErrAuth):
+		return &codeError{ExitDenied, fmt.Errorf("denied: %s has no grant for anything in this store, and is neither an operator nor one of its applications: see `ringctl access grant --help`", conn.xmpp.JID)}
+	}
+	return unreachable(fmt.Errorf("log in as %s: %w", conn.xmpp.JID, err))
 }
 
 // objectError gives an error of the store its exit code.
@@ -84,6 +94,8 @@ func objectError(err error) error {
 		return code(ExitConflict)
 	case errors.Is(err, appclient.ErrUnknownOutcome): // also after ctrl-C: that it may be there is what counts
 		return code(ExitUnknown)
+	case errors.Is(err, appclient.ErrDenied):
+		return code(ExitDenied)
 	case errors.Is(err, appclient.ErrInvalid):
 		return code(ExitUsage)
 	case errors.Is(err, appclient.ErrUnavailable), errors.Is(err, appclient.ErrOverloaded):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/appclient/appclienttest"
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
 // store is a cluster in this process and a way to run ringctl on it.
@@ -90,7 +92,9 @@ func TestObjects(t *testing.T) {
 	s.want("delete cart/42 item/1", "deleted\n")
 	s.run(ExitNotFound, "", "get cart/42 item/1")
 	s.run(ExitConflict, "", "delete --if-present cart/42 item/1")
-	s.want("delete -o json cart/42 item/1", `{"path":"item/1","root":"cart/42"}`+"\n")
+	s.want("delete cart/42 item/1", "nothing to delete: there is no such object\n")
+	s.want("delete -o json cart/42 item/1", `{"deleted":false,"path":"item/1","root":"cart/42"}`+"\n")
+	s.want("delete -o json cart/42", `{"deleted":true,"path":"","root":"cart/42"}`+"\n")
 }
 
 // TestListings: roots, and the objects of one, up to a limit that is told.
@@ -154,10 +158,24 @@ func TestObjectErrors(t *testing.T) {
 		appclient.ErrUnknownOutcome: ExitUnknown,
 		fmt.Errorf("%w: %w", appclient.ErrUnknownOutcome, context.Canceled): ExitUnknown,
 		appclient.ErrUnavailable: ExitUnreachable,
-		appclient.ErrDenied:      ExitFailed,
+		appclient.ErrDenied:      ExitDenied,
 	} {
 		if code, show := exitCode(objectError(err)); code != want || !show {
 			t.Errorf("%v: %d, %v", err, code, show)
+		}
+	}
+}
+
+// TestDeniedAlike: whether an account has other grants or none, denied is denied; a wrong password is another thing.
+func TestDeniedAlike(t *testing.T) {
+	for err, want := range map[error]int{
+		fmt.Errorf("dial: %w", appclient.ErrDenied):                         ExitDenied,
+		fmt.Errorf("%w: %w", appclient.ErrDenied, xmppconn.ErrAuth):         ExitUnreachable,
+		fmt.Errorf("%w: %w", appclient.ErrUnavailable, io.ErrUnexpectedEOF): ExitUnreachable,
+	} {
+		coded := notDialled(connection{}, err)
+		if code, show := exitCode(coded); code != want || !show || want == ExitDenied == strings.Contains(coded.Error(), "log in as") {
+			t.Errorf("%v: %d, %v, %v", err, code, show, coded)
 		}
 	}
 }

@@ -97,7 +97,7 @@ type nodeRow struct {
 	State    string `json:"state"`            // ok, full, joining, stranger, left, stopping; "" when down
 	Epoch    uint64 `json:"epoch"`
 	Led      int    `json:"led"`
-	Held     int    `json:"held"`
+	Held     int    `json:"held"`    // complete copies
 	Lag      uint64 `json:"lag"`     // entries
 	Behind   uint64 `json:"behind"`  // entries that its replicas lack
 	Lagging  int    `json:"lagging"` // replicas that lack some
@@ -198,6 +198,12 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 	for _, v := range views {
 		byJID[v.JID] = v
 	}
+	holds := make(map[uint64]int) // a copy that is still being made is not in the table
+	for _, row := range doc.Table {
+		for _, id := range row {
+			holds[id]++
+		}
+	}
 	for _, m := range doc.Members {
 		v, known := byJID[m.JID]
 		if store := v.Health.Store; store != "" && m.Store != "" && store != m.Store {
@@ -210,12 +216,12 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 			delete(byJID, m.JID)
 		}
 		v.Member = m.ID
-		s.add(v, leaders)
+		s.add(v, leaders, holds[m.ID])
 	}
 	for _, v := range views {
 		if _, left := byJID[v.JID]; left {
 			v.Member = 0
-			s.add(v, leaders)
+			s.add(v, leaders, 0) // what may still be on its disk is no copy of anything
 		}
 	}
 	if c := doc.Change; c != nil {
@@ -239,7 +245,8 @@ func summarize(doc *ring.Document, views []admin.NodeView, leaders *admin.Leader
 // lack up to a few hundred, and so many are had within a second.
 const catchingUp = 4096
 
-func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
+// add makes the row of a node, which by the table has so many copies.
+func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders, held int) {
 	behind := leaders.Behind[v.JID]
 	row := nodeRow{Node: nodeName(v.JID), JID: v.JID, Member: v.Member, Presence: "down", Behind: behind.Entries, Lagging: behind.Groups}
 	if v.Online {
@@ -252,10 +259,7 @@ func (s *clusterStatus) add(v admin.NodeView, leaders *admin.Leaders) {
 				row.Presence = "xa"
 			}
 		}
-		row.Epoch, row.Led, row.Held, row.Lag = h.Epoch, leaders.ByNode[v.JID], h.Held, h.Lag
-		if row.State == stateLeft {
-			row.Held = 0 // what may still be on its disk is no copy of anything
-		}
+		row.Epoch, row.Led, row.Held, row.Lag = h.Epoch, leaders.ByNode[v.JID], min(h.Held, held), h.Lag
 		row.DiskUsed, row.DiskFree = h.DiskUsed, h.DiskFree
 	}
 	switch {

@@ -56,6 +56,18 @@ func TestStatusOfWhoHasLeft(t *testing.T) {
 	}
 }
 
+// TestStatusHoldsWholeCopies: what a node is still getting is not held, and what it was to have and has not is not either.
+func TestStatusHoldsWholeCopies(t *testing.T) {
+	doc := &ring.Document{Epoch: 7, Partitions: 3, Members: []ring.Member{{ID: 1, JID: "dn1@d/store"}, {ID: 2, JID: "dn2@d/store"}}, Table: [][]uint64{{1}, {1, 2}, {1}}}
+	s := summarize(doc, []admin.NodeView{
+		{JID: "dn1@d/store", Online: true, Health: wire.Health{State: "ok", Held: 2}},
+		{JID: "dn2@d/store", Online: true, Health: wire.Health{State: "ok", Held: 3}},
+	}, &admin.Leaders{Led: 3})
+	if s.Nodes[0].Held != 2 || s.Nodes[1].Held != 1 {
+		t.Errorf("%+v", s.Nodes)
+	}
+}
+
 // TestHidden: who is recorded and down is waited for, who was removed is not.
 func TestHidden(t *testing.T) {
 	info := &devcluster.Info{Nodes: []devcluster.Node{{ID: "dn1", JID: "dn1@d/store"}}}
