@@ -171,7 +171,7 @@ func (e *engine) settled(c *call, r *op.WriteResult) bool {
 	case c.kind != writeCall:
 		return false
 	case r.Code == op.NotApplied:
-		e.finish(c, fmt.Errorf("%w: somebody asked for its status, which settled that it never will be applied", ErrUnavailable))
+		e.finish(c, fmt.Errorf("%w, and it never will be: somebody has asked for its status, which decided that; write under a new id", ErrSettled))
 	case r.Code == op.Unknown:
 		e.finish(c, e.unknown(c, fmt.Errorf("the store no longer knows: %s", r.Text)))
 	default:

@@ -20,7 +20,7 @@
 // durable on a majority of the partition's disks. Errors fall in kinds
 // that call for different things, told apart by errors.Is; no error is of two:
 //
-//   - it was surely not applied: ErrUnavailable, ErrOverloaded, ErrConflict,
+//   - it was surely not applied: ErrUnavailable (ErrSettled and ErrFull say more), ErrOverloaded, ErrConflict,
 //     ErrInvalid, ErrTooLarge, ErrDenied, ErrClosed, ErrReplaced;
 //   - it may or may not have been applied, and may yet be: ErrUnknownOutcome.
 //     Client.Status settles it;

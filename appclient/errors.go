@@ -42,6 +42,9 @@ var (
 	// ErrCompacted: the changes asked for lie too far back to be known any more.
 	// Read what there is now, and watch from there.
 	ErrCompacted = errors.New("changes so far back are no longer known")
+	// ErrSettled: the write was surely not applied and never will be under its id, since somebody asked
+	// Client.Status what became of it. Write under a new id. It is an ErrUnavailable, too.
+	ErrSettled error = settled{}
 	// ErrInvalid: the request is malformed (a key with control characters, a
 	// path named twice, a JID that is none, …); nothing was sent or applied.
 	ErrInvalid = errors.New("invalid request")
@@ -59,6 +62,12 @@ var (
 	// Dial anew. Of writes: as ErrClosed.
 	ErrReplaced = errors.New("client is replaced")
 )
+
+// settled is the type of ErrSettled.
+type settled struct{}
+
+func (settled) Error() string        { return "write not applied" }
+func (settled) Is(target error) bool { return target == ErrUnavailable } //nolint:errorlint // it is asked for itself
 
 // ConflictError says which condition of a write did not hold.
 type ConflictError struct {

@@ -40,7 +40,7 @@ func (r Root) NewOp(ctx context.Context) (OpID, error) {
 // notice: it answers as to the first.
 //
 // The write's error is ErrUnknownOutcome wherever an earlier copy may have been
-// applied, and ErrUnavailable too when Status had settled that it never will be.
+// applied, and ErrSettled when Status had decided that it never will be.
 func (r Root) WithOp(id OpID) Root {
 	r.op = id
 	return r

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -173,6 +174,8 @@ func TestStatusAfterManyWrites(t *testing.T) {
 	}
 }
 
+func second(_ uint64, err error) error { return err }
+
 func TestWithOp(t *testing.T) {
 	rig := faulty(t, appclient.Faults{})
 	cl, c, set := rig.Cluster, rig.Client, rig.set
@@ -212,6 +215,13 @@ func TestWithOp(t *testing.T) {
 	}
 	if out := status(t, other, unused); out.State != appclient.NeverApplied {
 		t.Errorf("of an id that was not used: %+v", out)
+	}
+	for _, err := range []error{
+		second(r.WithOp(unused).Put(ctx, "c", nil)), second(other.Root("r").WithOp(unused).Put(ctx, "c", nil)),
+	} {
+		if !errors.Is(err, appclient.ErrSettled) || !errors.Is(err, appclient.ErrUnavailable) || !strings.Contains(err.Error(), "new id") {
+			t.Errorf("under an id that Status has settled: %v", err)
+		}
 	}
 	// Sent by another process or not: nobody knows, so no error may deny it.
 	set(appclienttest.Fault{Refuse: op.Denied})

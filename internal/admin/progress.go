@@ -207,30 +207,41 @@ func (p *Progress) stalls(doc *ring.Document, views []NodeView, leaders *Leaders
 			say("%s is online and does not answer", s.Node)
 		}
 	}
-	dead, nodes := lost(doc, views, leaders.Leaderless, nil)
-	if dead > 0 {
-		say("%s without a majority: start %s", partitions(dead), strings.Join(nodes, ", "))
-	}
-	mute, nodes := lost(doc, views, leaders.Leaderless, leaders.Silent)
-	if n := mute - dead; n > 0 {
-		p.Passing = append(p.Passing, fmt.Sprintf("%s without a majority that answers: look after %s", partitions(n), strings.Join(nodes, ", ")))
-	}
-	if n := len(leaders.Leaderless) - mute; n > 0 {
-		p.Passing = append(p.Passing, partitions(n)+" without a leader: most of their nodes are there and are electing")
-	}
+	p.leaderless(doc, views, leaders)
 	if len(p.Stalls) == 0 {
 		p.waits(doc, leaders)
 	}
 }
 
-// lost counts the groups without a leader that can't elect one, since too few of their members are there, and
-// names the members to start. Those that have left for a successor under their JID can't be. Who is silent counts as
-// away.
-func lost(doc *ring.Document, views []NodeView, groups []uint32, silent []string) (count int, names []string) {
+// leaderless says why partitions have no leader.
+func (p *Progress) leaderless(doc *ring.Document, views []NodeView, leaders *Leaders) {
+	pass := func(n int, format string, nodes []string) {
+		if n > 0 {
+			p.Passing = append(p.Passing, partitions(n)+fmt.Sprintf(format, strings.Join(nodes, ", ")))
+		}
+	}
+	dead, rest, nodes := lost(doc, views, doc.Table, leaders.Leaderless, nil)
+	if dead > 0 {
+		p.Stalls = append(p.Stalls, fmt.Sprintf("%s without a majority: start %s", partitions(dead), strings.Join(nodes, ", ")))
+	}
+	mute, rest, nodes := lost(doc, views, doc.Table, rest, leaders.Silent)
+	pass(mute, " without a majority that answers: look after %s", nodes)
+	// In its joint configuration a group needs a majority of its new replicas, too.
+	torn, rest, nodes := lost(doc, views, doc.Change.Target, rest, leaders.Silent)
+	pass(torn, " without a majority that answers among the replicas that they are to have: look after %s", nodes)
+	if n := len(rest); n > 0 {
+		p.Passing = append(p.Passing, partitions(n)+" without a leader: most of their nodes are there and are electing")
+	}
+}
+
+// lost counts the groups without a leader that can't elect one, since too few of their members by a table are there,
+// and names the members to start; rest are the other groups. Members that have left for a successor under their JID can't
+// be started. Who is silent counts as away.
+func lost(doc *ring.Document, views []NodeView, table [][]uint64, groups []uint32, silent []string) (count int, rest []uint32, names []string) {
 	for _, g := range groups {
-		replicas, away := doc.ReplicasOf(g), []string(nil)
-		there := len(replicas)
-		for _, m := range replicas {
+		there, away := len(table[g]), []string(nil)
+		for _, id := range table[g] {
+			m, _ := doc.Member(id)
 			if viewOf(views, doc, m) != nil && !slices.Contains(silent, m.JID) {
 				continue
 			}
@@ -240,13 +251,15 @@ func lost(doc *ring.Document, views []NodeView, groups []uint32, silent []string
 				away = append(away, node)
 			}
 		}
-		if 2*there <= len(replicas) {
-			count++
-			names = append(names, away...)
+		if 2*there > len(table[g]) {
+			rest = append(rest, g)
+			continue
 		}
+		count++
+		names = append(names, away...)
 	}
 	slices.Sort(names)
-	return count, slices.Compact(names)
+	return count, rest, slices.Compact(names)
 }
 
 // waits tells of learners that get nowhere, in the engine's words.

@@ -93,6 +93,28 @@ func TestSilentMajority(t *testing.T) {
 	}
 }
 
+// TestTornMajority: a partition that is between its old and its new replicas has no leader without a majority of both.
+func TestTornMajority(t *testing.T) {
+	d, v := growing(t)
+	var torn, whole uint32
+	for p, row := range d.Change.Target {
+		if slices.Contains(row, 4) && slices.Contains(row, 2) {
+			torn = uint32(p)
+		} else if !slices.Contains(row, 4) {
+			whole = uint32(p)
+		}
+	}
+	v[1].Online = false
+	p := progressOf(d, v, &Leaders{Silent: []string{"dn4@d/store"}, Leaderless: []uint32{torn, whole}}, 0, time.Now())
+	want := []string{
+		"1 partition without a majority that answers among the replicas that they are to have: look after dn2, dn4",
+		"1 partition without a leader: most of their nodes are there and are electing",
+	}
+	if !slices.Equal(p.Passing, want) {
+		t.Errorf("%q", p.Passing)
+	}
+}
+
 // TestStalls: each reason is told, with what to do about it.
 func TestStalls(t *testing.T) {
 	for name, c := range map[string]struct {
