@@ -135,6 +135,7 @@ func streams() []mutant {
 		{"what was sent by a stream that ended waits for its time-out", app, "TestStreamEnds"},
 		{"large stanzas of a client stop the read loop", node, "TestReadLoopDoesNotWait"},
 		{"all answers of a client go out at once", node, "TestAnswersTakeTurns"},
+		{"one fast sender ends a trusted session whose queue is small", "xmppd/session", "TestShareBitesFirst"},
 		{"senders to a data node don't take turns", "xmppd/session", "TestSendersTakeTurns"},
 	}
 }

@@ -23,7 +23,8 @@ type Pool struct {
 
 // PoolFaults are bugs that tests plant, to see that a test would notice them.
 type PoolFaults struct {
-	OneQueue bool // senders don't take turns
+	OneQueue  bool // senders don't take turns
+	LateTurns bool // and where the limit is small, only when it is too late
 }
 
 // budgetStep is what an outbox may hold whatever others do, and the step in which it is counted: those

@@ -47,8 +47,15 @@ func (o *Outbox) Trust(bare string) { o.trusted = string(stanza.AppendEscaped(ni
 
 // queues reports whether the next stanza has to wait for its sender's turn. mu must be held.
 func (o *Outbox) queues() bool {
-	return o.trusted != "" && (o.turns != nil || o.q != nil && len(o.q.b) >= fairFrom) && !o.pool.Faults.OneQueue
+	from := fairFrom
+	if !o.pool.Faults.LateTurns {
+		from = min(from, o.limit/fairShare) // what is being written may be as much
+	}
+	return o.fair() && (o.turns != nil || o.q != nil && len(o.q.b) >= from)
 }
+
+// fair reports whether senders take turns here at all.
+func (o *Outbox) fair() bool { return o.trusted != "" && !o.pool.Faults.OneQueue }
 
 // putTurn is put where senders take turns. It is called with mu held, and returns without.
 func (o *Outbox) putTurn(p0, p1, p2, p3 []byte, must bool) (took Taken, owe bool) {
@@ -127,6 +134,10 @@ func (t *turns) next(dst []byte, most int) []byte {
 // refill makes q of what waits for its turn. mu must be held.
 func (o *Outbox) refill(most int) {
 	if o.turns == nil {
+		return
+	}
+	if o.turns.bytes == 0 { // all that came was refused
+		o.turns = nil
 		return
 	}
 	if o.q == nil {

@@ -200,3 +200,47 @@ func TestFromIn(t *testing.T) {
 		}
 	}
 }
+
+// TestShareBitesFirst: however small the limit of the queue is, one fast sender is told that too much of it waits, and neither ends
+// the session nor keeps others out. The planted mistake is to look for its share only where 128 KiB wait.
+func TestShareBitesFirst(t *testing.T) {
+	for _, limit := range []int{50_000, 100_000, 150_000, 300_000, 1 << 20} {
+		for _, size := range []int{100, 10_000, 40_000} {
+			got, p, s, wg := fastSender(limit, size, PoolFaults{})
+			if got != Busy {
+				t.Errorf("limit %d, stanzas of %d: %v, %v", limit, size, got, s.Out.Reason())
+			}
+			var b Batch
+			p0, p1, p2 := message("dn2@b/store", 0, 100)
+			if took := b.Offer(s, p0, p1, p2, nil); took != Took {
+				t.Errorf("limit %d, stanzas of %d: somebody else's is not taken: %v", limit, size, took)
+			}
+			p.grant(2 * limit)
+			b.Flush()
+			if !s.Out.Finish(nil, time.Minute) || bytes.Count(p.got(), []byte("dn2@b")) != 1 {
+				t.Errorf("limit %d, stanzas of %d: it is not written: %v", limit, size, s.Out.Reason())
+			}
+			wg.Wait()
+		}
+	}
+	got, _, s, wg := fastSender(150_000, 10_000, PoolFaults{LateTurns: true})
+	if got != Refused || !errors.Is(s.Out.Reason(), ErrOverflow) {
+		t.Errorf("the planted bug does not show: %v", got)
+	}
+	wg.Wait()
+}
+
+// fastSender sends to a session that does not read until it is not taken any more, and returns what it was told then.
+func fastSender(limit, size int, f PoolFaults) (Taken, *pipe, *Session, *sync.WaitGroup) {
+	p := newPipe(0)
+	s, wg := trustedSession(p, limit, f)
+	for i := 0; ; i++ {
+		var b Batch
+		p0, p1, p2 := message("app@b/1", i, size)
+		took := b.Offer(s, p0, p1, p2, nil)
+		b.Flush()
+		if took != Took {
+			return took, p, s, wg
+		}
+	}
+}

@@ -146,6 +146,9 @@ func (o *Outbox) put(p0, p1, p2, p3 []byte, must bool) (took Taken, owe bool) {
 		return o.putTurn(p0, p1, p2, p3, must)
 	}
 	if err := o.room(n); err != nil {
+		if o.fair() && !o.pool.Faults.LateTurns {
+			return o.putTurn(p0, p1, p2, p3, must)
+		}
 		o.end(err)
 		return Refused, false
 	}
@@ -220,6 +223,7 @@ func (o *Outbox) write() {
 	for (o.q != nil || o.turns != nil) && o.err == nil && !o.shut() {
 		if o.q == nil {
 			o.refill(pushAt)
+			continue
 		}
 		o.w, o.q, o.off = o.q, nil, 0
 		o.owed = false
