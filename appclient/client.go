@@ -18,6 +18,7 @@ type Client struct {
 	engine  *engine
 	streams [2]stream
 	room    int // maxHeld, but in tests
+	turns   turns
 
 	iqs    xmppconn.IQs
 	stale  chan struct{} // one token: a newer ring is wanted

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -150,7 +149,8 @@ const (
 // it wrote is applied, all or nothing, if nothing that it has read has changed
 // meanwhile. Else all is thrown away and do runs again, after a pause with jitter,
 // until ctx ends; so do should have no other effects. Objects that were listed
-// count as read, with the whole root.
+// count as read, with the whole root. Updates of one client that others were faster than
+// go on one after the other on that root, as long as the one whose turn it is takes no longer than two seconds.
 //
 // It is optimistic: while do runs, its reads may be of different moments, but then it
 // never commits. An error of do ends the transaction and is returned as it is.
@@ -159,7 +159,13 @@ const (
 // always faster, or if a condition of the transaction's own does not hold, or an Add is
 // not possible, while all that it has read is as it was read; else the write errors.
 func (r Root) Update(ctx context.Context, do func(tx *Tx) error) error {
-	for pause := firstConflictPause; ; pause = min(2*pause, maxConflictPause) {
+	p := place{turns: &r.c.turns, root: r.name}
+	defer p.leave()
+	if cause := p.arrive(ctx); cause != nil {
+		return r.wrap("write", fmt.Errorf("%w: others write there; the transaction was not applied: %w", ErrConflict, cause))
+	}
+	pause := firstConflictPause
+	for losses := 1; ; losses++ {
 		tx := &Tx{ctx: ctx, root: r, seen: make(map[string]uint64), writes: make(map[string]Mutation)}
 		if err := do(tx); err != nil {
 			return err
@@ -168,13 +174,10 @@ func (r Root) Update(ctx context.Context, do func(tx *Tx) error) error {
 		if final || !errors.Is(err, ErrConflict) {
 			return err
 		}
-		t := time.NewTimer(pause/2 + rand.N(pause/2+1))
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return fmt.Errorf("%w; the transaction was not applied: %w", err, context.Cause(ctx))
+		if cause := p.lost(ctx, losses, pause); cause != nil {
+			return fmt.Errorf("%w; the transaction was not applied: %w", err, cause)
 		}
+		pause = min(2*pause, maxConflictPause)
 	}
 }
 
