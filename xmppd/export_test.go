@@ -38,7 +38,7 @@ type Together struct {
 	// CountHere: sessions on other servers do not count for sessions_per_account.
 	CountHere  bool
 	Deaf       bool // other servers' answers are not heard
-	FullAlone  bool // the others are not told of a full disk
+	FullAlone  bool // the others are not told of a full disk, or of files that are gone
 	AnyJoining bool // who has proven no name counts among those that join
 }
 

@@ -127,7 +127,7 @@ func (s *Server) openReplicas() (err error) {
 	opt := replicated.Options{
 		Dir: filepath.Join(s.cfg.Data, clusterDir), Domain: s.cfg.Domain, Name: s.cluster.Self().Name, Zone: c.Zone,
 		Transport: carrier.New(s.cluster.Mesh()), Membership: membership{s}, Logger: s.log,
-		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(), Full: s.recordsFull,
+		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(), Full: s.recordsFull, Gone: s.recordsGone,
 	}
 	if c.founds() {
 		opt.Found, opt.Founded = s.mayFound(), s.cluster.Reconnect
@@ -159,13 +159,24 @@ func (s *Server) openReplicas() (err error) {
 // can't take a majority of the others has to.
 func (s *Server) recordsFull(full bool) {
 	s.full.Store(full)
+	s.tellDisk()
+}
+
+// recordsGone hears that files of the records were removed, or are back, and tells the others: they must not count on what ends with
+// this process.
+func (s *Server) recordsGone(gone bool) {
+	s.gone.Store(gone)
+	s.tellDisk()
+}
+
+func (s *Server) tellDisk() {
 	if s.faults.fullAlone {
 		return
 	}
 	s.wg.Go(func() { // it waits for the gossip
 		s.telling.Lock()
 		defer s.telling.Unlock()
-		s.cluster.TellFull(s.full.Load())
+		s.cluster.TellDisk(s.full.Load(), s.gone.Load())
 	})
 }
 

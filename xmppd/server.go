@@ -69,7 +69,7 @@ type faults struct {
 	migrate  func(records int64) error // the server crashes
 
 	deaf       bool // other servers' answers are not heard
-	fullAlone  bool // the others are not told that the disk of the records is full
+	fullAlone  bool // the others are not told that the disk of the records is full, or its files are gone
 	anyJoining bool // who has proven no name counts among those that join
 	countHere  bool // sessions on other servers do not count for sessions_per_account
 }
@@ -98,7 +98,8 @@ type Server struct {
 	replicas   *replicas     // nil: records are on one disk
 	refresh    *refresher
 	full       atomic.Bool // the disk of replicas is
-	telling    sync.Mutex  // of full
+	gone       atomic.Bool // files of replicas are
+	telling    sync.Mutex  // of full and gone
 	ready      atomic.Bool // records can be read, and clients are served
 	exchange   *exchange.Exchange
 	balance    *balance.Balancer // nil: clients are not sent to other servers

@@ -34,6 +34,7 @@ type ClusterServer struct {
 	Received  uint64         `json:"received_frames"`
 	Resets    uint64         `json:"resets"`
 	DiskFull  bool           `json:"disk_full,omitempty"` // it can't take changes of the records
+	DataGone  bool           `json:"data_gone,omitempty"` // files of its records were removed: they end with its process
 	Records   *ServerRecords `json:"records,omitempty"`   // nil: it has none
 }
 
@@ -81,7 +82,7 @@ func (s *Server) ClusterStatus() (*ClusterStatus, error) {
 		l, self := byName[m.Name], m.Name == s.cluster.Self().Name
 		out.Servers = append(out.Servers, ClusterServer{
 			Name: m.Name, Address: m.Addr, Zone: m.Zone, State: string(m.State), Sessions: m.Load.Sessions, CPU: m.Load.CPU, Self: self,
-			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets, DiskFull: m.Full,
+			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets, DiskFull: m.Full, DataGone: m.Gone,
 		})
 	}
 	s.addRecords(out)
@@ -113,12 +114,12 @@ func (s *Server) addRecords(out *ClusterStatus) {
 	slices.SortFunc(out.Servers, func(a, b ClusterServer) int { return strings.Compare(a.Name, b.Name) })
 	known := s.known()
 	risk := s.replicas.Risk(known)
-	// A copy on a full disk is there, and can't acknowledge a change.
-	full := make(map[string]bool)
+	// A copy on a full disk is there, and can't acknowledge a change; one whose files are gone is there as long as its process.
+	frail := make(map[string]bool)
 	for _, x := range out.Servers {
-		full[x.Name] = x.DiskFull
+		frail[x.Name] = x.DiskFull || x.DataGone
 	}
-	writable := s.replicas.Risk(func(name string) bool { return known(name) && !full[name] })
+	writable := s.replicas.Risk(func(name string) bool { return known(name) && !frail[name] })
 	risk.Lost, risk.Needed = writable.Lost, writable.Needed
 	// Until it is ready a server may have lost what the others think that it has. Who is not connected has proven no name:
 	// anybody with the gossip's key can say that he joins.

@@ -43,6 +43,7 @@ func servers() []mutant {
 		{"servers that do not answer are not named", all, "TestAskedNoticesFaults"},
 		{"nobody is told that a server's disk is full", all, "TestFullServerNoticesFaults"},
 		{"who only says that it is a server of the cluster keeps it from being whole", all, "TestStrangerNoticesFaults"},
+		{"nobody is told that the files of a server's records are gone", all, "TestGoneFilesNoticeFaults"},
 		{"who was cut off hears of no change, or keeps sessions of removed accounts", all, "TestMeetingNoticesFaults"},
 		{"who is cut off stays in sight, or is not greeted when back", all, "TestPartitionNoticesFaults"},
 		{"a stanza of another server overtakes what waits for its account", "xmppd/cluster/exchange", "TestDirect"},

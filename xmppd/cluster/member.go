@@ -35,6 +35,7 @@ type Member struct {
 	State       State
 	Load        Load
 	Full        bool // its disk has no room for changes of the cluster's data
+	Gone        bool // files of its data were removed: what it has of it ends with its process
 }
 
 // meta is what gossip carries of a member, 512 bytes at most.
@@ -46,10 +47,11 @@ type meta struct {
 	State       State  `json:"s"`
 	Load        Load   `json:"l"`
 	Full        bool   `json:"f,omitempty"`
+	Gone        bool   `json:"g,omitempty"`
 }
 
 func (m *Member) encode() ([]byte, error) {
-	b, err := json.Marshal(meta{m.Incarnation, link.Major, m.Zone, m.Store, m.State, m.Load, m.Full})
+	b, err := json.Marshal(meta{m.Incarnation, link.Major, m.Zone, m.Store, m.State, m.Load, m.Full, m.Gone})
 	if err != nil {
 		return nil, fmt.Errorf("encode member: %w", err)
 	}
@@ -62,6 +64,6 @@ func (m *Member) decode(b []byte) error {
 	if err := json.Unmarshal(b, &x); err != nil {
 		return fmt.Errorf("member %s: %w", m.Name, err)
 	}
-	m.Incarnation, m.Major, m.Zone, m.Store, m.State, m.Load, m.Full = x.Incarnation, x.Major, x.Zone, x.Store, x.State, x.Load, x.Full
+	m.Incarnation, m.Major, m.Zone, m.Store, m.State, m.Load, m.Full, m.Gone = x.Incarnation, x.Major, x.Zone, x.Store, x.State, x.Load, x.Full, x.Gone
 	return nil
 }

@@ -10,9 +10,9 @@ func (n *Node) TellStore(id string) {
 	n.tell(func(m *Member) { m.Store = id })
 }
 
-// TellFull changes what the others are told of this server's disk (Member.Full).
-func (n *Node) TellFull(full bool) {
-	n.tell(func(m *Member) { m.Full = full })
+// TellDisk changes what the others are told of this server's disk (Member.Full, Member.Gone).
+func (n *Node) TellDisk(full, gone bool) {
+	n.tell(func(m *Member) { m.Full, m.Gone = full, gone })
 }
 
 // tell spreads what a change makes of this server, if it is something else than before.

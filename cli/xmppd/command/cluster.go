@@ -89,6 +89,9 @@ func stateOf(s xmppd.ClusterServer) string {
 	if s.DiskFull {
 		state += ", disk full"
 	}
+	if s.DataGone {
+		state += ", files gone"
+	}
 	return state
 }
 
@@ -118,6 +121,11 @@ func recordLines(st *xmppd.ClusterStatus) (lines []string) {
 	for _, s := range st.Servers {
 		if s.DiskFull {
 			lines = append(lines, "the disk of "+s.Name+" is full: it can't take changes, so make room there")
+		}
+	}
+	for _, s := range st.Servers {
+		if s.DataGone {
+			lines = append(lines, "files of the records of "+s.Name+" were removed while it runs: its copies end with it; stop it, empty DIR/cluster there, and start it again")
 		}
 	}
 	switch {

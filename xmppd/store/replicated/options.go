@@ -109,6 +109,9 @@ type Options struct {
 	// Full is told that the disk has no room for changes any more (true), or has some again; nil: nobody
 	// wants to know. It must not block. The other servers' copies go on meanwhile.
 	Full func(bool)
+	// Gone is told that files of Dir were removed or replaced (true), or are back; nil: nobody wants to know. It must not
+	// block. Until it stops the server goes on with the files that it has open.
+	Gone func(bool)
 	// Segment is the size of the log's files in bytes, a few of which are made before they are
 	// needed; 0 is wal.DefaultSegmentSize.
 	Segment int64

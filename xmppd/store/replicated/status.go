@@ -126,11 +126,14 @@ func (s *Store) filled(full bool) {
 	}
 }
 
-// Health reports what users would notice: ErrLeft; ErrUnavailable if a part of the data can't be reached, or
+// Health reports what users would notice, or will: ErrLeft; an error if files of the data directory are gone; ErrUnavailable if a part of the data can't be reached, or
 // nothing is known of it yet.
 func (s *Store) Health() error {
 	if s.left.Load() {
 		return ErrLeft
+	}
+	if err := s.files.check(); err != nil {
+		return err
 	}
 	select {
 	case <-s.ready:

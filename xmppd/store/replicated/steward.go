@@ -53,6 +53,7 @@ func (s *Store) wake() {
 
 func (s *Store) round(ctx context.Context) {
 	s.held.sweep(time.Now().Add(-heldTime))
+	s.lookAtFiles()
 	s.follow(ctx)
 	if s.ring.Load() == nil {
 		if s.opt.Found != nil && s.opt.Found() {

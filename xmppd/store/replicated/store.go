@@ -39,6 +39,7 @@ type Store struct {
 	behind   sync.Map                      // group uint32 -> time.Time until which others are asked first
 	lost     lost
 	watch    watch
+	files    files
 	stale    sync.Map                 // UUIDs (string) of data that has left
 	identity atomic.Pointer[identity] // nil until it is known
 	failed   chan error
@@ -92,6 +93,9 @@ func Open(opt Options) (*Store, error) {
 	})
 	if err != nil {
 		return nil, errors.Join(locked(err), dir.Close())
+	}
+	if err := s.files.note(opt.Dir); err != nil {
+		return nil, errors.Join(err, s.node.Close(), dir.Close())
 	}
 	if doc := s.node.Ring(); doc != nil {
 		s.saw(doc)
