@@ -10,7 +10,7 @@ BENCHFLAGS ?=
 FUZZTIME ?= 10s
 
 # Built and then run: `go run` turns every exit code but 0 into 1.
-BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
+BUILD_RINGCTL = echo 'compiling; the first time this downloads modules and takes a minute or some' >&2; $(GO) build -o bin/ringctl ./cli/ringctl
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo smoke test unit race e2e interop chaos mutants sim soak failover freeze flood mission bench bench-xmpp bench-store bench-scale bench-cluster bench-apply lint fmt fuzz vuln clean
@@ -19,6 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ringctl, xmppd and datanode into bin/
+	@echo 'compiling; the first time this downloads modules and takes a minute or some' >&2
 	$(GO) build -o bin/ ./cli/...
 
 demo: ## start a cluster, load real data, kill a node, and look around (ctrl-C ends it)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/op"
 )
 
 const (
@@ -82,10 +83,22 @@ func (s *sketch) halve() {
 	s.items = kept
 }
 
-// note counts an operation on an object, or lets it pass uncounted.
-func (h *hot) note(write bool, root, path string, now time.Time) {
+// read counts a read of an object, or lets it pass uncounted.
+func (h *hot) read(root, path string, now time.Time) {
 	if rand.IntN(hotSample) == 0 {
-		h.count(write, hotKey{root, path}, hotSample, now)
+		h.count(false, hotKey{root, path}, hotSample, now)
+	}
+}
+
+// wrote counts a write on each object that it is to change, or lets it pass uncounted.
+func (h *hot) wrote(root string, mutations []op.Mutation, now time.Time) {
+	if rand.IntN(hotSample) != 0 {
+		return
+	}
+	for i := range mutations {
+		if mutations[i].Kind != op.Check {
+			h.count(true, hotKey{root, mutations[i].Path}, hotSample, now)
+		}
 	}
 }
 

@@ -3,8 +3,13 @@ package datanode
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/rosterdb/rosterdb/internal/admin/adminxml"
+	"github.com/rosterdb/rosterdb/internal/op"
 )
 
 // TestHotObjectsAreFound among many more than are counted, with their rates.
@@ -46,6 +51,21 @@ func TestHotObjectsAreFound(t *testing.T) {
 	}
 }
 
+// TestHotBatches: a batch counts for each object that it changes, and not for those that it only checks.
+func TestHotBatches(t *testing.T) {
+	var h hot
+	now := time.Unix(1000, 0)
+	h.init(now)
+	for range 200 * hotSample {
+		h.wrote("bank", []op.Mutation{{Kind: op.Put, Path: "x"}, {Kind: op.Check, Path: "seen"}, {Kind: op.Add, Path: "n"}}, now)
+	}
+	got := h.list(10, now).Writes
+	slices.SortFunc(got, func(a, b adminxml.HotKey) int { return strings.Compare(a.Path, b.Path) })
+	if len(got) != 2 || got[0].Path != "n" || got[1].Path != "x" || got[0].Rate != got[1].Rate {
+		t.Errorf("%+v", got)
+	}
+}
+
 func BenchmarkHot(b *testing.B) {
 	var h hot
 	h.init(time.Now())
@@ -55,6 +75,6 @@ func BenchmarkHot(b *testing.B) {
 	}
 	now := time.Now()
 	for i := range b.N {
-		h.note(false, roots[i*7919%len(roots)], "p", now)
+		h.read(roots[i*7919%len(roots)], "p", now)
 	}
 }

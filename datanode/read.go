@@ -69,7 +69,7 @@ func (h *handler) read(c *client, r *wire.Read, done func(readDone)) {
 	h.now()
 	n, begun := h.n, h.at
 	if r.Root != "" {
-		n.hot.note(false, r.Root, r.Path, begun)
+		n.hot.read(r.Root, r.Path, begun)
 	}
 	if h.confirmedRead(c, r, done) {
 		return

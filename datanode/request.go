@@ -121,7 +121,7 @@ func (h *handler) write(r *request, w *wire.Write) {
 		return
 	}
 	h.now()
-	h.n.hot.note(true, w.Root, w.Mutations[0].Path, h.at)
+	h.n.hot.wrote(w.Root, w.Mutations, h.at)
 	h.propose(r, kindWrite, w.Tag, w.Partition, state.EncodeWrite(h.n.commands.get(), h.stamp(), r.c.owner, &w.Write), h.indexCost(&w.Write))
 }
 

@@ -24,6 +24,7 @@ const maxStrangers = 1024
 type NodeView struct {
 	JID    string // full, as the ring knows it
 	Online bool
+	alien  bool        // no data node yet when it came: see nodes.strangers
 	there  [2]bool     // of its two addresses, the second that of its second stream
 	Show   string      // away, xa, dnd, chat or empty (RFC 6121 section 4.7.2.1)
 	Text   string      // the status text
@@ -38,7 +39,7 @@ type nodes struct {
 	mu        sync.Mutex
 	roster    contacts.Roster
 	byJID     map[string]*NodeView // of others, too: trusted tells
-	strangers int                  // of those, when they came
+	strangers int                  // of those, when they came; forgotten when they go
 }
 
 func newNodes() *nodes { return &nodes{byJID: make(map[string]*NodeView)} }
@@ -136,6 +137,18 @@ func (n *nodes) allDown() {
 	defer n.mu.Unlock()
 	for _, v := range n.byJID {
 		v.Online, v.there = false, [2]bool{}
+		n.forget(v)
+	}
+}
+
+// forget drops a stranger that is not there. n.mu is held.
+func (n *nodes) forget(v *NodeView) {
+	if v.Online || n.trusted(v) {
+		return
+	}
+	delete(n.byJID, v.JID)
+	if v.alien {
+		n.strangers--
 	}
 }
 
@@ -162,6 +175,7 @@ func (n *nodes) presence(st *stanza.Stanza) {
 				continue
 			}
 			v.Online, v.Seen = v.there[0] || v.there[1], time.Now()
+			n.forget(v)
 		}
 	}
 }
@@ -200,7 +214,7 @@ func (n *nodes) available(from stanza.JID, st *stanza.Stanza) {
 		return
 	}
 	v.there[second(from.String())] = true
-	v.Online, v.Show, v.Text, v.Health, v.Seen = true, show, text, *health, time.Now()
+	v.Online, v.Show, v.Text, v.Health, v.Seen = true, clipped(show), clipped(text), *health, time.Now()
 }
 
 // known returns the view of a full JID that has told its health; nil of a stranger where there are too many.
@@ -215,9 +229,19 @@ func (n *nodes) known(jid string) *NodeView {
 			return nil
 		}
 		n.strangers++
+		v.alien = true
 	}
 	n.byJID[jid] = v
 	return v
+}
+
+// clipped is as much of a text as is kept and shown.
+func clipped(text string) string {
+	const most = 512 // bytes
+	if len(text) <= most {
+		return text
+	}
+	return strings.Clone(strings.ToValidUTF8(text[:most], "")) + "…"
 }
 
 // second is the index of a data node's address.

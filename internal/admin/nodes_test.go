@@ -51,6 +51,16 @@ func TestNodesFollowPresence(t *testing.T) {
 	if len(n.byJID) > maxStrangers+4 {
 		t.Errorf("%d strangers are remembered", len(n.byJID))
 	}
+	give(t, n, `<presence from='stranger@localhost' type='unavailable'/>`)
+	if n.strangers != 1 || len(n.byJID) != 3 {
+		t.Errorf("%d strangers, %d nodes are remembered after all but one have gone", n.strangers, len(n.byJID))
+	}
+	large := strings.Replace(health, "/>", " version='"+strings.Repeat("x", 8<<10)+"'/>", 1)
+	give(t, n, `<presence from='large@localhost/store'>`+large+`</presence>`)
+	give(t, n, `<presence from='late@localhost/store'><status>`+strings.Repeat("y", 8<<10)+`</status>`+health+`</presence>`)
+	if late := n.byJID["late@localhost/store"]; n.byJID["large@localhost/store"] != nil || len(late.Text) > 1<<10 {
+		t.Errorf("a large health is kept, or a large text: %d bytes", len(late.Text))
+	}
 	if first := n.newestFirst(); len(first) != 1 || first[0].JID != v.JID {
 		t.Errorf("online: %+v", first)
 	}

@@ -49,11 +49,18 @@ func AppendHealth(dst []byte, h *Health) []byte {
 	return append(appendOpt(dst, "version", h.Version), "/>"...)
 }
 
+// maxHealth bounds a <health/> element, in bytes; data nodes send some 300. Anybody may send one, and what is
+// in it is kept.
+const maxHealth = 4 << 10
+
 // ParseHealth takes in a <health/> element.
 func ParseHealth(el []byte) (*Health, error) {
 	p := stanza.Parse(el)
 	if err := begin(&p, NSHealth, "health"); err != nil {
 		return nil, err
+	}
+	if len(el) > maxHealth {
+		return nil, badPayload("health has %d bytes; the limit is %d", len(el), maxHealth)
 	}
 	var f fields
 	h := &Health{

@@ -21,6 +21,10 @@ func hotCommand(env Env) *cli.Command {
 seconds): operations a second on each object, estimated from one in sixteen. What is
 below "at least" is sure, the rest may belong to other objects.
 
+A write counts once for each object that it puts, deletes or adds to, and when a node takes it
+in: one that then loses a condition, as attempts of a transaction do, counts as well. What a
+batch only checks counts for nothing.
+
 Reads of a hot object cost less with a bounded age, which any replica serves, and
 counters that many change are merged by the client.
 
