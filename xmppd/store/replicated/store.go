@@ -74,7 +74,7 @@ func Open(opt Options) (*Store, error) {
 	opt.setDefaults()
 	dir, err := replication.OpenDir(opt.Dir)
 	if err != nil {
-		return nil, locked(err)
+		return nil, locked(advise(opt.Dir, err))
 	}
 	id, err := uuid.Parse(dir.Store())
 	if err != nil {
@@ -89,10 +89,10 @@ func Open(opt Options) (*Store, error) {
 		Dir: dir, Transport: carrier{s}, Logger: opt.Logger,
 		Tick: opt.Tick, FlushEvery: opt.FlushEvery, DiskReserve: opt.DiskReserve, MaxMoves: movesAtOnce, WAL: wal.Options{SegmentSize: opt.Segment},
 		OnRing:  func(doc *ring.Document) { s.saw(doc); s.wake() },
-		OnFatal: s.fail, OnFull: s.filled,
+		OnFatal: func(err error) { s.fail(advise(opt.Dir, err)) }, OnFull: s.filled,
 	})
 	if err != nil {
-		return nil, errors.Join(locked(err), dir.Close())
+		return nil, errors.Join(locked(advise(opt.Dir, err)), dir.Close())
 	}
 	if err := s.files.note(opt.Dir); err != nil {
 		return nil, errors.Join(err, s.node.Close(), dir.Close())
