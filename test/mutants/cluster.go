@@ -48,6 +48,7 @@ func servers() []mutant {
 		{"who is cut off stays in sight, or is not greeted when back", all, "TestPartitionNoticesFaults"},
 		{"a stanza of another server overtakes what waits for its account", "xmppd/cluster/exchange", "TestDirect"},
 		{"what other servers send waits without bounds", "xmppd/cluster/exchange", "TestHoldsAreBounded"},
+		{"an old answer of the directory is used for what comes later", "xmppd/cluster/exchange", "TestAnswersAreNotForWhatComesLater"},
 		{"presence that other servers tell waits without bounds", "xmppd/cluster/exchange", "TestCastsAreBounded"},
 		{"other servers may tell any amount of presence and rosters", "xmppd/cluster/exchange", "TestCastsOverrun"},
 		{"who stands behind others whose records can't be had hears nothing", "xmppd/cluster/exchange", "TestLate"},

@@ -38,6 +38,7 @@ type Faults struct {
 	Overtake     bool // what can be delivered at once is, whatever waits
 	HoldAll      bool // what other servers send is taken without bounds
 	TakeAll      bool // what they tell of presence is
+	KeepAnswer   bool // an answer of the directory is used for all that comes while it is
 	Stand        bool // who waits for records that can't be had does so in line
 	// Told is no bug: it decides when what a server has told is taken.
 	Told func(from string, take func())

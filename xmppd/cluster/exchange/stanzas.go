@@ -29,9 +29,6 @@ const (
 // maxHops bounds the way of a stanza: whoever has it then takes care of it.
 const maxHops = 3
 
-// maxAsked bounds what waits for answers of the directory in one lane, in bytes.
-const maxAsked = 8 << 20
-
 func appendHead[T string | []byte](b []byte, kind byte, hops int, to T) []byte {
 	b = append(b, kind, byte(hops))
 	return append(binary.AppendUvarint(b, uint64(len(to))), to...)
@@ -225,73 +222,20 @@ func (x *Exchange) Pass(p *module.Passage) (taken bool, err error) {
 	e, known := x.dir.Lookup(account, p.To.Resource)
 	if known {
 		l.mu.Unlock()
-		return x.forward(x.choose(e, p), p)
+		return x.forward(x.choose(e, p), p, true)
 	}
 	taken, err = l.wait(account, nil, p)
+	n := len(l.asked[account])
 	l.mu.Unlock()
-	x.counts.Asked.Add(1)
-	x.dir.Ask(account, func(e directory.Entry) {
-		l.add(func(b *session.Batch) { x.answered(l, account, e, b) })
-	})
+	if n > 0 {
+		x.question(l, account, n)
+	}
 	return taken, err
 }
 
-// wait lets a stanza wait for an answer of the directory. mu must be held.
-func (l *lane) wait(account string, waits []stored, p *module.Passage) (taken bool, err error) {
-	raw := p.Bytes()
-	if p.Stamped {
-		raw = clone(raw)
-	}
-	if l.bytes+len(raw) > maxAsked {
-		return true, &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much waits until it is known where its receivers are"}
-	}
-	l.bytes += len(raw)
-	l.asked[account] = append(waits, stored{p.To.String(), p.Hops, raw})
-	return true, nil
-}
-
-// answered sends on what has waited for an answer, and what comes to wait meanwhile.
-func (x *Exchange) answered(l *lane, account string, e directory.Entry, b *session.Batch) {
-	for {
-		l.mu.Lock()
-		waits := l.asked[account]
-		if len(waits) == 0 {
-			delete(l.asked, account)
-			l.mu.Unlock()
-			return
-		}
-		l.asked[account] = []stored{} // what comes waits on
-		for _, s := range waits {
-			l.bytes -= len(s.raw)
-		}
-		l.mu.Unlock()
-		for i := range waits {
-			x.settle(&waits[i], e, b)
-		}
-	}
-}
-
-// settle sends a stanza on, knowing where its receiver is.
-func (x *Exchange) settle(s *stored, e directory.Entry, b *session.Batch) {
-	p, err := s.passage(b)
-	if err != nil {
-		x.log.Error("a stanza that has waited can't be read", "error", err)
-		return
-	}
-	taken, err := x.forward(x.choose(e, p), p)
-	var se *module.Error
-	switch {
-	case errors.As(err, &se):
-		x.cfg.Router.Undelivered(x.ctx, p, se)
-	case !taken:
-		p.Here = true
-		x.cfg.Router.Arrive(x.ctx, p)
-	}
-}
-
 // forward sends a stanza to a server. It reports false if this is the one, or if that server can't be
-// reached: its sessions are gone.
-func (x *Exchange) forward(server string, p *module.Passage) (taken bool, err error) {
+// reached: its sessions are gone. What is learned of its way is taken by Hop.
+func (x *Exchange) forward(server string, p *module.Passage, learn bool) (taken bool, err error) {
 	if server == x.cfg.Self {
 		return false, nil
 	}
@@ -305,7 +249,7 @@ func (x *Exchange) forward(server string, p *module.Passage) (taken bool, err er
 	}
 	way := x.route(server)
 	x.hopped(way)
-	if p.To.Resource != "" && p.Hops == 0 && x.cfg.Cache >= 0 {
+	if learn && p.To.Resource != "" && p.Hops == 0 && x.cfg.Cache >= 0 {
 		x.routes.add(to, way)
 	}
 	return true, nil
