@@ -139,3 +139,25 @@ func TestLost(t *testing.T) {
 		}
 	}
 }
+
+// TestAllServed: of five servers one may be down; with two down enough run to be one cluster, and not for each account.
+func TestAllServed(t *testing.T) {
+	c := served(t)
+	pid := c.procs["x1"].pid
+	c.info.Servers = nil
+	for _, id := range []string{"x1", "x2", "x3", "x4", "x5"} {
+		c.info.Servers = append(c.info.Servers, Server{ID: id, PID: pid}) // as if each were it
+	}
+	for down, want := range []error{nil, nil, ErrSomeAccounts, ErrNoMajority} {
+		for i := range down {
+			c.info.Servers[i].PID = 0
+		}
+		if err := c.AllServed(); !errors.Is(err, want) {
+			t.Errorf("%d of 5 are down: %v", down, err)
+		}
+	}
+	c.local = true
+	if err := c.AllServed(); err != nil {
+		t.Errorf("with accounts of their own: %v", err)
+	}
+}

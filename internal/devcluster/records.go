@@ -91,14 +91,41 @@ func (c *Cluster) founded() error {
 // ErrNoMajority: too few XMPP servers run to have the accounts, so nobody can log in.
 var ErrNoMajority = errors.New("nobody can log in")
 
-// majority is ErrNoMajority, with what to start, if fewer servers run than have to; mu is held.
-func (c *Cluster) majority() error {
-	var down []string
+// ErrSomeAccounts: two of the three servers that have some accounts may be down, so these can't log in.
+var ErrSomeAccounts = errors.New("some accounts may not be able to log in")
+
+// recordCopies is how many XMPP servers have an account's records, where there are as many.
+const recordCopies = 3
+
+// AllServed is Served, and ErrSomeAccounts where enough servers run and so many are down that they may be two of the three that
+// have some accounts.
+func (c *Cluster) AllServed() error {
+	if err := c.Served(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	down := c.serversDown()
+	if copies := min(recordCopies, len(c.info.Servers)); !c.shared() || len(down) <= (copies-1)/2 {
+		return nil
+	}
+	return fmt.Errorf("%w, data nodes neither: %s are down, and each account is on %d servers; `ringctl dev restart --dir %s %s`",
+		ErrSomeAccounts, strings.Join(down, ", "), recordCopies, c.files, down[0])
+}
+
+// serversDown are the XMPP servers that don't run; mu is held.
+func (c *Cluster) serversDown() (down []string) {
 	for _, s := range c.info.Servers {
 		if !(foreign{s.PID, string(c.files)}).ours() {
 			down = append(down, s.ID)
 		}
 	}
+	return down
+}
+
+// majority is ErrNoMajority, with what to start, if fewer servers run than have to; mu is held.
+func (c *Cluster) majority() error {
+	down := c.serversDown()
 	all := len(c.info.Servers)
 	needed := all/2 + 1
 	if !c.shared() {

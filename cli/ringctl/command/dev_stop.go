@@ -40,7 +40,7 @@ stays, and dev restart starts it again. One that does not run is no error.
 			if err := cluster.Stop(c.Context, id, c.Bool("kill")); err != nil {
 				return err
 			}
-			if err := cluster.Served(); errors.Is(err, devcluster.ErrNoMajority) {
+			if err := cluster.AllServed(); errors.Is(err, devcluster.ErrNoMajority) || errors.Is(err, devcluster.ErrSomeAccounts) {
 				fmt.Fprintln(env.Stderr, "warning:", err)
 			}
 			_, err = fmt.Fprintf(env.Stdout, "%s does not run; it starts again with `ringctl dev restart --dir %s %s`\n", id, dir, id)
