@@ -20,6 +20,7 @@ type faults struct {
 	mergedTooEarly       bool // an increment is told before the store has it
 	watchMixesUp         bool // a watch by revision goes on by position in the midst of an entry
 	watchSkips           bool // a watch takes up all partitions but one where a token says
+	watchUnheard         bool // a watch of an index begins where a partition has not heard of that
 	updateUnchecked      bool // a transaction commits without its reads being checked
 	ownConditionFirst    bool // a condition of its own ends a transaction, though what it has read has changed
 	watchesAbandoned     bool // nodes are not told that a watch has ended

@@ -12,14 +12,14 @@ type Faults struct {
 	UpdateUnchecked, WatchesAbandoned, FullIsFinal       bool
 	VagueAccepted, AnySize, LargeRefused, WatchMixesUp   bool
 	WatchAnywhere, AnyTermConfirms, StreamLostWaits      bool
-	OwnConditionFirst                                    bool
+	OwnConditionFirst, WatchUnheard                      bool
 }
 
 // DialWith is Dial of a client with mistakes.
 func DialWith(ctx context.Context, cfg Config, f Faults) (*Client, error) {
 	return dial(ctx, cfg, faults{
 		f.NewSeqOnRetry, f.UnknownAsUnavailable, f.FloorPassesLive,
-		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchMixesUp, f.WatchSkips, f.UpdateUnchecked, f.OwnConditionFirst, f.WatchesAbandoned, f.FullIsFinal,
+		f.FloorPassesUnknown, f.MergedTooEarly, f.WatchMixesUp, f.WatchSkips, f.WatchUnheard, f.UpdateUnchecked, f.OwnConditionFirst, f.WatchesAbandoned, f.FullIsFinal,
 		f.AnySize, f.LargeRefused, f.WatchAnywhere, f.AnyTermConfirms, f.StreamLostWaits, f.VagueAccepted,
 	})
 }

@@ -249,7 +249,7 @@ func (w *Watch) now(ctx context.Context, cursors []*cursor) error {
 	}
 	for i, q := range calls {
 		res, err := w.c.endRead(ctx, q)
-		if err == nil && w.ask.Index != "" {
+		if err == nil && w.ask.Index != "" && !w.c.engine.faults.watchUnheard {
 			err = changesError(&res) // a partition that has not heard of the index knows no position in it
 		}
 		if err != nil && failed == nil {

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -139,6 +140,14 @@ func (c *testCluster) node(i int) *Node {
 
 func (c *testCluster) start(i int) {
 	c.t.Helper()
+	if err := c.tryStart(i); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// tryStart starts a node whose directory may be one that it must refuse.
+func (c *testCluster) tryStart(i int) error {
+	c.t.Helper()
 	if c.dirs[i] == nil {
 		c.openDir(i)
 	}
@@ -160,11 +169,14 @@ func (c *testCluster) start(i int) {
 	}
 	n, err := Open(cfg)
 	if err != nil {
-		c.t.Fatal(err)
+		err = errors.Join(err, c.dirs[i].Close())
+		c.dirs[i] = nil
+		return err
 	}
 	c.net.mu.Lock()
 	c.net.nodes[uint64(i+1)] = n
 	c.net.mu.Unlock()
+	return nil
 }
 
 func (c *testCluster) stop(i int) {

@@ -116,6 +116,9 @@ func Open(cfg Config) (*Node, error) {
 		return nil, errors.Join(fmt.Errorf("%w: the write-ahead log of %s has vanished; %s",
 			ErrLostState, cfg.Dir.Path(), core.WhatToDo), n.log.Close(), n.store.Close())
 	}
+	if err := n.followLog(); err != nil {
+		return nil, errors.Join(err, n.log.Close(), n.store.Close())
+	}
 	// The ring file is written before any group starts.
 	if known == nil && (cfg.Dir.started() || len(n.rec.Groups) > 0) {
 		return nil, errors.Join(fmt.Errorf("%w: the file %s has vanished; %s",
@@ -135,6 +138,21 @@ func Open(cfg Config) (*Node, error) {
 		}
 	}
 	return n, nil
+}
+
+// followLog refuses a log that is older than the state: with it votes, and entries
+// that this node has acknowledged, would be forgotten. From then on the state notes how far the log has come.
+func (n *Node) followLog() error {
+	mark, err := n.store.LogMark()
+	if err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
+	if last := n.log.Last(); last < mark && !n.cfg.Faults.AnyLog {
+		return fmt.Errorf("%w: the write-ahead log in %s ends with record %d, %s was written when it had %d: it is an older copy, or its end is lost; put back the one that was here when the node stopped; if it is lost, %s",
+			ErrLostState, filepath.Join(n.cfg.Dir.Path(), walDir), last, stateFile, mark, core.WhatToDo)
+	}
+	n.store.MarkLog(n.log.Last)
+	return nil
 }
 
 func withDefaults(cfg Config) Config {

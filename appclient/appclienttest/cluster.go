@@ -223,6 +223,23 @@ func (c *Cluster) Compact() {
 	}
 }
 
+// Unhear makes a partition one that does not know of an index yet, as while that is being created.
+func (c *Cluster) Unhear(partition int, index string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.parts[partition].unheard = index
+}
+
+// Hear tells a partition of the index that it did not know of: its events begin there.
+func (c *Cluster) Hear(partition int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.state.parts[partition]
+	p.position++
+	p.unheard, p.heard = "", p.position
+	p.wake()
+}
+
 // Lead makes the replica with this place in the ring's order lead all partitions.
 func (c *Cluster) Lead(place int) {
 	c.mu.Lock()

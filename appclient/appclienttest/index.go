@@ -83,7 +83,7 @@ type cursor struct {
 
 func (s *store) query(p *part, q *op.Read, res *op.ReadResult) {
 	ix := s.index(q.Index)
-	if ix == nil {
+	if ix == nil || p.unheard == q.Index {
 		res.Code, res.Text = op.NotFound, "there is no such index"
 		return
 	}

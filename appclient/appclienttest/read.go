@@ -134,8 +134,12 @@ func (s *store) changes(p *part, q *op.Read, res *op.ReadResult) {
 		res.Code = op.Compacted
 		return
 	}
-	if q.Index != "" && s.index(q.Index) == nil {
+	if q.Index != "" && (s.index(q.Index) == nil || p.unheard == q.Index) {
 		res.Code, res.Text = op.NotFound, "there is no such index"
+		return
+	}
+	if q.Index != "" && q.Since < p.heard {
+		res.Code = op.Compacted
 		return
 	}
 	limit := q.Limit

@@ -29,6 +29,8 @@ type part struct {
 	roots    map[string]*root
 	events   []event
 	floor    uint64 // events up to here are forgotten
+	unheard  string // the index that it does not know of yet
+	heard    uint64 // where it heard of that index
 	changed  chan struct{}
 }
 

@@ -78,6 +78,8 @@ type Faults struct {
 	ScrubsOne bool
 	// SnatchPictures drops a picture for another group's before those who may want it could ask for it.
 	SnatchPictures bool
+	// AnyLog takes a log that ends before what the state has seen of it.
+	AnyLog bool
 	// VersionUntold drops batches of another format without a word.
 	VersionUntold bool
 	// PublishedLate shows Standings when the rest of a Round has been carried out.

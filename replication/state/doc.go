@@ -61,7 +61,8 @@
 //
 // # The file
 //
-//	bucket "meta"         "format" -> version, 4 bytes big endian
+//	bucket "meta"         "format" -> version, 4 bytes big endian; "store" -> whose file it is;
+//	                      "log" -> record of the log that a flush had seen, 8 bytes big endian
 //	  "store"             UUID of the data directory, as text; files of before it
 //	                      was written have none until they are opened
 //	  "tombp"+id          index, term, vote: what stays of a deleted replica

@@ -25,17 +25,18 @@ func (s *Store) Flush() error {
 		return err
 	}
 	defer s.endWriting()
-	parts := s.rotate()
-	if len(parts) == 0 {
+	mark, parts := s.logNow(), s.rotate()
+	if len(parts) == 0 && mark == s.marked {
 		return nil
 	}
-	if err := s.update(func(tx *bbolt.Tx) error { return s.commit(tx, parts) }); err != nil {
+	if err := s.update(func(tx *bbolt.Tx) error { return s.commit(tx, parts, mark) }); err != nil {
 		err = diskError(fmt.Errorf("flush %s: %w", s.path, err))
 		if errors.Is(err, ErrFull) || s.torn.Load() {
 			return err
 		}
 		return s.fail(fmt.Errorf("%w: %w: restart the node once the disk is sound", ErrFailed, err))
 	}
+	s.marked = mark
 	for _, p := range parts {
 		p.flushed()
 	}
@@ -117,7 +118,10 @@ func (p *Partition) flushed() {
 }
 
 // commit writes the generations. Nobody changes them, so it needs no lock.
-func (s *Store) commit(tx *bbolt.Tx, parts []*Partition) error {
+func (s *Store) commit(tx *bbolt.Tx, parts []*Partition, mark uint64) error {
+	if err := s.markLog(tx, mark); err != nil {
+		return err
+	}
 	var w writer
 	for _, p := range parts {
 		b, err := tx.CreateBucketIfNotExists(p.key)

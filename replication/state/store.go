@@ -34,6 +34,7 @@ var (
 	machineBucket  = []byte("machine")
 	formatKey      = []byte("format")
 	storeKey       = []byte("store")
+	logKey         = []byte("log")
 	positionKey    = []byte("position")
 	ringKey        = []byte("ring")
 	condemnedKey   = []byte("condemned")
@@ -49,6 +50,9 @@ type Store struct {
 	opt  Options
 
 	flushing sync.Mutex // one Flush or Restore at a time
+	marked   uint64     // of the log, by a Flush of this life; flushing guards it
+	// lastRecord is what Flush notes of the log; nil: nothing.
+	lastRecord func() uint64
 	// writes counts their beginnings and ends: it is odd while one is under way.
 	// A transaction is kept only if it was begun at the present, even count;
 	// else it might show the file as it was before a commit whose overlays are

@@ -217,6 +217,14 @@ func (l *Log) forget(group uint32, index uint64) {
 	}
 }
 
+// Last is the number of the last durable record, 0 before the first. It never falls,
+// also not over a restart. Safe for concurrent use; it may wait for a running sync.
+func (l *Log) Last() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next - 1
+}
+
 // Stats is safe for concurrent use; it may wait for a running sync.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()

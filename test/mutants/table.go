@@ -150,12 +150,14 @@ func clients() []mutant {
 	return []mutant{
 		{"transaction ended by its own condition, though its reads have changed", app, "TestUpdateRunsAgainForItsReads"},
 		{"refusals of one account hide another's, or strangers are counted as malformed", node, "TestEveryRefusalIsCountedAndLogged"},
+		{"a watch of an index begins where a partition has not heard of that", app, "TestWatchBeginsWhereIndexIsKnown"},
 		{"a node that knows no ring denies", node, "TestWhoServesNothingDeniesNothing"},
 		{"a stanza of the largest size that servers take ends its receiver's stream", "internal/xmppconn", "TestTakesWhatServersPassOn"},
 		{"a request of which parts were refused is taken for malformed", node, "TestRefusedPartsAreNoMistake"},
 		{"reads of changes pass those whose turn it is", node, "TestChangesTakeTurns"},
 		{"a read of changes does not tell that its turn is over", "replication", "TestParkedIsTold"},
 		{"a quiet watch falls behind the history", "replication", "TestChangesThatWaitKeepUp"},
+		{"an older log beside the state is taken", "replication", "TestAnOlderLogAloneStopsTheNode"},
 	}
 }
 
