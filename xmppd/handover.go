@@ -57,7 +57,8 @@ func (m movable) Find(user stanza.JID, id string) *session.Session { return m.sr
 func (m movable) State(s *session.Session) *session.State {
 	st := s.State()
 	st.Owes = m.im.Owes(s)
-	st.Seen = m.im.Shown(m.srv.c2s.Context(), s)
+	shown := m.im.Shown(m.srv.c2s.Context(), s)
+	st.Seen, st.Given = shown.Seen, shown.Given
 	st.Notes, st.Waits = m.router.Noted(s)
 	return st
 }
@@ -84,7 +85,7 @@ func (m movable) List(s *session.Session, st *session.State, kept [][]byte) {
 	m.srv.sm.Arrived(st.ID, s)
 	m.srv.c2s.List(m.srv.c2s.Context(), s)
 	m.router.TakeNoted(s)
-	m.im.Moved(s, st.Owes, append(st.Seen, im.ShownIn(kept)...))
+	m.im.Moved(s, st.Owes, im.Picture{Seen: st.Seen, Given: append(st.Given, im.ShownIn(kept)...)})
 	m.srv.exchange.Do(s.Full, func(ctx context.Context, b *session.Batch) { m.im.Level(ctx, s, b) })
 	m.catchUp(s)
 }
@@ -116,6 +117,7 @@ func (m movable) Gone(s *session.Session, id, server string) {
 	m.srv.exchange.Moved(s.Full, server)
 	m.im.Moves(s)
 	m.srv.c2s.Gone(m.srv.c2s.Context(), s)
+	m.srv.exchange.InTurn(func(ctx context.Context, b *session.Batch) { m.im.Left(ctx, s, b) })
 }
 
 // GiveUp implements handover.Sessions.
@@ -131,6 +133,9 @@ func (m movable) Put(full string, raw []byte) bool {
 	s := m.table.Get(full)
 	if s == nil {
 		return false
+	}
+	if m.im.Dated(raw) {
+		return true
 	}
 	var b session.Batch
 	ok := b.Send(s, raw, nil, nil, nil)

@@ -188,25 +188,11 @@ func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, 
 		told = s.contacts(ctx, src.User()).From
 	}
 	unlock()
-	if seen {
-		s.begin(b)
-		for _, c := range told {
-			if _, is := muted[c]; !is {
-				s.presenceTo(ctx, c, p, b)
-			}
-		}
-		s.presenceTo(ctx, src.Bare, p, b)
-		s.finish(p, b)
-	}
-	directed := src.TakeDirected()
-	if len(directed) == 0 {
-		return
-	}
 	done := make(map[string]struct{}, len(told))
 	for _, c := range told {
 		done[c] = struct{}{}
 	}
-	for _, to := range directed {
+	for _, to := range src.TakeDirected() { // first: other servers forget the session with its broadcast
 		j, err := stanza.ParseJID(to)
 		if err != nil {
 			continue
@@ -215,6 +201,17 @@ func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, 
 			s.sendDirected(ctx, j, p, b)
 		}
 	}
+	if !seen {
+		return
+	}
+	s.begin(b)
+	for _, c := range told {
+		if _, is := muted[c]; !is {
+			s.presenceTo(ctx, c, p, b)
+		}
+	}
+	s.presenceTo(ctx, src.Bare, p, b)
+	s.finish(p, b)
 }
 
 // SessionEnded takes back the presence of a session that is gone, once.
@@ -229,6 +226,13 @@ func (s *Service) SessionEnded(ctx context.Context, src *session.Session) {
 	}
 	b := newMail()
 	s.unavailable(ctx, src, plainPresence(src.Full, "", "unavailable"), b)
+	if own := s.table.Get(src.Full); own != nil && own != src && own.Presence() != nil && s.others != nil {
+		s.recast(ctx, own, "") // it was here before, and came back
+		s.showHere(ctx, own, b)
+	}
+	if s.sights.has(src.Full) { // its resource was bound at another server, and seen here before
+		s.tell(Op{Kind: OpShow, List: []string{src.Full}})
+	}
 	s.post(ctx, b)
 	s.router.Ended(ctx, src)
 }

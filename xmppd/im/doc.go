@@ -69,6 +69,10 @@ type Faults struct {
 	NoMeeting  bool   // nobody is told what was changed while the server was cut off
 	NoLevel    bool   // a session that has come from another server keeps what it saw there
 	KeepShown  bool   // it is not told who is gone
+	AsItLeft   bool   // where a session has gone is asked nobody
+	NoDirect   bool   // what is directed to a session that moves is forgotten
+	GiveUp     bool   // levelling that finds a roster unreadable is not done later
+	AllHanded  bool   // presence that a session gets by its old server counts
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 

@@ -52,15 +52,21 @@ type world struct {
 }
 
 func newWorld(t interface{ Fatal(...any) }, faults im.Faults) *world {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	w := &world{store: account.NewStore(storetest.NewMemory("d")), table: session.NewTable(), actors: make(map[string]*actor)}
+	store := account.NewStore(storetest.NewMemory("d"))
 	for _, name := range names() {
-		if err := w.store.Create(context.Background(), &account.Account{Name: name}); err != nil {
+		if err := store.Create(context.Background(), &account.Account{Name: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return newWorldOf(t, store, store, faults)
+}
+
+// newWorldOf makes one whose accounts are in a store; rosters may have faults.
+func newWorldOf(t interface{ Fatal(...any) }, store *account.Store, rosters im.Rosters, faults im.Faults) *world {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	w := &world{store: store, table: session.NewTable(), actors: make(map[string]*actor)}
 	w.router = router.New("d", w.table, log, router.Faults{})
-	w.im = im.New(w.store, w.table, w.router, im.Limits{}, im.Policy{}, log, faults)
+	w.im = im.New(rosters, w.table, w.router, im.Limits{}, im.Policy{}, log, faults)
 	if err := w.im.Load(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package im
 
 import (
+	"context"
 	"strings"
 
 	"github.com/rosterdb/rosterdb/xmppd/session"
@@ -15,7 +16,7 @@ func (s *Service) Owes(src *session.Session) bool {
 }
 
 // Moves takes note that another server has got a session, before it is taken off the table: nobody is told of
-// its end.
+// its end. Left is to follow.
 func (s *Service) Moves(src *session.Session) {
 	src.Order.Lock()
 	defer src.Order.Unlock()
@@ -23,14 +24,48 @@ func (s *Service) Moves(src *session.Session) {
 		return
 	}
 	s.late.drop(src)
+	s.levels.take(src)
 	if src.SetHidden(false, false) {
 		s.counts.Hidden.Add(-1)
 	}
 }
 
+// Left takes note that a session that another server has got is off the table. It is called in turn with Told, behind all
+// that the other server had said before it was known to have the session.
+func (s *Service) Left(ctx context.Context, src *session.Session, batch *session.Batch) {
+	directed := src.AllDirected()
+	if s.faults.AsItLeft || src.Presence() == nil && len(directed) == 0 {
+		return
+	}
+	s.tell(Op{Kind: OpLeft, A: src.Full})
+	if own := s.table.Get(src.Full); own != nil || s.sights.has(src.Full) {
+		return
+	}
+	b := &mail{Batch: batch} // the other server was cut off before it could say so, or since
+	s.lose(ctx, map[string]*sight{src.Full: {directed: s.listed(directed)}}, b)
+	s.dispatch(ctx, b)
+}
+
+// listed are the sessions here that addresses mean, with those of accounts.
+func (s *Service) listed(addresses []string) map[string]struct{} {
+	out := make(map[string]struct{})
+	for _, to := range addresses {
+		if strings.Contains(to, "/") {
+			if s.table.Get(to) != nil {
+				out[to] = struct{}{}
+			}
+			continue
+		}
+		for _, dst := range s.table.User(to).Sessions() {
+			out[dst.Full] = struct{}{}
+		}
+	}
+	return out
+}
+
 // Moved takes note of a session that this server has got from another one: the others know where its presence
 // comes from, and whose end would take it back. shown is what Shown has said there; Level is to follow.
-func (s *Service) Moved(src *session.Session, owes bool, shown []string) {
+func (s *Service) Moved(src *session.Session, owes bool, shown Picture) {
 	s.sights.came(src.Full)
 	s.levels.put(src, shown)
 	if hidden, _ := src.Hidden(); hidden {
@@ -53,10 +88,56 @@ func (s *Service) toldMoved(server string, op *Op) {
 	if op.B != "" {
 		s.sights.see(server, op.A)
 	}
-	for _, to := range op.List {
-		if strings.Contains(to, "/") && s.table.Get(to) != nil {
-			s.sights.see(server, op.A)
-			s.sights.direct(server, op.A, to)
+	for to := range s.listed(op.List) {
+		s.sights.see(server, op.A)
+		s.sights.direct(server, op.A, to)
+	}
+}
+
+// toldLeft takes note of a session that a server has no more, since it has moved. Where what the next server says of it has not come, or came
+// before the last that this one has said, all are asked, and it is gone if none has it.
+func (s *Service) toldLeft(ctx context.Context, server, full string, b *mail) {
+	if !s.sights.doubt(server, full) {
+		return
+	}
+	if own := s.table.Get(full); own != nil {
+		s.showHere(ctx, own, b)
+	}
+	then := func(b *mail) {
+		if x := s.sights.pickDoubted(server, full); x != nil {
+			s.lose(ctx, map[string]*sight{full: x}, b)
 		}
+	}
+	id, servers := s.seeks.begin(s.others, &seek{then: then})
+	for _, other := range servers {
+		s.others.Tell(other, &Op{Kind: OpShow, B: id, List: []string{full}})
+	}
+	if len(servers) == 0 {
+		then(b)
+	}
+}
+
+// showHere shows the presence of a session to those here that may see it.
+func (s *Service) showHere(ctx context.Context, own *session.Session, b *mail) {
+	to := append([]string{own.Bare}, s.contacts(ctx, own.User()).From...)
+	s.current(own, func(p []byte) {
+		for _, c := range to {
+			if s.ofDomain(c) {
+				s.presenceHere(ctx, c, p, b)
+			}
+		}
+	})
+}
+
+// toldShow shows a server sessions that are here.
+func (s *Service) toldShow(ctx context.Context, server string, op *Op) {
+	for _, full := range op.List {
+		if own := s.table.Get(full); own != nil {
+			s.recast(ctx, own, server)
+			s.showAgain(own, server)
+		}
+	}
+	if op.B != "" {
+		s.others.Tell(server, &Op{Kind: OpSought, A: op.B})
 	}
 }

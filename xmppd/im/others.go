@@ -2,6 +2,8 @@ package im
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -47,6 +49,8 @@ const (
 	OpEndAll     OpKind = 17 // the sessions of A end, with the stream error B and the text Raw
 	OpBlockPush  OpKind = 18 // Raw: for those of A that have asked for the block list
 	OpMet        OpKind = 19 // the sender tells all it changes from now on
+	OpShow       OpKind = 20 // who has sessions of List shows their presence to the sender; behind it question B, if any, is answered
+	OpLeft       OpKind = 21 // another server has got the session A of the sender, which says nothing of it from now on
 )
 
 // Op is what concerns sessions that other servers may have.
@@ -105,12 +109,7 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 	case OpDirect:
 		s.toldDirect(server, op, b)
 	case OpProbe:
-		for _, account := range op.List {
-			s.answerProbe(server, op.A, account)
-		}
-		if op.B != "" {
-			s.others.Tell(server, &Op{Kind: OpSought, A: op.B})
-		}
+		s.toldProbe(ctx, server, op)
 	case OpAvailable:
 		s.availableHere(op.A, op.Raw, b)
 	case OpInterested:
@@ -125,6 +124,10 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 		s.toldGroup(ctx, op, b)
 	case OpMoved:
 		s.toldMoved(server, op)
+	case OpShow:
+		s.toldShow(ctx, server, op)
+	case OpLeft:
+		s.toldLeft(ctx, server, op.A, b)
 	case OpEndAll:
 		s.endAllHere(ctx, op.A, op.B, string(op.Raw))
 	case OpBlockPush:
@@ -198,10 +201,23 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 	gone := st.IsType("unavailable")
 	if gone && !s.faults.LateEnd {
 		own := s.table.Get(from)
-		if s.sights.elsewhere(server, from) || own != nil && own.Presence() != nil {
+		switch {
+		case own != nil && own.Presence() != nil:
+			// The resource was bound again, here. What was seen last may be the old one's all the same.
+			if x := s.sights.pick(server, from); x != nil {
+				s.lose(ctx, map[string]*sight{from: x}, b)
+			}
+			return
+		case s.sights.elsewhere(server, from): // or at another server, and its new presence was seen first
 			s.sights.forget(server, from)
-			return // The resource was bound again, at another server or here, and its new presence was seen first.
+			if op.A == directedMark && len(op.List) > 0 {
+				s.endDirected(ctx, from, s.listed(op.List), b)
+			}
+			return
 		}
+	}
+	if !gone && s.table.Get(from) != nil {
+		s.sights.see(server, from) // before it is shown: SessionEnded of the one that is here looks behind that
 	}
 	for _, contact := range op.List {
 		here = s.presenceHere(ctx, contact, op.Raw, b) || here
@@ -223,7 +239,9 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 		}
 		return
 	}
-	s.sights.forget(server, from)
+	if s.sights.forget(server, from) {
+		s.others.Tell("", &Op{Kind: OpShow, List: []string{from}})
+	}
 	// Bound here and shown while this was told: what is seen last must be that it is there.
 	if own := s.table.Get(from); own != nil {
 		s.current(own, func(p []byte) {
@@ -240,27 +258,41 @@ func (s *Service) toldDirect(server string, op *Op, b *mail) {
 	if dst == nil || err != nil {
 		return
 	}
-	b.Send(dst, op.Raw, nil, nil, nil)
 	from := st.AttrString(st.From)
+	if st.IsType("unavailable") {
+		if s.sights.undirect(server, from, op.A); s.directs(from, op.A) {
+			return // its resource was bound again, and that was shown first
+		}
+	}
+	b.Send(dst, op.Raw, nil, nil, nil)
 	if bare := bareOf(from); !s.ofDomain(bare) && st.IsType("error") {
 		dst.Mute(bare, s.limits.RosterItems)
 	} else if !s.ofDomain(bare) {
 		dst.Unmute(bare)
 	}
-	switch {
-	case st.IsType("unavailable"):
-	case !st.Type.Present():
+	if !st.Type.Present() {
 		s.sights.see(server, from)
 		s.sights.direct(server, from, op.A)
 	}
 }
 
-// answerProbe sends a session of another server the presence of an account's sessions here.
-func (s *Service) answerProbe(server, asker, account string) {
-	for _, own := range s.table.User(account).Sessions() {
-		if own.Full != asker {
-			s.current(own, func(p []byte) { s.others.Tell(server, &Op{Kind: OpDirect, A: asker, Raw: addressed(p, asker)}) })
+// toldProbe answers a session of another server that wants presence. One that has moved there (B) is shown also what is
+// directed to it here.
+func (s *Service) toldProbe(ctx context.Context, server string, op *Op) {
+	if op.B != "" {
+		s.directing(ctx, op.A, func(_ *session.Session, p []byte) {
+			s.others.Tell(server, &Op{Kind: OpDirect, A: op.A, Raw: addressed(p, op.A)})
+		})
+	}
+	for _, account := range op.List {
+		for _, own := range s.table.User(account).Sessions() {
+			if own.Full != op.A {
+				s.current(own, func(p []byte) { s.others.Tell(server, &Op{Kind: OpDirect, A: op.A, Raw: addressed(p, op.A)}) })
+			}
 		}
+	}
+	if op.B != "" {
+		s.others.Tell(server, &Op{Kind: OpSought, A: op.B})
 	}
 }
 
@@ -288,21 +320,33 @@ func (s *Service) Lost(ctx context.Context, server string, batch *session.Batch)
 	defer s.dispatch(ctx, b)
 	s.soughtOf(ctx, server, b)
 	gone := s.sights.take(server)
+	s.lose(ctx, gone, b)
+	var moved []string
+	for full, sight := range gone {
+		if sight.moved {
+			moved = append(moved, full)
+		}
+	}
+	if len(moved) > 0 { // what the server said of them may have come behind what the next one did
+		s.tell(Op{Kind: OpShow, List: moved})
+	}
+}
+
+// lose tells the sessions here that those of other servers are gone that they have seen.
+func (s *Service) lose(ctx context.Context, gone map[string]*sight, b *mail) {
 	byAccount := make(map[string][]string)
 	for full, sight := range gone {
+		s.endDirected(ctx, full, sight.directed, b)
 		if own := s.table.Get(full); own != nil && own.Presence() != nil {
+			s.showHere(ctx, own, b) // the other server has said something of it, too
 			continue
 		}
 		byAccount[bareOf(full)] = append(byAccount[bareOf(full)], full)
-		for to := range sight.directed {
-			if dst := s.table.Get(to); dst != nil && !s.shows(ctx, dst, bareOf(full)) {
-				b.Send(dst, plainPresence(full, to, "unavailable"), nil, nil, nil)
-			}
-		}
 	}
 	if len(byAccount) == 0 {
 		return
 	}
+	unread := false
 	s.table.Each(func(own *session.Session) bool {
 		if !own.Available() {
 			return true
@@ -313,11 +357,33 @@ func (s *Service) Lost(ctx context.Context, server string, batch *session.Batch)
 			}
 		}
 		see(own.Bare)
-		for _, c := range s.contacts(ctx, own.User()).To {
+		contacts := s.contacts(ctx, own.User())
+		if contacts == &s.unknown {
+			unread = s.levels.owe(own, slices.Collect(maps.Keys(gone))) || unread
+		}
+		for _, c := range contacts.To {
 			see(c)
 		}
 		return true
 	})
+	if unread {
+		s.met()
+	}
+}
+
+// endDirected takes back presence that a session of another server had directed to sessions here.
+func (s *Service) endDirected(ctx context.Context, full string, to map[string]struct{}, b *mail) {
+	for t := range to {
+		if dst := s.table.Get(t); dst != nil && !s.directs(full, t) && !s.shows(ctx, dst, bareOf(full)) {
+			b.Send(dst, plainPresence(full, t, "unavailable"), nil, nil, nil)
+		}
+	}
+}
+
+// directs reports whether a session, here or at a server that has said so, directs presence to one that is here.
+func (s *Service) directs(full, to string) bool {
+	own := s.table.Get(full)
+	return own != nil && (own.Directed(to) || own.Directed(bareOf(to))) || s.sights.directs(full, to)
 }
 
 // shows reports whether an available session gets the presence of an account by its roster.

@@ -32,6 +32,9 @@ func (s *Service) Refresh(ctx context.Context) error {
 	for i := 0; i < len(users) && err == nil; i++ {
 		err = s.refresh(ctx, users[i])
 	}
+	if err == nil {
+		s.levelOwed(ctx)
+	}
 	return err
 }
 

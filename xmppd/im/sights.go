@@ -16,13 +16,17 @@ type sights struct {
 // sight is a session that was seen.
 type sight struct {
 	directed map[string]struct{} // full JIDs of sessions here that got its presence directed
+	moved    bool                // it was seen at another server before
+	doubted  bool                // its server has said that it has left, and nothing of it since
 }
 
 func (v *sights) see(server, full string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	moved := false
 	for other, seen := range v.m {
-		if other != server {
+		if other != server && seen[full] != nil {
+			moved = true
 			delete(seen, full) // it is there now
 		}
 	}
@@ -33,8 +37,9 @@ func (v *sights) see(server, full string) {
 		v.m[server] = make(map[string]*sight)
 	}
 	if v.m[server][full] == nil {
-		v.m[server][full] = new(sight)
+		v.m[server][full] = &sight{moved: moved}
 	}
+	v.m[server][full].doubted = false
 	account := bareOf(full)
 	if v.by[account] == nil {
 		v.by[account] = make(map[string]struct{})
@@ -93,11 +98,90 @@ func (v *sights) undirect(server, full, to string) {
 	}
 }
 
-func (v *sights) forget(server, full string) {
+// forget forgets a session that was seen at a server, and reports whether it was seen at another one before: of what the two
+// have said of it, that may have come first which was said last.
+func (v *sights) forget(server, full string) (moved bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	x := v.m[server][full]
 	delete(v.m[server], full)
 	v.unlist(full)
+	return x != nil && x.moved
+}
+
+// pick forgets a session that is seen at a server, and returns what was known; nil: it is not seen there.
+func (v *sights) pick(server, full string) *sight {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x := v.m[server][full]
+	delete(v.m[server], full)
+	v.unlist(full)
+	return x
+}
+
+// doubt takes note that a session has left a server, and reports whether it was last seen there.
+func (v *sights) doubt(server, full string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x := v.m[server][full]
+	if x == nil {
+		return false
+	}
+	x.doubted = true
+	return true
+}
+
+// pickDoubted forgets a session that nothing was heard of since doubt, and returns what was known; nil: there is none.
+func (v *sights) pickDoubted(server, full string) *sight {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x := v.m[server][full]
+	if x == nil || !x.doubted {
+		return nil
+	}
+	delete(v.m[server], full)
+	v.unlist(full)
+	return x
+}
+
+// directs reports whether a session has directed presence to one that is here.
+func (v *sights) directs(full, to string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, seen := range v.m {
+		if x := seen[full]; x != nil {
+			if _, is := x.directed[to]; is {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// directing appends the sessions that have directed presence to one that is here. It looks at all that are seen.
+func (v *sights) directing(out []string, to string) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, seen := range v.m {
+		for full, x := range seen {
+			if _, is := x.directed[to]; is {
+				out = append(out, full)
+			}
+		}
+	}
+	return out
+}
+
+// all appends all sessions that are seen.
+func (v *sights) all(out []string) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, seen := range v.m {
+		for full := range seen {
+			out = append(out, full)
+		}
+	}
+	return out
 }
 
 // came forgets a session that is here now.

@@ -30,6 +30,7 @@ type State struct {
 	Muted    []string `json:"muted,omitempty"`
 	Notes    []string `json:"notes,omitempty"` // modules that have noted it
 	Seen     []string `json:"seen,omitempty"`  // full JIDs that its client may take for available
+	Given    []string `json:"given,omitempty"` // the same, of presence that was directed to it
 	Waits    bool     `json:"waits,omitempty"` // for what modules may have kept for it
 }
 

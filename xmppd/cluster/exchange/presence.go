@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"encoding/binary"
 
 	"github.com/rosterdb/rosterdb/xmppd/im"
@@ -20,6 +21,11 @@ func (x *Exchange) Tell(server string, op *im.Op) {
 			return
 		}
 	}
+}
+
+// InTurn has something done behind all that other servers have told of presence until now.
+func (x *Exchange) InTurn(f func(context.Context, *session.Batch)) {
+	x.casts.add(func(b *session.Batch) { f(x.ctx, b) })
 }
 
 // Servers implements im.Others.
