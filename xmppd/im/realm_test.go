@@ -68,7 +68,6 @@ type user struct {
 	seen   map[string]string // the status of whom it takes for available
 	logins int
 	shown  map[string]map[string]int // to whom it has directed presence: addresses, and the sessions that were there
-	status string                    // of that
 }
 
 // moving is a session on its way: its client is connected to no server.
