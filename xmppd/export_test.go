@@ -40,13 +40,14 @@ type Together struct {
 	Deaf       bool // other servers' answers are not heard
 	FullAlone  bool // the others are not told of a full disk, or of files that are gone
 	AnyJoining bool // who has proven no name counts among those that join
+	Reached    bool // metrics of the records count whoever can be reached
 }
 
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
-		replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining,
+		replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached,
 	})
 }
 
@@ -89,7 +90,7 @@ func (s *Server) LeaveServers() { s.drainer.leave() }
 // PortalAddr is where the portal posts its events.
 func (s *Server) PortalAddr() string { return s.addrOf(forPortal) }
 
-// Count is the value of a counter without labels.
+// Count is the value of a counter or gauge without labels.
 func (s *Server) Count(t *testing.T, name string) float64 {
 	t.Helper()
 	all, err := s.registry.Gather()
@@ -98,7 +99,8 @@ func (s *Server) Count(t *testing.T, name string) float64 {
 	}
 	for _, f := range all {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetCounter().GetValue()
+			m := f.GetMetric()[0]
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
 	t.Fatalf("no metric %s", name)

@@ -81,11 +81,11 @@ func (r *replicas) down(server string) {
 	}
 }
 
-// endingIfLost has operations fail soon when the servers that can be reached have no majority of the records: what the others
-// have been stopped with does not come back.
-func (r *replicas) endingIfLost(reached func(name string) bool) {
-	if r != nil && r.Store != nil && r.Risk(reached).Lost > 0 {
-		r.Ending()
+// endingIfLost has operations fail soon when no majority of the records can take changes: what the other servers have been stopped
+// with does not come back.
+func (s *Server) endingIfLost() {
+	if s.replicas != nil && s.replicas.Store != nil && s.risk().Lost > 0 {
+		s.replicas.Ending()
 	}
 }
 
@@ -187,10 +187,14 @@ func (s *Server) registerRecords(r *replicated.Store) {
 			Namespace: "xmppd", Subsystem: "cluster", Name: name, Help: help,
 		}, func() float64 { return float64(f()) }))
 	}
+	risk := s.risk
+	if s.faults.reached {
+		risk = func() replicated.Risk { return r.Risk(s.reaches) }
+	}
 	gauge("records_copies", "Copies that each partition of the records should have; 0: not known yet.", func() int { return r.Status().Replicas })
 	gauge("records_coming", "Copies of partitions that are still to be made.", func() int { return r.Status().Left })
-	gauge("records_lacking", "Partitions of the records of which a copy is missing.", func() int { return r.Risk(s.reaches).Lacking })
-	gauge("records_lost", "Partitions of the records without a majority of their copies.", func() int { return r.Risk(s.reaches).Lost })
+	gauge("records_lacking", "Partitions of the records of which a copy is missing.", func() int { return risk().Lacking })
+	gauge("records_lost", "Partitions of the records without a majority of copies that can take changes.", func() int { return risk().Lost })
 	gauge("records_disk_full", "1: the disk of this server's records is full, so it can't take changes of them.", func() int {
 		if s.full.Load() {
 			return 1

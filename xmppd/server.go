@@ -71,6 +71,7 @@ type faults struct {
 	deaf       bool // other servers' answers are not heard
 	fullAlone  bool // the others are not told that the disk of the records is full, or its files are gone
 	anyJoining bool // who has proven no name counts among those that join
+	reached    bool // metrics of the records count whoever can be reached, with or without room on its disk
 	countHere  bool // sessions on other servers do not count for sessions_per_account
 }
 
@@ -284,7 +285,7 @@ func (s *Server) fail(err error) {
 func (s *Server) Close() error {
 	var errs []error
 	s.drain()
-	s.replicas.endingIfLost(s.reaches)
+	s.endingIfLost()
 	if s.handover != nil {
 		s.drainer.leave()
 		s.handover.Close()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/xmppd/cluster"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
+	"github.com/rosterdb/rosterdb/xmppd/store/replicated"
 )
 
 // ClusterStatus is the cluster as one of its servers sees it.
@@ -112,15 +113,7 @@ func (s *Server) addRecords(out *ClusterStatus) {
 		x.Records.Copies, x.Records.Leads, x.Records.Coming, x.Records.Leaving = m.Held, m.Led, m.Coming, m.Leaving
 	}
 	slices.SortFunc(out.Servers, func(a, b ClusterServer) int { return strings.Compare(a.Name, b.Name) })
-	known := s.known()
-	risk := s.replicas.Risk(known)
-	// A copy on a full disk is there, and can't acknowledge a change; one whose files are gone is there as long as its process.
-	frail := make(map[string]bool)
-	for _, x := range out.Servers {
-		frail[x.Name] = x.DiskFull || x.DataGone
-	}
-	writable := s.replicas.Risk(func(name string) bool { return known(name) && !frail[name] })
-	risk.Lost, risk.Needed = writable.Lost, writable.Needed
+	risk := s.risk()
 	// Until it is ready a server may have lost what the others think that it has. Who is not connected has proven no name:
 	// anybody with the gossip's key can say that he joins.
 	ready := !slices.ContainsFunc(out.Servers, func(x ClusterServer) bool {
@@ -142,6 +135,24 @@ func (s *Server) known() func(name string) bool {
 		now, ok := s.cluster.Mesh().Incarnation(name)
 		return name == s.cluster.Self().Name || ok && now == processes[name] && s.reaches(name)
 	}
+}
+
+// takers tells whether a server is known (see there), and can take changes: a copy on a full disk is there, and can't
+// acknowledge one; one whose files are gone is there as long as its process.
+func (s *Server) takers() func(name string) bool {
+	known, frail := s.known(), make(map[string]bool)
+	for _, m := range s.cluster.Members() {
+		frail[m.Name] = m.Full || m.Gone
+	}
+	return func(name string) bool { return known(name) && !frail[name] }
+}
+
+// risk is what it means for the records that servers are not there (their copies are lacking), or can't take changes (partitions are
+// lost without a majority of those that can). Whatever tells of it has it from here.
+func (s *Server) risk() replicated.Risk {
+	risk, writable := s.replicas.Risk(s.known()), s.replicas.Risk(s.takers())
+	risk.Lost, risk.Needed = writable.Lost, writable.Needed
+	return risk
 }
 
 // reaches tells whether a server of the cluster can be reached; this one always.

@@ -42,6 +42,7 @@ func servers() []mutant {
 		{"only sessions here count for the limit of an account", all, "TestSessionsPerAccountNoticesFaults"},
 		{"servers that do not answer are not named", all, "TestAskedNoticesFaults"},
 		{"nobody is told that a server's disk is full", all, "TestFullServerNoticesFaults"},
+		{"metrics count copies that can't take changes", all, "TestFullAndAbsentNoticesFaults"},
 		{"who only says that it is a server of the cluster keeps it from being whole", all, "TestStrangerNoticesFaults"},
 		{"nobody is told that the files of a server's records are gone", all, "TestGoneFilesNoticeFaults"},
 		{"who was cut off hears of no change, or keeps sessions of removed accounts", all, "TestMeetingNoticesFaults"},
