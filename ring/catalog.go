@@ -22,6 +22,53 @@ func (d *Document) AddIndex(x Index) (*Document, error) {
 	return n, n.Validate()
 }
 
+// CheckCatalog says why indexes and grants from elsewhere, such as a backup's header, could not
+// be taken over, beside those that d has: an index that is there has to be the same, but for
+// its id, and a grant takes the place of one of the same account and prefix. Of an empty
+// document it says what no ring would take.
+func (d *Document) CheckCatalog(indexes []Index, grants []Grant) error {
+	n := Document{Indexes: slices.Clone(d.Indexes)}
+	for _, x := range indexes {
+		i := slices.IndexFunc(n.Indexes, func(y Index) bool { return y.Name == x.Name })
+		if i < 0 {
+			n.Indexes = append(n.Indexes, x)
+			continue
+		}
+		if x.ID = n.Indexes[i].ID; x != n.Indexes[i] {
+			return fmt.Errorf("index %s has another definition already: which one?", x.Name)
+		}
+	}
+	for i := range n.Indexes { // ids are given anew
+		n.Epoch++
+		n.Indexes[i].ID = uint32(n.Epoch)
+	}
+	type key struct{ account, prefix string }
+	given := make(map[key]Grant)
+	for _, g := range grants {
+		k := key{g.Account, g.Prefix}
+		if had, twice := given[k]; twice {
+			if had != g {
+				return fmt.Errorf("two grants for %s on %q: which one?", g.Account, g.Prefix)
+			}
+			continue
+		}
+		given[k] = g
+		n.Access = append(n.Access, g)
+	}
+	for _, g := range d.Access {
+		if _, replaced := given[key{g.Account, g.Prefix}]; !replaced {
+			n.Access = append(n.Access, g)
+		}
+	}
+	if err := n.validateIndexes(); err != nil {
+		return err
+	}
+	if err := n.validateAccess(); err != nil {
+		return err
+	}
+	return n.checkCatalogSize(d)
+}
+
 // DropIndex returns the document without an index. Errors: there is none of that name.
 func (d *Document) DropIndex(name string) (*Document, error) {
 	n := d.Next()

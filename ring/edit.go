@@ -84,12 +84,13 @@ func (d *Document) CheckEdit(next *Document) error {
 		return fmt.Errorf("epoch %d cannot follow %d", next.Epoch, d.Epoch)
 	case next.Partitions != d.Partitions:
 		return fmt.Errorf("%d partitions instead of %d: the number is fixed", next.Partitions, d.Partitions)
-	case next.catalogSize() > max(maxCatalog, d.catalogSize()):
-		return fmt.Errorf("the indexes and grants take %d bytes as XML; the limit is %d: grant shorter prefixes, or @domain instead of its accounts", next.catalogSize(), maxCatalog)
 	case next.LastID < d.lastID():
 		return fmt.Errorf("last id %d, but %d was given before", next.LastID, d.lastID())
 	case !slices.Equal(next.Meta, d.Meta) || !slices.EqualFunc(next.Table, d.Table, slices.Equal):
 		return errors.New("an edit changes the goal, never what groups have: the table has to stay as it is")
+	}
+	if err := next.checkCatalogSize(d); err != nil {
+		return err
 	}
 	for _, m := range next.Members {
 		old, known := d.Member(m.ID)

@@ -54,6 +54,32 @@ func grants(count, bytes int) (all []ring.Grant) {
 	return all
 }
 
+// TestCheckCatalog: what of another cluster's indexes and grants this one could take over.
+func TestCheckCatalog(t *testing.T) {
+	d := mustNew(t, members(3, nil), ring.Options{Partitions: 5})
+	d.Indexes = []ring.Index{{Name: "i", ID: 1, Field: "f"}}
+	d.Access = []ring.Grant{{Account: "a@b", Write: true}}
+	index := func(name, field string) ring.Index { return ring.Index{Name: name, ID: 9, Field: field} }
+	for name, c := range map[string]struct {
+		indexes []ring.Index
+		grants  []ring.Grant
+		want    string // "": all
+	}{
+		"nothing":           {},
+		"the same":          {[]ring.Index{index("i", "f")}, d.Access, ""},
+		"more":              {[]ring.Index{index("j", "f"), index("k", "f")}, []ring.Grant{{Account: "c@d"}}, ""},
+		"another index":     {[]ring.Index{index("i", "g")}, nil, "another definition"},
+		"a grant's place":   {nil, []ring.Grant{{Account: "a@b"}}, ""},
+		"grants that clash": {nil, []ring.Grant{{Account: "c@d"}, {Account: "c@d", Write: true}}, "which one"},
+		"too many with its": {nil, grants(1024, 0), "the limit is 1024"},
+		"too large":         {nil, grants(600, 400), "grant shorter"},
+	} {
+		if err := d.CheckCatalog(c.indexes, c.grants); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 // TestTooLargeMayShrink: of a document that is too large already grants may be taken back.
 func TestTooLargeMayShrink(t *testing.T) {
 	d := mustNew(t, members(3, nil), ring.Options{Partitions: 5})

@@ -71,6 +71,14 @@ func (d *Document) catalogSize() int {
 	return len(b) + 5*bytes.Count(b, []byte(`"`)) + 5*bytes.Count(b, []byte("'"))
 }
 
+// checkCatalogSize says that the indexes and grants are too large, unless before had as large ones.
+func (d *Document) checkCatalogSize(before *Document) error {
+	if size := d.catalogSize(); size > max(maxCatalog, before.catalogSize()) {
+		return fmt.Errorf("the indexes and grants take %d bytes as XML; the limit is %d: grant shorter prefixes, or @domain instead of its accounts", size, maxCatalog)
+	}
+	return nil
+}
+
 func (d *Document) validateIndexes() error {
 	if len(d.Indexes) > maxIndexes {
 		return fmt.Errorf("%d indexes; the limit is %d", len(d.Indexes), maxIndexes)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -213,6 +214,44 @@ func TestExpiredObjectsStayAway(t *testing.T) {
 	}
 }
 
+// slow is a Store whose writes take a second each, by the clock of its test.
+type slow struct {
+	memory
+	now time.Time
+	got []appclient.Mutation
+	at  []time.Time // that each was sent
+}
+
+func (s *slow) Write(ctx context.Context, root string, muts []appclient.Mutation) error {
+	for _, m := range muts {
+		s.got, s.at = append(s.got, m), append(s.at, s.now)
+	}
+	s.now = s.now.Add(time.Second)
+	return s.memory.Write(ctx, root, muts)
+}
+
+// TestExpiryStays: however long what is before it takes, an object that is written expires
+// when it did; one whose end has come meanwhile is left out.
+func TestExpiryStays(t *testing.T) {
+	s := &slow{memory: memory{roots: make(map[string]int)}, now: time.UnixMilli(1000)}
+	// The same path each time, so that each is a write of its own.
+	objects := []Object{{Root: "a", Path: "p", Expires: 9000}, {Root: "a", Path: "p", Expires: 9000}, {Root: "a", Path: "p", Expires: 9000}, {Root: "a", Path: "p", Expires: 3500}}
+	r, err := NewReader(bytes.NewReader(file(t, objects)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A root is written by one goroutine, so nothing else looks at the clock meanwhile.
+	l, err := Load(t.Context(), r, s, 0, func() time.Time { return s.now }, func(Loaded) error { return nil })
+	if err != nil || l.Expired != 1 || len(s.got) != 3 {
+		t.Fatalf("%+v, %v, %d writes", l, err, len(s.got))
+	}
+	for i, m := range s.got {
+		if want := appclient.Put("p", []byte{}, appclient.WithTTL(time.UnixMilli(9000).Sub(s.at[i]))); !reflect.DeepEqual(m, want) {
+			t.Errorf("object %d, sent at %v: %+v, want %+v", i, s.at[i], m, want)
+		}
+	}
+}
+
 // TestWrongObjectsAreRefused before anything of their file is written, with their line.
 func TestWrongObjectsAreRefused(t *testing.T) {
 	const header, good = `{"format":"rosterdb-objects","version":1}` + "\n", `{"root":"a","text":"x"}` + "\n"
@@ -234,6 +273,11 @@ func TestWrongObjectsAreRefused(t *testing.T) {
 		"a name of other case":   `{"root":"a","Path":"x"}`,
 		"a name that folds":      `{"root":"a","refſ":[]}`,
 		"a member twice":         `{"root":"a","path":"x","path":"y"}`,
+		"no date":                `{"root":"a","expires":-1}`,
+		"a date too far":         fmt.Sprintf(`{"root":"a","expires":%d}`, time.Now().Add(24*time.Hour).UnixMilli()+op.MaxTTL),
+		"base64 of line ends":    `{"root":"a","base64":"eH\nk="}`,
+		"base64 of two writings": `{"root":"a","base64":"eB=="}`,
+		"base64 unpadded":        `{"root":"a","base64":"eA"}`,
 		"of a reference, twice":  `{"root":"a","refs":[{"root":"b","root":"c"}]}`,
 	} {
 		text := header + good + bad + "\n" + `{"end":true,"objects":2,"bytes":2}` + "\n"
@@ -243,6 +287,7 @@ func TestWrongObjectsAreRefused(t *testing.T) {
 	}
 	for _, fine := range []string{
 		`{"root":"a","path":"\ud83d\ude00"}`, `{ "root" : "a" , "text" : "\\ud800 \"path\":" }`,
+		`{"root":"a","base64":"eA=="}`, `{"root":"a","base64":"","text":"x"}`, `{"root":"a"}`,
 		`{"root":"a","refs":[{"root":"b"},{"root":"c"}],"text":"{\"root\":1,\"root\":2}"}`, `{"root":"path","path":"path"}`,
 	} {
 		if o, _, err := parseLine([]byte(fine)); err != nil || o == nil {
@@ -253,6 +298,41 @@ func TestWrongObjectsAreRefused(t *testing.T) {
 		if _, _, err := Verify(strings.NewReader(header+good+bad+"\n"), true); !errors.Is(err, ErrTorn) || !strings.Contains(err.Error(), "line 3") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestWrongHeadersAreRefused: what no store would take of indexes and grants is known before
+// anything of the file is written.
+func TestWrongHeadersAreRefused(t *testing.T) {
+	const end = `{"end":true,"objects":0,"bytes":0}` + "\n"
+	many := func(n int, of string) string { return strings.Repeat(of+",", n-1) + of }
+	header := func(members string) string {
+		return `{"format":"rosterdb-objects","version":1,` + members + "}\n" + end
+	}
+	numbered := make([]string, 70)
+	for i := range numbered {
+		numbered[i] = fmt.Sprintf(`{"name":"i%d","field":"f"}`, i)
+	}
+	grants := make([]string, 1025)
+	for i := range grants {
+		grants[i] = fmt.Sprintf(`{"account":"a%d@b"}`, i)
+	}
+	for name, bad := range map[string]string{
+		"too many indexes":      `"indexes":[` + strings.Join(numbered, ",") + `]`,
+		"an index of no field":  `"indexes":[{"name":"i"}]`,
+		"two definitions":       `"indexes":[{"name":"i","field":"f"},{"name":"i","field":"g"}]`,
+		"too many grants":       `"access":[` + strings.Join(grants, ",") + `]`,
+		"a grant of no name":    `"access":[{"account":"a@b","prefix":"p\uffff"}]`,
+		"no account":            `"access":[{"account":"a"}]`,
+		"two grants that clash": `"access":[{"account":"a@b"},{"account":"a@b","write":true}]`,
+	} {
+		if _, _, err := Verify(strings.NewReader(header(bad)), true); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "line 1") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	fine := `"indexes":[` + many(2, `{"name":"i","id":7,"field":"f"}`) + `],"access":[` + many(2, `{"account":"a@b"}`) + `]`
+	if h, _, err := Verify(strings.NewReader(header(fine)), true); err != nil || len(h.Indexes) != 2 {
+		t.Errorf("the same twice: %+v, %v", h, err)
 	}
 }
 

@@ -13,9 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/rosterdb/rosterdb/internal/op"
 	"github.com/rosterdb/rosterdb/ring"
 )
 
@@ -114,13 +116,15 @@ type Reader struct {
 	// may lack the checksum.
 	Own bool
 
-	lines *bufio.Scanner
-	sum   *xxhash.Digest
-	seen  Trailer
-	end   *Trailer
+	lines  *bufio.Scanner
+	sum    *xxhash.Digest
+	seen   Trailer
+	end    *Trailer
+	latest int64 // that an object may expire, milliseconds since 1970
 }
 
-// NewReader reads the header. Errors: ErrFormat, ErrTorn.
+// NewReader reads the header. Errors: ErrTorn; ErrFormat also for indexes and grants that
+// no store would take.
 func NewReader(r io.Reader) (*Reader, error) {
 	in := &Reader{lines: bufio.NewScanner(r), sum: xxhash.New()}
 	in.lines.Buffer(make([]byte, 0, 256<<10), maxLine)
@@ -134,6 +138,10 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if in.Header.Version > Version {
 		return nil, fmt.Errorf("%w: version %d, this program knows %d: run the newer program", ErrFormat, in.Header.Version, Version)
 	}
+	if err := new(ring.Document).CheckCatalog(in.Header.Indexes, in.Header.Access); err != nil {
+		return nil, fmt.Errorf("line 1: %w: %w", ErrFormat, err)
+	}
+	in.latest = max(time.Now().UnixMilli(), in.Header.Time) + op.MaxTTL
 	in.add(b)
 	return in, nil
 }
@@ -161,6 +169,9 @@ func (r *Reader) Next() (*Object, error) {
 		return nil, err
 	}
 	o, t, err := parseLine(b)
+	if err == nil && o != nil && (o.Expires < 0 || o.Expires > r.latest) {
+		err = fmt.Errorf("%w: object %q of root %q expires at %d: milliseconds since 1970, at most 100 years from now", ErrFormat, o.Path, o.Root, o.Expires)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("line %d: %w", r.seen.Objects+2, err) // behind the header and the objects
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rosterdb/rosterdb/appclient"
@@ -38,10 +39,13 @@ type Loaded struct {
 // Load writes the objects of a file but for the first skip ones, which an earlier
 // try has written. After each window of objects, all of them written, it calls
 // note. Writing an object again is harmless as long as nobody else writes it.
+//
+// How long an object has to live is reckoned from now when it is sent: it expires
+// later than it did by as long as the store takes to write it.
 func Load(ctx context.Context, r *Reader, s Store, skip int64, now func() time.Time, note func(Loaded) error) (Loaded, error) {
 	var l Loaded
 	for {
-		w := window{now: now().UnixMilli(), roots: make(map[string]*rootQueue)}
+		w := window{now: now, roots: make(map[string]*rootQueue)}
 		err := w.fill(r, &l, skip)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return l, err
@@ -49,7 +53,7 @@ func Load(ctx context.Context, r *Reader, s Store, skip int64, now func() time.T
 		if werr := w.write(ctx, s); werr != nil {
 			return l, werr
 		}
-		l.Objects, l.Expired, l.Bytes = l.Objects+w.objects, l.Expired+w.expired, l.Bytes+w.bytes
+		l.Objects, l.Expired, l.Bytes = l.Objects+w.objects, l.Expired+w.expired.Load(), l.Bytes+w.bytes
 		if nerr := note(l); nerr != nil {
 			return l, nerr
 		}
@@ -61,16 +65,17 @@ func Load(ctx context.Context, r *Reader, s Store, skip int64, now func() time.T
 
 // window is a piece of the file, gathered by root.
 type window struct {
-	now                     int64
-	roots                   map[string]*rootQueue
-	order                   []*rootQueue
-	objects, expired, bytes int64
+	now            func() time.Time
+	roots          map[string]*rootQueue
+	order          []*rootQueue
+	objects, bytes int64
+	expired        atomic.Int64
 }
 
 // rootQueue is what is to be written to a root, in order.
 type rootQueue struct {
 	root    string
-	batches [][]appclient.Mutation
+	batches [][]*Object
 	paths   map[string]struct{} // of the last batch
 	bytes   int                 // of the last batch
 }
@@ -86,27 +91,31 @@ func (w *window) fill(r *Reader, l *Loaded, skip int64) error {
 		if l.Objects+w.objects <= skip {
 			continue
 		}
-		var opts []appclient.MutationOption
-		if o.Expires != 0 {
-			left := o.Expires - w.now
-			if left <= 0 {
-				w.expired++
-				continue
-			}
-			opts = append(opts, appclient.WithTTL(time.Duration(min(left, op.MaxTTL))*time.Millisecond))
-		}
-		if len(o.Refs) > 0 {
-			refs := make([]appclient.Ref, len(o.Refs))
-			for i, ref := range o.Refs {
-				refs[i] = appclient.Ref{Root: ref.Root, Path: ref.Path}
-			}
-			opts = append(opts, appclient.WithRefs(refs...))
-		}
-		value := o.Value()
-		w.bytes += int64(len(value))
-		w.add(o, sizeOf(o, len(value)), appclient.Put(o.Path, value, opts...))
+		size := len(o.Value())
+		w.bytes += int64(size)
+		w.add(o, sizeOf(o, size))
 	}
 	return nil
+}
+
+// put makes the write of an object, as of now; false: it has expired.
+func put(o *Object, now time.Time) (m appclient.Mutation, alive bool) {
+	var opts []appclient.MutationOption
+	if o.Expires != 0 {
+		left := o.Expires - now.UnixMilli()
+		if left <= 0 {
+			return m, false
+		}
+		opts = append(opts, appclient.WithTTL(time.Duration(min(left, op.MaxTTL))*time.Millisecond))
+	}
+	if len(o.Refs) > 0 {
+		refs := make([]appclient.Ref, len(o.Refs))
+		for i, ref := range o.Refs {
+			refs[i] = appclient.Ref{Root: ref.Root, Path: ref.Path}
+		}
+		opts = append(opts, appclient.WithRefs(refs...))
+	}
+	return appclient.Put(o.Path, o.Value(), opts...), true
 }
 
 // sizeOf is at least what an object takes of a batch, in bytes: names are counted as
@@ -120,7 +129,7 @@ func sizeOf(o *Object, value int) int {
 	return n
 }
 
-func (w *window) add(o *Object, size int, m appclient.Mutation) {
+func (w *window) add(o *Object, size int) {
 	q := w.roots[o.Root]
 	if q == nil {
 		q = &rootQueue{root: o.Root}
@@ -134,7 +143,7 @@ func (w *window) add(o *Object, size int, m appclient.Mutation) {
 		q.paths, q.bytes = make(map[string]struct{}), 0
 		last++
 	}
-	q.batches[last] = append(q.batches[last], m)
+	q.batches[last] = append(q.batches[last], o)
 	q.paths[o.Path] = struct{}{}
 	q.bytes += size
 }
@@ -149,7 +158,7 @@ func (w *window) write(ctx context.Context, s Store) error {
 		wg.Go(func() {
 			for q := range todo {
 				for _, b := range q.batches {
-					if err := writeBatch(ctx, s, q.root, b); err != nil {
+					if err := w.writeBatch(ctx, s, q.root, b); err != nil {
 						cancel(err)
 						break
 					}
@@ -168,13 +177,24 @@ func (w *window) write(ctx context.Context, s Store) error {
 	return context.Cause(ctx)
 }
 
-func writeBatch(ctx context.Context, s Store, root string, b []appclient.Mutation) error {
+func (w *window) writeBatch(ctx context.Context, s Store, root string, b []*Object) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	now := w.now()
+	mutations := make([]appclient.Mutation, 0, len(b))
+	for _, o := range b {
+		if m, alive := put(o, now); alive {
+			mutations = append(mutations, m)
+		}
+	}
+	w.expired.Add(int64(len(b) - len(mutations)))
+	if len(mutations) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, batchPatience)
 	defer cancel()
-	if err := s.Write(ctx, root, b); err != nil {
+	if err := s.Write(ctx, root, mutations); err != nil {
 		return fmt.Errorf("write root %q: %w", root, err)
 	}
 	return nil

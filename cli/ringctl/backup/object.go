@@ -2,8 +2,11 @@ package backup
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/rosterdb/rosterdb/internal/op"
@@ -68,6 +71,7 @@ func parseLine(line []byte) (*Object, *Trailer, error) {
 	var l struct {
 		Object
 		Trailer
+		Base64 string `json:"base64"` // encoding/json would take line ends in it, and bits that are left over
 	}
 	if !utf8.Valid(line) {
 		return nil, nil, fmt.Errorf("%w: it is no UTF-8", ErrTorn)
@@ -81,6 +85,9 @@ func parseLine(line []byte) (*Object, *Trailer, error) {
 	if err == nil {
 		err = strict(line)
 	}
+	if err == nil && !l.End {
+		l.Object.Base64, err = decodeBase64(l.Base64)
+	}
 	t := l.Trailer
 	t.End = false
 	switch {
@@ -90,13 +97,22 @@ func parseLine(line []byte) (*Object, *Trailer, error) {
 		return nil, &l.Trailer, nil
 	case t != Trailer{}:
 		return nil, nil, fmt.Errorf("%w: it has members of the last line, but not \"end\":true", ErrFormat)
-	case l.Text != "" && len(l.Base64) > 0:
+	case l.Text != "" && l.Base64 != "":
 		return nil, nil, fmt.Errorf("%w: object %q of root %q has text and base64: which one?", ErrFormat, l.Path, l.Root)
 	}
 	if err := l.check(); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return &l.Object, nil, nil
+}
+
+// decodeBase64 reads a value that is written in the one way it can be (RFC 4648, section 3.5).
+func decodeBase64(text string) ([]byte, error) {
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") {
+		return nil, errors.New("member \"base64\" is no base64 with its padding, without line ends and with no bits left over")
+	}
+	return b, nil
 }
 
 // check says why no store would take the object.

@@ -19,7 +19,10 @@ import (
 
 const importHelp = `
 The whole file is checked before anything is written; --dry-run does only that, and needs no
-cluster. Objects that have expired since are left out, others keep their moment of expiry.
+cluster. Objects that have expired since are left out, others keep their moment of expiry,
+but for what writing each takes (milliseconds, up to some seconds where a node is down) and
+the difference between this machine's clock and the cluster's. Of an object that a file
+has twice the later one stays.
 Versions and revisions begin anew. How far it came is kept in FILE.progress: after an
 interruption the same command goes on there. FILE - is standard input, which is kept in a
 temporary file meanwhile. Nobody else should write the same objects meanwhile.`
@@ -175,6 +178,11 @@ func bring(ctx context.Context, env Env, conn connection, operator *admin.Client
 	doc, err := operator.Ring(ctx)
 	if err != nil {
 		return l, unreachable(err)
+	}
+	if whole {
+		if err := doc.CheckCatalog(header.Indexes, header.Access); err != nil {
+			return l, fmt.Errorf("nothing is written: beside what the cluster has: %w", err)
+		}
 	}
 	mark := checkpoint{Checksum: end.Checksum, Cluster: doc.Cluster}
 	if in.named {
