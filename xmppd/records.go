@@ -126,7 +126,7 @@ func (s *Server) openReplicas() (err error) {
 	}
 	opt := replicated.Options{
 		Dir: filepath.Join(s.cfg.Data, clusterDir), Domain: s.cfg.Domain, Name: s.cluster.Self().Name, Zone: c.Zone,
-		Transport: carrier.New(s.cluster.Mesh()), Membership: membership{s}, Logger: s.log,
+		Transport: carrier.New(s.cluster.Mesh()), Membership: membership{s}, Takers: s.takers, Logger: s.log,
 		Urgent: byte(carrier.Urgent), Bulk: byte(carrier.Bulk), Segment: logSegment, Follows: !c.founds(), Full: s.recordsFull, Gone: s.recordsGone,
 	}
 	if c.founds() {

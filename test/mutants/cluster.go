@@ -126,6 +126,7 @@ func shared() []mutant {
 		{"records: what is decided is not carried out by who reads", records, "TestSeededFaults/what_is_decided_is_seen_whole/true"},
 		{"records: a large update is carried out before it is decided", records, "TestSeededFaults/what_is_not_decided_is_not_seen/true"},
 		{"records: a server that has left joins with its old data", records, "TestLeave"},
+		{"records: a server may leave though others are missing", records, "TestNeeded"},
 		{"records: there before all older ones are taken over", records, "TestImport"},
 		{"records: a server that is back without its data counts as one that has it", records, "TestWipedCountsAtOnce"},
 	}

@@ -22,7 +22,8 @@ func clusterRemove() *cli.Command {
 		Name: "remove", Usage: "have a server, dead or alive, give up its share of what the cluster keeps; waits until others have it",
 		ArgsUsage: "NAME",
 		Description: `A server that is only stopped for a while needs none of this. One that was removed can come back with an empty
-DIR/cluster. Ask a server that runs, with its --data. What is left to do is shown. The command can be ended
+DIR/cluster; a removal can't be taken back. It is refused (exit code 1) when a part of the records would have no majority, since
+other servers are missing: the message names those that have to be brought back, or removed, first. Ask a server that runs, with its --data. What is left to do is shown. The command can be ended
 and given again: the servers go on by themselves, and ` + "`xmppd cluster status`" + ` shows how far they are.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a server that runs", Value: xmppd.Defaults().Data},

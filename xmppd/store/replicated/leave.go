@@ -2,8 +2,10 @@ package replicated
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,7 +20,7 @@ const leftRoot = "left"
 
 // Leave has a server give up its part of the data, whether it is there or not: others take it over
 // from those that have it. It returns when the servers have agreed; Moved says when it is done. To ask
-// again does no harm. Errors: ErrNoMember, ErrLast, ErrUnavailable, those of ctx.
+// again does no harm. Errors, with which nothing was changed: ErrNoMember, ErrLast, ErrNeeded, ErrUnavailable, those of ctx.
 func (s *Store) Leave(ctx context.Context, name string) error {
 	if !s.begin() {
 		return errClosing
@@ -37,21 +39,59 @@ func (s *Store) Leave(ctx context.Context, name string) error {
 	case !slices.ContainsFunc(doc.Members, func(o ring.Member) bool { return o.ID != m.ID && o.State != ring.Leaving }):
 		return fmt.Errorf("%w: %q", ErrLast, name)
 	}
+	if err := s.awaitLeave(ctx, name); err != nil {
+		return err
+	}
 	t := s.newTry(ctx)
 	if _, err := s.write(t, leftRoot, op.Condition{}, []op.Mutation{{Kind: op.Put, Path: m.Store}}); err != nil {
 		return err
 	}
-	t.unknown = false // what is to come may be asked again
+	return s.askAbout(t, askLeave, name)
+}
+
+// leavePatience is how long a server that must not leave now is asked about again: what is missing may be about to come
+// back, or may have come and not be known of yet.
+const leavePatience = 5 * time.Second
+
+// awaitLeave waits a moment until a server may leave: ErrNeeded, ErrUnavailable, those of ctx.
+func (s *Store) awaitLeave(ctx context.Context, name string) error {
+	t := s.newTry(ctx)
+	deadline := time.Now().Add(min(leavePatience, s.opt.Patience))
 	for {
-		a, done, err := t.next(ring.MetaPartition, &request{kind: askLeave, text: name}, true)
+		var err error
+		if away := s.undecided(s.ring.Load()); len(away) > 0 {
+			err = fmt.Errorf("%w: no majority of those that decide who belongs to the cluster is there: start %s first; nothing was changed", ErrUnavailable, strings.Join(away, ", "))
+		} else if err = s.askAbout(t, askMayLeave, name); err == nil || !errors.Is(err, ErrNeeded) {
+			return err
+		}
+		if time.Now().After(deadline) || t.pause() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// undecided are the servers without which nobody can decide who belongs to the cluster; none if that can be decided.
+func (s *Store) undecided(doc *ring.Document) (away []string) {
+	there, majority := present(doc, doc.Meta, s.isThere(doc))
+	if len(there) >= majority {
+		return nil
+	}
+	return absentOf(doc, doc.Meta, s.isThere(doc))
+}
+
+// askAbout asks who decides about a server that is to leave.
+func (s *Store) askAbout(t *try, kind byte, name string) error {
+	for {
+		t.unknown = false // it may be asked again
+		a, done, err := t.next(ring.MetaPartition, &request{kind: kind, text: name}, true)
 		t.unknown = false
 		switch {
 		case err != nil:
 			return err
-		case done && a.code == op.OK:
+		case done && (a.code == op.OK || a.code == op.NotFound): // not found: somebody else has asked for it, and it is done
 			return nil
-		case done && a.code == op.NotFound: // somebody else has asked for it, and it is done
-			return nil
+		case done && a.code == op.Conflict:
+			return fmt.Errorf("%w: %q: %s", ErrNeeded, name, a.text)
 		case done:
 			return fmt.Errorf("%w: %s", ErrUnavailable, a.text)
 		}
@@ -61,8 +101,8 @@ func (s *Store) Leave(ctx context.Context, name string) error {
 	}
 }
 
-// leaveHere has a server leave, if this one leads those that decide.
-func (s *Store) leaveHere(ctx context.Context, name string) answer {
+// leaveHere has a server leave, if this one leads those that decide; only asking, it tells whether it may.
+func (s *Store) leaveHere(ctx context.Context, name string, only bool) answer {
 	leader, ok := s.node.LeaderOf(ring.MetaPartition)
 	if !ok || leader != s.dir.Member() {
 		return answer{code: op.Redirect, leader: leader, text: "another server decides who belongs to the cluster"}
@@ -73,6 +113,12 @@ func (s *Store) leaveHere(ctx context.Context, name string) answer {
 	case !ok:
 		return answer{code: op.NotFound}
 	case m.State == ring.Leaving:
+		return answer{code: op.OK}
+	}
+	if why := s.whyStay(doc, m); why != "" {
+		return answer{code: op.Conflict, text: why}
+	}
+	if only {
 		return answer{code: op.OK}
 	}
 	next, _, err := nextRing(doc, []Server{{Name: name, Leaving: true}}, time.Now())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +42,61 @@ func TestLeave(t *testing.T) {
 		c.restart(3)
 		eventually(t, "it sees that it has left", func() bool { return errors.Is(c.store(3).Health(), ErrLeft) })
 		c.close()
+	}
+}
+
+// TestNeeded: a server that is there does not leave while so many others are missing that a part of the data would have
+// no majority: nothing is changed then. The missing one may, and then the other.
+func TestNeeded(t *testing.T) {
+	for _, f := range []faults{{}, {blindLeave: true}} {
+		c := newCluster(t, memory(t), func(o *Options) {
+			o.faults = f
+			o.Takers = func() func(string) bool { return func(n string) bool { return n != name(3) } }
+		})
+		c.found(3)
+		c.sure("an entry", func() error { return add(c, 1, "o", "first") })
+		c.kill(3)
+		epoch := c.store(1).ring.Load().Epoch
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() { left <- c.store(1).Leave(ctx, name(2)) }()
+		if f.blindLeave {
+			eventually(t, "the data has no majority", func() bool {
+				return c.store(1).Risk(func(n string) bool { return n != name(3) }).Lost > 0
+			})
+			cancel()
+			<-left
+			c.restart(3) // it ends
+			c.settled(2)
+			c.close()
+			continue
+		}
+		err := <-left
+		cancel()
+		if !errors.Is(err, ErrNeeded) || !strings.Contains(err.Error(), name(3)) || c.store(1).ring.Load().Epoch != epoch {
+			t.Errorf("a server that is needed leaves: %v", err)
+		}
+		c.sure("the removal of what is missing", func() error { return c.store(1).Leave(t.Context(), name(3)) })
+		c.settled(2)
+		c.sure("the removal", func() error { return c.store(1).Leave(t.Context(), name(2)) })
+		eventually(t, "it has left", func() bool { return c.store(1).Moved(name(2)) })
+		if ids, _ := c.entries(1, "o"); !ids["first"] {
+			t.Error("what was there is lost")
+		}
+		c.close()
+	}
+}
+
+// TestUndecided: without a majority of those that decide, a removal ends with the names of the missing ones.
+func TestUndecided(t *testing.T) {
+	c := newCluster(t, memory(t), func(o *Options) {
+		o.Patience = time.Second
+		o.Takers = func() func(string) bool { return func(n string) bool { return n == name(1) } }
+	})
+	defer c.close()
+	c.found(3)
+	if err := c.store(1).Leave(t.Context(), name(3)); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "x2, x3") {
+		t.Error(err)
 	}
 }
 

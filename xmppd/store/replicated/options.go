@@ -25,6 +25,8 @@ var (
 	ErrNoMember = errors.New("no server of that name has a part of the data")
 	// ErrLast: the server is the only one that has the data.
 	ErrLast = errors.New("it is the only server that has the data")
+	// ErrNeeded: without the server a part of the data would have no majority of its copies.
+	ErrNeeded = errors.New("the server is needed")
 )
 
 // Limits, in bytes unless said otherwise.
@@ -79,7 +81,10 @@ type Options struct {
 	Zone       string
 	Transport  Transport
 	Membership Membership
-	Logger     *slog.Logger // nil: discard
+	// Takers tells which servers can be reached now and can take changes; nil: all can. It is asked before a server
+	// may leave, and must not block.
+	Takers func() func(name string) bool
+	Logger *slog.Logger // nil: discard
 
 	// Found tells whether this server may make a new cluster by now, which it does if its directory is new
 	// and no server that Membership lists has a ring to join; nil: never. It must not block. The cluster is of all
@@ -137,6 +142,7 @@ type faults struct {
 	hastyImport   bool // the cluster's data is said to be there before it is
 	hastyStages   bool // a large update is carried out batch by batch, before it is decided
 	rivals        bool // who may make a cluster does not mind who else may
+	blindLeave    bool // a server may leave though others are missing
 	anyData       bool // a server that is back without its data counts as if it had it
 
 	// No bug: a server that stops during a large update, before it is decided or afterwards.

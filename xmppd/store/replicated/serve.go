@@ -61,8 +61,8 @@ func (s *Store) answer(from string, r *request, done func(answer)) {
 			return
 		}
 		s.propose(r.group, cmd, done)
-	case askLeave:
-		s.goServe(func(ctx context.Context) { done(s.leaveHere(ctx, r.text)) }, done)
+	case askLeave, askMayLeave:
+		s.goServe(func(ctx context.Context) { done(s.leaveHere(ctx, r.text, r.kind == askMayLeave)) }, done)
 	case askView, askOwners:
 		s.goServe(func(ctx context.Context) { done(s.answerFresh(ctx, from, r)) }, done)
 	case askGet, askScan:

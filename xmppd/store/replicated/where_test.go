@@ -52,6 +52,35 @@ func TestRiskWhileMoving(t *testing.T) {
 	}
 }
 
+// TestLostWithout: who may leave while others are missing, in clusters of two to five servers, and who is missed if not.
+func TestLostWithout(t *testing.T) {
+	for _, c := range []struct {
+		servers      int
+		away, leaves string
+		missed       string // "": it may leave
+	}{
+		{2, "", "x2", ""},
+		{2, "x2", "x2", ""},
+		{3, "", "x2", ""},
+		{3, "x3", "x3", ""},
+		{3, "x3", "x2", "x3"},
+		{3, "x3", "x1", "x3"},
+		{3, "x2 x3", "x3", ""},
+		{3, "x2 x3", "x1", "x2 x3"},
+		{4, "x4", "x4", ""},
+		{4, "x3 x4", "x1", "x3 x4"},
+		{5, "x4", "x5", ""},
+		{5, "x4 x5", "x5", ""},
+	} {
+		doc := documentOf(t, c.servers)
+		m, _ := doc.ByJID(jidOf(c.leaves))
+		lost, away, err := lostWithout(doc, m, func(m ring.Member) bool { return !slices.Contains(strings.Fields(c.away), nameOf(m)) })
+		if err != nil || (lost > 0) != (c.missed != "") || strings.Join(away, " ") != c.missed {
+			t.Errorf("of %d servers without %q %s leaves: %d partitions lost, %v missed, %v", c.servers, c.away, c.leaves, lost, away, err)
+		}
+	}
+}
+
 func documentOf(t *testing.T, servers int) *ring.Document {
 	t.Helper()
 	var members []ring.Member

@@ -16,16 +16,17 @@ var errWire = errors.New("malformed message of another server")
 
 // The requests.
 const (
-	askRing    = iota + 1 // the ring document, if it is newer than epoch
-	askOpen               // a session; group, text is its owner
-	askWrite              // group, write
-	askView               // a snapshot of root as of now; group, root
-	askGet                // an object of the snapshot; handle, from
-	askScan               // objects of the snapshot; handle, from, to, down
-	askClose              // the snapshot is not needed any more; no answer
-	askOwners             // a page of owners with objects in a collection; group, root (behind it), text
-	askPropose            // a server asks to be looked at: the members may have changed; no answer
-	askLeave              // a server is to leave; text is its name. Answered OK once the ring says so
+	askRing     = iota + 1 // the ring document, if it is newer than epoch
+	askOpen                // a session; group, text is its owner
+	askWrite               // group, write
+	askView                // a snapshot of root as of now; group, root
+	askGet                 // an object of the snapshot; handle, from
+	askScan                // objects of the snapshot; handle, from, to, down
+	askClose               // the snapshot is not needed any more; no answer
+	askOwners              // a page of owners with objects in a collection; group, root (behind it), text
+	askPropose             // a server asks to be looked at: the members may have changed; no answer
+	askLeave               // a server is to leave; text is its name. Answered OK once the ring says so, Conflict if it must not
+	askMayLeave            // may a server leave? text is its name. Answered OK or Conflict
 )
 
 // request is what servers ask one another. The kind says which fields count.
