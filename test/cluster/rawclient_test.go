@@ -11,6 +11,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/internal/wire"
 	"github.com/rosterdb/rosterdb/internal/xmppconn"
+	"github.com/rosterdb/rosterdb/test/harness"
 )
 
 // rawClient speaks the protocol stanza by stanza, so that the tests see what a
@@ -22,6 +23,8 @@ type rawClient struct {
 	iqs    xmppconn.IQs
 	up     chan struct{}
 
+	answers harness.Answers
+
 	mu       sync.Mutex
 	conn     *xmppconn.Conn
 	tag      uint64
@@ -29,7 +32,6 @@ type rawClient struct {
 	reads    map[uint64]chan op.ReadResult
 	received map[string]chan struct{}
 	errors   map[string]chan *xmppconn.StanzaError // by the id of what was sent
-	parts    *wire.Assembler
 }
 
 func (c *cluster) rawClient(name string) *rawClient {
@@ -39,8 +41,9 @@ func (c *cluster) rawClient(name string) *rawClient {
 		t: c.t, cancel: cancel, ended: make(chan struct{}), up: make(chan struct{}),
 		writes: map[uint64]chan op.WriteResult{}, reads: map[uint64]chan op.ReadResult{},
 		received: map[string]chan struct{}{}, errors: map[string]chan *xmppconn.StanzaError{},
-		parts: wire.NewAssembler(16<<20, 4),
 	}
+	fail := func(err error) { c.t.Error(err) }
+	r.answers = harness.Answers{Parts: wire.NewAssembler(16<<20, 4), Results: r.results, Received: r.receipt, Failed: fail, Broken: fail}
 	go func() {
 		defer close(r.ended)
 		_ = xmppconn.Run(ctx, c.srv.login(name), r)
@@ -88,42 +91,20 @@ func (r *rawClient) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
 		}
 		return true
 	}
-	p := stanza.Parse(st.Raw)
-	p.Next()
-	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
-		if ev != stanza.Start {
-			continue
-		}
-		switch string(p.Name()) {
-		case "results":
-			r.results(p.Element())
-		case "part":
-			if el, done, err := r.parts.Add(st.AttrString(st.From), p.Element()); err != nil {
-				r.t.Errorf("part: %v", err)
-			} else if done {
-				r.results(el)
-			}
-		case "received":
-			id, _ := p.Attr("id")
-			r.mu.Lock()
-			if ch := r.received[string(id)]; ch != nil {
-				close(ch)
-				delete(r.received, string(id))
-			}
-			r.mu.Unlock()
-		default:
-			p.Skip()
-		}
-	}
+	r.answers.Take(st)
 	return true
 }
 
-func (r *rawClient) results(el []byte) {
-	res, err := wire.ParseResponse(el)
-	if err != nil {
-		r.t.Errorf("results: %v", err)
-		return
+func (r *rawClient) receipt(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ch := r.received[id]; ch != nil {
+		close(ch)
+		delete(r.received, id)
 	}
+}
+
+func (r *rawClient) results(res *wire.Response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, w := range res.Writes {

@@ -19,12 +19,12 @@ import (
 // flooder is one connection that does not wait for answers. It speaks the protocol stanza by stanza: the client library
 // would hold a flood back.
 type flooder struct {
-	t     *testing.T
-	info  devcluster.Info
-	place appclient.Placement
-	end   func()
-	iqs   xmppconn.IQs
-	parts *wire.Assembler // of the handler's goroutine
+	t       *testing.T
+	info    devcluster.Info
+	place   appclient.Placement
+	end     func()
+	iqs     xmppconn.IQs
+	answers harness.Answers
 
 	// Of who sends.
 	tag, seq       uint64
@@ -45,9 +45,10 @@ type flooder struct {
 func newFlooder(t *testing.T, c *devcluster.Cluster, account string, place appclient.Placement) *flooder {
 	t.Helper()
 	f := &flooder{
-		t: t, info: c.Info(), place: place, to: place.Leader, parts: wire.NewAssembler(16<<20, 64),
+		t: t, info: c.Info(), place: place, to: place.Leader,
 		told: map[string]int{}, opens: map[uint64]chan op.WriteResult{}, paths: map[uint64]string{}, revisions: map[string]uint64{},
 	}
+	f.answers = harness.Answers{Parts: wire.NewAssembler(16<<20, 64), Results: f.results, Failed: func(err error) { t.Error(err) }}
 	cfg, err := f.info.Config(account)
 	if err != nil {
 		t.Fatal(err)
@@ -120,24 +121,7 @@ func (f *flooder) Stanza(_ *xmppconn.Conn, st *stanza.Stanza) bool {
 	if st.Kind == stanza.Presence {
 		return true
 	}
-	p := stanza.Parse(st.Raw)
-	p.Next()
-	for ev := p.Next(); ev != stanza.EOF; ev = p.Next() {
-		if ev != stanza.Start {
-			continue
-		}
-		switch string(p.Name()) {
-		case "results":
-			f.results(p.Element())
-		case "part":
-			el, done, err := f.parts.Add(st.AttrString(st.From), p.Element())
-			if err == nil && done { // of a stream that has ended parts are missing
-				f.results(el)
-			}
-		default:
-			p.Skip()
-		}
-	}
+	f.answers.Take(st)
 	return st.Kind == stanza.Message || !st.IsType("get") && !st.IsType("set")
 }
 
@@ -158,12 +142,7 @@ func (f *flooder) bounced(why *xmppconn.StanzaError) {
 	}
 }
 
-func (f *flooder) results(el []byte) {
-	res, err := wire.ParseResponse(el)
-	if err != nil {
-		f.t.Errorf("results: %v", err)
-		return
-	}
+func (f *flooder) results(res *wire.Response) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range res.Reads {
