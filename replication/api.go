@@ -26,6 +26,9 @@ var (
 	// ErrStranger: the ring document has no member with this store's UUID. A wiped
 	// disk is a new member, never the old one.
 	ErrStranger = core.ErrStranger
+	// ErrRenumbered: the ring document gives the store another number than it had, and what it has under that is being
+	// deleted. Reconcile again in a moment.
+	ErrRenumbered = errors.New("the store gets another number in the ring")
 	// ErrForeignCluster: the document is of another cluster.
 	ErrForeignCluster = errors.New("ring document of another cluster")
 	// ErrLostState: the directory once held replicas whose state is gone.

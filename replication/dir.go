@@ -112,6 +112,17 @@ func (d *Dir) join(cluster string, member uint64) error {
 	if d.id.Member != 0 && d.id.Member != member {
 		return fmt.Errorf("%w: the store is member %d, the document says %d", ErrStranger, d.id.Member, member)
 	}
+	return d.become(cluster, member)
+}
+
+// rejoin notes, durably, the number that the store has in its cluster now. It must hold no replica of the one before.
+func (d *Dir) rejoin(member uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.become(d.id.Cluster, member)
+}
+
+func (d *Dir) become(cluster string, member uint64) error {
 	id := d.id
 	id.Cluster, id.Member = cluster, member
 	if err := d.save(id); err != nil {

@@ -79,6 +79,7 @@ type Node struct {
 
 	reconciling sync.Mutex
 	ring        *ring.Document // as the ring file has it; nil: none
+	disowned    bool           // replicas are deleted because the store gets another number; guarded by reconciling
 	closing     sync.Once
 	closeErr    error
 }

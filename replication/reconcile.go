@@ -13,7 +13,10 @@ import (
 // document and creates the groups this store holds. It is idempotent; an older
 // document than the known one is ignored. Only a document of epoch 1 gives new
 // groups their first membership; replicas that come later wait for a snapshot
-// of the leader. Errors: ErrStranger, ErrForeignCluster, ErrLostState, ErrClosed.
+// of the leader. A store that the document gives a new number, because its joining
+// was called off before, first deletes what it has under the old one: until that is
+// done the error is ErrRenumbered. Errors: ErrStranger, ErrForeignCluster, ErrLostState,
+// ErrRenumbered, ErrClosed.
 func (n *Node) Reconcile(doc *ring.Document) error {
 	newer, err := n.reconcile(doc)
 	if err == nil && newer && n.cfg.OnRing != nil {
@@ -34,7 +37,13 @@ func (n *Node) reconcile(doc *ring.Document) (newer bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := n.cfg.Dir.join(doc.Cluster, me.ID); err != nil {
+	again := n.anew(doc, me.ID)
+	if again {
+		err = n.disown()
+	} else {
+		err = n.cfg.Dir.join(doc.Cluster, me.ID)
+	}
+	if err != nil {
 		return false, err
 	}
 	if newer {
@@ -45,6 +54,13 @@ func (n *Node) reconcile(doc *ring.Document) (newer bool, err error) {
 	} else if !reflect.DeepEqual(known, doc) {
 		return false, fmt.Errorf("there are two ring documents of epoch %d; bootstrap the cluster with one and the same on all data nodes", doc.Epoch)
 	}
+	if again { // behind the ring: a crash in between finds a document that says so once more
+		if err := n.cfg.Dir.rejoin(me.ID); err != nil {
+			return false, err
+		}
+		n.logger.Info("the store has a new number in the cluster", "member", me.ID)
+	}
+	n.disowned = false
 	if err := n.takeUp(doc, me.ID); err != nil {
 		return false, err
 	}

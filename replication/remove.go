@@ -40,6 +40,9 @@ func (n *Node) remove(r core.Removal) {
 	}
 	n.leaders.Delete(r.Group)
 	n.logger.Info("replica deleted: it is no member of its group any more", "group", r.Group, "index", r.Tomb.Index)
+	if n.disowned { // the document known here is of the number before
+		return
+	}
 	// A document that came meanwhile may want it again.
 	if err := n.takeUp(n.ring, n.cfg.Dir.Member()); err != nil {
 		n.failUnlessStopping(err)

@@ -125,6 +125,27 @@ func (c *Core) bury(g *group) {
 	c.handOutRemoval(g)
 }
 
+// Disown buries all replicas, because their member is no more: the store that they are in gets another number. What
+// they have promised stays with the store.
+func (c *Core) Disown() {
+	for _, g := range c.list {
+		if g.gone || g.rn == nil { // that has not started is asked for again
+			continue
+		}
+		if !g.stray {
+			g.stray = true
+			c.strays = append(c.strays, g)
+		}
+		hs := g.rn.BasicStatus()
+		// Who gets another number was none of those of the beginning.
+		g.tomb = Tomb{Index: max(g.applied, g.tomb.Index, FirstIndex), Term: hs.GetTerm(), Vote: hs.GetVote()}
+		if c.cfg.Faults.DisownForgets {
+			g.tomb.Term, g.tomb.Vote = 0, 0
+		}
+		c.bury(g)
+	}
+}
+
 // handOutRemoval waits for what the group has under way: the WAL's record of the
 // removal must come behind everything else of it.
 func (c *Core) handOutRemoval(g *group) {

@@ -112,6 +112,8 @@ type Faults struct {
 	TruncatePastLearner bool
 	// LevelAssumed keeps a short log also where a follower is away.
 	LevelAssumed bool
+	// DisownForgets forgets the promises of replicas whose store gets another number.
+	DisownForgets bool
 	// GoneByDocument deletes a replica that the ring document does not name
 	// without asking the group's leader.
 	GoneByDocument bool

@@ -129,6 +129,9 @@ func shared() []mutant {
 		{"records: a server may leave though others are missing", records, "TestNeeded"},
 		{"records: there before all older ones are taken over", records, "TestImport"},
 		{"records: a server that is back without its data counts as one that has it", records, "TestWipedCountsAtOnce"},
+		{"records: a server whose joining was called off holds that it has left", records, "TestJoinCalledOff"},
+		{"a store that gets another number forgets its promises", "replication/core", "TestDisownedPromisesStay"},
+		{"records: who is to leave does so after those who join, each time", records, "TestLeaversComeFirst"},
 	}
 }
 

@@ -123,7 +123,9 @@ func (s *Store) leaveHere(ctx context.Context, name string, only bool) answer {
 	}
 	next, _, err := nextRing(doc, []Server{{Name: name, Leaving: true}}, time.Now())
 	if err == nil && next != nil {
-		err = s.node.ProposeRing(ctx, doc.Epoch, next)
+		if err = s.node.ProposeRing(ctx, doc.Epoch, next); err == nil {
+			s.leaving.Store(m.Store, name)
+		}
 	}
 	if err != nil {
 		return answer{code: op.Unavailable, text: err.Error()}
@@ -136,6 +138,23 @@ func (s *Store) leaveHere(ctx context.Context, name string, only bool) answer {
 func (s *Store) Moved(name string) bool {
 	doc := s.ring.Load()
 	return doc != nil && !slices.ContainsFunc(doc.Members, func(m ring.Member) bool { return nameOf(m) == name })
+}
+
+// leavers are the servers that are to leave as soon as the change that was called off for them is at rest. Without them
+// those whose joining was called off, too, would begin to join once more, and be called off once more.
+func (s *Store) leavers(doc *ring.Document) (list []Server) {
+	if s.opt.faults.joinsFirst {
+		return nil
+	}
+	s.leaving.Range(func(data, name any) bool {
+		if slices.ContainsFunc(doc.Members, func(m ring.Member) bool { return m.Store == data && m.State != ring.Leaving }) {
+			list = append(list, Server{Name: name.(string), Store: data.(string), Leaving: true})
+		} else {
+			s.leaving.Delete(data)
+		}
+		return true
+	})
+	return list
 }
 
 // joinable leaves out the servers whose data has left once.
@@ -155,17 +174,23 @@ func (s *Store) joinable(ctx context.Context, doc *ring.Document, servers []Serv
 
 // hasLeft asks whether a server's data has left; if nobody can tell it may have.
 func (s *Store) hasLeft(ctx context.Context, x Server) bool {
-	ctx, cancel := context.WithTimeout(ctx, serveWait)
-	defer cancel()
-	v, _, err := s.open(s.newTry(ctx), leftRoot)
-	if err != nil {
-		return true
-	}
-	defer v.close()
-	_, left, err := v.get(x.Store)
+	left, err := s.wasRemoved(ctx, x.Store)
 	if left {
 		s.stale.Store(x.Store, true)
 		s.log.Warn("a server that has left the cluster is there with its old data: it is no part of the cluster until it has an empty data directory", "server", x.Name)
 	}
 	return left || err != nil
+}
+
+// wasRemoved looks for the record of data that has left.
+func (s *Store) wasRemoved(ctx context.Context, data string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, serveWait)
+	defer cancel()
+	v, _, err := s.open(s.newTry(ctx), leftRoot)
+	if err != nil {
+		return false, err
+	}
+	defer v.close()
+	_, left, err := v.get(data)
+	return left, err
 }

@@ -21,7 +21,13 @@ func (s *Store) manage(ctx context.Context) {
 	if leader, ok := s.node.LeaderOf(ring.MetaPartition); !ok || leader != s.dir.Member() {
 		return
 	}
-	next, why, err := nextRing(doc, s.joinable(ctx, doc, s.opt.Membership.Servers()), time.Now())
+	servers := s.joinable(ctx, doc, s.opt.Membership.Servers())
+	for _, x := range s.leavers(doc) {
+		if m, ok := doc.ByJID(jidOf(x.Name)); ok && s.whyStay(doc, m) == "" { // others may be missing by now
+			servers = append(servers, x)
+		}
+	}
+	next, why, err := nextRing(doc, servers, time.Now())
 	if err == nil && next != nil {
 		ctx, cancel := context.WithTimeout(ctx, s.opt.Patience)
 		defer cancel()

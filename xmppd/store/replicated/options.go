@@ -144,6 +144,8 @@ type faults struct {
 	rivals        bool // who may make a cluster does not mind who else may
 	blindLeave    bool // a server may leave though others are missing
 	anyData       bool // a server that is back without its data counts as if it had it
+	joinsOnce     bool // a server whose joining was called off holds that it has left
+	joinsFirst    bool // who is to leave does so after those who join, each time
 
 	// No bug: a server that stops during a large update, before it is decided or afterwards.
 	stopStaging, stopDecided bool

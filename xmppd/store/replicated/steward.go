@@ -118,13 +118,12 @@ func (s *Store) follow(ctx context.Context) {
 	if known := s.node.Ring(); known != nil && known.Epoch >= doc.Epoch {
 		return
 	}
-	switch err := s.node.Reconcile(doc); {
+	switch err := s.takePlace(doc); {
 	case err == nil:
+		s.belongs()
+	case errors.Is(err, replication.ErrRenumbered): // it is told when it is done
 	case errors.Is(err, replication.ErrStranger):
-		if s.dir.Member() != 0 { // else it is about to join
-			s.left.Store(true)
-			s.fail(ErrLeft)
-		}
+		s.stranger(ctx)
 	default:
 		s.log.Error("the ring of the servers can't be followed", "epoch", doc.Epoch, "err", err)
 		s.fail(err)

@@ -41,6 +41,7 @@ type Store struct {
 	watch    watch
 	files    files
 	stale    sync.Map                 // UUIDs (string) of data that has left
+	leaving  sync.Map                 // of data that is to leave: UUID (string) -> name of its server (string)
 	identity atomic.Pointer[identity] // nil until it is known
 	failed   chan error
 	calls    calls
@@ -55,6 +56,7 @@ type Store struct {
 	closing atomic.Bool
 	ending  atomic.Bool    // Ending
 	left    atomic.Bool    // ErrLeft
+	calmed  atomic.Bool    // it was told that the joining was called off
 	stops   sync.WaitGroup // the steward
 
 	mu       sync.Mutex // guards what follows
