@@ -44,6 +44,10 @@ func (n *Node) step(ev *events, tick bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			n.logger.Error("replication engine stopped", "panic", p, "stack", string(debug.Stack()))
+			if n.cfg.Faults.ContradictionUnnamed {
+				err = fmt.Errorf("replication engine stopped: %v", p)
+				return
+			}
 			err = fmt.Errorf("%w: %v; if an older copy of the data directory was put back, it is not this member any more: do not start it again, add this node as a new member with an empty directory", ErrContradiction, p)
 		}
 	}()

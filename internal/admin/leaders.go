@@ -28,6 +28,14 @@ type Leaders struct {
 	Behind     map[string]Behind // by the full JID of a member whose replicas lack entries
 	Moving     []adminxml.Moving // groups on their way to other replicas
 	Ahead      time.Duration     // of log time, before what most of the nodes' clocks say
+
+	faults faults
+}
+
+// faults are seeded by tests of this package, which must then turn red.
+type faults struct {
+	uncounted bool // copies under way are no progress
+	uncapped  bool // they may be more than there is to copy
 }
 
 // Behind is how far a member's replicas are behind their leaders.

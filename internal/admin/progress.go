@@ -117,7 +117,13 @@ func progressOf(doc *ring.Document, views []NodeView, leaders *Leaders, replica 
 	p.Moves, p.Done, p.Throttle, p.BegunMS = ch.Moves, max(ch.Moves-todo, 0), ch.Rate, ch.Begun
 	p.Bytes, p.BytesDone = uint64(int64(p.Moves)*replica), uint64(int64(p.Done)*replica)
 	for _, m := range leaders.Moving { // of those that are not made yet
-		p.BytesDone = min(p.BytesDone+uint64(max(m.Copied, 0)), p.Bytes)
+		if leaders.faults.uncounted {
+			break
+		}
+		p.BytesDone += uint64(max(m.Copied, 0))
+		if !leaders.faults.uncapped {
+			p.BytesDone = min(p.BytesDone, p.Bytes)
+		}
 	}
 	p.shares(doc, views, leaders, left)
 	p.stalls(doc, views, leaders)

@@ -209,14 +209,26 @@ func leave(d *ring.Document) {
 // TestProgressCountsCopiesUnderWay: what is sent of a large copy counts before it is
 // complete, and never for more than there is to copy.
 func TestProgressCountsCopiesUnderWay(t *testing.T) {
+	if bad := copiesUnderWay(t, faults{}); bad != "" {
+		t.Error(bad)
+	}
+	for _, f := range []faults{{uncounted: true}, {uncapped: true}} {
+		if copiesUnderWay(t, f) == "" {
+			t.Errorf("the seeded fault %+v was not noticed", f)
+		}
+	}
+}
+
+func copiesUnderWay(t *testing.T, f faults) string {
 	d, views := growing(t)
-	l := &Leaders{Moving: []adminxml.Moving{{Group: 1, Copied: 300}, {Group: 2, Copied: 50}}}
+	l := &Leaders{Moving: []adminxml.Moving{{Group: 1, Copied: 300}, {Group: 2, Copied: 50}}, faults: f}
 	none := progressOf(d, views, &Leaders{}, 1000, time.Now())
 	if some := progressOf(d, views, l, 1000, time.Now()); some.BytesDone != none.BytesDone+350 || some.Done != none.Done {
-		t.Errorf("%d bytes done, %d without the copies under way", some.BytesDone, none.BytesDone)
+		return fmt.Sprintf("%d bytes done, %d without the copies under way", some.BytesDone, none.BytesDone)
 	}
 	l.Moving[0].Copied = 1 << 40
 	if most := progressOf(d, views, l, 1000, time.Now()); most.BytesDone != most.Bytes {
-		t.Errorf("%d of %d bytes done", most.BytesDone, most.Bytes)
+		return fmt.Sprintf("%d of %d bytes done", most.BytesDone, most.Bytes)
 	}
+	return ""
 }

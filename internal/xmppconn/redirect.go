@@ -62,6 +62,7 @@ type faults struct {
 	unverified bool // believe any certificate behind a redirect
 	sameServer bool // both streams of a pair may be to one server
 	hasty      bool // each attempt is given up as soon as the first
+	fights     bool // log in again after another login has taken the place
 	ownLimits  bool // bound stanzas as servers bound what clients send
 }
 

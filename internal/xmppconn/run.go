@@ -32,7 +32,7 @@ func Run(ctx context.Context, cfg Config, h Handler) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if final := fatal(err, r.loggedIn); final != nil {
+		if final := fatal(err, r.loggedIn); final != nil && !(cfg.faults.fights && errors.Is(final, ErrReplaced)) {
 			return fmt.Errorf("stream of %s: %w", account.Bare(), final)
 		}
 		if r.up && time.Since(began) > stable {

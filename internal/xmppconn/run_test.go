@@ -215,16 +215,6 @@ func TestReconnects(t *testing.T) {
 	r.until(t, "second login", func() bool { return len(r.up) == 2 && len(r.down) == 1 })
 }
 
-func TestConflictEndsRun(t *testing.T) {
-	s := serve(t, xmppconntest.Options{Login: func(s *xmppconntest.Session) {
-		s.Send([]byte(`<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>newer login</text></stream:error></stream:stream>`))
-	}})
-	err := Run(t.Context(), Config{JID: "ann@localhost", Password: "x", Addrs: []string{s.Addr()}, InsecurePlaintext: true}, newRecorder())
-	if !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), "newer login") {
-		t.Errorf("Run: %v, want ErrReplaced with the server's text", err)
-	}
-}
-
 func TestDeadPeer(t *testing.T) {
 	s := serve(t, xmppconntest.Options{}) // answers nothing, not even pings
 	r := newRecorder()

@@ -47,7 +47,10 @@ func (c *Core) follow(g *group, id uint64, pr tracked) {
 	}
 	frames := 0
 	if t := g.snap.taker(id); t != nil {
-		frames, o.bytes = t.sent, t.bytes
+		frames = t.sent
+		if !c.cfg.Faults.CopiedUntold {
+			o.bytes = t.bytes
+		}
 	}
 	if frames > o.frames || pr.Match > o.match {
 		o.moved = c.now

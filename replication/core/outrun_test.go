@@ -109,8 +109,17 @@ func TestALearnerIsNotOutrun(t *testing.T) {
 // TestCopiedBytesAreTold: the leader of a group that moves tells how much of the snapshot
 // is sent, before it is complete.
 func TestCopiedBytesAreTold(t *testing.T) {
-	bad := runScenario(t, func(*world) string {
-		o := newOutrunning(t, Faults{})
+	if bad := copiedBytes(t, Faults{}); bad != "" {
+		t.Error(bad)
+	}
+	if bad := copiedBytes(t, Faults{CopiedUntold: true}); bad == "" {
+		t.Error("the seeded fault was not noticed")
+	}
+}
+
+func copiedBytes(t *testing.T, f Faults) string {
+	return runScenario(t, func(*world) string {
+		o := newOutrunning(t, f)
 		w, leader := o.w, o.w.nodes[0]
 		leader.patient = true
 		last := int64(0)
@@ -132,7 +141,4 @@ func TestCopiedBytesAreTold(t *testing.T) {
 		}
 		return ""
 	}, Faults{})
-	if bad != "" {
-		t.Error(bad)
-	}
 }

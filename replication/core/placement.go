@@ -47,6 +47,9 @@ func (c *Core) placed(g *group) uint64 {
 	if g.repair.on {
 		return c.relief(g)
 	}
+	if c.cfg.Faults.LeaversLead && c.leavers[c.cfg.Member] {
+		return 0
+	}
 	if c.mustLeave(g) {
 		return c.successor(g)
 	}

@@ -80,6 +80,8 @@ type Faults struct {
 	SnatchPictures bool
 	// AnyLog takes a log that ends before what the state has seen of it.
 	AnyLog bool
+	// ContradictionUnnamed ends a node that has forgotten its promises like any other.
+	ContradictionUnnamed bool
 	// VersionUntold drops batches of another format without a word.
 	VersionUntold bool
 	// PublishedLate shows Standings when the rest of a Round has been carried out.
@@ -106,6 +108,10 @@ type Faults struct {
 	SkipJoint bool
 	// LeadAfterRemoval lets a leader go on that is no member of its group any more.
 	LeadAfterRemoval bool
+	// LeaversLead has a member that leaves keep what it leads.
+	LeaversLead bool
+	// CopiedUntold counts what is sent of a snapshot only when it is complete.
+	CopiedUntold bool
 	// Outrun lets writes cut the log in front of a learner for ever.
 	Outrun bool
 	// TruncatePastLearner cuts the log without regard to followers that catch up.

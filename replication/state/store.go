@@ -88,7 +88,14 @@ func OpenStore(path string, opt Options) (*Store, error) {
 	}
 	s := &Store{db: db, path: path, opt: opt, partitions: make(map[uint32]*Partition)}
 	s.scratches.New = func() any { return new(scratch) }
-	err = s.checkFormat()
+	// A killed process may have written its last commit and not synced it; the next one uses pages again that
+	// only this one has freed, so that a power cut would leave neither.
+	if !opt.NoSync {
+		err = diskError(db.Sync())
+	}
+	if err == nil {
+		err = s.checkFormat()
+	}
 	if err == nil && opt.Store != "" {
 		err = s.checkOwner()
 	}

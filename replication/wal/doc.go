@@ -53,7 +53,8 @@
 // [ErrCorrupt], naming file and offset. It repairs nothing. Otherwise the
 // invalid bytes are a torn tail: they are overwritten with zeros and reported
 // as a [Cut]. After a crash a damaged last record cannot be told from a torn one;
-// it is cut as well, and the replicas hold what it said.
+// it is cut as well, and the replicas hold what it said. What Open finds it syncs, file and
+// directory, before it counts: a killed process may have written it and not synced it.
 //
 // A log that is closed leaves the file "stopped" with the number of its last
 // record. Where it is found no record was under way, and one that is missing or

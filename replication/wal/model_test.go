@@ -242,13 +242,18 @@ func (w *workload) afterCrash() (*Recovered, error) {
 	if err := log.Close(); err != nil {
 		return nil, err
 	}
-	err = w.model.check(rec)
+	return rec, w.settle(rec)
+}
+
+// settle decides what became of the call under way.
+func (w *workload) settle(rec *Recovered) error {
+	err := w.model.check(rec)
 	if err != nil && w.maybe != nil && w.maybe.check(rec) == nil {
 		w.model, err = w.maybe, nil
 	}
 	w.maybe = nil
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errModel, err)
+		return fmt.Errorf("%w: %w", errModel, err)
 	}
-	return rec, nil
+	return nil
 }

@@ -65,6 +65,9 @@ func (l *Log) recover() (*Recovered, error) {
 			return nil, err
 		}
 	}
+	if err := l.settle(); err != nil {
+		return nil, err
+	}
 	if err := l.clearStop(); err != nil {
 		return nil, err
 	}
@@ -78,6 +81,21 @@ func (l *Log) recover() (*Recovered, error) {
 		l.prepare()
 	}
 	return r.out, nil
+}
+
+// settle makes durable what was found. A process that was killed between a write and its sync, or
+// between a rename and the sync of the directory, leaves what every reader sees and a power cut would still take away:
+// but from now on it counts, for raft, and for whoever asks for Last.
+func (l *Log) settle() error {
+	if l.opt.Faults.FoundUnsynced {
+		return nil
+	}
+	if l.file != nil {
+		if err := l.file.Datasync(); err != nil {
+			return fmt.Errorf("sync %s: %w", l.path(l.active().name), err)
+		}
+	}
+	return l.fs.SyncDir(l.dir)
 }
 
 // scanDir sorts out the directory: the numbers of the segments, ascending.

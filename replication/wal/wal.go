@@ -83,6 +83,8 @@ type Faults struct {
 	// StopIgnored: recovery does not ask how the log was closed, so a damaged
 	// last record passes for a torn one.
 	StopIgnored bool
+	// FoundUnsynced: Open does not make durable what a killed process had written.
+	FoundUnsynced bool
 	// EndUnmarked: a segment does not say that another follows.
 	EndUnmarked bool
 }

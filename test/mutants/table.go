@@ -157,7 +157,13 @@ func clients() []mutant {
 		{"reads of changes pass those whose turn it is", node, "TestChangesTakeTurns"},
 		{"a read of changes does not tell that its turn is over", "replication", "TestParkedIsTold"},
 		{"a quiet watch falls behind the history", "replication", "TestChangesThatWaitKeepUp"},
+		{"what a killed process had written counts before it is durable", "replication/wal", "TestKilledThenPowerCut"},
 		{"an older log beside the state is taken", "replication", "TestAnOlderLogAloneStopsTheNode"},
+		{"an older copy of the whole directory is not told from other failures", "replication", "TestAnOlderCopyStopsTheNode"},
+		{"one store twice: who is thrown out fights for its place", "internal/xmppconn", "TestConflictEndsRun"},
+		{"a member that leaves keeps what it leads", "replication/core", "TestLeadershipsLeaveAtOnce"},
+		{"what is sent of a snapshot is not told before it is complete", "replication/core", "TestCopiedBytesAreTold"},
+		{"progress counts more bytes than there are to copy, or no copies under way", "internal/admin", "TestProgressCountsCopiesUnderWay"},
 	}
 }
 

@@ -117,6 +117,10 @@ func (n *node) open() error {
 		return err
 	}
 	n.log, n.rec = log, rec
+	if mark, err := n.state.LogMark(); err != nil || log.Last() < mark {
+		return errors.Join(err, fmt.Errorf("the log ends with record %d, the state was written when it had %d", log.Last(), mark))
+	}
+	n.state.MarkLog(log.Last)
 	w.check.recovered(n, rec)
 	forget, err := replication.ForgetRemoved(n.state, rec)
 	if err == nil && forget != nil {
