@@ -50,7 +50,7 @@ func ParseOpID(text string) (OpID, error) {
 		}
 	}
 	id := OpID{cluster: uint32(n[0]), partition: uint32(n[1]), session: op.Session(n[2]), seq: n[3]}
-	if uint64(id.partition) != n[1] || id.session == 0 || id.seq == 0 {
+	if uint64(id.partition) != n[1] || id.session == 0 || id.seq == 0 || id.seq > op.MaxSeq {
 		return OpID{}, bad
 	}
 	return id, nil

@@ -235,6 +235,11 @@ func TestWithOp(t *testing.T) {
 	if _, err := r.WithOp(fresh).Put(ctx, "c", nil); !errors.Is(err, appclient.ErrDenied) {
 		t.Errorf("a refusal under an own id: %v", err)
 	}
+	// What is malformed was so when another process sent it.
+	set(appclienttest.Fault{Refuse: op.Invalid})
+	if _, err := other.Root("r").WithOp(fresh).Put(ctx, "c", nil); !errors.Is(err, appclient.ErrInvalid) || errors.Is(err, appclient.ErrUnknownOutcome) {
+		t.Errorf("malformed under another's id: %v", err)
+	}
 	set(appclienttest.Fault{})
 	if _, err := c.Root("elsewhere7").WithOp(fresh).Put(ctx, "c", nil); !errors.Is(err, appclient.ErrInvalid) {
 		t.Errorf("an id of another partition: %v", err)
@@ -262,7 +267,7 @@ func TestOpIDs(t *testing.T) {
 	if err := json.Unmarshal(b, &back); err != nil || back["op"] != id || !back["none"].IsZero() || id.IsZero() {
 		t.Errorf("%s is %v: %v", b, back, err)
 	}
-	for _, bad := range []string{"x", "op1-00000000-1-2", "op1-00000000-1-0-3", "op1-00000000-1-2-0", "op1-00000000-5000000000-1-1", "op1-0000000g-1-1-1", "op2-00000000-1-2-3", "op1-00000000-1-2--3"} {
+	for _, bad := range []string{"x", "op1-00000000-1-2", "op1-00000000-1-0-3", "op1-00000000-1-2-0", "op1-00000000-5000000000-1-1", "op1-0000000g-1-1-1", "op2-00000000-1-2-3", "op1-00000000-1-2--3", "op1-00000000-1-2-9223372036854775808", "op1-00000000-1-2-18446744073709551615"} {
 		if _, err := appclient.ParseOpID(bad); !errors.Is(err, appclient.ErrInvalid) {
 			t.Errorf("ParseOpID(%q): %v", bad, err)
 		}

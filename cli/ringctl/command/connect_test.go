@@ -6,8 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/rosterdb/rosterdb/internal/xmppconn"
 )
 
 // TestWhichCluster: a flag counts more than a variable, and of two variables none is
@@ -74,31 +79,75 @@ func TestHelpWithoutFalseDefaults(t *testing.T) {
 
 // TestNobodyListens: a client of the store is told at once, too; its deadline is far away.
 func TestNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := refusing(t)
 	for _, args := range [][]string{{"get", "a"}, {"status", ""}} {
 		env, _, errs := testEnv()
 		env.Getenv = func(name string) string { return map[string]string{"ROSTERDB_PASSWORD": "pw"}[name] }
-		line := append([]string{"ringctl", args[0], "--jid", "op@example.org", "--addr", l.Addr().String(), "--insecure-plaintext", "--timeout", "10m"}, strings.Fields(args[1])...)
+		line := append([]string{"ringctl", args[0], "--jid", "op@example.org", "--addr", addr, "--insecure-plaintext", "--timeout", "10m"}, strings.Fields(args[1])...)
 		if code := Run(t.Context(), env, line); code != ExitUnreachable || !strings.Contains(errs.String(), "cannot be reached") {
 			t.Errorf("%v: code %d, %s", args, code, errs)
 		}
 	}
 }
 
-// TestNobodyListensByName: so it is where DNS, or the domain's own name, says where the server is.
+// TestNobodyListensByName: so it is where DNS, or the domain's own name, says where the server is: the
+// usual ports of a name are looked at like those of --addr.
 func TestNobodyListensByName(t *testing.T) {
-	env, _, errs := testEnv()
-	env.Getenv = func(name string) string { return map[string]string{"ROSTERDB_PASSWORD": "pw"}[name] }
-	code := Run(t.Context(), env, []string{"ringctl", "get", "--jid", "op@localhost", "--direct-tls", "--timeout", "10m", "a"})
-	if code != ExitUnreachable || !strings.Contains(errs.String(), "cannot be reached") {
-		t.Errorf("code %d, %s", code, errs)
+	addrs, err := xmppconn.Addresses(t.Context(), xmppconn.Config{JID: "op@localhost", Password: "pw", DirectTLS: true})
+	if err != nil || !slices.Equal(addrs, []string{"localhost:5223"}) {
+		t.Fatalf("%q, %v", addrs, err)
 	}
+	// On which of them nobody listens is up to the machine, so the look is at ports of the test's own.
+	for _, c := range []struct {
+		addrs  []string
+		nobody bool
+	}{
+		{[]string{refusing(t)}, true},
+		{[]string{refusing(t), refusing(t)}, true},
+		{[]string{refusing(t), listening(t)}, false},
+	} {
+		err := nobodyListens(t.Context(), c.addrs)
+		if got := errors.Is(err, syscall.ECONNREFUSED); got != c.nobody || !got && err != nil {
+			t.Errorf("%q: %v", c.addrs, err)
+		}
+	}
+}
+
+// listening is an address that takes connections until the test ends.
+func listening(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// refusing is an address that refuses connections until the test ends: it is taken, and nobody listens.
+func refusing(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Close(fd); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(at.(*syscall.SockaddrInet4).Port))
 }
 
 // TestMissingCluster: a file that is not there is a wrong argument, whoever names it, and told once.

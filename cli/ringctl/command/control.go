@@ -98,7 +98,8 @@ func cancelCommand(env Env) *cli.Command {
 dropped, and the change ends. Nodes that were to leave stay. What is uneven then is evened
 out by ringctl rebalance. Where the change was to raise the number of copies of each
 partition (rebalance --replicas), that number is what the fullest partition has by then:
-the one from before if none has got a copy more.
+the one from before if none has got a copy more. Weights and zones that the change has set
+(rebalance --weight, --zone) stay, and the next plan goes by them: set others with that one.
 
 Nodes that were to join stay members if they hold something. Those that hold nothing yet are
 no members any more, and their disks are of no use: before such a node may join again, stop
@@ -115,7 +116,7 @@ replaced once more, with an empty directory.
 			return nil, nil
 		}
 		return doc.Cancel()
-	}, "change %s is being called off; for nodes that were to join or to be replaced, see `ringctl cancel --help`")
+	}, "change %s is being called off; weights and zones that it has set stay; for nodes that were to join or to be replaced, see `ringctl cancel --help`")
 }
 
 func throttleCommand(env Env) *cli.Command {

@@ -145,13 +145,20 @@ func userPasswd() *cli.Command {
 func userDelete() *cli.Command {
 	return &cli.Command{
 		Name: "delete", Usage: "remove an account with its roster", ArgsUsage: "NAME",
+		Description: `Ends the account's sessions and subscriptions, and removes all that is stored for it here. What other
+programs know it for by its name they know the next account of that name for, too: take the grants that
+it has in a store back first (ringctl access list, ringctl access revoke).`,
 		Flags: dataFlags(),
 		Action: func(c *cli.Context) error {
 			name, err := oneName(c)
 			if err != nil {
 				return err
 			}
-			return withUsers(c, func(u xmppd.Users) error { return u.Delete(c.Context, name) })
+			if err := withUsers(c, func(u xmppd.Users) error { return u.Delete(c.Context, name) }); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.App.Writer, "%s is deleted; grants that it has in a store go by name, so the next %[1]s has them: `ringctl access revoke`\n", name)
+			return err
 		},
 	}
 }
