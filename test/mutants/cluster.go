@@ -50,6 +50,8 @@ func servers() []mutant {
 		{"a stanza of another server overtakes what waits for its account", "xmppd/cluster/exchange", "TestDirect"},
 		{"what other servers send waits without bounds", "xmppd/cluster/exchange", "TestHoldsAreBounded"},
 		{"an old answer of the directory is used for what comes later", "xmppd/cluster/exchange", "TestAnswersAreNotForWhatComesLater"},
+		{"what comes overtakes what was kept while a server was cut off", "xmppd/cluster/exchange", "TestKeptComesFirst"},
+		{"what comes overtakes what a server did not get", "xmppd/cluster/exchange", "TestReturnedComesFirst"},
 		{"presence that other servers tell waits without bounds", "xmppd/cluster/exchange", "TestCastsAreBounded"},
 		{"other servers may tell any amount of presence and rosters", "xmppd/cluster/exchange", "TestCastsOverrun"},
 		{"who stands behind others whose records can't be had hears nothing", "xmppd/cluster/exchange", "TestLate"},

@@ -29,6 +29,21 @@ func (l *lane) wait(account string, waits []stored, p *module.Passage) (taken bo
 	return true, nil
 }
 
+// waitAgain lets a stanza that a server did not get wait for where its receiver is now, so that what comes for that account
+// meanwhile waits behind it. It has been taken before: no bound refuses it.
+func (x *Exchange) waitAgain(s stored) {
+	account := bare(s.to)
+	l := x.lane(account)
+	l.mu.Lock()
+	_, asked := l.asked[account]
+	l.bytes += len(s.raw)
+	l.asked[account] = append(l.asked[account], s)
+	l.mu.Unlock()
+	if !asked {
+		x.question(l, account, 1)
+	}
+}
+
 // question asks the directory where an account is, for the first n stanzas that wait to know it: what comes later may come
 // behind a change that the answer does not tell of.
 func (x *Exchange) question(l *lane, account string, n int) {

@@ -40,8 +40,12 @@ type Faults struct {
 	TakeAll      bool // what they tell of presence is
 	KeepAnswer   bool // an answer of the directory is used for all that comes while it is
 	Stand        bool // who waits for records that can't be had does so in line
+	LookLate     bool // what was kept for accounts here is looked for beside what comes for them
+	ReturnLate   bool // what comes overtakes what a server did not get
 	// Told is no bug: it decides when what a server has told is taken.
 	Told func(from string, take func())
+	// Look is no bug either: it is how long what comes waits for a look at what was kept; 0: a second.
+	Look time.Duration
 }
 
 // Config is what an Exchange needs.
@@ -154,28 +158,13 @@ func (x *Exchange) Idle() bool { return x.underWay() == 0 && x.dir.Idle() }
 // Up takes note of a server that is connected: it learns who is here.
 func (x *Exchange) Up(server string, _ uint64) {
 	x.tellServers()
+	x.haveLook(server)
 	x.greetDomains(server)
 	x.answerAgain()
 	x.casts.add(func(b *session.Batch) {
 		if !x.cfg.Faults.NoGreeting {
 			x.cfg.IM.Greet(x.ctx, server, b)
 		}
-		x.look(b)
-	})
-}
-
-// look delivers what another server may have kept for accounts that are here while it could not be told so.
-func (x *Exchange) look(b *session.Batch) {
-	if x.kept == nil {
-		return
-	}
-	seen := make(map[*session.User]bool)
-	x.cfg.Table.Each(func(s *session.Session) bool {
-		if u := s.User(); !seen[u] && s.Available() {
-			seen[u] = true
-			x.kept(x.ctx, s.JID.Bare(), b)
-		}
-		return true
 	})
 }
 

@@ -20,7 +20,7 @@ const (
 	kindReply = 2 // for a session: a number, the stanza
 	kindSent  = 3 // a client of the account has sent it: for copies
 	kindGot   = 4 // a client of the account has got it: for copies
-	kindKept  = 5 // no stanza: one was kept for the account
+	kindKept  = 5 // no stanza: one was kept for the account; without an address: for any
 
 	kindDomains = 6 // no stanza: the domains of components that the sender has; the address is the latest of them
 	kindDomain  = 7 // to be taken care of, for a component
@@ -265,8 +265,12 @@ func (x *Exchange) receive(from string, frame []byte) {
 		x.log.Error("stanza of a server can't be read", "server", from, "error", err)
 		return
 	}
-	if kind == kindDomains {
+	switch {
+	case kind == kindDomains:
 		x.toldDomains(from, &s)
+		return
+	case kind == kindKept && s.to == "":
+		x.look()
 		return
 	}
 	x.counts.Arrived.Add(1)
@@ -353,9 +357,6 @@ func (x *Exchange) OnCopy(f func(account string, sent bool, raw []byte, b *sessi
 	x.copied, x.moved = f, moved
 }
 
-// OnKept sets what looks after messages that are kept. It is called before the first stanza.
-func (x *Exchange) OnKept(f func(context.Context, stanza.JID, *session.Batch)) { x.kept = f }
-
 // Has reports whether an account that has sessions here has some on other servers, too.
 func (x *Exchange) Has(account string) bool { return len(x.dir.Others(account)) > 0 }
 
@@ -371,21 +372,6 @@ func (x *Exchange) Copy(account string, sent bool, raw []byte) {
 			x.log.Debug("copy not sent to a server", "server", h.Server, "error", err)
 		}
 	}
-}
-
-// Kept tells servers where the account has come meanwhile that a message was kept for it.
-func (x *Exchange) Kept(owner stanza.JID) {
-	account := owner.String()
-	x.dir.Ask(account, func(e directory.Entry) {
-		for _, h := range e {
-			if h.Server == x.cfg.Self {
-				continue
-			}
-			if err := x.cfg.Mesh.Send(h.Server, Stanzas, appendHead(nil, kindKept, 1, account)); err != nil {
-				x.log.Debug("kept message not told to a server", "server", h.Server, "error", err)
-			}
-		}
-	})
 }
 
 // undelivered takes back a frame that a server did not get, or may not have got.
@@ -408,6 +394,10 @@ func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 		return
 	}
 	x.routes.drop(s.to)
+	if !doubt && s.hops < maxHops && !x.cfg.Faults.ReturnLate {
+		x.waitAgain(s)
+		return
+	}
 	x.lane(bare(s.to)).add(func(b *session.Batch) {
 		p, err := s.passage(b)
 		if err != nil {
