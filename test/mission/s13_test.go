@@ -123,7 +123,7 @@ func (r ringctl) leaderless(id, file string) {
 	nodes := r.c.Info().Nodes
 	jid := nodes[slices.IndexFunc(nodes, func(n devcluster.Node) bool { return n.ID == id })].JID
 	var s *admin.NodeStatus
-	harness.Eventually(r.t, time.Minute, id+" leads nothing", func() bool {
+	harness.Eventually(r.t, 20*time.Second, id+" leads nothing", func() bool {
 		var err error
 		s, err = op.Status(r.t.Context(), jid)
 		return err == nil && s.Led == 0
