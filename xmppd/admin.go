@@ -106,6 +106,7 @@ func (s *Server) adminHandler() http.Handler {
 		}
 		reply(w, req, err)
 	})
+	mux.HandleFunc("GET /domain", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.cfg.Domain, nil) })
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
 		users, err := listUsers(r.Context(), s.store)
 		reply(w, users, err)

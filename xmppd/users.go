@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/store"
@@ -36,7 +37,7 @@ type Users interface {
 }
 
 // OpenUsers opens the accounts of a data directory that has been used before: directly, or through
-// the server that runs on it. domain may be empty. store.ErrNoData, and the others of bolt.Open.
+// the server that runs on it. domain may be empty. store.ErrNoData, store.ErrForeign, and the others of bolt.Open.
 func OpenUsers(ctx context.Context, data, domain string) (Users, error) {
 	return openUsers(ctx, data, domain, bolt.OpenExisting)
 }
@@ -50,19 +51,25 @@ func OpenOrMakeUsers(ctx context.Context, data, domain string) (Users, error) {
 func openUsers(ctx context.Context, data, domain string, open func(dir, domain string) (*bolt.Store, error)) (Users, error) {
 	// A running server answers on its socket at once; its lock would be waited for.
 	remote := newRemoteUsers(filepath.Join(data, adminSocket))
-	_, listErr := remote.List(ctx)
-	if listErr == nil {
+	running, askErr := remote.domain(ctx)
+	switch {
+	case askErr == nil && domain != "" && domain != running:
+		return nil, errors.Join(fmt.Errorf("%w: the server that runs on %s has the domain %s, not %s; leave --domain away, or name another --data", store.ErrForeign, data, running, domain), remote.Close())
+	case askErr == nil:
 		return remote, nil
 	}
 	if err := remote.Close(); err != nil {
 		return nil, err
+	}
+	if !errors.Is(askErr, errNotRunning) {
+		return nil, askErr
 	}
 	if err := notOfCluster(data); err != nil {
 		return nil, fmt.Errorf("no server answers on %s, and the accounts are not in the directory: %w", filepath.Join(data, adminSocket), err)
 	}
 	records, err := open(data, domain)
 	if errors.Is(err, store.ErrLocked) {
-		return nil, fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, listErr)
+		return nil, fmt.Errorf("%w; the process that has it open doesn't answer on its admin socket: %w", err, askErr)
 	}
 	if err != nil {
 		return nil, err
@@ -86,11 +93,41 @@ func (l *localUsers) List(ctx context.Context) ([]UserInfo, error) { return list
 func (l *localUsers) Close() error                                 { return l.records.Close() }
 
 // remoteUsers asks the running server.
-type remoteUsers struct{ client *http.Client }
+type remoteUsers struct {
+	client *http.Client
+	socket string
+}
+
+// errNotRunning: nobody listens on the socket of a data directory.
+var errNotRunning = errors.New("no server runs on this data directory")
+
+// answerTime is how long a server that runs may take to say which domain it has.
+const answerTime = 10 * time.Second
+
+// domain asks for the domain of the running server: errNotRunning.
+func (r *remoteUsers) domain(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	var name string
+	err := r.call(ctx, http.MethodGet, "/domain", nil, &name)
+	return name, err
+}
+
+// failed says what it means that a request got no answer.
+func (r *remoteUsers) failed(err error) error {
+	var dial *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("a process holds %s and does not answer in time: it stands still (a stopped process, a debugger), or its machine has too much to do; let it go on, or end it: %w", r.socket, err)
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return fmt.Errorf("%w: %w; start it, or name with --data the directory of one that runs", errNotRunning, err)
+	}
+	return fmt.Errorf("ask the running server: %w", err)
+}
 
 func newRemoteUsers(socket string) *remoteUsers {
 	var d net.Dialer
-	return &remoteUsers{client: &http.Client{Transport: &http.Transport{
+	return &remoteUsers{socket: socket, client: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
 	}}}
 }
@@ -110,7 +147,7 @@ func (r *remoteUsers) call(ctx context.Context, method, path string, in, out any
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the running server: %w", err)
+		return r.failed(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(resp.Body)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,10 +32,13 @@ the records can be read and changed when one more server is lost.
 The exit code is 0 also when something is missing: -o json is for programs ("lacking", "lost", "survives_one_more").`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of the server", Value: xmppd.Defaults().Data},
-			outputFlag(),
+			timeoutFlag(), outputFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			st, err := xmppd.AskClusterStatus(c.Context, c.String("data"))
+			if c.NArg() > 0 {
+				return usage(fmt.Errorf("no argument is taken, but there is %q; see `%s --help`", c.Args().First(), c.Command.HelpName))
+			}
+			st, err := askStatus(c.Context, c.String("data"), c.Duration("timeout"))
 			if err != nil {
 				return err
 			}
@@ -43,6 +48,23 @@ The exit code is 0 also when something is missing: -o json is for programs ("lac
 			return writeStatus(c.App.Writer, st)
 		},
 	}
+}
+
+// timeoutFlag bounds how long the asked server may take for an answer.
+func timeoutFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "timeout", Usage: "`TIME` that the asked server may take for an answer", Value: 10 * time.Second, Action: func(_ *cli.Context, d time.Duration) error {
+		if d <= 0 {
+			return usage(fmt.Errorf("--timeout is longer than nothing, not %v", d))
+		}
+		return nil
+	}}
+}
+
+// askStatus is xmppd.AskClusterStatus with a bound.
+func askStatus(ctx context.Context, data string, timeout time.Duration) (*xmppd.ClusterStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return xmppd.AskClusterStatus(ctx, data)
 }
 
 // absent is the state of a server that has a part of the records and is not there.

@@ -28,17 +28,16 @@ and given again: the servers go on by themselves, and ` + "`xmppd cluster status
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a server that runs", Value: xmppd.Defaults().Data},
 			&cli.BoolFlag{Name: "no-wait", Usage: "return when the servers have agreed, before others have its share"},
-			outputFlag(),
+			timeoutFlag(), outputFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usage(fmt.Errorf("name one server, behind the flags; see `%s --help`", c.Command.HelpName))
 			}
-			name, data := c.Args().First(), c.String("data")
-			err := xmppd.RemoveFromCluster(c.Context, data, name)
-			moved := false
+			name, data, timeout := c.Args().First(), c.String("data"), c.Duration("timeout")
+			moved, err := false, askRemoval(c.Context, data, name, timeout)
 			if err == nil {
-				moved, err = awaitMoved(c.Context, data, name, !c.Bool("no-wait"), progressOf(c))
+				moved, err = awaitMoved(c.Context, data, name, timeout, !c.Bool("no-wait"), progressOf(c))
 			}
 			if err != nil {
 				return err
@@ -64,16 +63,36 @@ func progressOf(c *cli.Context) io.Writer {
 	return c.App.ErrWriter
 }
 
+// agreeTime is how long the servers may take to agree on a removal: it is what the asked one gives itself, and more.
+const agreeTime = 30 * time.Second
+
+// askRemoval asks for a removal if the asked server answers at all.
+func askRemoval(ctx context.Context, data, name string, timeout time.Duration) error {
+	if _, err := askStatus(ctx, data, timeout); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout+agreeTime)
+	defer cancel()
+	return xmppd.RemoveFromCluster(ctx, data, name)
+}
+
+// askMoved is xmppd.RemovedFromCluster with a bound.
+func askMoved(ctx context.Context, data, name string, timeout time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return xmppd.RemovedFromCluster(ctx, data, name)
+}
+
 // awaitMoved tells whether others have what a server had, and waits for it and tells what is left.
-func awaitMoved(ctx context.Context, data, name string, wait bool, progress io.Writer) (bool, error) {
+func awaitMoved(ctx context.Context, data, name string, timeout time.Duration, wait bool, progress io.Writer) (bool, error) {
 	t := time.NewTicker(look)
 	defer t.Stop()
 	for told := ""; ; {
-		moved, err := xmppd.RemovedFromCluster(ctx, data, name)
+		moved, err := askMoved(ctx, data, name, timeout)
 		if err != nil || moved || !wait {
 			return moved, err
 		}
-		st, err := xmppd.AskClusterStatus(ctx, data)
+		st, err := askStatus(ctx, data, timeout)
 		if err != nil {
 			return false, err
 		}

@@ -67,6 +67,12 @@ func users(t *testing.T, data string) {
 	if _, err := xmppd(ctx, "x", "user", "add", "--data", data, "alice"); !errors.Is(err, account.ErrExists) {
 		t.Errorf("second alice: %v", err)
 	}
+	for _, cmd := range [][]string{{"user", "list"}, {"user", "add", "zoe"}, {"user", "delete", "alice"}, {"roster", "list", "alice"}} {
+		args := append([]string{cmd[0], cmd[1], "--data", data, "--domain", "other.net"}, cmd[2:]...)
+		if _, err := xmppd(ctx, "x", args...); !errors.Is(err, store.ErrForeign) || command.ExitCode(err) != command.ExitUsage {
+			t.Errorf("%v of another domain's directory: %v", cmd, err)
+		}
+	}
 	if _, err := xmppd(ctx, "x", "user", "passwd", "--data", data, "nobody"); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("password of nobody: %v", err)
 	}

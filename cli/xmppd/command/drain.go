@@ -26,10 +26,14 @@ can't work without them meanwhile, that is told. ` + "`xmppd cluster remove`" + 
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` of a running server of the cluster", Value: xmppd.Defaults().Data},
 			&cli.BoolFlag{Name: "cancel", Usage: "let the server take clients again"},
-			outputFlag(),
+			timeoutFlag(), outputFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			name, err := xmppd.AskClusterDrain(c.Context, c.String("data"), c.Args().First(), !c.Bool("cancel"))
+			if c.NArg() > 1 {
+				return usage(fmt.Errorf("name one server, behind the flags; see `%s --help`", c.Command.HelpName))
+			}
+			timeout := c.Duration("timeout")
+			name, err := askDrain(c.Context, timeout, c.String("data"), c.Args().First(), !c.Bool("cancel"))
 			if err != nil {
 				return err
 			}
@@ -37,7 +41,7 @@ can't work without them meanwhile, that is told. ` + "`xmppd cluster remove`" + 
 			if c.Bool("cancel") {
 				want = "up"
 			}
-			st, s, err := awaitState(c.Context, c.String("data"), name, want, progressOf(c))
+			st, s, err := awaitState(c.Context, timeout, c.String("data"), name, want, progressOf(c))
 			if err != nil {
 				return err
 			}
@@ -76,13 +80,20 @@ func whyNeeded(st *xmppd.ClusterStatus, name string) string {
 // is told that there is nowhere to go.
 const patience = 10
 
+// askDrain is xmppd.AskClusterDrain with a bound.
+func askDrain(ctx context.Context, timeout time.Duration, data, name string, on bool) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return xmppd.AskClusterDrain(ctx, data, name, on)
+}
+
 // awaitState waits until a server is in a state, and tells how many sessions it has left.
-func awaitState(ctx context.Context, data, name, state string, progress io.Writer) (st *xmppd.ClusterStatus, s xmppd.ClusterServer, err error) {
+func awaitState(ctx context.Context, timeout time.Duration, data, name, state string, progress io.Writer) (st *xmppd.ClusterStatus, s xmppd.ClusterServer, err error) {
 	t := time.NewTicker(look)
 	defer t.Stop()
 	drains := state == "drained"
 	for turn, told, alone := 0, -1, 0; ; turn++ {
-		if st, err = xmppd.AskClusterStatus(ctx, data); err != nil {
+		if st, err = askStatus(ctx, data, timeout); err != nil {
 			return nil, s, err
 		}
 		i := slices.IndexFunc(st.Servers, func(x xmppd.ClusterServer) bool { return x.Name == name && x.State != absent })
@@ -103,7 +114,7 @@ func awaitState(ctx context.Context, data, name, state string, progress io.Write
 			return nil, s, fmt.Errorf("%s has %d sessions left, and there is no other server up that they could go to: start one, and it goes on; --cancel takes it back", name, s.Sessions)
 		}
 		if turn%patience == patience-1 { // what was asked for may have been lost
-			if _, err := xmppd.AskClusterDrain(ctx, data, name, drains); err != nil {
+			if _, err := askDrain(ctx, timeout, data, name, drains); err != nil {
 				return nil, s, err
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/xmppd"
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
 func user() *cli.Command {
@@ -74,6 +75,9 @@ func withUsers(c *cli.Context, f func(xmppd.Users) error) error {
 
 func with(c *cli.Context, open func(ctx context.Context, data, domain string) (xmppd.Users, error), f func(xmppd.Users) error) error {
 	users, err := open(c.Context, c.String("data"), c.String("domain"))
+	if errors.Is(err, store.ErrForeign) {
+		return usage(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -168,6 +172,9 @@ func userList() *cli.Command {
 		Name: "list", Usage: "list accounts with their groups",
 		Flags: dataFlags(outputFlag()),
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usage(fmt.Errorf("no argument is taken, but there is %q; see `%s --help`", c.Args().First(), c.Command.HelpName))
+			}
 			return withUsers(c, func(u xmppd.Users) error {
 				users, err := u.List(c.Context)
 				if err != nil {
