@@ -69,6 +69,7 @@ type Faults struct {
 	NoMeeting  bool   // nobody is told what was changed while the server was cut off
 	NoLevel    bool   // a session that has come from another server keeps what it saw there
 	KeepShown  bool   // it is not told who is gone
+	Between    bool   // a picture lacks those that are off the table and not told to be gone
 	AsItLeft   bool   // where a session has gone is asked nobody
 	NoDirect   bool   // what is directed to a session that moves is forgotten
 	GiveUp     bool   // levelling that finds a roster unreadable is not done later

@@ -3,6 +3,7 @@ package im
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -14,6 +15,8 @@ import (
 type levels struct {
 	mu sync.Mutex
 	m  map[*session.Session]*level
+	// leaving are those that another server has got, from before they are off the table until it has been told here that they are gone.
+	leaving map[*session.Session]struct{}
 }
 
 // level is what the client of a session may take for available, by full JIDs.
@@ -74,6 +77,30 @@ func (v *levels) owe(own *session.Session, seen []string) bool {
 	return !before
 }
 
+// leave takes note that a session is about to be off the table.
+func (v *levels) leave(src *session.Session) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.leaving == nil {
+		v.leaving = make(map[*session.Session]struct{})
+	}
+	v.leaving[src] = struct{}{}
+}
+
+// left takes note that all here know that it is gone.
+func (v *levels) left(src *session.Session) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.leaving, src)
+}
+
+// between lists the sessions that are between leave and left, in order.
+func (v *levels) between() []*session.Session {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(v.leaving), byName)
+}
+
 // due returns the sessions that are owed.
 func (v *levels) due() (out []*session.Session) {
 	v.mu.Lock()
@@ -84,6 +111,7 @@ func (v *levels) due() (out []*session.Session) {
 			out = append(out, own)
 		}
 	}
+	slices.SortFunc(out, byName)
 	return out
 }
 
@@ -91,9 +119,20 @@ func (v *levels) due() (out []*session.Session) {
 // those that it can't confirm.
 func (s *Service) Shown(ctx context.Context, own *session.Session) Picture {
 	p := s.levels.get(own)
+	leaving := s.levels.between()
+	if s.faults.Between {
+		leaving = nil
+	}
 	if !s.faults.NoDirect {
 		p.Given = s.sights.directing(p.Given, own.Full)
 		s.directing(ctx, own.Full, func(src *session.Session, _ []byte) { p.Given = append(p.Given, src.Full) })
+		for _, x := range leaving {
+			if x.Directed(own.Full) || x.Directed(own.Bare) {
+				p.Given = append(p.Given, x.Full)
+			}
+		}
+		slices.Sort(p.Given)
+		p.Given = slices.Compact(p.Given)
 	}
 	if !own.Available() {
 		return p
@@ -101,6 +140,11 @@ func (s *Service) Shown(ctx context.Context, own *session.Session) Picture {
 	see := func(account string) {
 		for _, x := range s.table.User(account).Sessions() {
 			if x != own && x.Presence() != nil {
+				p.Seen = append(p.Seen, x.Full)
+			}
+		}
+		for _, x := range leaving {
+			if x != own && x.Bare == account && x.Presence() != nil {
 				p.Seen = append(p.Seen, x.Full)
 			}
 		}
@@ -113,6 +157,9 @@ func (s *Service) Shown(ctx context.Context, own *session.Session) Picture {
 	}
 	if contacts == &s.unknown { // the other server can choose, if it can read the roster
 		p.Seen = s.sights.all(p.Seen)
+		for _, x := range leaving {
+			p.Seen = append(p.Seen, x.Full)
+		}
 		s.table.Each(func(x *session.Session) bool {
 			p.Seen = append(p.Seen, x.Full)
 			return true
@@ -126,23 +173,28 @@ func (s *Service) Shown(ctx context.Context, own *session.Session) Picture {
 // directing calls f for the sessions here that have directed presence to a session and don't show theirs to its account anyway. It looks at all.
 func (s *Service) directing(ctx context.Context, full string, f func(src *session.Session, p []byte)) {
 	bare := bareOf(full)
+	var found []*session.Session
 	s.table.Each(func(src *session.Session) bool {
+		if src.Directed(full) || src.Directed(bare) {
+			found = append(found, src)
+		}
+		return true
+	})
+	slices.SortFunc(found, byName)
+	for _, src := range found {
 		to := full
 		if !src.Directed(full) {
-			if to = bare; !src.Directed(bare) {
-				return true
-			}
+			to = bare
 		}
 		if src.Presence() != nil && slices.Contains(s.contacts(ctx, src.User()).From, bare) {
-			return true
+			continue
 		}
 		src.EachDirected(func(t string, p []byte) {
 			if t == to && len(p) > 0 {
 				f(src, p)
 			}
 		})
-		return true
-	})
+	}
 }
 
 // Level makes the picture of presence of a session that this server has got from another one that of this server, which

@@ -25,6 +25,7 @@ func (s *Service) Moves(src *session.Session) {
 	}
 	s.late.drop(src)
 	s.levels.take(src)
+	s.levels.leave(src)
 	if src.SetHidden(false, false) {
 		s.counts.Hidden.Add(-1)
 	}
@@ -33,6 +34,7 @@ func (s *Service) Moves(src *session.Session) {
 // Left takes note that a session that another server has got is off the table. It is called in turn with Told, behind all
 // that the other server had said before it was known to have the session.
 func (s *Service) Left(ctx context.Context, src *session.Session, batch *session.Batch) {
+	defer s.levels.left(src)
 	directed := src.AllDirected()
 	if s.faults.AsItLeft || src.Presence() == nil && len(directed) == 0 {
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/router"
@@ -305,14 +306,26 @@ func (s *Service) recast(ctx context.Context, own *session.Session, server strin
 // Greet tells a server that is connected now who is here.
 func (s *Service) Greet(ctx context.Context, server string, _ *session.Batch) {
 	s.others.Tell(server, &Op{Kind: OpMet})
-	s.table.Each(func(own *session.Session) bool {
+	for _, own := range s.everyone() {
 		s.recast(ctx, own, server)
 		if !s.faults.KeepDirect {
 			s.showAgain(own, server)
 		}
+	}
+}
+
+// everyone lists the sessions that are here, in the order of their names: whatever is told of all is told in one order, so that
+// a play of several servers can be repeated.
+func (s *Service) everyone() (out []*session.Session) {
+	s.table.Each(func(own *session.Session) bool {
+		out = append(out, own)
 		return true
 	})
+	slices.SortFunc(out, byName)
+	return out
 }
+
+func byName(a, b *session.Session) int { return strings.Compare(a.Full, b.Full) }
 
 // Lost takes back the presence of a server's sessions from those here that have seen it: it is cut off.
 func (s *Service) Lost(ctx context.Context, server string, batch *session.Batch) {
@@ -327,6 +340,7 @@ func (s *Service) Lost(ctx context.Context, server string, batch *session.Batch)
 			moved = append(moved, full)
 		}
 	}
+	slices.Sort(moved)
 	if len(moved) > 0 { // what the server said of them may have come behind what the next one did
 		s.tell(Op{Kind: OpShow, List: moved})
 	}

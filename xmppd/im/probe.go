@@ -166,6 +166,7 @@ func (s *Service) soughtOf(ctx context.Context, server string, b *mail) {
 		}
 	}
 	v.mu.Unlock()
+	slices.Sort(ids)
 	for _, id := range ids {
 		s.sought(ctx, server, id, false, b)
 	}

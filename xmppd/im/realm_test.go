@@ -26,6 +26,7 @@ type realm struct {
 	ends    map[[2]string]*end // what the first server has of its link to the second one
 	users   []*user
 	said    int
+	ending  bool // no more faults
 	unreads bool // rosters can't be read for a while where sessions have moved
 	directs bool // clients show presence to those who are in no roster, too
 }
@@ -35,13 +36,19 @@ type node struct {
 	*world
 	r       *realm
 	name    string
-	lane    []func()                // what is done in turn
-	todo    []func()                // what is done at any time
-	moved   map[*actor]func([]byte) // sessions that others have: what comes for them
-	ends    []func()                // what others do when it dies, unless they have done it
+	lane    []func()   // what is done in turn
+	todo    []func()   // what is done at any time
+	moved   []*forward // sessions that others have: what comes for them
+	ends    []func()   // what others do when it dies, unless they have done it
 	stopped bool
 	unread  map[string]bool // accounts whose rosters can't be read now
 	refresh bool
+}
+
+// forward is what a server does with what comes for a session that another one has got.
+type forward struct {
+	a    *actor
+	hand func([]byte)
 }
 
 // end is one end of a link.
@@ -164,7 +171,7 @@ func newRealm(t *testing.T, seed uint64, f im.Faults) *realm {
 }
 
 func (r *realm) start(t *testing.T, name string) {
-	n := &node{r: r, name: name, moved: make(map[*actor]func([]byte)), unread: make(map[string]bool)}
+	n := &node{r: r, name: name, unread: make(map[string]bool)}
 	n.world = newWorldOf(t, r.store, rosters{r.store, n}, r.f)
 	n.im.SetOthers(n, func() { n.refresh = true })
 	r.nodes[name] = n
@@ -275,11 +282,11 @@ func (r *realm) work(n *node) bool {
 
 // read lets clients take what they were sent, and servers hand on what came for sessions that have moved.
 func (r *realm) read() {
-	for _, n := range r.nodes {
-		for a, hand := range n.moved {
-			if got := a.sink.got; len(got) > 0 {
-				a.sink.got = nil
-				hand(got)
+	for _, name := range r.names {
+		for _, m := range r.nodes[name].moved {
+			if got := m.a.sink.got; len(got) > 0 {
+				m.a.sink.got = nil
+				m.hand(got)
 			}
 		}
 	}

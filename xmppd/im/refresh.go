@@ -19,7 +19,7 @@ func (s *Service) Refresh(ctx context.Context) error {
 	err := s.Load(ctx)
 	var users []*session.User
 	seen := make(map[*session.User]struct{})
-	s.table.Each(func(own *session.Session) bool {
+	for _, own := range s.everyone() {
 		u := own.User()
 		if _, is := seen[u]; !is {
 			seen[u] = struct{}{}
@@ -27,8 +27,7 @@ func (s *Service) Refresh(ctx context.Context) error {
 			u.Forget()
 			u.ForgetMemos()
 		}
-		return true
-	})
+	}
 	for i := 0; i < len(users) && err == nil; i++ {
 		err = s.refresh(ctx, users[i])
 	}

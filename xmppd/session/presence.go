@@ -2,6 +2,7 @@ package session
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -96,13 +97,13 @@ func (s *Session) NoteDirected(to string, available bool, p []byte, limit int) b
 }
 
 // EachDirected calls f for each JID that has directed presence of the session, with what NoteDirected was
-// given.
+// given, in order.
 func (s *Session) EachDirected(f func(to string, p []byte)) {
 	s.mu.Lock()
 	all := maps.Clone(s.directed)
 	s.mu.Unlock()
-	for to, p := range all {
-		f(to, p)
+	for _, to := range slices.Sorted(maps.Keys(all)) {
+		f(to, all[to])
 	}
 }
 
@@ -114,17 +115,11 @@ func (s *Session) Directed(to string) bool {
 	return has
 }
 
-// TakeDirected returns the JIDs that have directed presence of the session, and forgets them.
+// TakeDirected returns the JIDs that have directed presence of the session, in order, and forgets them.
 func (s *Session) TakeDirected() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.directed) == 0 {
-		return nil
-	}
-	out := make([]string, 0, len(s.directed))
-	for j := range s.directed {
-		out = append(out, j)
-	}
+	out := members(s.directed)
 	s.directed = nil
 	return out
 }
