@@ -146,9 +146,7 @@ func (e *engine) wrote(c *call, n *node, tag uint64, r *op.WriteResult) {
 		e.redirect(c, n, r.Leader, current)
 	case op.SessionExpired:
 		e.expired(c)
-	case op.Invalid: // so is each copy of it, at each node
-		e.finish(c, refusal(r.Code, r.Text))
-	case op.TooLarge, op.Denied:
+	case op.Invalid, op.TooLarge, op.Denied: // a node of another version may have taken an earlier copy
 		if c.kind != writeCall || !c.uncertain() {
 			e.finish(c, refusal(r.Code, r.Text))
 		} else {

@@ -235,11 +235,6 @@ func TestWithOp(t *testing.T) {
 	if _, err := r.WithOp(fresh).Put(ctx, "c", nil); !errors.Is(err, appclient.ErrDenied) {
 		t.Errorf("a refusal under an own id: %v", err)
 	}
-	// What is malformed was so when another process sent it.
-	set(appclienttest.Fault{Refuse: op.Invalid})
-	if _, err := other.Root("r").WithOp(fresh).Put(ctx, "c", nil); !errors.Is(err, appclient.ErrInvalid) || errors.Is(err, appclient.ErrUnknownOutcome) {
-		t.Errorf("malformed under another's id: %v", err)
-	}
 	set(appclienttest.Fault{})
 	if _, err := c.Root("elsewhere7").WithOp(fresh).Put(ctx, "c", nil); !errors.Is(err, appclient.ErrInvalid) {
 		t.Errorf("an id of another partition: %v", err)
