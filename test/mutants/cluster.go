@@ -67,6 +67,8 @@ func servers() []mutant {
 		{"what was directed to a session that moves stays, or its roster is not read later", chat, "TestMovedSees"},
 		{"presence that comes by the server which a session has left counts", chat, "TestHandedOn"},
 		{"sessions of a removed account go on at other servers", all, "TestRemovedTogether"},
+		{"sessions of an earlier account of the same name go on", chat, "TestOutlived"},
+		{"rosters are pushed to a session that another server is about to have", chat, "TestNoPushesWhileMoving"},
 		{"the end of a session is told behind the one that took its resource", chat, "TestEndOfTakenResource"},
 		{"what is kept is delivered without a claim", once, "TestClaim"},
 		{"a claim of a server that is there is taken over", once, "TestClaim"},

@@ -64,6 +64,8 @@ type Faults struct {
 	EndHere    bool   // sessions of an account that was removed go on at other servers
 	KeepDirect bool   // a server that is back is not told of directed presence
 	KeepGone   bool   // sessions of an account that was removed while the server was cut off go on
+	KeepOlder  bool   // sessions of an earlier account of the same name go on
+	PushMoving bool   // rosters are pushed to a session that another server is about to have
 	BlockHere  bool   // sessions at other servers hear of no change of a block list
 	KnowAll    bool   // a client with any version of its roster is taken for one that can be brought up to date
 	NoMeeting  bool   // nobody is told what was changed while the server was cut off

@@ -66,7 +66,7 @@ func (s *Service) pushNext(owner stanza.JID, dst *session.Session, n *news, b *s
 	defer t.Unlock()
 	pushes, versions := dst.Interested()
 	switch {
-	case !pushes || t.Moves:
+	case !pushes || t.Moves && !s.faults.PushMoving:
 		return true
 	case s.faults.AsTold:
 	case t.Version > n.To || t.Version == n.To && n.From != n.To:

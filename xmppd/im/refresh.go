@@ -47,7 +47,7 @@ func (s *Service) refresh(ctx context.Context, u *session.User) error {
 	b := newMail()
 	defer s.post(ctx, b)
 	for _, own := range u.Sessions() {
-		if (err != nil || outlived(a, own)) && !s.faults.KeepGone {
+		if (err != nil || outlived(a, own) && !s.faults.KeepOlder) && !s.faults.KeepGone {
 			s.end(ctx, own, router.StreamError{Condition: "not-authorized", Text: removed})
 		} else if !s.faults.NoMeeting {
 			s.CatchUp(ctx, own, b.Batch)
