@@ -72,7 +72,7 @@ func TestTurnTime(t *testing.T) {
 			}
 			passed <- time.Since(begun)
 		}()
-		time.Sleep(turnTime * 3 / 4)
+		time.Sleep(turnTime * 3 / 4) // of the bubble
 		if err := first.lost(ctx, 2, time.Millisecond); err != nil {
 			t.Fatal(err)
 		}

@@ -169,7 +169,7 @@ func (c refusalCase) judge(t *testing.T, f faults) (wrong string) {
 		for _, account := range []string{one, one, two} {
 			c.refuse(r, account)
 		}
-		time.Sleep(refusalEvery)
+		time.Sleep(refusalEvery) // of the bubble
 		c.refuse(r, one)
 		for why := range r.n.refusals.counts {
 			want := uint64(0)
@@ -240,7 +240,7 @@ func TestRefusalLinesAreBounded(t *testing.T) {
 		if got := strings.Count(r.logs.String(), "\n"); got != maxLines+1 {
 			t.Errorf("%d lines, want %d", got, maxLines+1)
 		}
-		time.Sleep(2 * refusalEvery)
+		time.Sleep(2 * refusalEvery) // of the bubble
 		r.n.refusals.note(refusedFlood, "new@d", "any", textFlood)
 		if got := len(r.n.refusals.lines); got != 1 {
 			t.Errorf("%d lines are remembered when all were silent", got)

@@ -66,6 +66,7 @@ func servers() []mutant {
 		{"where a session has gone is asked nobody", chat, "TestRoam"},
 		{"what was directed to a session that moves stays, or its roster is not read later", chat, "TestMovedSees"},
 		{"presence that comes by the server which a session has left counts", chat, "TestHandedOn"},
+		{"who is off the table and not yet told to have left is missing in the picture of who moves", chat, "TestShownBetween"},
 		{"sessions of a removed account go on at other servers", all, "TestRemovedTogether"},
 		{"sessions of an earlier account of the same name go on", chat, "TestOutlived"},
 		{"rosters are pushed to a session that another server is about to have", chat, "TestNoPushesWhileMoving"},

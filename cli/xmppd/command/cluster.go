@@ -35,8 +35,8 @@ The exit code is 0 also when something is missing: -o json is for programs ("lac
 			timeoutFlag(), outputFlag(),
 		},
 		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usage(fmt.Errorf("no argument is taken, but there is %q; see `%s --help`", c.Args().First(), c.Command.HelpName))
+			if err := noArguments(c); err != nil {
+				return err
 			}
 			st, err := askStatus(c.Context, c.String("data"), c.Duration("timeout"))
 			if err != nil {

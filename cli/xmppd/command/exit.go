@@ -33,6 +33,14 @@ var _ cli.ExitCoder = usageError{}
 
 func usage(err error) error { return usageError{err} }
 
+// noArguments refuses what stands behind the flags of a command that takes nothing there.
+func noArguments(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usage(fmt.Errorf("no argument is taken, but there is %q; see `%s --help`", c.Args().First(), c.Command.HelpName))
+	}
+	return nil
+}
+
 // wrongFlag is what the flag parser finds.
 func wrongFlag(c *cli.Context, err error, _ bool) error {
 	return usage(fmt.Errorf("%w; see `%s --help`", err, c.Command.HelpName))

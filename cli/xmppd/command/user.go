@@ -172,8 +172,8 @@ func userList() *cli.Command {
 		Name: "list", Usage: "list accounts with their groups",
 		Flags: dataFlags(outputFlag()),
 		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usage(fmt.Errorf("no argument is taken, but there is %q; see `%s --help`", c.Args().First(), c.Command.HelpName))
+			if err := noArguments(c); err != nil {
+				return err
 			}
 			return withUsers(c, func(u xmppd.Users) error {
 				users, err := u.List(c.Context)
