@@ -296,6 +296,11 @@ func TestUpOfHalfACluster(t *testing.T) {
 		_ = hold.Close()
 		_ = runs.Wait()
 	}()
+	// The system tells of its arguments a moment after it began.
+	begun := poll(t.Context(), time.Millisecond, func() (bool, error) { return Running(dir, runs.Process.Pid), nil })
+	if begun != nil {
+		t.Fatal(begun)
+	}
 	c := &Cluster{files: layout(dir)}
 	old := Info{Servers: []Server{{ID: "x1"}}, Nodes: []Node{{ID: "dn1"}, {ID: "dn2", PID: runs.Process.Pid}}}
 	err = c.resume(&old)

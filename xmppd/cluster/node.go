@@ -73,8 +73,8 @@ type faults struct {
 	quick func(*memberlist.Config) // other times
 	stays bool                     // a bug: members that are gone stay
 
-	uncounted bool // a bug: who has said one byte counts no more
-	endless   bool // a bug: gossip of a stranger may have any length
+	uncounted func() // a bug: who has said one byte counts no more, and this is called
+	endless   bool   // a bug: gossip of a stranger may have any length
 }
 
 // Node is a server's part in the cluster. It is safe for concurrent use.

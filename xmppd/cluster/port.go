@@ -151,8 +151,9 @@ func (p *port) sort(conn *guest) {
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	if conn.first = first; p.faults.uncounted {
+	if conn.first = first; p.faults.uncounted != nil {
 		conn.known()
+		p.faults.uncounted()
 	}
 	to := p.links
 	if first[0] != tlsRecord {
