@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -136,7 +137,7 @@ type Server struct {
 }
 
 // Start opens the data directory and the listeners, and serves until Close. When it returns,
-// clients can connect: in a cluster it waits for a majority of the servers that have the records. ConfigError, and the errors of package store that bolt.Open names.
+// clients can connect: in a cluster it waits for a majority of the servers that have the records. ConfigError, ErrStopped, and the errors of package store that bolt.Open names.
 func Start(ctx context.Context, cfg Config, opt Options) (*Server, error) {
 	return start(ctx, cfg, opt, faults{})
 }
@@ -155,9 +156,21 @@ func start(ctx context.Context, cfg Config, opt Options, f faults) (*Server, err
 		s.log.Warn("clients may log in without TLS: take --insecure-plaintext away unless this is for trying things out")
 	}
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, s.notStarted(ctx, err)
 	}
 	return s, nil
+}
+
+// ErrStopped: the context ended before the server took clients, and all is released.
+var ErrStopped = errors.New("stopped before it took clients")
+
+// notStarted ends what has begun, and says why there is no server.
+func (s *Server) notStarted(ctx context.Context, why error) error {
+	err := s.Close()
+	if err == nil && ctx.Err() != nil && errors.Is(why, ctx.Err()) {
+		return fmt.Errorf("%w: %w", ErrStopped, why)
+	}
+	return errors.Join(why, err)
 }
 
 func (s *Server) start(ctx context.Context) error {

@@ -124,6 +124,7 @@ const trimEvery = 2 * time.Second
 func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVar) error {
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
@@ -131,6 +132,10 @@ func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVa
 	var wrong *xmppd.ConfigError
 	if errors.As(err, &wrong) {
 		return usage(err)
+	}
+	if errors.Is(err, xmppd.ErrStopped) {
+		log.Info(xmppd.ErrStopped.Error())
+		return nil
 	}
 	if err != nil {
 		return err
@@ -151,7 +156,7 @@ func run(c *cli.Context, cfg xmppd.Config, log *slog.Logger, level *slog.LevelVa
 			running = false
 		}
 	}
-	stop() // a second signal ends the process at once
+	stop()
 	trimming.Wait()
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("shut down: %w", err)
