@@ -401,7 +401,7 @@ func TestLedger(t *testing.T) {
 	if lost+doubled+len(complaints) > 0 {
 		t.Errorf("%d lost, %d doubled; -ledger-seed %d\n%s", lost, doubled, seed, strings.Join(complaints[:min(len(complaints), 30)], "\n"))
 	}
-	if lost, _, _ := run(t, router.Faults{LoseReturned: true}, patience/4); lost == 0 {
+	if lost, _, _ := run(t, router.Faults{LoseReturned: true}, patience/12); lost == 0 {
 		t.Error("the planted bug is not noticed")
 	}
 }

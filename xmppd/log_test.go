@@ -65,10 +65,15 @@ func (l *logs) wait(t *testing.T, text string) string {
 func TestRefusalsAreTold(t *testing.T) {
 	log := new(logs)
 	s := startServer(t, options{log: log, cfg: func(c *xmppd.Config) {
-		c.ListenHTTPS = "127.0.0.1:0"
+		c.ListenHTTP, c.ListenHTTPS = "127.0.0.1:0", "127.0.0.1:0"
+		c.Web.TrustedProxies = []string{"127.0.0.1"} // may read metrics as often as it likes
 		c.Limits.Exempt, c.Limits.ConnectionsPerAddress, c.Limits.SessionsPerAccount = nil, 3, 1
 	}})
 	addr, secure, _ := s.Addrs()
+	gone := func() { // or one that has ended counts yet
+		t.Helper()
+		waitFor(t, func() bool { return strings.Contains(metrics(t, s), "xmppd_connections 0\n") })
+	}
 	for range 2 { // the second one of each is silent
 		c := connect(t, addr)
 		c.Send("<?xml version='1.0'?><stream:stream to='other.example' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>")
@@ -82,6 +87,7 @@ func TestRefusalsAreTold(t *testing.T) {
 		c.Send("<stream:stream>")
 		c.Rest()
 		_ = c.Conn.Close()
+		gone()
 	}
 	// A client that does not trust the certificate; with TLS 1.3 the server's handshake is over by then.
 	if conn, err := tls.Dial("tcp", secure, &tls.Config{ServerName: domain, RootCAs: x509.NewCertPool()}); err == nil {
@@ -95,6 +101,7 @@ func TestRefusalsAreTold(t *testing.T) {
 	if got := log.wait(t, "http listener"); !strings.Contains(got, "level=DEBUG msg=\"http listener\" error=\"http: TLS handshake error") {
 		t.Errorf("HTTP without TLS: %s", got)
 	}
+	gone()
 	login(t, s, "alice", "a")
 	second := connect(t, addr)
 	second.Open()

@@ -22,7 +22,7 @@ import (
 func TestFailedStart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "c")
 	for range 2 {
-		_, err := Start(t.Context(), Options{Dir: dir, StartTimeout: 20 * time.Second})
+		_, err := Start(t.Context(), Options{Dir: dir, StartTimeout: 2 * time.Minute})
 		if err == nil || !strings.Contains(err.Error(), "this data node is out of order") {
 			t.Fatalf("start with a data node that fails: %v", err)
 		}
@@ -131,6 +131,7 @@ func TestRemoveStopped(t *testing.T) {
 	if err := node.Start(); err != nil {
 		t.Fatal(err)
 	}
+	tells(t, dir, node.Process.Pid)
 	if err := recordPID(l, node.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +282,14 @@ func TestPortsStay(t *testing.T) {
 	}
 }
 
+// tells waits until the system tells of a process's arguments: that is a moment after it began.
+func tells(t *testing.T, dir string, pid int) {
+	t.Helper()
+	if err := poll(t.Context(), time.Millisecond, func() (bool, error) { return Running(dir, pid), nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestUpOfHalfACluster: where a part of a cluster runs, what is said leads on.
 func TestUpOfHalfACluster(t *testing.T) {
 	dir := t.TempDir()
@@ -296,11 +305,7 @@ func TestUpOfHalfACluster(t *testing.T) {
 		_ = hold.Close()
 		_ = runs.Wait()
 	}()
-	// The system tells of its arguments a moment after it began.
-	begun := poll(t.Context(), time.Millisecond, func() (bool, error) { return Running(dir, runs.Process.Pid), nil })
-	if begun != nil {
-		t.Fatal(begun)
-	}
+	tells(t, dir, runs.Process.Pid)
 	c := &Cluster{files: layout(dir)}
 	old := Info{Servers: []Server{{ID: "x1"}}, Nodes: []Node{{ID: "dn1"}, {ID: "dn2", PID: runs.Process.Pid}}}
 	err = c.resume(&old)

@@ -49,7 +49,7 @@ func TestIQs(t *testing.T) {
 			r := newRecorder()
 			start(t, s, Config{InsecurePlaintext: true}, r)
 			r.until(t, "login", func() bool { return len(r.up) == 1 })
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			child, err := r.iqs.Do(ctx, r.conn(), tc.to, "get", []byte("<q xmlns='urn:example'/>"))
 			var se *StanzaError

@@ -137,7 +137,7 @@ func TestReadsByMessage(t *testing.T) {
 		if res.Code != op.OK || len(res.Objects) != 1 || len(res.Objects[0].Refs) != 2000 {
 			t.Fatalf("code %d, %d objects", res.Code, len(res.Objects))
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("no answer")
 	}
 	<-received

@@ -140,13 +140,13 @@ func TestWipedDisk(t *testing.T) {
 	// Neither votes nor serves.
 	p := c.doc.Partition("root")
 	tag := app.nextTag()
-	res, ok := app.one(nodeJID(2), &wire.Request{Opens: []wire.Open{{Tag: tag, Partition: p}}}, tag)
+	res, ok := app.one(nodeJID(2), &wire.Request{Opens: []wire.Open{{Tag: tag, Partition: p}}}, tag, patience)
 	if !ok || res.Code != op.Unavailable {
 		t.Fatalf("the stranger answers %+v", res)
 	}
 	c.stop(1)
 	tag = app.nextTag()
-	if res, ok := app.one(nodeJID(0), &wire.Request{Opens: []wire.Open{{Tag: tag, Partition: p}}}, tag); ok && res.Code == op.OK {
+	if res, ok := app.one(nodeJID(0), &wire.Request{Opens: []wire.Open{{Tag: tag, Partition: p}}}, tag, attempt); ok && res.Code == op.OK {
 		t.Fatal("one of three members and a stranger made a majority")
 	}
 	c.start(1)
@@ -208,7 +208,7 @@ func TestLoginErrors(t *testing.T) {
 		case <-retried:
 		case err := <-ended:
 			t.Fatalf("gave up: %v", err)
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Fatal("no second try")
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/rosterdb/rosterdb/internal/admin"
 	"github.com/rosterdb/rosterdb/internal/wire"
@@ -17,7 +16,7 @@ import (
 func newcomerCluster(t *testing.T, nodes int) *cluster {
 	c := newCluster(t, nodes)
 	c.awaitOnline()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	doc, err := c.op.Bootstrap(ctx, c.jids()[:nodes-1], admin.BootstrapOptions{Partitions: testPartitions})
 	if err != nil {
@@ -54,7 +53,7 @@ func (c *cluster) joining(i int, edit func([]ring.Member)) *ring.Document {
 // it, without anybody handing it over.
 func TestNewcomerTakesTheRing(t *testing.T) {
 	c := newcomerCluster(t, 4)
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if v := c.view(3); v.Health.State != wire.StateJoining {
 		t.Fatalf("before: %+v", v)
@@ -104,7 +103,7 @@ func (c *cluster) awaitEnd() (doc *ring.Document) {
 func TestTwoOperators(t *testing.T) {
 	c := newCluster(t, 3)
 	c.bootstrap()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	const each = 4
 	errs := make(chan error, 2)
@@ -154,7 +153,7 @@ func TestLostDiskIsReplaced(t *testing.T) {
 	}
 	c.start(2)
 	c.eventually("the wiped node is a stranger", func() bool { return c.view(2).Health.State == wire.StateStranger })
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	next := c.joining(2, func(m []ring.Member) { m[2].State = ring.Leaving })
 	if err := c.op.Propose(ctx, next); err != nil {

@@ -26,6 +26,8 @@ import (
 const (
 	domain   = "localhost"
 	password = "correct horse"
+
+	patience = 2 * time.Minute // with what should come at once: a slow machine is no mistake
 )
 
 func TestMain(m *testing.M) {
@@ -146,7 +148,7 @@ func newCluster(t *testing.T, nodes int) *cluster {
 	for i := range nodes {
 		c.start(i)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	op, err := admin.Connect(ctx, c.srv.login("operator"))
 	if err != nil {
@@ -187,7 +189,7 @@ func (c *cluster) stop(i int) {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			c.t.Errorf("%s ended with: %v", nodeName(i), err)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		c.t.Errorf("%s does not end", nodeName(i))
 	}
 	n.cancel = nil
@@ -208,7 +210,7 @@ func (c *cluster) jids() []string {
 func (c *cluster) bootstrap() {
 	c.t.Helper()
 	c.awaitOnline()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	doc, err := c.op.Bootstrap(ctx, c.jids(), admin.BootstrapOptions{Partitions: testPartitions})
 	if err != nil {
@@ -249,7 +251,7 @@ func (c *cluster) awaitLed() {
 
 func (c *cluster) eventually(what string, ok func() bool) {
 	c.t.Helper()
-	c.within(time.Minute, what, ok)
+	c.within(patience, what, ok)
 }
 
 func (c *cluster) within(d time.Duration, what string, ok func() bool) {

@@ -62,7 +62,7 @@ func TestCopiedDirectory(t *testing.T) {
 		select {
 		case err := <-ch:
 			return err
-		case <-time.After(2 * time.Minute):
+		case <-time.After(patience):
 			t.Fatalf("%s goes on", what)
 			return nil
 		}
@@ -93,7 +93,7 @@ func TestCopiedDirectory(t *testing.T) {
 func (c *cluster) level() {
 	c.t.Helper()
 	c.eventually("all replicas have everything", func() bool {
-		ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(c.t.Context(), patience/4)
 		defer cancel()
 		l, err := c.op.Leaders(ctx, c.doc)
 		if err != nil || l.Led < testPartitions || len(l.Silent)+len(l.Behind) > 0 {

@@ -86,7 +86,7 @@ func (c *cluster) deafClient(root string) *deaf {
 
 // asks reads something, behind all that was sent before.
 func (d *deaf) asks(root string, p uint32) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience/4)
 	defer cancel()
 	_, err := d.iqs.Do(ctx, d.conn.Load(), nodeJID(0), "get", wire.AppendRequest(nil, &wire.Request{
 		Epoch: 1, Reads: []wire.Read{{Tag: 1, Partition: p, Read: get(root, "p")}},
@@ -98,7 +98,7 @@ func (d *deaf) await(t *testing.T) {
 	t.Helper()
 	select {
 	case <-d.up:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		t.Fatal("no login")
 	}
 }

@@ -127,7 +127,7 @@ func (c *cluster) terms(raw *rawClient) []uint64 {
 	}
 	for _, m := range c.doc.Members {
 		c.eventually(m.JID+" tells its terms", func() bool {
-			ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(c.t.Context(), patience/8)
 			defer cancel()
 			raw.mu.Lock()
 			conn := raw.conn

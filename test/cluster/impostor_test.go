@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/rosterdb/rosterdb/appclient"
 	"github.com/rosterdb/rosterdb/internal/admin"
@@ -60,7 +59,7 @@ func TestImpostor(t *testing.T) {
 	c.awaitLed()
 	for _, account := range []string{"app2", "user"} { // of a group, and of none
 		x := &impostor{cluster: c.doc.Cluster, up: make(chan *xmppconn.Conn, 8)}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		cfg := c.srv.login(account)
 		cfg.Resource = "store"
 		ended := make(chan error, 1)

@@ -86,7 +86,7 @@ func (c *cluster) tooLarge() {
 		if e.Condition != "policy-violation" || !strings.Contains(e.Text, "send less") {
 			c.t.Errorf("the request is refused with %v", e)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		c.t.Error("no answer")
 	}
 }

@@ -56,7 +56,7 @@ func (c *cluster) rawClient(name string) *rawClient {
 	case <-r.up:
 	case <-r.ended:
 		c.t.Fatal("login refused")
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		c.t.Fatal("no login")
 	}
 	return r
@@ -153,27 +153,29 @@ func (r *rawClient) send(to string, req *wire.Request) (received chan struct{}, 
 	return received, failed
 }
 
+// attempt is how long a client waits for a replica before it asks another one.
+const attempt = 5 * time.Second
+
 // one sends one open or write and waits for result and receipt; false when no
 // answer came in time.
-func (r *rawClient) one(to string, req *wire.Request, tag uint64) (op.WriteResult, bool) {
+func (r *rawClient) one(to string, req *wire.Request, tag uint64, wait time.Duration) (op.WriteResult, bool) {
 	r.t.Helper()
 	ch := make(chan op.WriteResult, 1)
 	r.mu.Lock()
 	r.writes[tag] = ch
 	r.mu.Unlock()
 	received, failed := r.send(to, req)
-	timeout := time.After(3 * time.Second)
 	select {
 	case res := <-ch:
 		select {
 		case <-received:
-		case <-timeout:
+		case <-time.After(patience):
 			r.t.Errorf("result %+v came without a receipt", res)
 		}
 		return res, true
 	case e := <-failed:
 		return op.WriteResult{Code: op.Unavailable, Text: e.Error()}, true
-	case <-timeout:
+	case <-time.After(wait):
 		return op.WriteResult{}, false
 	}
 }
@@ -194,10 +196,10 @@ func (c *cluster) toLeader(r *rawClient, p uint32, req func(tag uint64) *wire.Re
 		candidates = append(candidates, m.JID)
 	}
 	to, last := candidates[0], op.WriteResult{}
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for i := 1; time.Now().Before(deadline); i++ {
 		tag := r.nextTag()
-		res, ok := r.one(to, req(tag), tag)
+		res, ok := r.one(to, req(tag), tag, attempt)
 		to = candidates[i%len(candidates)]
 		if !ok {
 			continue
@@ -245,7 +247,7 @@ func put(s op.Session, seq uint64, root, path string, value []byte) op.Write {
 
 // readAt asks one node by IQ.
 func (r *rawClient) readAt(to string, req *wire.Request) (*wire.Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), attempt)
 	defer cancel()
 	r.mu.Lock()
 	conn := r.conn
@@ -266,7 +268,7 @@ func (c *cluster) read(r *rawClient, rd op.Read) op.ReadResult {
 		candidates = append(candidates, m.JID)
 	}
 	to, last := candidates[0], ""
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for i := 1; time.Now().Before(deadline); i++ {
 		res, err := r.readAt(to, &wire.Request{Epoch: 1, Reads: []wire.Read{{Tag: 1, Partition: p, Read: rd}}})
 		to = candidates[i%len(candidates)]

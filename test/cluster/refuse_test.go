@@ -106,7 +106,7 @@ func TestBadInput(t *testing.T) {
 		"unknown partition": {testPartitions, 0},
 	} {
 		tag := app.nextTag()
-		res, ok := app.one(nodeJID(0), &wire.Request{Writes: []wire.Write{{Tag: tag, Partition: try.partition, Write: put(s, 1, "root", "a", nil)}}}, tag)
+		res, ok := app.one(nodeJID(0), &wire.Request{Writes: []wire.Write{{Tag: tag, Partition: try.partition, Write: put(s, 1, "root", "a", nil)}}}, tag, patience)
 		if !ok || res.Code != op.Invalid || !strings.Contains(res.Text, "partition") {
 			t.Errorf("%s: %+v", name, res)
 		}
@@ -140,7 +140,7 @@ func (r *rawClient) largeBatch(p uint32, s op.Session) {
 		}
 	case e := <-failed:
 		r.t.Errorf("a batch of more than 4 MiB: %v", e)
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		r.t.Error("a batch of more than 4 MiB: no answer")
 	}
 }
@@ -166,7 +166,7 @@ func (r *rawClient) malformed(t *testing.T) {
 			if e.Condition != try.want || e.Text == "" {
 				t.Errorf("%s: %v, want %s with a text", name, e, try.want)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Errorf("%s: no answer", name)
 		}
 	}

@@ -109,7 +109,7 @@ func TestDemoEnds(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			harness.Eventually(t, 30*time.Second, "the data nodes run", func() bool { return len(processesIn(t, tmp)) == 6 })
+			harness.Eventually(t, harness.Patience, "the data nodes run", func() bool { return len(processesIn(t, tmp)) == 6 })
 			if err := cmd.Process.Signal(c.sig); err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestDemoEnds(t *testing.T) {
 			if got := cmd.ProcessState.ExitCode(); got != c.code {
 				t.Errorf("exit code %d, want %d\n%s", got, c.code, out)
 			}
-			harness.Eventually(t, 5*time.Second, "nothing runs", func() bool { return len(processesIn(t, tmp)) == 0 })
+			harness.Eventually(t, harness.Patience, "nothing runs", func() bool { return len(processesIn(t, tmp)) == 0 })
 			if c.sig != syscall.SIGKILL {
 				mustBeEmpty(t, tmp)
 			}

@@ -16,7 +16,7 @@ import (
 )
 
 // startTimeout is generous: tests share the machine with other tests.
-const startTimeout = 60 * time.Second
+const startTimeout = 2 * time.Minute
 
 // Patience is for what takes a few seconds on an idle machine.
 const Patience = startTimeout
@@ -105,7 +105,7 @@ func Dial(t testing.TB, c *devcluster.Cluster, change func(*appclient.Config)) *
 	if change != nil {
 		change(&cfg)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	client, err := appclient.Dial(ctx, cfg)
 	if err != nil {

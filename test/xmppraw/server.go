@@ -17,7 +17,7 @@ const (
 	Domain   = "example.net"
 	Password = "pencil"
 	// Patience is for things that happen at once on an idle machine.
-	Patience = 20 * time.Second
+	Patience = time.Minute
 )
 
 // Start runs a server on loopback, with accounts alice, bob, carol and mallory, until the end of

@@ -271,9 +271,7 @@ func TestComingAndGoingLeavesNothing(t *testing.T) {
 
 func TestNoticesMembersThatStay(t *testing.T) {
 	_, stay := coming(t, 2, faults{stays: true})
-	if len(stay[0].Members()) != 4 {
-		t.Errorf("members: %v", names(stay[0]))
-	}
+	eventually(t, "all that were there are members", func() bool { return len(stay[0].Members()) == 4 })
 }
 
 func TestStrangers(t *testing.T) {

@@ -96,9 +96,7 @@ func TestLongGossip(t *testing.T) {
 		t.Error("it is neither taken nor ended")
 	}
 	eventually(t, "it is counted", func() bool { return refused(t, reg, reasonSize) == 1 })
-	if !w.logged("longer than that of any cluster") {
-		t.Error("the log does not tell")
-	}
+	eventually(t, "the log tells", func() bool { return w.logged("longer than that of any cluster") })
 }
 
 // TestNoticesUncounted and TestNoticesEndless: the planted bugs show.
