@@ -232,27 +232,29 @@ func TestWhere(t *testing.T) {
 }
 
 func TestDialSaysWhatIsMissing(t *testing.T) {
-	short, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
 	cl := cluster(t, appclienttest.Options{})
 	for i := range cl.Nodes() {
 		cl.SetOnline(i, false)
 	}
-	_, err := appclient.Dial(short, cl.Config())
-	if !errors.Is(err, appclient.ErrUnavailable) || strings.Contains(err.Error(), "applied") || !strings.Contains(err.Error(), "no data node in the roster") {
+	dialed := func(ctx context.Context) error {
+		_, err := appclient.Dial(ctx, cl.Config())
+		return err
+	}
+	if err := untilSays("no data node in the roster", dialed); !errors.Is(err, appclient.ErrUnavailable) || strings.Contains(err.Error(), "applied") || !strings.Contains(err.Error(), "no data node in the roster") {
 		t.Errorf("Dial without nodes: %v", err)
 	}
 	cfg := cl.Config()
 	cfg.Addrs = []string{"127.0.0.1:1"}
-	short, cancel = context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_, err = appclient.Dial(short, cfg)
-	if !errors.Is(err, appclient.ErrUnavailable) || !strings.Contains(err.Error(), "refused") {
+	dialed = func(ctx context.Context) error {
+		_, err := appclient.Dial(ctx, cfg)
+		return err
+	}
+	if err := untilSays("refused", dialed); !errors.Is(err, appclient.ErrUnavailable) || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("Dial without a server: %v", err)
 	}
 	for _, jid := range []string{"", "localhost", "@localhost", "a b@localhost", "app@"} {
 		cfg.JID = jid
-		if _, err = appclient.Dial(short, cfg); !errors.Is(err, appclient.ErrInvalid) || errors.Is(err, appclient.ErrUnavailable) {
+		if err := dialed(deadline(t)); !errors.Is(err, appclient.ErrInvalid) || errors.Is(err, appclient.ErrUnavailable) {
 			t.Errorf("Dial as %q: %v", jid, err)
 		}
 	}

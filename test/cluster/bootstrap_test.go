@@ -45,6 +45,7 @@ func TestBootstrapIsIdempotent(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, try.want)
 		}
 	}
+	c.awaitLed()
 	w, err := c.op.Where(t.Context(), "some root")
 	if err != nil || w.Leader == "" || len(w.Replicas) != 3 || w.Partition != c.doc.Partition("some root") {
 		t.Errorf("where: %+v, %v", w, err)

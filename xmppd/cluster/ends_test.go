@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // resets is how often a node has had others cut off.
@@ -30,6 +32,27 @@ func TestStopIsNoFailure(t *testing.T) {
 	whole(t, a, b, c)
 	b.crash()
 	eventually(t, "the log tells", func() bool { return w.count(`level=WARN msg="server is cut off" server=b`) == 2 })
+}
+
+// TestByeBehindGossip: who has said that it leaves is not looked for any more, whichever is heard first, that or that it is gone.
+func TestByeBehindGossip(t *testing.T) {
+	for name, hear := range map[string]func(n *Node, gone *memberlist.Node){
+		"before": func(n *Node, gone *memberlist.Node) {
+			n.leaves("b")
+			(*events)(n).NotifyLeave(gone)
+		},
+		"behind": func(n *Node, gone *memberlist.Node) {
+			(*events)(n).NotifyLeave(gone)
+			n.leaves("b")
+		},
+		"never": func(n *Node, gone *memberlist.Node) { (*events)(n).NotifyLeave(gone) },
+	} {
+		n := &Node{known: map[string]place{"b": {addr: "127.0.0.1:1"}}, wake: make(chan struct{}, 1)}
+		hear(n, &memberlist.Node{Name: "b"})
+		if looks := len(n.known) > 0; looks != (name == "never") {
+			t.Errorf("%s: it is looked for: %v", name, looks)
+		}
+	}
 }
 
 // TestReconnect: who has something else to say of itself has all connect anew, which is no failure.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -27,10 +28,13 @@ func TestOneNameForAll(t *testing.T) {
 	for i := range 3 { // addresses of loopback that no other process uses, so that one port is free at all of them
 		name = append(name, fmt.Sprintf("127.%d.%d.%d", 1+pid/250%250, pid%250, 201+i))
 	}
+	port := "0" // the first chooses
 	at := func(i int) func(*Config) {
-		return func(c *Config) { c.Listen, c.Resolver = name[i]+":5280", name }
+		return func(c *Config) { c.Listen, c.Resolver = net.JoinHostPort(name[i], port), name }
 	}
-	a, b := w.node("a", at(0), "servers.example.net:5280"), w.node("b", at(1), "servers.example.net") // without a port: the own one
+	a := w.node("a", at(0), "servers.example.net") // without a port: the own one
+	port = strconv.Itoa(a.port.advertise.Port)
+	b := w.node("b", at(1), "servers.example.net:"+port)
 	whole(t, a, b)
 	for _, n := range []*Node{a, b} {
 		eventually(t, "all have been looked for", n.Settled)
@@ -38,7 +42,7 @@ func TestOneNameForAll(t *testing.T) {
 			t.Errorf("%s is complete with two of three", n.cfg.Name)
 		}
 	}
-	c := w.node("c", at(2), "servers.example.net:5280")
+	c := w.node("c", at(2), "servers.example.net:"+port)
 	whole(t, a, b, c)
 	for _, n := range []*Node{a, b, c} {
 		eventually(t, "all three are there", n.Complete)

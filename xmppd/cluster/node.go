@@ -208,13 +208,17 @@ func (n *Node) control(from string, payload []byte) {
 	}
 }
 
-// leaves takes note that a server says that it does.
+// leaves takes note that a server says that it does. Gossip may have said before that it is gone.
 func (n *Node) leaves(from string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if p, ok := n.known[from]; ok {
+	switch p, ok := n.known[from]; {
+	case !ok:
+	case p.until.IsZero():
 		p.bye = true
 		n.known[from] = p
+	default:
+		delete(n.known, from)
 	}
 }
 
