@@ -175,7 +175,12 @@ func (s *Server) newExchange(table *session.Table, r *router.Router, ims *im.Ser
 	s.newHandover(table, r, ims)
 	s.newAsker(table)
 	s.drainer = newDrainer(s, table)
-	table.Changed = s.exchange.Changed
+	s.ahead = newAhead(ims.Grouped, ims.Remember, s.log, s.faults.ahead)
+	table.Changed = func(u *session.User) {
+		s.exchange.Changed(u)
+		s.ahead.changed(u)
+	}
+	table.Forgotten = s.ahead.forgotten
 	r.SetCluster(s.exchange)
 	ims.SetOthers(s.exchange, s.refresh.wake)
 	s.exchange.Start()

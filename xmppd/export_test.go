@@ -37,6 +37,7 @@ type Together struct {
 	Balance  balance.Faults
 	// CountHere: sessions on other servers do not count for sessions_per_account.
 	CountHere  bool
+	Ahead      AheadFaults
 	Deaf       bool // other servers' answers are not heard
 	FullAlone  bool // the others are not told of a full disk, or of files that are gone
 	AnyJoining bool // who has proven no name counts among those that join
@@ -47,7 +48,7 @@ type Together struct {
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
-		replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached,
+		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached,
 	})
 }
 
@@ -69,6 +70,9 @@ func (s *Server) Replicas() *replicated.Store { return s.replicas.Store }
 // Refresh begins a pass over the accounts with sessions (refresher); Refreshed counts those that have ended.
 func (s *Server) Refresh()          { s.refresh.wake() }
 func (s *Server) Refreshed() uint64 { return s.refresh.passes.Load() }
+
+// ReadAhead reports whether all is remembered that is to be read ahead.
+func (s *Server) ReadAhead() bool { return s.ahead.idle() }
 
 // Node is the server's part in its cluster.
 func (s *Server) Node() *cluster.Node { return s.cluster }
@@ -106,3 +110,6 @@ func (s *Server) Count(t *testing.T, name string) float64 {
 	t.Fatalf("no metric %s", name)
 	return 0
 }
+
+// AheadFaults are bugs in what is read ahead.
+type AheadFaults = aheadFaults

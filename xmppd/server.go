@@ -69,6 +69,7 @@ type faults struct {
 	replicas func(*replicated.Options)
 	migrate  func(records int64) error // the server crashes
 
+	ahead      aheadFaults
 	deaf       bool // other servers' answers are not heard
 	fullAlone  bool // the others are not told that the disk of the records is full, or its files are gone
 	anyJoining bool // who has proven no name counts among those that join
@@ -99,6 +100,7 @@ type Server struct {
 	cluster    *cluster.Node // nil: there are no other servers
 	replicas   *replicas     // nil: records are on one disk
 	refresh    *refresher
+	ahead      *ahead      // nil without cluster
 	full       atomic.Bool // the disk of replicas is
 	gone       atomic.Bool // files of replicas are
 	telling    sync.Mutex  // of full and gone
@@ -255,6 +257,9 @@ func (s *Server) serve(start context.Context, table *session.Table) error {
 	}
 	if s.cluster != nil {
 		s.running.Go(func() { s.refresh.run(ctx, s) })
+		for range aheadReaders {
+			s.running.Go(func() { s.ahead.run(ctx) })
+		}
 	}
 	s.tellCluster(ctx, table)
 	s.ready.Store(true)

@@ -46,6 +46,8 @@ func servers() []mutant {
 		{"who only says that it is a server of the cluster keeps it from being whole", all, "TestStrangerNoticesFaults"},
 		{"nobody is told that the files of a server's records are gone", all, "TestGoneFilesNoticeFaults"},
 		{"who was cut off hears of no change, or keeps sessions of removed accounts", all, "TestMeetingNoticesFaults"},
+		{"what was forgotten of accounts of the cluster is not read again until a message needs it", all, "TestReadAheadNoticesFaults"},
+		{"what could not be read ahead is given up, or thousands of users' is read", all, "TestReadAheadAgain"},
 		{"who is cut off stays in sight, or is not greeted when back", all, "TestPartitionNoticesFaults"},
 		{"a stanza of another server overtakes what waits for its account", "xmppd/cluster/exchange", "TestDirect"},
 		{"what other servers send waits without bounds", "xmppd/cluster/exchange", "TestHoldsAreBounded"},

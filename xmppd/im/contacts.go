@@ -11,14 +11,25 @@ import (
 // contacts returns whom the presence of an account concerns: its roster and its shared contacts. It
 // is unknown, and empty, if the roster can't be read.
 func (s *Service) contacts(ctx context.Context, u *session.User) *session.Contacts {
-	c, err := u.Contacts(func() (*session.Contacts, error) {
-		return s.loadContacts(ctx, u.Bare)
-	})
+	c, err := s.readContacts(ctx, u)
 	if err != nil {
 		s.log.Error("roster can't be read; presence is not sent", "account", u.Bare, "error", err)
 		return &s.unknown
 	}
 	return c
+}
+
+func (s *Service) readContacts(ctx context.Context, u *session.User) (*session.Contacts, error) {
+	return u.Contacts(func() (*session.Contacts, error) { return s.loadContacts(ctx, u.Bare) })
+}
+
+// Remember reads what stanzas and presence of an account need, unless it is known: what its modules remember, then its contacts.
+func (s *Service) Remember(ctx context.Context, u *session.User) error {
+	err := s.router.Remember(ctx, s.local(localpart(u.Bare)))
+	if err == nil {
+		_, err = s.readContacts(ctx, u)
+	}
+	return err
 }
 
 func (s *Service) loadContacts(ctx context.Context, bare string) (*session.Contacts, error) {

@@ -48,6 +48,9 @@ type Extension struct {
 	// Blocks tells whether an account wants nothing to do with somebody (XEP-0191): nothing of
 	// theirs is delivered to it, and it can't send them anything.
 	Blocks func(ctx context.Context, owner, other stanza.JID) (bool, error)
+	// Remember looks up what the other hooks need of an account and the module remembers (session.Memo), so that
+	// they find it in memory. It may wait for the store.
+	Remember func(ctx context.Context, owner stanza.JID) error
 	// Arrives is called before a session that was sent no messages to the bare JID can be sent them;
 	// Available follows.
 	Arrives func(*session.Session)

@@ -195,6 +195,19 @@ func Blocking() *module.Error {
 	return &module.Error{Type: "cancel", Condition: "not-acceptable", App: "<blocked xmlns='" + NSBlocked + "'/>"}
 }
 
+// Remember has the modules look up what they remember of an account, so that its stanzas do not wait for that.
+func (r *Router) Remember(ctx context.Context, owner stanza.JID) error {
+	for _, e := range r.hooks.all {
+		if e.Remember == nil {
+			continue
+		}
+		if err := e.Remember(ctx, owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Arrives tells the modules of a session that is about to become available.
 func (r *Router) Arrives(s *session.Session) {
 	for _, e := range r.hooks.all {

@@ -54,12 +54,13 @@ func (u *User) ForgetMemos() {
 		return
 	}
 	u.memos.mu.Lock()
-	defer u.memos.mu.Unlock()
 	u.memos.changes++
 	for mark := range u.memos.m {
 		mark.Take(u)
 	}
 	clear(u.memos.m)
+	u.memos.mu.Unlock()
+	u.forgot()
 }
 
 // Forget drops what is remembered and sets the mark again. It is called after the store has
@@ -70,8 +71,9 @@ func (m Memo[T]) Forget(u *User) {
 		return
 	}
 	u.memos.mu.Lock()
-	defer u.memos.mu.Unlock()
 	u.memos.changes++
 	delete(u.memos.m, m.Mark)
 	m.Mark.Take(u)
+	u.memos.mu.Unlock()
+	u.forgot()
 }

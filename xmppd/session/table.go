@@ -30,8 +30,8 @@ type User struct {
 	memos    memos
 	forks    forks
 	leavers  leavers
-	changed  func(*User) // Table.Changed
-	Sent     Meters      // what all sessions together send
+	table    *Table
+	Sent     Meters // what all sessions together send
 
 	loading sync.Mutex // one load at a time; taken before mu
 
@@ -91,6 +91,14 @@ func (u *User) Forget() {
 	u.contacts = nil
 	u.forgets++
 	u.mu.Unlock()
+	u.forgot()
+}
+
+// forgot calls Table.Forgotten.
+func (u *User) forgot() {
+	if u.table != nil && u.table.Forgotten != nil {
+		u.table.Forgotten(u)
+	}
 }
 
 type userShard struct {
@@ -110,6 +118,9 @@ type Table struct {
 	// before the first session; nil: nobody wants to know. It must not wait, and is called without locks
 	// of this package; calls for one account may come in another order than the changes.
 	Changed func(*User)
+	// Forgotten is told of an account of which something has been forgotten that was remembered: contacts, or what
+	// modules had looked up (Memo). What is said of Changed holds.
+	Forgotten func(*User)
 
 	seed  maphash.Seed
 	users [shards]userShard
@@ -191,8 +202,8 @@ func (t *Table) Bind(s *Session, rule Rule) (old *Session, err error) {
 
 // tell calls Table.Changed.
 func (u *User) tell() {
-	if u.changed != nil {
-		u.changed(u)
+	if u.table.Changed != nil {
+		u.table.Changed(u)
 	}
 }
 
@@ -202,7 +213,7 @@ func (t *Table) bind(s *Session, rule Rule) (old *Session, err error) {
 	defer sh.mu.Unlock()
 	u := sh.m[s.Bare]
 	if u == nil {
-		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare), changed: t.Changed}
+		u = &User{Bare: s.Bare, To: stanza.AppendAttr(nil, "to", s.Bare), table: t}
 		u.idle.Store(Leaving)
 	}
 	s.user = u // also of one that is refused: its stream may have more to read

@@ -154,6 +154,10 @@ func (m *Module) Extend(e *module.Extension) {
 	e.MessageSent = m.sent
 	e.MessageReceived = m.received
 	e.MessageDelivered = m.delivered
+	e.Remember = func(ctx context.Context, owner stanza.JID) error {
+		_, err := m.prefs(ctx, owner)
+		return err
+	}
 	e.AccountFeatures = []string{NS, NS + "#extended", nsSID, nsRSM}
 }
 

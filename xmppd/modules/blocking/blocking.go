@@ -108,6 +108,10 @@ func (m *Module) Routes() []module.Route {
 func (m *Module) Extend(e *module.Extension) {
 	m.memo.Mark = e.Interest
 	e.Blocks = m.blocks
+	e.Remember = func(ctx context.Context, owner stanza.JID) error {
+		_, err := m.list(ctx, owner)
+		return err
+	}
 	e.AccountFeatures = []string{NS}
 }
 
