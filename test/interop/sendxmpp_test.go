@@ -88,13 +88,13 @@ func TestGoSendxmpp(t *testing.T) {
 	starttls, direct, trust := s.Addr(t, "clients"), s.Addr(t, "clients by TLS"), []string{"SSL_CERT_FILE=" + s.CA}
 	bob := start(t, trust, "", "go-sendxmpp", "--listen", "-f", sendxmpprc(t, "bob", starttls))
 	alice := sendxmpprc(t, "alice", starttls)
-	harness.Eventually(t, 20*time.Second, "bob listens", func() bool {
+	harness.Eventually(t, harness.Patience, "bob listens", func() bool {
 		run(t, trust, "are you there?", "go-sendxmpp", "-f", alice, to)
 		return strings.Contains(bob.output(), "are you there?")
 	})
 	run(t, trust, text, "go-sendxmpp", "-f", alice, to)
 	run(t, trust, "by direct TLS", "go-sendxmpp", "--tls", "-f", sendxmpprc(t, "alice", direct), to)
-	harness.Eventually(t, 20*time.Second, "both messages arrive", func() bool {
+	harness.Eventually(t, harness.Patience, "both messages arrive", func() bool {
 		return strings.Contains(bob.output(), text) && strings.Contains(bob.output(), "by direct TLS")
 	})
 	if n := strings.Count(bob.output(), text); n != 1 || !strings.Contains(bob.output(), "alice@"+harness.Domain) {

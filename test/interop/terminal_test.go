@@ -53,7 +53,7 @@ func startTerminal(t testing.TB, name, command string, env ...string) *terminal 
 	return term
 }
 
-const patience = 20 * time.Second // for what a client does at once on an idle machine
+const patience = time.Minute // for what a client does at once on an idle machine
 
 func (t *terminal) tmux(args ...string) (string, error) {
 	out, err := exec.Command("tmux", append([]string{"-N", "-S", t.socket}, args...)...).CombinedOutput()

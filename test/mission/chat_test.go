@@ -52,7 +52,7 @@ func (c *chat) stop(t *testing.T) {
 	t.Helper()
 	close(c.done)
 	c.wg.Wait()
-	harness.Eventually(t, 5*time.Second, "all lines of the chat", func() bool { return len(c.to.Messages()) >= c.sent })
+	harness.Eventually(t, harness.Patience, "all lines of the chat", func() bool { return len(c.to.Messages()) >= c.sent })
 	for i, m := range c.to.Messages() {
 		if want := fmt.Sprintf("line %d.", i); !strings.Contains(string(m.XML), want) {
 			t.Fatalf("message %d of the chat is %s, want %q", i, m.XML, want)

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -104,7 +103,7 @@ type webSocket struct {
 
 func dialWebSocket(t *testing.T, client *http.Client, url string) *webSocket {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: client, Subprotocols: []string{"xmpp"}}) //nolint:bodyclose // it is the connection
 	if err != nil {
 		t.Fatal(err)

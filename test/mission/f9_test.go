@@ -117,7 +117,7 @@ func shorter(t *testing.T, s *harness.XMPPD) {
 	if got := alice.post(t.Context(), request); strings.Contains(got, "terminate") {
 		t.Fatal(got)
 	}
-	if d := time.Since(begin); d > 15*time.Second {
+	if d := time.Since(begin); d > 19*time.Second {
 		t.Errorf("after a connection that was cut after 7 s, the next one is held for %v; 20 s are agreed", d)
 	}
 	alice.want("type='terminate'", "", "type='terminate'")

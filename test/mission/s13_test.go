@@ -123,7 +123,7 @@ func (r ringctl) leaderless(id, file string) {
 	nodes := r.c.Info().Nodes
 	jid := nodes[slices.IndexFunc(nodes, func(n devcluster.Node) bool { return n.ID == id })].JID
 	var s *admin.NodeStatus
-	harness.Eventually(r.t, 20*time.Second, id+" leads nothing", func() bool {
+	harness.Eventually(r.t, harness.Patience, id+" leads nothing", func() bool {
 		var err error
 		s, err = op.Status(r.t.Context(), jid)
 		return err == nil && s.Led == 0
@@ -356,7 +356,7 @@ func startLoad(t *testing.T, c *appclient.Client, name string) *load {
 		l.wg.Go(func() { l.write(ctx, c, w) })
 		l.wg.Go(func() { l.count(ctx, c, w) })
 	}
-	harness.Eventually(t, 30*time.Second, "the load runs", func() bool { return l.ops.Load() > 500 })
+	harness.Eventually(t, harness.Patience, "the load runs", func() bool { return l.ops.Load() > 500 })
 	return l
 }
 

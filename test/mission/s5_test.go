@@ -23,7 +23,7 @@ func checkReceipts(t *testing.T) {
 		cfg.Addrs = []string{w.addr()}
 		cfg.TryTimeout = 500 * time.Millisecond
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
 	root := client.Root("receipts")
 	if _, err := root.Put(ctx, "warm-up", nil); err != nil { // opens the session

@@ -176,12 +176,12 @@ func exactCounter(t *testing.T, c *devcluster.Cluster) {
 			}
 		})
 	}
-	harness.Eventually(t, 30*time.Second, "half of the count", func() bool { return all.Load() > wanted/2 })
+	harness.Eventually(t, harness.Patience, "half of the count", func() bool { return all.Load() > wanted/2 })
 	victim := nodeID(clients[0].Where("counter/0").Leader)
 	if err := c.Kill(victim); err != nil {
 		t.Error(err)
 	}
-	harness.Eventually(t, 30*time.Second, "the whole count", func() bool { return all.Load() > wanted })
+	harness.Eventually(t, harness.Patience, "the whole count", func() bool { return all.Load() > wanted })
 	stop()
 	wg.Wait()
 	if w.droppedReceipts() == 0 {
@@ -200,7 +200,7 @@ func exactCounter(t *testing.T, c *devcluster.Cluster) {
 
 // addOne reads and swaps once; a conflict means that another one was faster.
 func addOne(ctx context.Context, root appclient.Root) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, harness.Patience)
 	defer cancel()
 	n, version := int64(0), uint64(0)
 	o, err := root.Get(ctx, "n")
@@ -219,7 +219,7 @@ func addOne(ctx context.Context, root appclient.Root) error {
 
 func readCounter(t *testing.T, root appclient.Root) int64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
 	o, err := root.Get(ctx, "n")
 	if err != nil {

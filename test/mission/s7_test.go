@@ -92,7 +92,7 @@ func loses(t *testing.T, root appclient.Root, path string, opts ...appclient.Mut
 	t.Helper()
 	// Long enough for the write to be applied, however slow the machine: if it is
 	// not, Status says so, and the test fails for that.
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err := root.Put(ctx, path, []byte("v"), opts...)
 	id, ok := appclient.OpOf(err)

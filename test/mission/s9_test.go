@@ -65,7 +65,7 @@ func restart(t *testing.T, c *devcluster.Cluster, id string) {
 	if err := c.Restart(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
 	if err := c.WaitHealthy(ctx); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ type written struct{ root, path string }
 // writeAround makes killWrites acknowledged writes and calls interrupt in their middle.
 func writeAround(t *testing.T, c *appclient.Client, round string, interrupt func()) (acked []written, failed int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*harness.Patience)
 	defer cancel()
 	var mu sync.Mutex
 	var done atomic.Int64
@@ -100,7 +100,7 @@ func writeAround(t *testing.T, c *appclient.Client, round string, interrupt func
 			}
 		})
 	}
-	harness.Eventually(t, 30*time.Second, "a third of the writes", func() bool { return done.Load() > killWrites/3 })
+	harness.Eventually(t, harness.Patience, "a third of the writes", func() bool { return done.Load() > killWrites/3 })
 	interrupt()
 	wg.Wait()
 	if done.Load() < killWrites {

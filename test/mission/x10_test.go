@@ -131,7 +131,7 @@ func stayMute(t *testing.T, addr string, n int) {
 		}
 	}()
 	for i := range n {
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 2, byte(1+i%10))}, Timeout: 20 * time.Second}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 2, byte(1+i%10))}, Timeout: harness.Patience}
 		c, err := d.Dial("tcp", addr)
 		if err != nil {
 			t.Errorf("mute connection %d: %v", i, err)
@@ -140,7 +140,7 @@ func stayMute(t *testing.T, addr string, n int) {
 		all = append(all, c)
 	}
 	for i, c := range all {
-		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(harness.Patience))
 		got, err := io.ReadAll(c)
 		if err != nil || !strings.Contains(string(got), streamError("connection-timeout")) {
 			t.Errorf("mute connection %d: %q, %v", i, got, err)
@@ -156,7 +156,7 @@ func attack(info *devcluster.Info, h hostile, resource string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(harness.Patience)); err != nil {
 		return "", err
 	}
 	if h.login {

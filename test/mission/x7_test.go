@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rosterdb/rosterdb/test/harness"
 )
@@ -56,7 +55,7 @@ func checkPresencePolicies(t *testing.T) {
 // metrics fetches the metrics of a server.
 func metrics(t *testing.T, s *harness.XMPPD) string {
 	t.Helper()
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: harness.Patience}
 	resp, err := client.Get("http://" + s.Addr(t, "http") + "/metrics")
 	if err != nil {
 		t.Fatal(err)

@@ -302,7 +302,7 @@ func keepsAlive(t *testing.T, s *harness.XMPPD) {
 	// Remote address, state ESTABLISHED, queues, timer 02 (keep-alive) and when it rings, in 1/100 s.
 	row := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: \S+ [0-9A-F]{8}:%04X 01 \S+ 02:([0-9A-F]{8}) `, n))
 	var m [][]byte
-	for end := time.Now().Add(5 * time.Second); m == nil; time.Sleep(20 * time.Millisecond) { // until all is acknowledged
+	for end := time.Now().Add(harness.Patience); m == nil; time.Sleep(20 * time.Millisecond) { // until all is acknowledged
 		table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", s.Cmd.Process.Pid))
 		if err != nil || time.Now().After(end) {
 			t.Fatalf("no keep-alive timer for port %d, %v", n, err)

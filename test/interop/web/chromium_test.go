@@ -221,7 +221,7 @@ func (p *page) run(script string) string {
 func (p *page) until(condition string) {
 	p.c.t.Helper()
 	last := ""
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // polls
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // polls
 		v, err := p.eval("Boolean(" + condition + ")")
 		if v == "true" {
 			return
