@@ -164,7 +164,8 @@ func TestWebSocketChat(t *testing.T) {
 
 // TestWebSocketErrors: each gets its stream error, a close element and a close frame.
 func TestWebSocketErrors(t *testing.T) {
-	s := webServer(t, func(c *xmppd.Config) { c.Limits.StanzaBytes, c.Limits.NegotiationSeconds = 20_000, 1 })
+	s := webServer(t, func(c *xmppd.Config) { c.Limits.StanzaBytes = 20_000 })
+	hasty := webServer(t, func(c *xmppd.Config) { c.Limits.NegotiationSeconds = 1 }) // too little for a login on a slow machine
 	for name, tc := range map[string]struct {
 		login bool
 		send  string
@@ -192,7 +193,11 @@ func TestWebSocketErrors(t *testing.T) {
 		"open in a bound stream": {true, "<open xmlns='" + nsFraming + "' to='" + domain + "' version='1.0'/>", "unsupported-stanza-type"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := connectWS(t, s, false)
+			at := s
+			if tc.send == "" {
+				at = hasty
+			}
+			c := connectWS(t, at, false)
 			if tc.login {
 				c.login("alice", "errors")
 			}

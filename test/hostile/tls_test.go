@@ -19,7 +19,7 @@ func record(payload string) string {
 // TestHostileTLS: what is no handshake ends the connection, with no more than an alert, and TLS 1.1
 // and unknown protocols are refused (RFC 7590, XEP-0368).
 func TestHostileTLS(t *testing.T) {
-	s := xmppraw.Start(t, func(c *xmppd.Config) { c.Limits.NegotiationSeconds = 2 })
+	s := xmppraw.Start(t, func(c *xmppd.Config) { c.Limits.NegotiationSeconds = 5 })
 	by := chat(t, s)
 	hello := "\x01\xff\xff\xff" + strings.Repeat("\x00", 16_000) // claims 16 MiB
 	for _, a := range []struct{ name, send string }{
