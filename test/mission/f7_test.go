@@ -24,7 +24,7 @@ func checkStrategies(t *testing.T) {
 	}{{"loop", 16}, {"goroutine", 24}} {
 		t.Run(s.io, func(t *testing.T) {
 			config := filepath.Join(t.TempDir(), "xmppd.toml")
-			text := fmt.Sprintf("io = %q\n[limits]\nnegotiation_seconds = 2\nsessions_per_account = 1000\n", s.io)
+			text := fmt.Sprintf("io = %q\n[limits]\nnegotiation_seconds = 5\nsessions_per_account = 1000\n", s.io)
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}

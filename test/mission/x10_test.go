@@ -91,7 +91,7 @@ func hostiles() []hostile {
 // nothing, and the server holds no memory for the attackers.
 func checkHostileInput(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "xmppd.toml")
-	if err := os.WriteFile(config, []byte("[limits]\nnegotiation_seconds = 4\nstanza_seconds = 2\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("[limits]\nnegotiation_seconds = 10\nstanza_seconds = 2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := harness.Start(t, devcluster.Options{Binary: binary, Servers: 1, Nodes: 1, Partitions: 1, InsecurePlaintext: true, ServerConfig: config})

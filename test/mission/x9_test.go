@@ -44,7 +44,7 @@ func limits() []limit {
 		{"login_attempts_per_address", "login_attempts_per_address = 2\nexempt = []", refusesGuesses, `xmppd_logins_limited_total{limit="address"}`},
 		{"login_attempts_per_account", "login_attempts_per_account = 2\nexempt = []", refusesGuesses, `xmppd_logins_limited_total{limit="account"}`},
 		{"sessions_per_account", "sessions_per_account = 1", refusesSession, "xmppd_sessions_refused_total"},
-		{"negotiation_seconds", "negotiation_seconds = 1", cutsSilence, `xmppd_stream_errors_total{condition="connection-timeout"}`},
+		{"negotiation_seconds", "negotiation_seconds = 3", cutsSilence, `xmppd_stream_errors_total{condition="connection-timeout"}`},
 		{"stanzas_per_second", "stanzas_per_second = 20\nburst_seconds = 1", slows(60, 0, 1), `xmppd_pauses_total{limit="stanzas"}`},
 		{"bytes_per_second", "bytes_per_second = 20000\nburst_seconds = 1", slows(6, 9000, 1), `xmppd_pauses_total{limit="bytes"}`},
 		{"account_stanzas_per_second", "account_stanzas_per_second = 20\nburst_seconds = 1", slows(30, 0, 2), `xmppd_pauses_total{limit="account_stanzas"}`},
