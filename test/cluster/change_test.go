@@ -168,3 +168,34 @@ func TestLostDiskIsReplaced(t *testing.T) {
 		t.Errorf("members at the end: %+v", done.Members)
 	}
 }
+
+// TestCalledOffJoinsAgain: a node whose join was called off before it held anything is no member, and joins again with its store, under another number.
+func TestCalledOffJoinsAgain(t *testing.T) {
+	c := newcomerCluster(t, 4)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	next := c.joining(3, nil)
+	next.Change.Paused = true // it gets nothing
+	if err := c.op.Propose(ctx, next); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("the newcomer serves by the ring", func() bool { return c.view(3).Health.Member == 4 })
+	if _, err := c.op.Edit(ctx, func(d *ring.Document) (*ring.Document, error) { return d.Cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	c.doc = c.awaitEnd()
+	if len(c.doc.Members) != 3 {
+		t.Fatalf("members behind the end: %+v", c.doc.Members)
+	}
+	c.eventually("it knows that it is none", func() bool { return c.view(3).Health.State == wire.StateStranger })
+	if err := c.op.Propose(ctx, c.joining(3, nil)); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually("it is another member", func() bool {
+		h := c.view(3).Health
+		return h.State == wire.StateOK && h.Member == 5
+	})
+	if m, ok := c.awaitEnd().Member(5); !ok || m.State != ring.Active {
+		t.Errorf("at the end: %+v", m)
+	}
+}
