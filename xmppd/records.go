@@ -238,7 +238,7 @@ func (m membership) Servers() (list []replicated.Server) {
 	return list
 }
 
-// tellWaits is how often a server that waits for its cluster says so.
+// tellWaits is how often a server that waits for its cluster says so at last; it does so after 1 and 5 s first.
 const tellWaits = 10 * time.Second
 
 // awaitRecords waits until the cluster's records can be read and changed.
@@ -246,12 +246,10 @@ func (s *Server) awaitRecords(ctx context.Context) error {
 	if s.replicas == nil {
 		return nil
 	}
+	wait := time.Second
 	for told := false; ; told = true {
-		wait := tellWaits
-		if !told {
-			wait = time.Second
-		}
 		round, stop := context.WithTimeout(ctx, wait)
+		wait = min(4*wait, tellWaits)
 		err := s.replicas.Ready(round)
 		stop()
 		switch {
@@ -264,8 +262,31 @@ func (s *Server) awaitRecords(ctx context.Context) error {
 		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
 			return err
 		}
-		s.log.Info("waiting for the cluster's records: clients are taken when a majority of the servers that have them is here",
-			"connected", s.cluster.Mesh().Connected(), "founds", s.cfg.Cluster.founds(), "servers_with_records", s.replicas.names())
+		s.tellWaiting(told)
+	}
+}
+
+// tellWaiting says what the server waits for; again: it has said so before.
+func (s *Server) tellWaiting(again bool) {
+	names, unreached := s.replicas.names(), s.cluster.Unreached()
+	s.log.Info("waiting for the cluster's records: clients are taken when a majority of the servers that have them is here",
+		"connected", s.cluster.Mesh().Connected(), "founds", s.cfg.Cluster.founds(), "servers_with_records", names, "not_reached", unreached)
+	switch {
+	case !again || s.clueless || len(names) > 0:
+	case !s.cfg.Cluster.founds():
+		s.clueless = true
+		s.log.Warn("this server has no records, may not found a cluster, and has found no server that has one: look after cluster.join and the servers there; " +
+			"if this is the first server of a new cluster, start it with cluster.found = true")
+	case len(unreached) > 0:
+		s.clueless = true
+		s.log.Warn("no cluster is founded while there are servers that can't be reached, since they may be of an older one: see why they are refused, or stop them", "servers", unreached)
+	}
+}
+
+// tellFounder says that cluster.found has done its work.
+func (s *Server) tellFounder() {
+	if s.cfg.Cluster.Found && !s.replicas.Founded() {
+		s.log.Warn("cluster.found = true has no effect, since the cluster is there: take it away; if this server loses its directory while it can't reach the others, it would found another cluster")
 	}
 }
 
@@ -283,6 +304,7 @@ func (s *Server) recordsReady() error {
 		return err
 	}
 	s.replicas.tell()
+	s.tellFounder()
 	return nil
 }
 

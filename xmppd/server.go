@@ -104,6 +104,7 @@ type Server struct {
 	full       atomic.Bool // the disk of replicas is
 	gone       atomic.Bool // files of replicas are
 	telling    sync.Mutex  // of full and gone
+	clueless   bool        // who waits for records has said what may be wrong
 	ready      atomic.Bool // records can be read, and clients are served
 	exchange   *exchange.Exchange
 	balance    *balance.Balancer // nil: clients are not sent to other servers

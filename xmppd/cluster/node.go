@@ -294,16 +294,19 @@ func (n *Node) follow(ctx context.Context) {
 func (n *Node) rejoin(ctx context.Context) {
 	t := time.NewTicker(n.cfg.Rejoin)
 	defer t.Stop()
-	for some := range slices.Chunk(n.missing(ctx), atOnce) {
+	silent := make(silent)
+	for _, addr := range n.missing(ctx) {
 		if ctx.Err() == nil {
-			n.join(some)
+			n.join(addr, silent)
 		}
 	}
 	n.sought.Store(true)
 	for {
-		if missing := n.missing(ctx); len(missing) > 0 {
-			rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
-			n.join(missing[:min(len(missing), atOnce)])
+		missing := n.missing(ctx)
+		silent.only(missing)
+		rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
+		for _, addr := range missing[:min(len(missing), atOnce)] {
+			n.join(addr, silent)
 		}
 		select {
 		case <-t.C:
@@ -313,33 +316,21 @@ func (n *Node) rejoin(ctx context.Context) {
 	}
 }
 
-func (n *Node) join(addresses []string) {
-	_, err := n.gossip.Join(addresses)
-	switch {
-	case err == nil:
-	case strings.Contains(err.Error(), "could decrypt"):
-		n.port.notices.Warn("another server has another cluster.key_file than this one: neither takes the other's gossip", "servers", fmt.Sprint(addresses))
-	case strings.Contains(err.Error(), "EOF") && len(n.mesh.Connected()) == 0:
-		n.port.notices.Warn("another server ends the gossip at once: is it one of this domain?", "servers", fmt.Sprint(addresses))
-	default:
-		n.log.Debug("servers are not there", "addresses", addresses, "reason", err)
-	}
-}
-
 // Settled reports whether the servers of Config.Join have been looked for, and all that there are can be
 // reached: who has not been found by then is not there.
-func (n *Node) Settled() bool {
-	if !n.sought.Load() {
-		return false
-	}
+func (n *Node) Settled() bool { return n.sought.Load() && len(n.Unreached()) == 0 }
+
+// Unreached lists the servers of which gossip tells and that this one has no link with, in order.
+func (n *Node) Unreached() (names []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for name := range n.members {
 		if !n.mesh.Reaches(name) {
-			return false
+			names = append(names, name)
 		}
 	}
-	return true
+	slices.Sort(names)
+	return names
 }
 
 // Complete reports whether as many servers can be reached as Config.Join names.

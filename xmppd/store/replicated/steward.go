@@ -194,6 +194,7 @@ func (s *Store) found(others []ring.Member) {
 	members := append([]ring.Member{{JID: jidOf(s.opt.Name), Store: s.ID(), Zone: s.opt.Zone}}, others...)
 	doc, err := ring.New(members, ring.Options{Cluster: uuid.NewString(), Partitions: s.opt.Partitions})
 	if err == nil {
+		s.founded.Store(true)
 		err = s.node.Reconcile(doc) // durable here before anybody else hears of it
 	}
 	if err != nil {

@@ -57,6 +57,7 @@ type Store struct {
 	ending  atomic.Bool    // Ending
 	left    atomic.Bool    // ErrLeft
 	calmed  atomic.Bool    // it was told that the joining was called off
+	founded atomic.Bool    // Founded
 	stops   sync.WaitGroup // the steward
 
 	mu       sync.Mutex // guards what follows
@@ -130,6 +131,9 @@ func (s *Store) ID() string {
 	}
 	return s.dir.Store()
 }
+
+// Founded reports whether this store has made its cluster since it was opened.
+func (s *Store) Founded() bool { return s.founded.Load() }
 
 // Ready waits until the store knows what it is, for which it has to reach the cluster. Before, Secret
 // is nil. Errors: those of ctx, store.ErrClosed, ErrLeft, store.ErrForeign for another domain's data.
