@@ -49,8 +49,11 @@ func (a *Accounts) Add(ctx context.Context, name, password, group string) error 
 	if err := checkGroup(group); err != nil {
 		return err
 	}
-	if _, err := a.Store.Account(ctx, name); err == nil {
-		return fmt.Errorf("create account %q: %w", name, account.ErrExists) // before deriving keys
+	switch _, err := a.Store.Account(ctx, name); { // before deriving keys
+	case err == nil:
+		return fmt.Errorf("create account %q: %w", name, account.ErrExists)
+	case !errors.Is(err, account.ErrNotFound):
+		return err
 	}
 	acc := &account.Account{Name: name, Group: group, Created: time.Now().UTC()}
 	if acc.SHA256, acc.SHA1, err = account.Derive(password, account.DefaultIterations); err != nil {

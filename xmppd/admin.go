@@ -77,7 +77,7 @@ func (s *Server) adminHandler() http.Handler {
 			var req userRequest
 			err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&req)
 			if err == nil {
-				err = f(r.Context(), req)
+				err = s.whileReached(r.Context(), req.Name, func(ctx context.Context) error { return f(ctx, req) })
 				log.changed(r.Context(), byAdminSocket, what, req.Name, err, "group", req.Group)
 			}
 			reply(w, struct{}{}, err)
@@ -89,7 +89,7 @@ func (s *Server) adminHandler() http.Handler {
 	handle("/users/passwd", "change password", func(ctx context.Context, u userRequest) error { return s.accounts.SetPassword(ctx, u.Name, u.Password) })
 	handle("/users/delete", "delete account", func(ctx context.Context, u userRequest) error { return s.accounts.Delete(ctx, u.Name) })
 	handle("/users/group", "set group", func(ctx context.Context, u userRequest) error { return s.accounts.SetGroup(ctx, u.Name, u.Group) })
-	rosters{s.im, s.accounts}.handle(mux, log)
+	rosters{s.im, s.accounts}.handle(mux, log, s.whileReached)
 	s.handleRemove(mux, log)
 	// Profiles show what is in memory, so they are here and not on --listen-http.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -108,7 +108,11 @@ func (s *Server) adminHandler() http.Handler {
 	})
 	mux.HandleFunc("GET /domain", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.cfg.Domain, nil) })
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
-		users, err := listUsers(r.Context(), s.store)
+		var users []UserInfo
+		err := s.whileReached(r.Context(), "", func(ctx context.Context) (err error) {
+			users, err = listUsers(ctx, s.store)
+			return err
+		})
 		reply(w, users, err)
 	})
 	return mux

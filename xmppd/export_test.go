@@ -42,13 +42,14 @@ type Together struct {
 	FullAlone  bool // the others are not told of a full disk, or of files that are gone
 	AnyJoining bool // who has proven no name counts among those that join
 	Reached    bool // metrics of the records count whoever can be reached
+	Unlinked   bool // healthz does not ask links
 }
 
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
-		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached,
+		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached, unlinked: x.Unlinked,
 	})
 }
 

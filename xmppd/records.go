@@ -145,7 +145,7 @@ func (s *Server) openReplicas() (err error) {
 		return errors.Join(err, r.old.close())
 	}
 	r.node = s.cluster
-	s.records, s.broken, s.health = r.Store, r.Failed(), r.Health
+	s.records, s.broken, s.health = r.Store, r.Failed(), s.recordsHealth
 	s.registerRecords(r.Store)
 	s.closeRecords = func() error { return errors.Join(r.Close(), r.old.close()) }
 	s.store = account.NewStore(s.records)

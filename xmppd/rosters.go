@@ -97,14 +97,14 @@ func (r rosters) RemoveRosterItem(ctx context.Context, name, contact string) err
 	return r.im.Remove(ctx, name, contact)
 }
 
-// handle serves rosters on the admin socket.
-func (r rosters) handle(mux *http.ServeMux, log audit) {
+// handle serves rosters on the admin socket. do does what is asked for about an account.
+func (r rosters) handle(mux *http.ServeMux, log audit, do func(ctx context.Context, account string, f func(context.Context) error) error) {
 	change := func(path, what string, f func(context.Context, rosterRequest) error) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, req *http.Request) {
 			var body rosterRequest
 			err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 256<<10)).Decode(&body)
 			if err == nil {
-				err = f(req.Context(), body)
+				err = do(req.Context(), body.Account, func(ctx context.Context) error { return f(ctx, body) })
 				log.changed(req.Context(), byAdminSocket, what, body.Account, err, "contact", body.Item.JID, "subscription", body.Item.Subscription)
 			}
 			reply(w, struct{}{}, err)
@@ -115,7 +115,11 @@ func (r rosters) handle(mux *http.ServeMux, log audit) {
 		return r.RemoveRosterItem(ctx, b.Account, b.Item.JID)
 	})
 	mux.HandleFunc("GET /roster", func(w http.ResponseWriter, req *http.Request) {
-		items, err := r.Roster(req.Context(), req.FormValue("account"))
+		var items []RosterItem
+		err := do(req.Context(), req.FormValue("account"), func(ctx context.Context) (err error) {
+			items, err = r.Roster(ctx, req.FormValue("account"))
+			return err
+		})
 		reply(w, items, err)
 	})
 }

@@ -74,6 +74,7 @@ type faults struct {
 	fullAlone  bool // the others are not told that the disk of the records is full, or its files are gone
 	anyJoining bool // who has proven no name counts among those that join
 	reached    bool // metrics of the records count whoever can be reached, with or without room on its disk
+	unlinked   bool // who serves is well though links tell that records have no majority
 	countHere  bool // sessions on other servers do not count for sessions_per_account
 }
 

@@ -44,6 +44,7 @@ func servers() []mutant {
 		{"nobody is told that a server's disk is full", all, "TestFullServerNoticesFaults"},
 		{"metrics count copies that can't take changes", all, "TestFullAndAbsentNoticesFaults"},
 		{"who only says that it is a server of the cluster keeps it from being whole", all, "TestStrangerNoticesFaults"},
+		{"a server is well though its links tell that the records have no majority", all, "TestAloneNoticesFaults"},
 		{"nobody is told that the files of a server's records are gone", all, "TestGoneFilesNoticeFaults"},
 		{"who was cut off hears of no change, or keeps sessions of removed accounts", all, "TestMeetingNoticesFaults"},
 		{"what was forgotten of accounts of the cluster is not read again until a message needs it", all, "TestReadAheadNoticesFaults"},

@@ -90,6 +90,22 @@ func (s *Store) Risk(reached func(name string) bool) Risk {
 	return riskOf(doc, func(m ring.Member) bool { return hasData(m) && reached(nameOf(m)) })
 }
 
+// Missed lists, sorted, the servers that can't be reached where what is kept for an owner has no majority of its copies for want of
+// them; none if it has one, or if nobody has said yet who has it.
+func (s *Store) Missed(owner string, reached func(name string) bool) []string {
+	doc := s.ring.Load()
+	if doc == nil {
+		return nil
+	}
+	hasData := s.withData(doc)
+	isThere := func(m ring.Member) bool { return hasData(m) && reached(nameOf(m)) }
+	group := doc.Group(doc.Partition(rootOf(owner)))
+	if there, majority := present(doc, group, isThere); len(there) >= majority {
+		return nil
+	}
+	return absentOf(doc, group, isThere)
+}
+
 // riskOf is the risk when only some members are there with their data.
 func riskOf(doc *ring.Document, isThere func(ring.Member) bool) (r Risk) {
 	needed := make(map[string]bool)
