@@ -31,6 +31,7 @@ func servers() []mutant {
 		{"who was told as an owner hears no more of it when it is none", dir, "TestWhoWasAnOwnerIsTold"},
 		{"what servers know of sessions stays wrong when links were cut in some order", dir, "TestApart"},
 		{"members that are gone stay", node, "TestNoticesMembersThatStay"},
+		{"who stops waits for who stands still", node, "TestNoticesWaiting"},
 		{"who has not proven who it is takes any number of connections", node, "TestNoticesUncounted"},
 		{"gossip of strangers may be of any length", node, "TestNoticesEndless"},
 		{"a stale way is taken again", all, "TestMovedNoticesFaults"},

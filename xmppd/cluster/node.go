@@ -72,6 +72,7 @@ type Resolver interface {
 type faults struct {
 	quick func(*memberlist.Config) // other times
 	stays bool                     // a bug: members that are gone stay
+	waits bool                     // a bug: who stops waits for who stands still
 
 	uncounted func() // a bug: who has said one byte counts no more, and this is called
 	endless   bool   // a bug: gossip of a stranger may have any length
@@ -306,7 +307,9 @@ func (n *Node) rejoin(ctx context.Context) {
 		silent.only(missing)
 		rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
 		for _, addr := range missing[:min(len(missing), atOnce)] {
-			n.join(addr, silent)
+			if ctx.Err() == nil {
+				n.join(addr, silent)
+			}
 		}
 		select {
 		case <-t.C:
@@ -448,6 +451,9 @@ func (n *Node) close() error {
 		n.stop()
 		if err := n.gossip.Leave(time.Second); err != nil {
 			n.log.Debug("the others were not told", "error", err)
+		}
+		if !n.cfg.faults.waits {
+			n.port.hangUp()
 		}
 		n.wg.Wait()
 		errs = append(errs, n.endGossip())

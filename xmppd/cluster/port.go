@@ -42,8 +42,10 @@ type port struct {
 	once    sync.Once
 	wg      sync.WaitGroup
 
-	mu    sync.Mutex
-	young map[net.Conn]struct{} // have said nothing
+	mu     sync.Mutex
+	young  map[net.Conn]struct{} // have said nothing
+	dialed map[*dialed]struct{}  // gossip that this server has begun
+	hung   bool                  // hangUp
 }
 
 // openPort listens by TCP and UDP. Port 0: any that is free for both.
@@ -78,7 +80,7 @@ func listenBoth(addr string) (*port, error) {
 	}
 	return &port{
 		tcp: tcp, udp: udp, packets: make(chan *memberlist.Packet, packetQueue), streams: make(chan net.Conn),
-		links: make(chan net.Conn), closing: make(chan struct{}), young: make(map[net.Conn]struct{}),
+		links: make(chan net.Conn), closing: make(chan struct{}), young: make(map[net.Conn]struct{}), dialed: make(map[*dialed]struct{}),
 	}, nil
 }
 
@@ -238,7 +240,42 @@ func (p *port) StreamCh() <-chan net.Conn { return p.streams }
 func (p *port) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return p.dial(ctx, addr)
+	conn, err := p.dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hung {
+		_ = conn.Close()
+		return nil, net.ErrClosed
+	}
+	c := &dialed{conn, p}
+	p.dialed[c] = struct{}{}
+	return c, nil
+}
+
+// dialed is a gossip stream that hangUp ends.
+type dialed struct {
+	net.Conn
+	p *port
+}
+
+func (d *dialed) Close() error {
+	d.p.mu.Lock()
+	delete(d.p.dialed, d)
+	d.p.mu.Unlock()
+	return d.Conn.Close() //nolint:wrapcheck // a net.Conn's
+}
+
+// hangUp ends the gossip streams that this server has begun, and begins no more: who stands still would be waited for.
+func (p *port) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hung = true
+	for d := range p.dialed {
+		_ = d.Conn.Close()
+	}
 }
 
 // DialAddressTimeout implements memberlist.NodeAwareTransport.
