@@ -333,6 +333,9 @@ func (e *engine) bounced(from, id string, why *xmppconn.StanzaError) {
 			}
 		}
 	}
+	if other { // what was sent there before may be lost without a word, and presence that says so is no news any more
+		e.lost(from+": "+condition, func(asked *node, w way) bool { return asked == r.node && w == r.way })
+	}
 }
 
 // leave stops taking n for the partition's leader.

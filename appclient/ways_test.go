@@ -85,17 +85,30 @@ func TestAddressGone(t *testing.T) {
 }
 
 // TestBounceOfAnAddress: a request that could not be delivered is sent to the node's other
-// address at once.
+// address at once, and so is what went the same way: presence, which comes behind, is no news then.
 func TestBounceOfAnAddress(t *testing.T) {
-	h, _, _, _ := twoStreams(t)
+	for _, planted := range []bool{false, true} {
+		h, _, _, _ := twoStreams(t)
+		h.engine.faults.streamLostWaits = planted
+		bounceFirst(t, h)
+		h.engine.unavailable(0, firstAddress)
+		again := filled(h)
+		if !bytes.Contains(again, []byte("<write ")) || !bytes.Contains(again, []byte(secondAddress)) {
+			t.Errorf("sent again: %s", again)
+		}
+		if bytes.Contains(again, []byte("<get ")) == planted {
+			t.Errorf("planted %v, sent again: %s", planted, again)
+		}
+		if n := h.engine.nodes[secondAddress]; n.trouble != 0 {
+			t.Error("a node that is there is spared")
+		}
+	}
+}
+
+// bounceFirst has the first request come back, which is the write's.
+func bounceFirst(t *testing.T, h handler) {
+	t.Helper()
 	answer(t, h, `<message type='error' from='`+firstAddress+`' id='r1'><error type='wait'><remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`)
-	if again := filled(h); !bytes.Contains(again, []byte("<write ")) || !bytes.Contains(again, []byte(secondAddress)) {
-		t.Errorf("sent again: %s", again)
-	}
-	n := h.engine.nodes[secondAddress]
-	if n.trouble != 0 {
-		t.Error("a node that is there is spared")
-	}
 }
 
 // TestSilentStream: a stream by which nothing comes any more is left for the other one when
