@@ -49,7 +49,7 @@ func (s *Service) takeBackFrom(ctx context.Context, own *session.Session, contac
 	for _, to := range others {
 		if own.Directed(to.String()) {
 			own.NoteDirected(to.String(), false, nil, s.limits.Directed)
-			s.sendDirected(ctx, to, p, b)
+			s.undirect(ctx, to, p, b)
 		}
 	}
 }

@@ -198,7 +198,7 @@ func (s *Service) takeBack(ctx context.Context, src *session.Session, p []byte, 
 			continue
 		}
 		if _, is := done[j.Bare().String()]; !is {
-			s.sendDirected(ctx, j, p, b)
+			s.undirect(ctx, j, p, b)
 		}
 	}
 	if !seen {
@@ -226,9 +226,8 @@ func (s *Service) SessionEnded(ctx context.Context, src *session.Session) {
 	}
 	b := newMail()
 	s.unavailable(ctx, src, plainPresence(src.Full, "", "unavailable"), b)
-	if own := s.table.Get(src.Full); own != nil && own != src && own.Presence() != nil && s.others != nil {
-		s.recast(ctx, own, "") // it was here before, and came back
-		s.showHere(ctx, own, b)
+	if own := s.table.Get(src.Full); own != nil && own != src && s.others != nil && !s.faults.ShowHalf {
+		s.showMoved(ctx, own, b) // it was here before, and came back
 	}
 	if s.sights.has(src.Full) { // its resource was bound at another server, and seen here before
 		s.tell(Op{Kind: OpShow, List: []string{src.Full}})

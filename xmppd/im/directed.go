@@ -23,7 +23,19 @@ func (s *Service) directed(ctx context.Context, src *session.Session, st *stanza
 		s.router.Bounce(src, st, b.Batch, "wait", "resource-constraint", "presence is directed to too many already")
 		return
 	}
+	if !available {
+		s.undirect(ctx, to, p, b)
+		return
+	}
 	s.sendDirected(ctx, to, p, b)
+}
+
+// undirect takes directed presence back. Other servers are told also where the session that it was directed to is here: it may
+// be about to move to one of them, at which what showAgain has told waits still.
+func (s *Service) undirect(ctx context.Context, to stanza.JID, p []byte, b *mail) {
+	if s.sendDirected(ctx, to, p, b) && !s.faults.TakeHere {
+		s.tell(Op{Kind: OpDirect, A: to.String(), Raw: addressed(p, to.String())})
+	}
 }
 
 // maxShown bounds what is kept of directed presence, in bytes.
@@ -56,7 +68,8 @@ func (s *Service) showAgain(own *session.Session, server string) {
 // directedMark in an OpCast tells that the presence is directed to an account, whatever the rosters say.
 const directedMark = "directed"
 
-func (s *Service) sendDirected(ctx context.Context, to stanza.JID, p []byte, b *mail) {
+// sendDirected sends presence, which has no "to" yet, to an address, and reports whether that is a session here.
+func (s *Service) sendDirected(ctx context.Context, to stanza.JID, p []byte, b *mail) (here bool) {
 	switch {
 	case to.Resource == "" && s.isLocal(to):
 		s.tell(Op{Kind: OpCast, A: directedMark, Raw: p, List: []string{to.String()}})
@@ -69,10 +82,12 @@ func (s *Service) sendDirected(ctx context.Context, to stanza.JID, p []byte, b *
 		if dst := s.table.Get(to.String()); dst != nil {
 			at := nameEnd(p)
 			b.Send(dst, p[:at], stanza.AppendAttr(nil, "to", to.String()), p[at:], nil)
+			return true
 		} else if s.others != nil {
 			s.tell(Op{Kind: OpDirect, A: to.String(), Raw: addressed(p, to.String())})
 		}
 	}
+	return false
 }
 
 // MaySee tells whether somebody gets the presence of an account (bare JIDs).

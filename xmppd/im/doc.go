@@ -76,6 +76,9 @@ type Faults struct {
 	NoDirect   bool   // what is directed to a session that moves is forgotten
 	GiveUp     bool   // levelling that finds a roster unreadable is not done later
 	AllHanded  bool   // presence that a session gets by its old server counts
+	NoQuestion bool   // who has directed presence is not asked when two servers have told of it
+	ShowHalf   bool   // a session that came back before its old one had ended here is taken for gone
+	TakeHere   bool   // what was directed to a session is taken back only where that is
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 

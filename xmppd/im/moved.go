@@ -86,13 +86,37 @@ func (s *Service) Moved(src *session.Session, owes bool, shown Picture) {
 }
 
 // toldMoved takes note of a session that has moved to a server.
-func (s *Service) toldMoved(server string, op *Op) {
-	if op.B != "" {
-		s.sights.see(server, op.A)
+func (s *Service) toldMoved(ctx context.Context, server string, op *Op, b *mail) {
+	listed := s.listed(op.List)
+	if op.B == "" && len(listed) == 0 {
+		return
 	}
-	for to := range s.listed(op.List) {
-		s.sights.see(server, op.A)
+	left := s.sights.see(server, op.A)
+	for to := range listed {
 		s.sights.direct(server, op.A, to)
+		delete(left, to)
+	}
+	s.doubtDirected(ctx, op.A, left, b)
+}
+
+// doubtDirected has the servers show once more what a session directs to sessions here, and takes back what nobody does: two servers
+// have told of it that the session was at, and which of them has done so first is not known.
+func (s *Service) doubtDirected(ctx context.Context, full string, to map[string]struct{}, b *mail) {
+	if len(to) == 0 || s.faults.NoQuestion {
+		return
+	}
+	s.sights.question(full, to)
+	s.askFor(full, func(b *mail) { s.endDirected(ctx, full, s.sights.unconfirmed(full, to), b) }, b)
+}
+
+// askFor has all servers show a session, and does something behind the last one's answer.
+func (s *Service) askFor(full string, then func(*mail), b *mail) {
+	id, servers := s.seeks.begin(s.others, &seek{then: then})
+	for _, other := range servers {
+		s.others.Tell(other, &Op{Kind: OpShow, B: id, List: []string{full}})
+	}
+	if len(servers) == 0 {
+		then(b)
 	}
 }
 
@@ -105,18 +129,11 @@ func (s *Service) toldLeft(ctx context.Context, server, full string, b *mail) {
 	if own := s.table.Get(full); own != nil {
 		s.showHere(ctx, own, b)
 	}
-	then := func(b *mail) {
+	s.askFor(full, func(b *mail) {
 		if x := s.sights.pickDoubted(server, full); x != nil {
 			s.lose(ctx, map[string]*sight{full: x}, b)
 		}
-	}
-	id, servers := s.seeks.begin(s.others, &seek{then: then})
-	for _, other := range servers {
-		s.others.Tell(other, &Op{Kind: OpShow, B: id, List: []string{full}})
-	}
-	if len(servers) == 0 {
-		then(b)
-	}
+	}, b)
 }
 
 // showHere shows the presence of a session to those here that may see it.

@@ -108,7 +108,7 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 	case OpCast:
 		s.toldCast(ctx, server, op, b)
 	case OpDirect:
-		s.toldDirect(server, op, b)
+		s.toldDirect(ctx, server, op, b)
 	case OpProbe:
 		s.toldProbe(ctx, server, op)
 	case OpAvailable:
@@ -124,7 +124,7 @@ func (s *Service) Told(ctx context.Context, server string, op *Op, batch *sessio
 	case OpGroup:
 		s.toldGroup(ctx, op, b)
 	case OpMoved:
-		s.toldMoved(server, op)
+		s.toldMoved(ctx, server, op, b)
 	case OpShow:
 		s.toldShow(ctx, server, op)
 	case OpLeft:
@@ -198,7 +198,7 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 	if err != nil {
 		return
 	}
-	from, here := st.AttrString(st.From), false
+	from := st.AttrString(st.From)
 	gone := st.IsType("unavailable")
 	if gone && !s.faults.LateEnd {
 		own := s.table.Get(from)
@@ -211,28 +211,18 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 			return
 		case s.sights.elsewhere(server, from): // or at another server, and its new presence was seen first
 			s.sights.forget(server, from)
-			if op.A == directedMark && len(op.List) > 0 {
-				s.endDirected(ctx, from, s.listed(op.List), b)
+			if op.A == directedMark {
+				s.doubtDirected(ctx, from, s.listed(op.List), b)
 			}
 			return
 		}
 	}
-	if !gone && s.table.Get(from) != nil {
-		s.sights.see(server, from) // before it is shown: SessionEnded of the one that is here looks behind that
+	if !gone {
+		s.toldAvailable(ctx, server, from, op, b)
+		return
 	}
 	for _, contact := range op.List {
-		here = s.presenceHere(ctx, contact, op.Raw, b) || here
-	}
-	if !gone {
-		if here {
-			s.sights.see(server, from)
-		}
-		if here && op.A == directedMark && len(op.List) > 0 {
-			for _, dst := range s.table.User(op.List[0]).Sessions() {
-				s.sights.direct(server, from, dst.Full)
-			}
-		}
-		return
+		s.presenceHere(ctx, contact, op.Raw, b)
 	}
 	if op.A == directedMark && len(op.List) > 0 { // others may see it still
 		for _, dst := range s.table.User(op.List[0]).Sessions() {
@@ -253,7 +243,29 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 	}
 }
 
-func (s *Service) toldDirect(server string, op *Op, b *mail) {
+// toldAvailable is toldCast of presence that takes nothing back.
+func (s *Service) toldAvailable(ctx context.Context, server, from string, op *Op, b *mail) {
+	var left map[string]struct{} // what the session has directed by what another server has said
+	if s.table.Get(from) != nil {
+		left = s.sights.see(server, from) // before it is shown: SessionEnded of the one that is here looks behind that
+	}
+	here := false
+	for _, contact := range op.List {
+		here = s.presenceHere(ctx, contact, op.Raw, b) || here
+	}
+	if here && left == nil {
+		left = s.sights.see(server, from)
+	}
+	if here && op.A == directedMark && len(op.List) > 0 {
+		for _, dst := range s.table.User(op.List[0]).Sessions() {
+			s.sights.direct(server, from, dst.Full)
+			delete(left, dst.Full)
+		}
+	}
+	s.doubtDirected(ctx, from, left, b)
+}
+
+func (s *Service) toldDirect(ctx context.Context, server string, op *Op, b *mail) {
 	dst := s.table.Get(op.A)
 	st, err := stanza.One(op.Raw)
 	if dst == nil || err != nil {
@@ -262,7 +274,9 @@ func (s *Service) toldDirect(server string, op *Op, b *mail) {
 	from := st.AttrString(st.From)
 	if st.IsType("unavailable") {
 		if s.sights.undirect(server, from, op.A); s.directs(from, op.A) {
-			return // its resource was bound again, and that was shown first
+			// Its resource was bound again, and that was shown first; or it was at another server, which had shown it, and that came last.
+			s.doubtDirected(ctx, from, map[string]struct{}{op.A: {}}, b)
+			return
 		}
 	}
 	b.Send(dst, op.Raw, nil, nil, nil)
@@ -272,8 +286,10 @@ func (s *Service) toldDirect(server string, op *Op, b *mail) {
 		dst.Unmute(bare)
 	}
 	if !st.Type.Present() {
-		s.sights.see(server, from)
+		left := s.sights.see(server, from)
 		s.sights.direct(server, from, op.A)
+		delete(left, op.A)
+		s.doubtDirected(ctx, from, left, b)
 	}
 }
 

@@ -1,6 +1,7 @@
 package im
 
 import (
+	"maps"
 	"strings"
 	"sync"
 )
@@ -11,6 +12,8 @@ type sights struct {
 	mu sync.Mutex
 	m  map[string]map[string]*sight   // by server and full JID
 	by map[string]map[string]struct{} // full JIDs that are in m, by account
+	// doubts are sessions here, by the full JID of one whose presence was directed to them, that wait for somebody to confirm that.
+	doubts map[string]map[string]struct{}
 }
 
 // sight is a session that was seen.
@@ -20,13 +23,15 @@ type sight struct {
 	doubted  bool                // its server has said that it has left, and nothing of it since
 }
 
-func (v *sights) see(server, full string) {
+// see takes note of a session at a server, and returns to which sessions here it had directed presence by what another server
+// has said, where it was seen until now.
+func (v *sights) see(server, full string) (left map[string]struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	moved := false
 	for other, seen := range v.m {
-		if other != server && seen[full] != nil {
-			moved = true
+		if x := seen[full]; other != server && x != nil {
+			moved, left = true, x.directed
 			delete(seen, full) // it is there now
 		}
 	}
@@ -45,6 +50,7 @@ func (v *sights) see(server, full string) {
 		v.by[account] = make(map[string]struct{})
 	}
 	v.by[account][full] = struct{}{}
+	return left
 }
 
 // elsewhere reports whether a session was last seen at another server.
@@ -88,6 +94,47 @@ func (v *sights) direct(server, full, to string) {
 		x.directed = make(map[string]struct{})
 	}
 	x.directed[to] = struct{}{}
+	v.believe(full, to)
+}
+
+// question takes note that presence which a session has directed to sessions here may be out of date.
+func (v *sights) question(full string, to map[string]struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.doubts == nil {
+		v.doubts = make(map[string]map[string]struct{})
+	}
+	if v.doubts[full] == nil {
+		v.doubts[full] = make(map[string]struct{})
+	}
+	maps.Copy(v.doubts[full], to)
+}
+
+// unconfirmed forgets the directed presence of which nothing was heard since question, and returns to whom it was directed.
+func (v *sights) unconfirmed(full string, to map[string]struct{}) map[string]struct{} {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	out := make(map[string]struct{})
+	for t := range to {
+		if _, is := v.doubts[full][t]; !is {
+			continue
+		}
+		v.believe(full, t)
+		out[t] = struct{}{}
+		for _, seen := range v.m {
+			if x := seen[full]; x != nil {
+				delete(x.directed, t)
+			}
+		}
+	}
+	return out
+}
+
+// believe ends a doubt. mu must be held.
+func (v *sights) believe(full, to string) {
+	if delete(v.doubts[full], to); len(v.doubts[full]) == 0 {
+		delete(v.doubts, full)
+	}
 }
 
 func (v *sights) undirect(server, full, to string) {

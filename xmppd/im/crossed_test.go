@@ -1,0 +1,133 @@
+package im_test
+
+import (
+	"testing"
+
+	"github.com/rosterdb/rosterdb/xmppd/im"
+)
+
+// take has a server take all that another one has sent it, and do what is to be done in turn.
+func (r *realm) take(n *node, from string) {
+	for r.deliver(n.name, from) {
+	}
+	n.turns()
+}
+
+// turns has a server do what is to be done in turn.
+func (n *node) turns() {
+	for len(n.lane) > 0 {
+		f := n.lane[0]
+		n.lane = n.lane[1:]
+		f()
+	}
+}
+
+// first has a server do the first of what may be done at any time.
+func (n *node) first() {
+	f := n.todo[0]
+	n.todo = n.todo[1:]
+	f()
+}
+
+// met is a realm at rest, with three clients of which the first and the last have each other in no roster.
+func met(t *testing.T, f im.Faults) (r *realm, x1, x2, x3 *node, shows, sees *user) {
+	t.Helper()
+	r = newRealm(t, 1, f)
+	t.Cleanup(r.close)
+	r.rest()
+	return r, r.nodes["x1"], r.nodes["x2"], r.nodes["x3"], r.users[0], r.users[3]
+}
+
+// direct has a client show presence to another one, or take it back.
+func (u *user) direct(to, what string) { u.at.tell(u.a, "<presence to='"+to+"'"+what) }
+
+const (
+	shown = "><status>shown</status></presence>"
+	taken = " type='unavailable'/>"
+)
+
+// TestDirectedCrosses: somebody takes directed presence back just behind a move, and what the new server tells of that overtakes
+// what the old one has told before.
+func TestDirectedCrosses(t *testing.T) {
+	for _, f := range []im.Faults{{}, {NoQuestion: true}} {
+		for _, to := range []string{"c@d/1.1", "c@d"} {
+			r, x1, x2, x3, shows, sees := met(t, f)
+			r.login(sees, x3)
+			r.login(r.users[2], x3) // a contact of the one that moves: what is told of that is looked at there
+			r.login(shows, x2)
+			r.rest()
+			shows.direct(to, shown) // waits on its way to x3
+			r.offer(shows, x1)
+			x2.first() // commits
+			r.take(x1, "x2")
+			shows.direct(to, taken)
+			r.take(x3, "x1")
+			r.take(x3, "x2")
+			_, before := r.look(sees, shows)
+			x1.first() // levels
+			r.take(x3, "x1")
+			r.rest()
+			if _, after := r.look(sees, shows); !before || after != f.NoQuestion {
+				t.Errorf("%+v, to %s: seen at first: %v, in the end: %v", f, to, before, after)
+			}
+		}
+	}
+}
+
+// look has clients read, and tells what one sees of another.
+func (r *realm) look(u, of *user) (status string, sees bool) {
+	r.read()
+	status, sees = u.seen[of.full]
+	return status, sees
+}
+
+// TestDirectedBeforeMove: directed presence is taken back that another server, to which the one that it was directed to moves then, has been
+// told and has not looked at yet.
+func TestDirectedBeforeMove(t *testing.T) {
+	for _, f := range []im.Faults{{}, {TakeHere: true}} {
+		r, x1, _, x3, shows, sees := met(t, f)
+		r.login(sees, x3)
+		r.login(shows, x3)
+		r.rest()
+		shows.direct(sees.full, shown)
+		r.cut("x1", "x3")
+		r.rest()
+		r.heal("x1", "x3")
+		r.notice("x1", "x3")
+		r.notice("x3", "x1")
+		x3.turns() // greets x1
+		shows.direct(sees.full, taken)
+		_, before := r.look(sees, shows)
+		r.offer(sees, x1)
+		x3.first() // commits
+		r.take(x1, "x3")
+		r.rest()
+		if _, after := r.look(sees, shows); before || after != f.TakeHere {
+			t.Errorf("%+v: seen before: %v, after: %v", f, before, after)
+		}
+	}
+}
+
+// TestBackBeforeLeft: a session moves and comes back before the server knows that it has left: who was shown its directed presence
+// sees it.
+func TestBackBeforeLeft(t *testing.T) {
+	for _, f := range []im.Faults{{}, {ShowHalf: true}} {
+		r, _, x2, x3, shows, sees := met(t, f)
+		r.login(sees, x2)
+		r.login(shows, x2)
+		shows.direct(sees.full, shown)
+		r.rest()
+		r.offer(shows, x3)
+		x2.first() // commits
+		r.take(x3, "x2")
+		_, before := r.look(sees, shows)
+		r.offer(shows, x2)
+		x3.todo = x3.todo[len(x3.todo)-1:] // what it would do first has to wait
+		x3.first()
+		r.take(x2, "x3")
+		r.rest()
+		if _, after := r.look(sees, shows); !before || after == f.ShowHalf {
+			t.Errorf("%+v: seen before: %v, after: %v", f, before, after)
+		}
+	}
+}
