@@ -313,7 +313,7 @@ func (s *Server) fate(server string, incarnation uint64) offline.Fate {
 	switch now, connected := s.cluster.Mesh().Incarnation(server); {
 	case !connected:
 		return offline.Away
-	case now != incarnation:
+	case now != incarnation && !s.faults.oneProcess:
 		return offline.Gone
 	}
 	return offline.Here

@@ -13,6 +13,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/cluster/handover"
 	links "github.com/rosterdb/rosterdb/xmppd/cluster/link"
 	"github.com/rosterdb/rosterdb/xmppd/im"
+	"github.com/rosterdb/rosterdb/xmppd/modules/offline"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/store"
 	"github.com/rosterdb/rosterdb/xmppd/store/replicated"
@@ -41,6 +42,7 @@ type Together struct {
 	Deaf       bool // other servers' answers are not heard
 	FullAlone  bool // the others are not told of a full disk, or of files that are gone
 	AnyJoining bool // who has proven no name counts among those that join
+	OneProcess bool // a claim of a server's last process is taken for one of this process
 	Reached    bool // metrics of the records count whoever can be reached
 	Unlinked   bool // healthz does not ask links
 }
@@ -49,7 +51,7 @@ type Together struct {
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
-		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached, unlinked: x.Unlinked,
+		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached, unlinked: x.Unlinked, oneProcess: x.OneProcess,
 	})
 }
 
@@ -88,6 +90,9 @@ func (s *Server) Handover() *handover.Handover { return s.handover }
 func (s *Server) Has(user, id string) bool {
 	return s.sm.Find(stanza.JID{Local: user, Domain: s.cfg.Domain}, id) != nil
 }
+
+// Fate is what decides whether another server's claim of kept messages is void.
+func (s *Server) Fate(server string, process uint64) offline.Fate { return s.fate(server, process) }
 
 // LeaveServers is what Close begins with.
 func (s *Server) LeaveServers() { s.drainer.leave() }

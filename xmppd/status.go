@@ -125,32 +125,25 @@ func (s *Server) addRecords(out *ClusterStatus) {
 	}
 }
 
-// known tells whether a server can be reached, and it is known what data it has: gossip may still tell of the process before.
-func (s *Server) known() func(name string) bool {
-	processes := make(map[string]uint64)
-	for _, m := range s.cluster.Members() {
-		processes[m.Name] = m.Incarnation
-	}
-	return func(name string) bool {
-		now, ok := s.cluster.Mesh().Incarnation(name)
-		return name == s.cluster.Self().Name || ok && now == processes[name] && s.reaches(name)
-	}
+// known tells whether a server can be reached, and it is known what data it has.
+func (s *Server) known(name string) bool {
+	return name == s.cluster.Self().Name || s.cluster.Current(name)
 }
 
 // takers tells whether a server is known (see there), and can take changes: a copy on a full disk is there, and can't
 // acknowledge one; one whose files are gone is there as long as its process.
 func (s *Server) takers() func(name string) bool {
-	known, frail := s.known(), make(map[string]bool)
+	frail := make(map[string]bool)
 	for _, m := range s.cluster.Members() {
 		frail[m.Name] = m.Full || m.Gone
 	}
-	return func(name string) bool { return known(name) && !frail[name] }
+	return func(name string) bool { return s.known(name) && !frail[name] }
 }
 
 // risk is what it means for the records that servers are not there (their copies are lacking), or can't take changes (partitions are
 // lost without a majority of those that can). Whatever tells of it has it from here.
 func (s *Server) risk() replicated.Risk {
-	risk, writable := s.replicas.Risk(s.known()), s.replicas.Risk(s.takers())
+	risk, writable := s.replicas.Risk(s.known), s.replicas.Risk(s.takers())
 	risk.Lost, risk.Needed = writable.Lost, writable.Needed
 	return risk
 }

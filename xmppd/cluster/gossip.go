@@ -58,7 +58,8 @@ func (e *events) set(m *memberlist.Node) {
 		return
 	}
 	n.mu.Lock()
-	n.members[m.Name], n.known[m.Name] = member, place{addr: member.Addr, bye: n.known[m.Name].bye && n.members[m.Name].Incarnation == member.Incarnation}
+	same := n.members[m.Name].Incarnation == member.Incarnation || n.cfg.faults.leftOnce
+	n.members[m.Name], n.known[m.Name] = member, place{addr: member.Addr, bye: n.known[m.Name].bye && same}
 	n.mu.Unlock()
 	n.changed()
 }

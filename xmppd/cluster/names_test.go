@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -19,9 +20,10 @@ func (r seedNames) LookupHost(ctx context.Context, host string) ([]string, error
 	return r, nil
 }
 
-// TestOneNameForAll: three servers have the same name to join, which has the addresses of all, their own included. They find each
-// other, and are complete when all three are there, not before.
-func TestOneNameForAll(t *testing.T) {
+// named has three servers begin with the same name to join, which has the addresses of all, their own included: two of them first. It
+// tells whether these take themselves for complete, and whether all do when the third one is there. They find each other.
+func named(t *testing.T, f faults) (two, three bool) {
+	t.Helper()
 	w := newWorld(t)
 	pid := os.Getpid()
 	var name seedNames
@@ -30,24 +32,43 @@ func TestOneNameForAll(t *testing.T) {
 	}
 	port := "0" // the first chooses
 	at := func(i int) func(*Config) {
-		return func(c *Config) { c.Listen, c.Resolver = net.JoinHostPort(name[i], port), name }
+		return func(c *Config) { c.Listen, c.Resolver, c.faults = net.JoinHostPort(name[i], port), name, f }
 	}
 	a := w.node("a", at(0), "servers.example.net") // without a port: the own one
 	port = strconv.Itoa(a.port.advertise.Port)
 	b := w.node("b", at(1), "servers.example.net:"+port)
 	whole(t, a, b)
-	for _, n := range []*Node{a, b} {
-		eventually(t, "all have been looked for", n.Settled)
-		if n.Complete() {
-			t.Errorf("%s is complete with two of three", n.cfg.Name)
+	complete := func(nodes ...*Node) bool {
+		for _, n := range nodes { // what is known of the others does not change behind that
+			eventually(t, "all have been looked for", n.Settled)
 		}
+		return !slices.ContainsFunc(nodes, func(n *Node) bool { return !n.Complete() })
 	}
+	two = complete(a) || complete(b)
 	c := w.node("c", at(2), "servers.example.net:"+port)
 	whole(t, a, b, c)
-	for _, n := range []*Node{a, b, c} {
-		eventually(t, "all three are there", n.Complete)
-	}
+	three = complete(a, b, c)
 	if w.logged("can't be resolved") {
 		t.Error("a name was not resolved")
+	}
+	return two, three
+}
+
+// TestOneNameForAll: three servers that have the same name to join are complete when all three are there, not before.
+func TestOneNameForAll(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		f          faults
+		two, three bool
+	}{
+		{"as it is", faults{}, false, true},
+		{"a name counts as one server", faults{oneName: true}, true, true},
+		{"a server looks for itself", faults{seeksSelf: true}, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if two, three := named(t, c.f); two != c.two || three != c.three {
+				t.Errorf("complete with two of three: %v, with all: %v", two, three)
+			}
+		})
 	}
 }

@@ -74,6 +74,11 @@ type faults struct {
 	stays bool                     // a bug: members that are gone stay
 	waits bool                     // a bug: who stops waits for who stands still
 
+	anyProcess bool // a bug: what gossip tells of a server's last process is believed of this one
+	leftOnce   bool // a bug: who has said once that it leaves is not looked for any more, whichever process said so
+	seeksSelf  bool // a bug: this server's own address counts as another one's
+	oneName    bool // a bug: a name in Config.Join counts as one server
+
 	uncounted func() // a bug: who has said one byte counts no more, and this is called
 	endless   bool   // a bug: gossip of a stranger may have any length
 }
@@ -389,7 +394,7 @@ func (n *Node) seeds(ctx context.Context) (out []string) {
 		for _, ip := range ips {
 			addr := net.JoinHostPort(ip, port)
 			switch {
-			case addr == n.port.advertise.String() || slices.Contains(out, addr):
+			case addr == n.port.advertise.String() && !n.cfg.faults.seeksSelf || slices.Contains(out, addr):
 				continue
 			case strings.Contains(ip, ":"):
 				six++
@@ -397,6 +402,9 @@ func (n *Node) seeds(ctx context.Context) (out []string) {
 				four++
 			}
 			out = append(out, addr)
+		}
+		if n.cfg.faults.oneName {
+			four, six = min(four, 1), min(six, 1)
 		}
 		wanted += max(four, six)
 	}
@@ -414,6 +422,18 @@ func (n *Node) Members() []Member {
 	}
 	slices.SortFunc(out, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return out
+}
+
+// Current reports whether another server is connected, and what Members says of it is of that process: gossip may still tell of the
+// one before.
+func (n *Node) Current(server string) bool {
+	process, connected := n.mesh.Incarnation(server)
+	if !connected || !n.mesh.Reaches(server) {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.members[server].Incarnation == process || n.cfg.faults.anyProcess
 }
 
 // Zone is the zone of a server of the cluster; empty if it has none, or is not known.

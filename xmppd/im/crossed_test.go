@@ -108,6 +108,72 @@ func TestDirectedBeforeMove(t *testing.T) {
 	}
 }
 
+// TestDirectedTakenLate: directed presence is taken back, and who has done so comes here before that is looked at here, or without
+// it: the link broke.
+func TestDirectedTakenLate(t *testing.T) {
+	for _, f := range []im.Faults{{}, {KeepTaken: true}} {
+		for _, breaks := range []bool{false, true} {
+			r, _, x2, x3, shows, sees := met(t, f)
+			r.login(sees, x3)
+			r.login(shows, x2)
+			shows.direct("c@d", shown)
+			r.rest()
+			_, before := r.look(sees, shows)
+			if breaks {
+				r.cut("x2", "x3")
+			}
+			shows.direct("c@d", taken)
+			if breaks {
+				r.notice("x2", "x3")
+				r.notice("x3", "x2")
+				r.heal("x2", "x3")
+				r.notice("x2", "x3")
+				r.notice("x3", "x2")
+			}
+			r.offer(shows, x3)
+			x2.first() // commits
+			for r.deliver("x3", "x2") {
+			}
+			r.rest()
+			if _, after := r.look(sees, shows); !before || after != f.KeepTaken {
+				t.Errorf("%+v, the link breaks: %v: seen before: %v, after: %v", f, breaks, before, after)
+			}
+		}
+	}
+}
+
+// TestDirectedTakenApart: who has moved takes directed presence back while its old server, which has not ended its session there yet, is
+// cut off.
+func TestDirectedTakenApart(t *testing.T) {
+	for _, f := range []im.Faults{{}, {NoQuestion: true}} {
+		r, x1, x2, _, shows, sees := met(t, f)
+		r.login(sees, x2)
+		r.login(shows, x2)
+		shows.direct(sees.full, shown)
+		r.rest()
+		_, before := r.look(sees, shows)
+		r.offer(shows, x1)
+		x2.first() // commits
+		r.take(x1, "x2")
+		r.take(x2, "x1")
+		r.cut("x1", "x2")
+		shows.direct(sees.full, taken)
+		r.notice("x1", "x2")
+		r.notice("x2", "x1")
+		x1.turns()
+		x2.turns()
+		r.heal("x1", "x2")
+		r.notice("x1", "x2")
+		r.notice("x2", "x1")
+		x1.turns()
+		r.take(x2, "x1") // sees it there
+		r.rest()
+		if _, after := r.look(sees, shows); !before || after != f.NoQuestion {
+			t.Errorf("%+v: seen before: %v, after: %v", f, before, after)
+		}
+	}
+}
+
 // TestBackBeforeLeft: a session moves and comes back before the server knows that it has left: who was shown its directed presence
 // sees it.
 func TestBackBeforeLeft(t *testing.T) {

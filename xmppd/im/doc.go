@@ -77,6 +77,7 @@ type Faults struct {
 	GiveUp     bool   // levelling that finds a roster unreadable is not done later
 	AllHanded  bool   // presence that a session gets by its old server counts
 	NoQuestion bool   // who has directed presence is not asked when two servers have told of it
+	KeepTaken  bool   // what a session has taken back of directed presence, and its last server could not tell before it came, stays
 	ShowHalf   bool   // a session that came back before its old one had ended here is taken for gone
 	TakeHere   bool   // what was directed to a session is taken back only where that is
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before

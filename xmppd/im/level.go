@@ -23,6 +23,8 @@ type levels struct {
 type level struct {
 	Picture
 	owed bool // the roster could not be read
+	// left are the sessions here to which it had directed presence by what its last server has said here, which may not be all.
+	left map[string]struct{}
 }
 
 // Picture is what the client of a session may take for available, by full JIDs.
@@ -41,10 +43,21 @@ func (v *levels) of(own *session.Session) *level {
 	return v.m[own]
 }
 
-func (v *levels) put(own *session.Session, p Picture) {
+func (v *levels) put(own *session.Session, p Picture, left map[string]struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.of(own).Picture = p
+	x := v.of(own)
+	x.Picture, x.left = p, left
+}
+
+// takeLeft returns level.left, once.
+func (v *levels) takeLeft(own *session.Session) (left map[string]struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if x := v.m[own]; x != nil {
+		left, x.left = x.left, nil
+	}
+	return left
 }
 
 func (v *levels) get(own *session.Session) (p Picture) {
@@ -210,6 +223,9 @@ func (s *Service) Level(ctx context.Context, own *session.Session, batch *sessio
 		return
 	}
 	b := &mail{Batch: batch}
+	if left := s.levels.takeLeft(own); !s.faults.KeepTaken {
+		s.endDirected(ctx, own.Full, left, b)
+	}
 	contacts := s.contacts(ctx, own.User())
 	if contacts == &s.unknown {
 		switch {

@@ -2,6 +2,7 @@ package im
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	"github.com/rosterdb/rosterdb/xmppd/session"
@@ -40,11 +41,16 @@ func (s *Service) Left(ctx context.Context, src *session.Session, batch *session
 		return
 	}
 	s.tell(Op{Kind: OpLeft, A: src.Full})
-	if own := s.table.Get(src.Full); own != nil || s.sights.has(src.Full) {
-		return
+	b, to := &mail{Batch: batch}, s.listed(directed)
+	switch own := s.table.Get(src.Full); {
+	case own != nil: // it came back
+		s.endDirected(ctx, src.Full, to, b)
+	case s.sights.has(src.Full): // where it is now it may not direct all of that
+		maps.DeleteFunc(to, func(t string, _ struct{}) bool { return s.sights.directs(src.Full, t) })
+		s.doubtDirected(ctx, src.Full, to, b)
+	default: // the other server was cut off before it could say so, or since
+		s.lose(ctx, map[string]*sight{src.Full: {directed: to}}, b)
 	}
-	b := &mail{Batch: batch} // the other server was cut off before it could say so, or since
-	s.lose(ctx, map[string]*sight{src.Full: {directed: s.listed(directed)}}, b)
 	s.dispatch(ctx, b)
 }
 
@@ -68,8 +74,7 @@ func (s *Service) listed(addresses []string) map[string]struct{} {
 // Moved takes note of a session that this server has got from another one: the others know where its presence
 // comes from, and whose end would take it back. shown is what Shown has said there; Level is to follow.
 func (s *Service) Moved(src *session.Session, owes bool, shown Picture) {
-	s.sights.came(src.Full)
-	s.levels.put(src, shown)
+	s.levels.put(src, shown, s.sights.came(src.Full))
 	if hidden, _ := src.Hidden(); hidden {
 		s.counts.Hidden.Add(1)
 	}

@@ -208,6 +208,9 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 			if x := s.sights.pick(server, from); x != nil {
 				s.lose(ctx, map[string]*sight{from: x}, b)
 			}
+			if op.A == directedMark && !s.faults.KeepTaken {
+				s.endDirected(ctx, from, s.listed(op.List), b)
+			}
 			return
 		case s.sights.elsewhere(server, from): // or at another server, and its new presence was seen first
 			s.sights.forget(server, from)

@@ -231,14 +231,18 @@ func (v *sights) all(out []string) []string {
 	return out
 }
 
-// came forgets a session that is here now.
-func (v *sights) came(full string) {
+// came forgets a session that is here now, and returns to which sessions here it had directed presence by what its last server has said.
+func (v *sights) came(full string) (left map[string]struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, seen := range v.m {
-		delete(seen, full)
+		if x := seen[full]; x != nil {
+			left = x.directed
+			delete(seen, full)
+		}
 	}
 	v.unlist(full)
+	return left
 }
 
 // unlist takes a session that no server has from those of its account. mu must be held.

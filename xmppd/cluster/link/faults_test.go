@@ -1,10 +1,13 @@
 package link
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -227,5 +230,41 @@ func TestAnotherProcessLeavesDoubt(t *testing.T) {
 	eventually(t, "it came back as doubtful", func() bool { return slices.Equal(a.read(&a.doubt), []string{"x"}) })
 	if back := a.read(&a.back); len(back) != 0 {
 		t.Errorf("came back without doubt: %v", back)
+	}
+}
+
+// TestNoticesAnotherProcess: what the process before had is taken for what this one has not got.
+func TestNoticesAnotherProcess(t *testing.T) {
+	a, _ := unanswered(t, Faults{AnyProcess: true}, restarted)
+	eventually(t, "it came back", func() bool { return len(a.read(&a.back))+len(a.read(&a.doubt)) == 1 })
+	if back := a.read(&a.back); len(back) != 1 {
+		t.Error("a process that can't know has left doubt")
+	}
+}
+
+// TestTwoProcesses: streams to and from two processes of one name are no pair: they are dropped, and the server dials again.
+func TestTwoProcesses(t *testing.T) {
+	for _, f := range []Faults{{}, {AnyProcess: true}} {
+		ca := newAuthority(t)
+		dials := new(atomic.Int32)
+		a := start(t, ca, "a", func(c *Config) {
+			c.Faults = f
+			c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+				dials.Add(1)
+				return new(net.Dialer).DialContext(ctx, "tcp", addr)
+			}
+		})
+		dialled, dialler := start(t, ca, "b", nil), start(t, ca, "b", nil)
+		dialled.SetPeers([]Peer{{"a", "127.0.0.1:1"}})
+		dialler.SetPeers([]Peer{a.peer()})
+		a.SetPeers([]Peer{dialled.peer()})
+		if f.AnyProcess {
+			eventually(t, "the planted bug shows", func() bool { return ups(a) > 0 })
+			continue
+		}
+		eventually(t, "it dials again", func() bool { return dials.Load() > 1 })
+		if ups(a) > 0 {
+			t.Error("they are taken for one")
+		}
 	}
 }

@@ -53,6 +53,7 @@ type Faults struct {
 	AnyVersion bool // a peer of another Major is taken
 	AnyData    bool // a peer with the data of another cluster is taken
 	NoAsking   bool // the peer is not asked how far it came
+	AnyProcess bool // two processes of one name are taken for one
 	NoMemory   bool // how far a peer came is forgotten when it is not listed for a while
 }
 

@@ -127,7 +127,7 @@ type dialed struct {
 }
 
 func (r *rendezvous) met() bool {
-	return r.out != nil && r.in != nil && r.out.incarnation == r.in.hello.Incarnation
+	return r.out != nil && r.in != nil && (r.out.incarnation == r.in.hello.Incarnation || r.p.m.cfg.Faults.AnyProcess)
 }
 
 // step waits for one thing to happen; false if the peer is not wanted.
