@@ -197,3 +197,83 @@ func TestBackBeforeLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectedToMover: presence is directed to a session that another server has got and has levelled, by somebody at the one before, which
+// does not know yet that it has.
+func TestDirectedToMover(t *testing.T) {
+	for _, f := range []im.Faults{{}, {ShowHere: true}} {
+		r, x1, _, x3, shows, sees := met(t, f)
+		r.login(sees, x3)
+		r.login(shows, x3)
+		r.rest()
+		r.offer(sees, x1)
+		x3.first() // commits
+		r.take(x1, "x3")
+		x1.first() // levels
+		r.take(x3, "x1")
+		r.take(x1, "x3")
+		shows.direct(sees.full, shown)
+		r.rest()
+		if _, is := r.look(sees, shows); is == f.ShowHere {
+			t.Errorf("%+v: seen: %v", f, is)
+		}
+	}
+}
+
+// TestToldInTurns: the old and the new server of a session tell of it in turns, and what was said first is heard last.
+func TestToldInTurns(t *testing.T) {
+	for _, f := range []im.Faults{{}, {AsHeard: true}} {
+		r, x1, x2, x3, sees, third := met(t, f)
+		shows := r.users[2]
+		r.login(sees, x1)
+		r.login(third, x1)
+		r.login(shows, x2)
+		r.rest()
+		x2.tell(shows.a, "<presence><status>old</status></presence>") // waits on its way to x1
+		r.offer(shows, x3)
+		x2.first() // commits
+		r.take(x3, "x2")
+		x3.first() // levels
+		x3.tell(shows.a, "<presence><status>new</status></presence>")
+		r.take(x1, "x3")
+		r.take(x1, "x2")
+		before, _ := r.look(sees, shows)
+		shows.direct(third.full, shown) // is heard of it there, and shown to another one
+		r.take(x1, "x3")
+		r.rest()
+		if after, _ := r.look(sees, shows); before != "old" || (after == "old") != f.AsHeard {
+			t.Errorf("%+v: its status is %q at first, and %q in the end", f, before, after)
+		}
+	}
+}
+
+// TestBackWithout: a session comes back to a server without what it directed when it left, and what the server told of that was heard late.
+func TestBackWithout(t *testing.T) {
+	for _, f := range []im.Faults{{}, {KeepOld: true}} {
+		r, x1, x2, x3, shows, sees := met(t, f)
+		r.login(sees, x1)
+		r.login(shows, x2)
+		r.rest()
+		shows.direct(sees.full, shown) // waits on its way to x1
+		r.offer(shows, x3)
+		x2.first() // commits
+		r.take(x3, "x2")
+		shows.direct(sees.full, taken)
+		r.take(x1, "x3")
+		r.take(x1, "x2")
+		_, before := r.look(sees, shows)
+		x3.todo = x3.todo[1:] // does not level it any more
+		x3.first()            // says that it has it
+		r.take(x2, "x3")
+		x2.first() // ends it there
+		x2.turns()
+		r.offer(shows, x2)
+		x3.first() // commits
+		r.take(x2, "x3")
+		r.take(x1, "x2")
+		r.rest()
+		if _, after := r.look(sees, shows); !before || after != f.KeepOld {
+			t.Errorf("%+v: seen before: %v, after: %v", f, before, after)
+		}
+	}
+}

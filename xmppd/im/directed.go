@@ -68,7 +68,8 @@ func (s *Service) showAgain(own *session.Session, server string) {
 // directedMark in an OpCast tells that the presence is directed to an account, whatever the rosters say.
 const directedMark = "directed"
 
-// sendDirected sends presence, which has no "to" yet, to an address, and reports whether that is a session here.
+// sendDirected sends presence, which has no "to" yet, to an address, and reports whether that is a session which is here alone: no other server
+// was told.
 func (s *Service) sendDirected(ctx context.Context, to stanza.JID, p []byte, b *mail) (here bool) {
 	switch {
 	case to.Resource == "" && s.isLocal(to):
@@ -79,15 +80,17 @@ func (s *Service) sendDirected(ctx context.Context, to stanza.JID, p []byte, b *
 	case !s.isLocal(to):
 		b.away = append(b.away, addressed(p, to.String()))
 	default:
-		if dst := s.table.Get(to.String()); dst != nil {
+		dst := s.table.Get(to.String())
+		if dst != nil {
 			at := nameEnd(p)
 			b.Send(dst, p[:at], stanza.AppendAttr(nil, "to", to.String()), p[at:], nil)
-			return true
-		} else if s.others != nil {
+		}
+		// What comes for one that moves by this server is dropped at the next one, which may have asked for it already.
+		if here = dst != nil && (!dst.Moving() || s.faults.ShowHere); !here {
 			s.tell(Op{Kind: OpDirect, A: to.String(), Raw: addressed(p, to.String())})
 		}
 	}
-	return false
+	return here
 }
 
 // MaySee tells whether somebody gets the presence of an account (bare JIDs).

@@ -78,6 +78,9 @@ type Faults struct {
 	AllHanded  bool   // presence that a session gets by its old server counts
 	NoQuestion bool   // who has directed presence is not asked when two servers have told of it
 	KeepTaken  bool   // what a session has taken back of directed presence, and its last server could not tell before it came, stays
+	KeepOld    bool   // what a server has told of a session that has left it and come back counts
+	AsHeard    bool   // of a session of which two servers tell in turns what was heard last counts
+	ShowHere   bool   // what is directed to a session that moves is told only where that was
 	ShowHalf   bool   // a session that came back before its old one had ended here is taken for gone
 	TakeHere   bool   // what was directed to a session is taken back only where that is
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before

@@ -92,21 +92,23 @@ func (s *Service) Moved(src *session.Session, owes bool, shown Picture) {
 
 // toldMoved takes note of a session that has moved to a server.
 func (s *Service) toldMoved(ctx context.Context, server string, op *Op, b *mail) {
+	if own := s.table.Get(op.A); own != nil {
+		own.MovedOn()
+	}
 	listed := s.listed(op.List)
 	if op.B == "" && len(listed) == 0 {
 		return
 	}
-	left := s.sights.see(server, op.A)
-	for to := range listed {
-		s.sights.direct(server, op.A, to)
-		delete(left, to)
-	}
-	s.doubtDirected(ctx, op.A, left, b)
+	s.doubtDirected(ctx, op.A, s.sights.at(server, op.A, listed, !s.faults.KeepOld), b)
 }
 
 // doubtDirected has the servers show once more what a session directs to sessions here, and takes back what nobody does: two servers
 // have told of it that the session was at, and which of them has done so first is not known.
 func (s *Service) doubtDirected(ctx context.Context, full string, to map[string]struct{}, b *mail) {
+	maps.DeleteFunc(to, func(t string, _ struct{}) bool { // it can be seen there anyway
+		dst := s.table.Get(t)
+		return dst == nil || s.shows(ctx, dst, bareOf(full))
+	})
 	if len(to) == 0 || s.faults.NoQuestion {
 		return
 	}
@@ -128,7 +130,11 @@ func (s *Service) askFor(full string, then func(*mail), b *mail) {
 // toldLeft takes note of a session that a server has no more, since it has moved. Where what the next server says of it has not come, or came
 // before the last that this one has said, all are asked, and it is gone if none has it.
 func (s *Service) toldLeft(ctx context.Context, server, full string, b *mail) {
+	crossed := s.sights.crossed(full)
 	if !s.sights.doubt(server, full) {
+		if crossed && !s.faults.AsHeard {
+			s.tell(Op{Kind: OpShow, List: []string{full}})
+		}
 		return
 	}
 	if own := s.table.Get(full); own != nil {
@@ -156,7 +162,8 @@ func (s *Service) showHere(ctx context.Context, own *session.Session, b *mail) {
 // toldShow shows a server sessions that are here.
 func (s *Service) toldShow(ctx context.Context, server string, op *Op) {
 	for _, full := range op.List {
-		if own := s.table.Get(full); own != nil {
+		// Of one that has moved on, and is still to be ended here, the next server knows better.
+		if own := s.table.Get(full); own != nil && !own.HasMoved() {
 			s.recast(ctx, own, server)
 			s.showAgain(own, server)
 		}

@@ -359,6 +359,7 @@ func (s *Service) Lost(ctx context.Context, server string, batch *session.Batch)
 			moved = append(moved, full)
 		}
 	}
+	moved = s.sights.allCrossed(moved)
 	slices.Sort(moved)
 	if len(moved) > 0 { // what the server said of them may have come behind what the next one did
 		s.tell(Op{Kind: OpShow, List: moved})

@@ -20,6 +20,7 @@ type sights struct {
 type sight struct {
 	directed map[string]struct{} // full JIDs of sessions here that got its presence directed
 	moved    bool                // it was seen at another server before
+	turns    int                 // how often it was seen at another server since one has said that it has left, or was cut off
 	doubted  bool                // its server has said that it has left, and nothing of it since
 }
 
@@ -28,10 +29,10 @@ type sight struct {
 func (v *sights) see(server, full string) (left map[string]struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	moved := false
+	moved, turns := false, 0
 	for other, seen := range v.m {
 		if x := seen[full]; other != server && x != nil {
-			moved, left = true, x.directed
+			moved, turns, left = true, x.turns+1, x.directed
 			delete(seen, full) // it is there now
 		}
 	}
@@ -42,7 +43,7 @@ func (v *sights) see(server, full string) (left map[string]struct{}) {
 		v.m[server] = make(map[string]*sight)
 	}
 	if v.m[server][full] == nil {
-		v.m[server][full] = &sight{moved: moved}
+		v.m[server][full] = &sight{moved: moved, turns: turns}
 	}
 	v.m[server][full].doubted = false
 	account := bareOf(full)
@@ -83,9 +84,33 @@ func (v *sights) of(out []string, account string) []string {
 	return out
 }
 
+// at takes note of a session that a server has got, which directs presence to some sessions here. It returns to which others it did by what
+// was told before, by that server too.
+func (v *sights) at(server, full string, to map[string]struct{}, own bool) (left map[string]struct{}) {
+	left = maps.Clone(v.see(server, full))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if left == nil {
+		left = make(map[string]struct{})
+	}
+	if x := v.m[server][full]; x != nil && own {
+		maps.Copy(left, x.directed)
+	}
+	for t := range to {
+		v.directLocked(server, full, t)
+		delete(left, t)
+	}
+	return left
+}
+
 func (v *sights) direct(server, full, to string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.directLocked(server, full, to)
+}
+
+// directLocked is direct while mu is held.
+func (v *sights) directLocked(server, full, to string) {
 	x := v.m[server][full]
 	if x == nil {
 		return // it has come here meanwhile
@@ -176,6 +201,32 @@ func (v *sights) doubt(server, full string) bool {
 	}
 	x.doubted = true
 	return true
+}
+
+// crossed reports whether two servers have told of a session in turns: what was heard last may not be what was said last. It says so once.
+func (v *sights) crossed(full string) (is bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, seen := range v.m {
+		if x := seen[full]; x != nil {
+			is, x.turns = is || x.turns > 1, 0
+		}
+	}
+	return is
+}
+
+// allCrossed appends the sessions of which crossed has not told, in any order.
+func (v *sights) allCrossed(out []string) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, seen := range v.m {
+		for full, x := range seen {
+			if x.turns > 1 {
+				out, x.turns = append(out, full), 0
+			}
+		}
+	}
+	return out
 }
 
 // pickDoubted forgets a session that nothing was heard of since doubt, and returns what was known; nil: there is none.

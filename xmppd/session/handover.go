@@ -38,6 +38,7 @@ type State struct {
 // StopMoving.
 func (s *Session) State() *State {
 	st := &State{JID: s.Full, Bound: s.Bound, Priority: s.Priority()}
+	s.moving.Store(true)
 	s.Roster.Lock()
 	st.Roster, st.Groups, s.Roster.Moves = s.Roster.Version, s.Roster.Groups, true
 	s.Roster.Unlock()

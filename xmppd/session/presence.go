@@ -54,8 +54,19 @@ type Told struct {
 	Moves   bool   // another server is about to have the session, and makes its pushes
 }
 
+// Moving reports whether another server is about to have the session, or has it. Unlike Told.Moves it waits for nobody.
+func (s *Session) Moving() bool { return s.moving.Load() }
+
+// MovedOn takes note that another server has said that it has the session. It does nothing unless one is about to have it.
+func (s *Session) MovedOn() { s.moved.Store(s.moving.Load()) }
+
+// HasMoved reports what MovedOn has noted.
+func (s *Session) HasMoved() bool { return s.moved.Load() }
+
 // StopMoving says that the session stays here after all (Told.Moves).
 func (s *Session) StopMoving() {
+	s.moving.Store(false)
+	s.moved.Store(false)
 	s.Roster.Lock()
 	s.Roster.Moves = false
 	s.Roster.Unlock()

@@ -42,6 +42,8 @@ type Session struct {
 	escaped  bool // Full looks different in XML
 	priority atomic.Int32
 	notes    atomic.Uint32 // of modules (Interest.Note)
+	moving   atomic.Bool   // another server is about to have it
+	moved    atomic.Bool   // and has said that it does
 	ended    bool          // guarded by Order
 	fate     fate          // guarded by the user's leavers.mu
 
