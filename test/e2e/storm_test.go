@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -22,6 +23,9 @@ const (
 	stormEach     = 10 // sessions of each account
 	stormRate     = 60 // logins a second that a server takes: the others wait for their turn
 	stormAtOnce   = 40 // that log in at first
+	// stormSpare is how many more could wait in the line of a server that half of the clients come to: it takes those that wait for 4 s
+	// at most.
+	stormSpare = 4*stormRate - stormAccounts*stormEach/2
 )
 
 // storm is the clients of a server that is to be killed.
@@ -30,8 +34,10 @@ type storm struct {
 	up     int
 	killed time.Time
 	back   []time.Duration // since then
+	ended  int             // streams, since then
 	late   int             // tries that took too long
-	failed []error         // tries that ended in another way, stream ends among them
+	busy   int             // tries that a server could not look at, and said so
+	failed []error         // tries that ended in another way
 }
 
 // stormClient is one of them; slot is given back when it is there for the first time.
@@ -39,6 +45,7 @@ type stormClient struct {
 	*storm
 	slot sync.Once
 	in   func()
+	has  bool // a stream, until retry
 }
 
 func (c *stormClient) Up(*xmppconn.Conn) {
@@ -46,6 +53,7 @@ func (c *stormClient) Up(*xmppconn.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.up++
+	c.has = true
 	if !c.killed.IsZero() {
 		c.back = append(c.back, time.Since(c.killed))
 	}
@@ -66,13 +74,17 @@ func (c *stormClient) retry(err error, _ time.Duration) {
 	defer c.mu.Unlock()
 	var slow net.Error
 	switch {
+	case c.has:
+		c.has = false
+		c.ended++
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &slow) && slow.Timeout():
 		c.late++ // this machine's doing
-		return
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return // by the dead server, which is the next one to be tried behind one that took too long
+	case strings.Contains(err.Error(), "temporary-auth-failure"):
+		c.busy++ // the same: records could not be read in time
+	case errors.Is(err, syscall.ECONNREFUSED): // by the dead server, which is the next one to be tried behind one that took too long
+	default:
+		c.failed = append(c.failed, err)
 	}
-	c.failed = append(c.failed, err)
 }
 
 func (s *storm) there(n int) func() bool {
@@ -84,8 +96,8 @@ func (s *storm) there(n int) func() bool {
 }
 
 // TestStorm kills one of three servers with 300 clients, which all want to log in at the two others at once, more than these take in a
-// second. They wait for their turn: each is back with the client's own time-outs, and none is refused, unless the machine is so slow
-// that clients have given up and have come again.
+// second. They wait for their turn: each loses its stream once and is back with the client's own time-outs, and none is refused, unless the
+// machine is so slow that more have given up and come again than the lines have room for.
 func TestStorm(t *testing.T) {
 	var users []string
 	for i := range stormAccounts {
@@ -114,7 +126,7 @@ func TestStorm(t *testing.T) {
 	}
 	harness.Eventually(t, harness.Patience, "all clients are there", s.there(clients))
 	s.mu.Lock()
-	s.killed, s.failed, s.late = time.Now(), nil, 0
+	s.killed, s.ended, s.late, s.busy, s.failed = time.Now(), 0, 0, 0, nil
 	s.mu.Unlock()
 	sv.All[2].Kill(t)
 	harness.Eventually(t, harness.Patience, "all clients are back", func() bool {
@@ -125,15 +137,18 @@ func TestStorm(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slices.Sort(s.back)
-	t.Logf("%d clients back, the last but one in a hundred after %v; %v waited for their turn; %d tries took too long",
-		clients, s.back[clients*99/100].Round(time.Millisecond), sv.Sum("xmppd_logins_queued_total"), s.late)
-	if s.late > 0 {
-		return // who comes again makes the line longer
+	t.Logf("%d clients back, the last but one in a hundred after %v; %v waited for their turn; %d tries took too long, %d could not be looked at",
+		clients, s.back[clients*99/100].Round(time.Millisecond), sv.Sum("xmppd_logins_queued_total"), s.late, s.busy)
+	if s.ended != clients {
+		t.Errorf("%d streams ended, not the %d of the server that was killed", s.ended, clients)
+	}
+	if s.late+s.busy > stormSpare {
+		return
 	}
 	if refused := sv.Sum("xmppd_connections_refused_total"); refused > 0 {
 		t.Errorf("%v were refused", refused)
 	}
-	if len(s.failed) != clients { // each has lost its stream
-		t.Errorf("%d streams and tries failed, not %d: %v", len(s.failed), clients, s.failed)
+	if len(s.failed) > 0 {
+		t.Errorf("%d tries failed: %v", len(s.failed), s.failed)
 	}
 }
