@@ -35,7 +35,7 @@ type Accounts struct {
 func (a *Accounts) Prepare(name string) (string, error) {
 	j, err := stanza.ParseJID(name + "@" + a.Domain)
 	if err != nil || j.Local == "" || j.Domain != a.Domain || j.Resource != "" {
-		return "", account.Invalid("%q can't be the name of an account", name)
+		return "", account.Invalid("%q can't be the name of an account: give the part before the @ only, without spaces (RFC 7622 section 3.3)", name)
 	}
 	return j.Local, nil
 }

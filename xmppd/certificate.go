@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,23 +20,32 @@ const expiresSoon = 14 * 24 * time.Hour
 // is used all the same: who has to put things right may be among those who log in.
 func (s *Server) tellCertificate(cfg *Config, set *tls.Config) {
 	leaf := set.Certificates[0].Leaf
-	file := cfg.TLSCert
-	if file == "" {
-		file = filepath.Join(cfg.Data, selfSignedCert)
-	}
-	log := s.log.With("file", file)
+	log := s.log.With("file", certificateFile(cfg))
 	log.Info("certificate", "names", leaf.DNSNames, "from", leaf.NotBefore.UTC(), "until", leaf.NotAfter.UTC())
 	if !names(leaf, cfg.Domain) {
 		log.Warn("the certificate does not name the domain, so clients will refuse it: get one whose subjectAltName has the domain, and give it by --tls-cert and --tls-key",
 			"domain", cfg.Domain, "names", leaf.DNSNames)
 	}
+	warnOfEnd(log, leaf, "clients")
+}
+
+// certificateFile is where the certificate for clients is.
+func certificateFile(cfg *Config) string {
+	if cfg.TLSCert == "" {
+		return filepath.Join(cfg.Data, selfSignedCert)
+	}
+	return cfg.TLSCert
+}
+
+// warnOfEnd warns of a certificate that is not valid any more, or soon, or yet.
+func warnOfEnd(log *slog.Logger, leaf *x509.Certificate, who string) {
 	switch now := time.Now(); {
 	case now.After(leaf.NotAfter):
-		log.Warn("the certificate has expired, so clients will refuse it: renew it and send SIGHUP", "until", leaf.NotAfter.UTC())
+		log.Warn("the certificate has expired, so "+who+" will refuse it: renew it and send SIGHUP", "until", leaf.NotAfter.UTC())
 	case now.Before(leaf.NotBefore):
-		log.Warn("the certificate is not valid yet, so clients will refuse it: look at the clock, or get another one", "from", leaf.NotBefore.UTC())
+		log.Warn("the certificate is not valid yet, so "+who+" will refuse it: look at the clock, or get another one", "from", leaf.NotBefore.UTC())
 	case leaf.NotAfter.Sub(now) < expiresSoon:
-		log.Warn("the certificate expires soon: renew it and send SIGHUP", "until", leaf.NotAfter.UTC())
+		log.Warn("the certificate expires soon; then "+who+" will refuse it: renew it and send SIGHUP", "until", leaf.NotAfter.UTC())
 	}
 }
 
@@ -48,13 +58,14 @@ func names(leaf *x509.Certificate, domain string) bool {
 	return leaf.VerifyHostname(domain) == nil
 }
 
-// fileSums are fingerprints of what is in the files that the configuration names and Reload reads
-// again, by key: the names alone don't tell that a certificate was renewed.
+// fileSums are fingerprints of what is in the files that the configuration names and that matter to Reload, by key: the names alone
+// don't tell that a certificate was renewed.
 func fileSums(cfg *Config) map[string][sha256.Size]byte {
 	sums := make(map[string][sha256.Size]byte)
 	for key, file := range map[string]string{
 		"tls_cert": cfg.TLSCert, "tls_key": cfg.TLSKey,
 		"auth.client_ca": cfg.Auth.ClientCA, "auth.secret_file": cfg.Auth.SecretFile,
+		"cluster.cert": cfg.Cluster.Cert, "cluster.key": cfg.Cluster.Key, "cluster.ca": cfg.Cluster.CA, "cluster.key_file": cfg.Cluster.KeyFile,
 	} {
 		if text, err := os.ReadFile(file); err == nil { // one that can't be read is an error elsewhere
 			sums[key] = sha256.Sum256(text)
@@ -63,13 +74,22 @@ func fileSums(cfg *Config) map[string][sha256.Size]byte {
 	return sums
 }
 
-// withFiles adds the keys to changed whose files have changed.
-func withFiles(changed []string, old, now map[string][sha256.Size]byte) []string {
+// withFiles adds the keys whose files have changed to those of changes. Files that need a restart stay in now as the server has read
+// them, so that they are told again.
+func withFiles(changed, waiting []string, old, now map[string][sha256.Size]byte) (c, w []string) {
 	for key, sum := range now {
-		if old[key] != sum && !slices.Contains(changed, key) {
-			changed = append(changed, key)
+		to := &waiting
+		if canReload(key) {
+			to = &changed
+		}
+		if old[key] != sum && !slices.Contains(*to, key) {
+			*to = append(*to, key)
+		}
+		if was, ok := old[key]; ok && !canReload(key) {
+			now[key] = was
 		}
 	}
 	slices.Sort(changed)
-	return changed
+	slices.Sort(waiting)
+	return changed, waiting
 }

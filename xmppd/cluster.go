@@ -2,7 +2,6 @@ package xmppd
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -101,9 +100,6 @@ func (c *ClusterConfig) node(domain string) (n cluster.Config, err error) {
 	if n.Key, err = c.key(); err != nil {
 		return n, err
 	}
-	if n.Certificate, err = tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
-		return n, fmt.Errorf("cluster.cert and cluster.key: %w", err)
-	}
 	ca, err := os.ReadFile(c.CA)
 	if err != nil {
 		return n, fmt.Errorf("cluster.ca: %w", err)
@@ -112,14 +108,8 @@ func (c *ClusterConfig) node(domain string) (n cluster.Config, err error) {
 	if !n.Authority.AppendCertsFromPEM(ca) {
 		return n, errors.New("cluster.ca: there is no certificate in it")
 	}
-	leaf, err := x509.ParseCertificate(n.Certificate.Certificate[0])
-	if err == nil {
-		err = leaf.VerifyHostname(n.Name)
-	}
-	if err != nil {
-		return n, fmt.Errorf("cluster.cert has to name the server %s: %w", n.Name, err)
-	}
-	return n, nil
+	n.Certificate, err = c.certificate(n.Name, n.Authority)
+	return n, err
 }
 
 // newNode makes the server one of a cluster.
@@ -154,7 +144,7 @@ func (s *Server) newNode() error {
 	if err != nil {
 		return err
 	}
-	s.cluster = n
+	s.cluster, s.authority = n, cfg.Authority
 	return nil
 }
 

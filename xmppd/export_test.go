@@ -3,6 +3,7 @@ package xmppd
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/c2s"
@@ -26,6 +27,8 @@ func StartFaulty(ctx context.Context, cfg Config, opt Options, r router.Faults, 
 
 // Together is what the servers of a test's cluster have of their own.
 type Together struct {
+	LookEvery time.Duration // for certificates that end; 0: a day
+
 	Exchange exchange.Faults
 	IM       im.Faults
 	Handover handover.Faults
@@ -50,6 +53,8 @@ type Together struct {
 // StartTogether starts a server of a cluster.
 func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*Server, error) {
 	return start(ctx, cfg, opt, faults{
+		lookEvery: x.LookEvery,
+
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
 		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached, unlinked: x.Unlinked, oneProcess: x.OneProcess,
 	})

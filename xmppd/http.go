@@ -52,14 +52,18 @@ func (s *Server) publicHandler() http.Handler {
 		if err == nil && !s.ready.Load() {
 			err = errWaits
 		}
+		warnings, refused := s.standing()
+		if err == nil {
+			err = refused
+		}
 		if err != nil {
 			if !errors.Is(err, errWaits) && s.ready.Load() { // what it waits for at its start is told by who waits
 				s.log.Error("the server is not well", "error", err)
 			}
 			answer["ok"], answer["error"], status = false, err.Error(), http.StatusServiceUnavailable
 		}
-		if s.full.Load() {
-			answer["warning"] = "the disk is full: this server can't take changes of the cluster's records; make room"
+		if len(warnings) > 0 {
+			answer["warning"] = strings.Join(warnings, "; ")
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)

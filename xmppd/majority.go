@@ -15,16 +15,18 @@ import (
 var errNoMajority = errors.New("no majority of servers")
 
 // recordsHealth is that of the records: as soon as links tell that a part of them has no majority, and not only when users have noticed.
-// Copies on full disks count: they can be read.
+// Links tell of all partitions, as status does; the store of those that it has a copy of, or has asked for. Copies on full disks count:
+// they can be read.
 func (s *Server) recordsHealth() error {
-	if err := s.replicas.Health(); err != nil || s.faults.unlinked {
+	err := s.replicas.Health()
+	if err != nil && !errors.Is(err, replicated.ErrUnavailable) || s.faults.unlinked {
 		return err
 	}
 	if lost := s.replicas.Risk(s.reaches).Lost; lost > 0 {
 		return fmt.Errorf("%w: of %d of %d partitions of the data there is no majority: %s can't be reached",
 			replicated.ErrUnavailable, lost, s.replicas.Status().Partitions, strings.Join(s.missed(""), ", "))
 	}
-	return nil
+	return err
 }
 
 // missed are the servers that are cut off, if without them there is no majority of those that have the records of an account; of any, for

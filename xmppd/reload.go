@@ -16,7 +16,7 @@ import (
 // too.
 func reloadable() []string {
 	return []string{
-		"tls_cert", "tls_key", "registration", "resource_conflict", "log_level", "auth.", "account", "presence.",
+		"tls_cert", "tls_key", "cluster.cert", "cluster.key", "registration", "resource_conflict", "log_level", "auth.", "account", "presence.",
 		"limits.connections", "limits.connections_per_address", "limits.connection_rate_per_address", "limits.negotiation_seconds",
 		"limits.login_attempts_per_address", "limits.login_attempts_per_account", "limits.sessions_per_account", "limits.exempt",
 		"limits.stanzas_per_second", "limits.bytes_per_second", "limits.account_stanzas_per_second", "limits.account_bytes_per_second",
@@ -69,6 +69,10 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	files := fileSums(&cfg)
+	renewed, err := s.renewal(&cfg)
+	if err != nil {
+		return err
+	}
 	set, done, err := s.settings(&cfg)
 	if err != nil {
 		return err
@@ -79,7 +83,10 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("log level %q: %w", cfg.LogLevel, err)
 	}
 	changed, waiting := changes(&s.cfg, &cfg)
-	changed = withFiles(changed, s.files, files)
+	changed, waiting = withFiles(changed, waiting, s.files, files)
+	if renewed != nil {
+		s.cluster.Mesh().Renew(*renewed)
+	}
 	s.c2s.Apply(set)
 	s.webTLS.Store(webTLS(set.TLS))
 	s.sourceDone()
@@ -94,6 +101,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.log.Info("configuration read again", "changed", changed)
 	if slices.Contains(changed, "tls_cert") {
 		s.tellCertificate(&cfg, set.TLS)
+	}
+	if slices.Contains(changed, "cluster.cert") && renewed != nil {
+		s.tellLinks()
 	}
 	if len(waiting) > 0 {
 		s.log.Warn("these keys have changed, and wait for a restart", "keys", waiting)

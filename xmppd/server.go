@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,10 +55,12 @@ type Options struct {
 
 // faults are bugs that this package's tests plant.
 type faults struct {
-	router router.Faults
-	im     im.Faults
-	c2s    c2s.Faults
-	bosh   bosh.Faults
+	router    router.Faults
+	im        im.Faults
+	c2s       c2s.Faults
+	bosh      bosh.Faults
+	lookEvery time.Duration // for certificates that end; 0: a day
+
 	// Of a cluster; records are shared by the servers of a test.
 	exchange exchange.Faults
 	handover handover.Faults
@@ -99,8 +102,9 @@ type Server struct {
 
 	embedder   []module.Module
 	modulesOn  []module.Module
-	cluster    *cluster.Node // nil: there are no other servers
-	replicas   *replicas     // nil: records are on one disk
+	cluster    *cluster.Node  // nil: there are no other servers
+	authority  *x509.CertPool // of the cluster
+	replicas   *replicas      // nil: records are on one disk
 	refresh    *refresher
 	ahead      *ahead      // nil without cluster
 	full       atomic.Bool // the disk of replicas is
@@ -191,6 +195,9 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.sourceDone, s.files = done, files
 	s.tellCertificate(&s.cfg, set.TLS)
+	if s.cluster != nil {
+		s.tellLinks()
+	}
 	s.webTLS.Store(webTLS(set.TLS))
 	s.registrationOpen.Store(s.cfg.Registration == "open")
 	s.accounts.elsewhere.Store(s.cfg.Auth.Source != "internal")
@@ -264,6 +271,7 @@ func (s *Server) serve(start context.Context, table *session.Table) error {
 			s.running.Go(func() { s.ahead.run(ctx) })
 		}
 	}
+	s.running.Go(func() { s.watchCertificates(ctx) })
 	s.tellCluster(ctx, table)
 	s.ready.Store(true)
 	s.serveListeners(false)

@@ -29,6 +29,7 @@ type ClusterServer struct {
 	CPU       int            `json:"cpu_permille"`
 	Self      bool           `json:"self,omitempty"`
 	Connected bool           `json:"connected"`
+	Reason    string         `json:"reason,omitempty"` // why it is not connected, as far as this server has found out
 	Queue     int            `json:"queue_bytes"`
 	Sent      uint64         `json:"sent_frames"`
 	Batches   uint64         `json:"sent_batches"`
@@ -83,15 +84,15 @@ func (s *Server) ClusterStatus() (*ClusterStatus, error) {
 		l, self := byName[m.Name], m.Name == s.cluster.Self().Name
 		out.Servers = append(out.Servers, ClusterServer{
 			Name: m.Name, Address: m.Addr, Zone: m.Zone, State: string(m.State), Sessions: m.Load.Sessions, CPU: m.Load.CPU, Self: self,
-			Connected: l.Connected || self, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets, DiskFull: m.Full, DataGone: m.Gone,
+			Connected: l.Connected || self, Reason: l.Reason, Queue: l.Queue, Sent: l.Frames, Batches: l.Batches, Received: l.Received, Resets: l.Resets, DiskFull: m.Full, DataGone: m.Gone,
 		})
 	}
-	s.addRecords(out)
+	s.addRecords(out, byName)
 	return out, nil
 }
 
 // addRecords adds what the servers keep together, and those that have a part of it and are not there.
-func (s *Server) addRecords(out *ClusterStatus) {
+func (s *Server) addRecords(out *ClusterStatus, byName map[string]links.Status) {
 	if s.replicas == nil {
 		return
 	}
@@ -100,7 +101,7 @@ func (s *Server) addRecords(out *ClusterStatus) {
 		i := slices.IndexFunc(out.Servers, func(x ClusterServer) bool { return x.Name == m.Name })
 		if i < 0 {
 			i = len(out.Servers)
-			out.Servers = append(out.Servers, ClusterServer{Name: m.Name, State: absent})
+			out.Servers = append(out.Servers, ClusterServer{Name: m.Name, State: absent, Resets: byName[m.Name].Resets})
 		}
 		x := &out.Servers[i]
 		if x.Records == nil {

@@ -1,6 +1,7 @@
 package xmppd_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -70,6 +71,15 @@ func TestAlone(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "no majority of servers: x2, x3 do not answer; nothing was changed") {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+	eventually(t, "the store has noticed, too", func() bool { return x1.Replicas().Health() != nil })
+	st, err := x1.ClusterStatus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("of %d of %d partitions of the data there is no majority: x2, x3", st.Records.Lost, st.Records.Partitions)
+	if _, body := healthz(t, x1); !strings.Contains(body, want) {
+		t.Errorf("healthz: %s, not as status: %s", body, want)
 	}
 }
 

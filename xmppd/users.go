@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -119,6 +120,8 @@ func (r *remoteUsers) failed(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("a process holds %s and does not answer in time: it stands still (a stopped process, a debugger), or its machine has too much to do; let it go on, or end it: %w", r.socket, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s can't be opened: run the command as the owner of the data directory: %w", r.socket, err)
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fmt.Errorf("%w: %w; start it, or name with --data the directory of one that runs", errNotRunning, err)
 	}

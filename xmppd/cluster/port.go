@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -65,6 +66,9 @@ func openPort(cfg *Config, member func(host string) bool, refused func(reason st
 		p.wg.Go(p.accept)
 		p.wg.Go(p.receive)
 		return p, nil
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s: the address is in use: stop the program that listens there, or give cluster.listen another port (UDP and TCP have to be free)", cfg.Listen)
 	}
 	return nil, fmt.Errorf("listen for other servers on %s: %w", cfg.Listen, err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -147,4 +148,20 @@ func refused(t *testing.T, reg *prometheus.Registry, reason string) float64 {
 	}
 	t.Fatalf("there is no count of %q", reason)
 	return 0
+}
+
+// TestPortTaken: an address that another program has is told with what to do.
+func TestPortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	p, err := openPort(&Config{Listen: taken.Addr().String()}, nil, nil)
+	if err == nil {
+		_ = p.Shutdown()
+	}
+	if err == nil || !strings.Contains(err.Error(), "give cluster.listen another port") {
+		t.Error(err)
+	}
 }

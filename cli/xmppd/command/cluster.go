@@ -95,6 +95,11 @@ func writeStatus(out io.Writer, st *xmppd.ClusterStatus) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	for _, s := range st.Servers {
+		if s.Reason != "" {
+			_, _ = fmt.Fprintf(out, "\nno link with %s: %s\n", s.Name, s.Reason)
+		}
+	}
 	if st.Records == nil {
 		return nil
 	}

@@ -47,7 +47,7 @@ and given again: the servers go on by themselves, and ` + "`xmppd cluster status
 			}
 			text := "%s leaves the cluster; the others take over what it had\n"
 			if moved {
-				text = "%s has left the cluster; the others have what it had\n"
+				text = "%s has left the cluster; the others have what it had; if it still runs, stop it: its clients go to the others\n"
 			}
 			_, err = fmt.Fprintf(c.App.Writer, text, name)
 			return err

@@ -32,7 +32,8 @@ func clusterSecrets() *cli.Command {
 		ArgsUsage: "NAME...",
 		Description: `Writes into DIR cluster.key and ca.pem, which all servers get (cluster.key_file, cluster.ca), NAME.pem and NAME.key for each server
 (cluster.cert, cluster.key), and ca.key, which stays where it is safe: with it the command makes certificates for more
-servers later. What is there is kept; to renew a certificate, move its two files away first. They are valid for ten years.`,
+servers later. What is there is kept; to renew a certificate, move its two
+files away first, give the server the new ones, and send it SIGHUP. They are valid for ten years.`,
 		Flags: []cli.Flag{&cli.StringFlag{Name: "dir", Usage: "`DIR` to write to, made if absent", Value: "."}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
@@ -49,6 +50,9 @@ servers later. What is there is kept; to renew a certificate, move its two files
 			made, err := makeSecrets(c.String("dir"), c.Args().Slice())
 			for _, file := range made {
 				_, _ = fmt.Fprintln(c.App.Writer, file)
+			}
+			if err == nil && len(made) == 0 {
+				_, _ = fmt.Fprintln(c.App.ErrWriter, "all files are there, and were kept")
 			}
 			return err
 		},

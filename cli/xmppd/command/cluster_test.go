@@ -33,6 +33,7 @@ func TestStatusText(t *testing.T) {
 		{"one is gone", statusOf(away, xmppd.ClusterRecords{Lacking: 64, Needed: []string{"x1", "x2"}}), []string{"absent  cut off", "64 partitions lack a copy: x3", "must not be lost now: x1, x2"}},
 		{"one is empty", statusOf(empty, xmppd.ClusterRecords{Lacking: 64, Moving: true, Moves: 64, Left: 30}), []string{"moving: 34 of 64 copies", "x3 has lost its data", "lack a copy still"}},
 		{"no majority", statusOf(away, xmppd.ClusterRecords{Lost: 64}), []string{"64 partitions have no majority", "until more of x3 are back", "no more server"}},
+		{"one refuses", &xmppd.ClusterStatus{Servers: []xmppd.ClusterServer{{Name: "x3", Reason: "it is another cluster's"}}}, []string{"no link with x3: it is another cluster's"}},
 		{"nothing seen", &xmppd.ClusterStatus{Records: new(xmppd.ClusterRecords)}, []string{"not seen the cluster's records"}},
 	} {
 		var out bytes.Buffer

@@ -31,6 +31,9 @@ func TestClusterSecrets(t *testing.T) {
 	if out, err := xmppd(t.Context(), "", "cluster", "secrets", "--dir", dir, "x1", "x3"); err != nil || strings.Count(out, "\n") != 2 || !strings.Contains(out, "x3.pem") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	if out, err := xmppd(t.Context(), "", "cluster", "secrets", "--dir", dir, "x1"); err != nil || !strings.Contains(out, "were kept") {
+		t.Errorf("with all there: %v\n%s", err, out)
+	}
 	for name, text := range before {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != text {
 			t.Errorf("%s has changed (%v)", name, err)

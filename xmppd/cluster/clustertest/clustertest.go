@@ -22,7 +22,13 @@ type Authority struct {
 // New makes an authority.
 func New(t testing.TB) *Authority {
 	t.Helper()
-	pair, err := certs.New(certs.Options{Name: "cluster", Authority: true, Lifetime: time.Hour}, nil)
+	return NewFor(t, lifetime)
+}
+
+// NewFor makes an authority for some time from now on; a negative one is over.
+func NewFor(t testing.TB, lifetime time.Duration) *Authority {
+	t.Helper()
+	pair, err := certs.New(certs.Options{Name: "cluster", Authority: true, Lifetime: lifetime}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,12 +40,15 @@ func New(t testing.TB) *Authority {
 // Sign makes a certificate for a server.
 func (a *Authority) Sign(t testing.TB, name string) tls.Certificate {
 	t.Helper()
-	return a.sign(t, name).TLS()
+	return a.sign(t, name, lifetime).TLS()
 }
 
-func (a *Authority) sign(t testing.TB, name string) *certs.Pair {
+// lifetime is that of certificates, unless a test wants another one: longer than what a server warns of.
+const lifetime = 365 * 24 * time.Hour
+
+func (a *Authority) sign(t testing.TB, name string, lifetime time.Duration) *certs.Pair {
 	t.Helper()
-	p, err := certs.New(certs.Options{Name: name, Hosts: []string{name}, Lifetime: time.Hour}, a.pair)
+	p, err := certs.New(certs.Options{Name: name, Hosts: []string{name}, Lifetime: lifetime}, a.pair)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,18 +58,30 @@ func (a *Authority) sign(t testing.TB, name string) *certs.Pair {
 // Files writes the certificate of the authority, and those of a server, into a directory.
 func (a *Authority) Files(t testing.TB, name string) (ca, cert, key string) {
 	t.Helper()
-	p := a.sign(t, name)
+	dir := t.TempDir()
+	cert, key = a.Renew(t, name, dir, lifetime)
+	ca = filepath.Join(dir, "ca.pem")
+	write(t, ca, a.pair.CertPEM())
+	return ca, cert, key
+}
+
+// Renew writes a new certificate of a server, and its key, into a directory, over those that Files has made.
+func (a *Authority) Renew(t testing.TB, name, dir string, lifetime time.Duration) (cert, key string) {
+	t.Helper()
+	p := a.sign(t, name, lifetime)
 	pem, err := p.KeyPEM()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	write := func(file string, content []byte) string {
-		path := filepath.Join(dir, file)
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	write(t, cert, p.CertPEM())
+	write(t, key, pem)
+	return cert, key
+}
+
+func write(t testing.TB, file string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	return write("ca.pem", a.pair.CertPEM()), write("cert.pem", p.CertPEM()), write("key.pem", pem)
 }

@@ -195,6 +195,41 @@ func TestAnswerSettlesDoubt(t *testing.T) {
 	}
 }
 
+// countsOutlive tells whether what was counted of a link is still there when its other end was not listed for a while, and came back.
+func countsOutlive(t *testing.T, f Faults) bool {
+	t.Helper()
+	ca := newAuthority(t)
+	a, b := start(t, ca, "a", func(c *Config) { c.Faults = f }), start(t, ca, "b", nil)
+	meet(t, a, b)
+	b.Reconnect("a") // for a it is cut off
+	eventually(t, "a new pair", func() bool { return ups(a) == 2 && ups(b) == 2 })
+	before := a.Status()[0]
+	a.SetPeers(nil)
+	b.SetPeers(nil)
+	b.Reconnect("a")
+	eventually(t, "it is forgotten", func() bool { return a.Mesh.peer("b") == nil && b.Mesh.peer("a") == nil })
+	gone := a.Status()[0]
+	if before.Resets != 1 || gone.Listed || gone.Connected || gone.Queue != 0 {
+		t.Errorf("before: %+v, while it is gone: %+v", before, gone)
+	}
+	meet(t, a, b)
+	after := a.Status()[0]
+	return gone.Resets >= before.Resets && after.Resets >= gone.Resets && after.Listed && after.Connected
+}
+
+// TestCountersNeverFall: those of a link outlive it, as those of Prometheus have to.
+func TestCountersNeverFall(t *testing.T) {
+	if !countsOutlive(t, Faults{}) {
+		t.Error("counters have begun anew")
+	}
+}
+
+func TestNoticesForgottenCounters(t *testing.T) {
+	if countsOutlive(t, Faults{NoMemory: true}) {
+		t.Error("the planted bug does not show")
+	}
+}
+
 // TestAnswerAfterAWhile is the same with a receiver whose gossip took the sender for dead meanwhile.
 func TestAnswerAfterAWhile(t *testing.T) {
 	a, b := unanswered(t, Faults{}, unlisted)

@@ -6,6 +6,12 @@ import (
 	"net"
 )
 
+// absence is why a peer is not connected.
+type absence struct {
+	reason  string
+	refused bool // by the peer
+}
+
 // notDialed tells why there is no stream to a peer.
 func (m *Mesh) notDialed(p *peer, err error) {
 	name := p.name
@@ -17,8 +23,10 @@ func (m *Mesh) notDialed(p *peer, err error) {
 	case errors.As(err, &refused) && (refused.Reason == refusedUnknown || refused.Reason == refusedBusy):
 		m.log.Debug("server is not ready yet", "reason", refused.Text, "server", name)
 	case refused != nil:
+		p.why.Store(&absence{refused.Text, true})
 		m.notices.Warn("server refuses this one", "reason", refused.Text, "server", name)
 	default:
+		p.why.Store(&absence{err.Error(), false})
 		m.notices.Warn("server can't be reached", "server", name, "reason", err)
 	}
 }

@@ -142,7 +142,9 @@ type Mesh struct {
 	handlers [256]Handler
 	pauses   []func(from string) // of handlers
 	passed   [256]passed
-	notices  notice.Log
+	// certificate is Config.Certificate, or what has come after it.
+	certificate atomic.Pointer[tls.Certificate]
+	notices     notice.Log
 
 	listener  net.Listener
 	ctx       context.Context //nolint:containedctx // of all its goroutines
@@ -155,6 +157,7 @@ type Mesh struct {
 	mu     sync.Mutex
 	peers  map[string]*peer
 	had    map[string]lastStream // of peers that were retired: they may be back, and ask
+	counts map[string]*counts    // of all peers that there ever were: a counter never falls
 	closed bool
 	view   atomic.Pointer[map[string]*peer] // what peers is, for readers
 }
@@ -165,8 +168,9 @@ func New(cfg Config) *Mesh {
 	m := &Mesh{
 		cfg: cfg, log: cfg.Log, notices: notice.Log{To: cfg.Log}, closing: make(chan struct{}),
 		strangers: make(chan struct{}, maxStrangers), dials: make(chan struct{}, dialsAtOnce), peers: make(map[string]*peer),
-		had: make(map[string]lastStream),
+		had: make(map[string]lastStream), counts: make(map[string]*counts),
 	}
+	m.Renew(cfg.Certificate)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.view.Store(new(map[string]*peer))
 	if cfg.Registerer != nil {
@@ -207,6 +211,7 @@ func (m *Mesh) SetPeers(list []Peer) {
 		if p == nil {
 			p = newPeer(m, l.Name)
 			p.had = m.had[l.Name]
+			m.count(p)
 			m.peers[l.Name] = p
 			m.wg.Go(p.run)
 		}
@@ -218,6 +223,14 @@ func (m *Mesh) SetPeers(list []Peer) {
 		}
 	}
 	m.publish()
+}
+
+// count has a peer go on with the counters of the one of its name before. mu must be held.
+func (m *Mesh) count(p *peer) {
+	if c := m.counts[p.name]; c != nil && !m.cfg.Faults.NoMemory {
+		p.counts = c
+	}
+	m.counts[p.name] = p.counts
 }
 
 // publish shows readers what peers is. mu must be held.

@@ -30,7 +30,10 @@ func (c *counts) got(frames, bytes int) {
 // Status is what is known of a peer.
 type Status struct {
 	Name      string
+	Listed    bool // it is there, or was a moment ago; of others only the counters are left
 	Connected bool
+	Reason    string // why it is not; empty: it is, or nobody has found out yet
+	Refused   bool   // the peer has said Reason, and does not take this server
 	Queue     int    // bytes that wait to be written
 	Frames    uint64 // written to it since this server began
 	Bytes     uint64
@@ -41,16 +44,23 @@ type Status struct {
 	Returned  uint64 // frames that it did not get
 }
 
-// Status lists what is known of the peers, in no order.
+// Status lists what is known of the peers that there are, or ever were, in no order.
 func (m *Mesh) Status() []Status {
-	var out []Status
-	for name, p := range *m.view.Load() {
-		c := &p.counts
-		out = append(out, Status{
-			Name: name, Connected: p.up.Load(), Queue: p.q.bytes(),
-			Frames: c.framesOut.Load(), Bytes: c.bytesOut.Load(), Batches: c.batchesOut.Load(),
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]Status, 0, len(m.counts))
+	for name, c := range m.counts {
+		st := Status{
+			Name: name, Frames: c.framesOut.Load(), Bytes: c.bytesOut.Load(), Batches: c.batchesOut.Load(),
 			Received: c.framesIn.Load(), Handled: c.handled.Load(), Resets: c.resets.Load(), Returned: c.returned.Load(),
-		})
+		}
+		if p := m.peers[name]; p != nil {
+			st.Listed, st.Connected, st.Queue = true, p.up.Load(), p.q.bytes()
+			if why := p.why.Load(); why != nil && !st.Connected {
+				st.Reason, st.Refused = why.reason, why.refused
+			}
+		}
+		out = append(out, st)
 	}
 	return out
 }
@@ -102,6 +112,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	status := c.m.Status()
 	for _, col := range columns() {
 		for i := range status {
+			if col.typ == prometheus.GaugeValue && !status[i].Listed {
+				continue
+			}
 			ch <- prometheus.MustNewConstMetric(col.desc, col.typ, col.of(&status[i]), status[i].Name)
 		}
 	}

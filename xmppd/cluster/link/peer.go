@@ -29,7 +29,7 @@ type peer struct {
 	q       queue
 	up      atomic.Bool
 	ends    atomic.Uint32 // an End: why the present pair, or the last one, does
-	counts  counts
+	counts  *counts
 	accepts chan *incoming // streams of the peer, their hello not answered
 	changed chan struct{}  // capacity 1: addr is another
 	retired chan struct{}  // closed when nobody takes streams any more
@@ -42,6 +42,9 @@ type peer struct {
 	limbo   *limbo     // written, not acknowledged, and not known yet whether it has come
 	pending *incoming  // has ended the pair before, and waits for its answer
 	wait    time.Duration
+
+	// why it is not connected; nil: it is, or nobody has found out yet
+	why atomic.Pointer[absence]
 }
 
 // lastStream is how much of a peer's stream has come.
@@ -49,7 +52,7 @@ type lastStream struct{ stream, frames uint64 }
 
 func newPeer(m *Mesh, name string) *peer {
 	return &peer{
-		m: m, name: name, q: queue{wake: make(chan struct{}, 1)},
+		m: m, name: name, q: queue{wake: make(chan struct{}, 1)}, counts: new(counts),
 		accepts: make(chan *incoming), changed: make(chan struct{}, 1), retired: make(chan struct{}), wait: firstWait,
 	}
 }
@@ -275,6 +278,7 @@ func (p *peer) live(out *outgoing, in *incoming) {
 	p.ends.Store(uint32(Broken))
 	p.q.start()
 	p.up.Store(true)
+	p.why.Store(nil)
 	p.m.log.Info("server is connected", "server", p.name, "address", out.conn.RemoteAddr().String())
 	p.m.cfg.Up(p.name, out.incarnation)
 	var wg sync.WaitGroup

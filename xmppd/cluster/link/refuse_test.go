@@ -52,6 +52,35 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestRenewedCertificate: streams that begin show the new certificate, to both ends; those that stand go on.
+func TestRenewedCertificate(t *testing.T) {
+	ca := newAuthority(t)
+	a, b := start(t, ca, "a", nil), start(t, ca, "b", nil)
+	meet(t, a, b)
+	shown := func() string {
+		conn, err := tls.Dial("tcp", a.addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the certificate is what it is for
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	before, next := shown(), ca.sign(t, "a")
+	a.Renew(next.TLS())
+	if now := shown(); now == before || now != next.Leaf.SerialNumber.String() {
+		t.Errorf("shown before: %s, then %s", before, now)
+	}
+	if ups(a) != 1 || len(a.Connected()) != 1 {
+		t.Error("the stream that stood has ended")
+	}
+	own := a.clientTLS("b").Certificates[0].Leaf
+	if own.SerialNumber.Cmp(next.Leaf.SerialNumber) != 0 {
+		t.Error("the streams that it opens show the old one")
+	}
+	a.Reconnect("b")
+	eventually(t, "a new pair", func() bool { return ups(a) == 2 && ups(b) == 2 })
+}
+
 func TestNoticesAnyName(t *testing.T) {
 	if h, _ := visitor(t, "y", Major, Faults{}); h != nil {
 		t.Errorf("a certificate of y is taken for that of x: %+v", h)

@@ -9,11 +9,17 @@ import (
 	"strings"
 )
 
+// Renew has streams that begin from now on show another certificate.
+func (m *Mesh) Renew(certificate tls.Certificate) { m.certificate.Store(&certificate) }
+
+// Certificate is what streams show that begin now.
+func (m *Mesh) Certificate() *tls.Certificate { return m.certificate.Load() }
+
 // clientTLS is for streams to a peer: its certificate has to bear its name.
 func (m *Mesh) clientTLS(name string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: name, RootCAs: m.cfg.Authority,
-		Certificates: []tls.Certificate{m.cfg.Certificate}, DynamicRecordSizingDisabled: true,
+		Certificates: []tls.Certificate{*m.certificate.Load()}, DynamicRecordSizingDisabled: true,
 	}
 }
 
@@ -21,7 +27,7 @@ func (m *Mesh) clientTLS(name string) *tls.Config {
 // for a server is enough: the authority signs for nobody but the servers of the cluster.
 func (m *Mesh) serverTLS() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{m.cfg.Certificate},
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*m.certificate.Load()},
 		ClientAuth: tls.RequireAnyClientCert, DynamicRecordSizingDisabled: true, SessionTicketsDisabled: true,
 		VerifyConnection: func(s tls.ConnectionState) error { return verify(s.PeerCertificates, m.cfg.Authority) },
 	}

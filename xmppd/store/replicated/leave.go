@@ -60,7 +60,7 @@ func (s *Store) awaitLeave(ctx context.Context, name string) error {
 	for {
 		var err error
 		if away := s.undecided(s.ring.Load()); len(away) > 0 {
-			err = fmt.Errorf("%w: no majority of those that decide who belongs to the cluster is there: start %s first; nothing was changed", ErrUnavailable, strings.Join(away, ", "))
+			err = fmt.Errorf("%w: no majority of those that decide who belongs to the cluster, or keep who has left, is there: start %s first; nothing was changed", ErrUnavailable, strings.Join(away, ", "))
 		} else if err = s.askAbout(t, askMayLeave, name); err == nil || !errors.Is(err, ErrNeeded) {
 			return err
 		}
@@ -70,13 +70,14 @@ func (s *Store) awaitLeave(ctx context.Context, name string) error {
 	}
 }
 
-// undecided are the servers without which nobody can decide who belongs to the cluster; none if that can be decided.
+// undecided are the servers without which nobody can decide who belongs to the cluster, or record it; none if that can be done.
 func (s *Store) undecided(doc *ring.Document) (away []string) {
-	there, majority := present(doc, doc.Meta, s.isThere(doc))
-	if len(there) >= majority {
-		return nil
+	for _, group := range [][]uint64{doc.Meta, doc.Group(doc.Partition(leftRoot))} {
+		if there, majority := present(doc, group, s.isThere(doc)); len(there) < majority {
+			return absentOf(doc, group, s.isThere(doc))
+		}
 	}
-	return absentOf(doc, doc.Meta, s.isThere(doc))
+	return nil
 }
 
 // askAbout asks who decides about a server that is to leave.

@@ -87,7 +87,7 @@ func TestNeeded(t *testing.T) {
 	}
 }
 
-// TestUndecided: without a majority of those that decide, a removal ends with the names of the missing ones.
+// TestUndecided: without a majority of those that decide, or that record who has left, a removal ends with the names of the missing ones.
 func TestUndecided(t *testing.T) {
 	c := newCluster(t, memory(t), func(o *Options) {
 		o.Patience = time.Second
@@ -97,6 +97,12 @@ func TestUndecided(t *testing.T) {
 	c.found(3)
 	if err := c.store(1).Leave(t.Context(), name(3)); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "x2, x3") {
 		t.Error(err)
+	}
+	s := c.store(1)
+	doc := *s.ring.Load()
+	doc.Meta = []uint64{s.dir.Member()} // those that decide are there
+	if got := strings.Join(s.undecided(&doc), " "); got != "x2 x3" {
+		t.Errorf("where who has left can't be recorded %q are missed", got)
 	}
 }
 

@@ -18,7 +18,7 @@ var (
 	ErrTooMuch = errors.New("too much is changed at once")
 	// ErrLeft: the servers have agreed that this one is none of them any more. Its data
 	// directory is of no use; with an empty one it is a new server.
-	ErrLeft = errors.New("this server has left the cluster")
+	ErrLeft = errors.New("this server has left the cluster: stop it, so that its clients go to the others; to have it back, empty its cluster directory and start it again")
 	// ErrOwnData: the cluster has its data, and Options.Import is other data. Nothing was changed.
 	ErrOwnData = errors.New("the cluster has data already")
 	// ErrNoMember: no server of that name has a part of the data.
