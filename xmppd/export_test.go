@@ -16,6 +16,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/im"
 	"github.com/rosterdb/rosterdb/xmppd/modules/offline"
 	"github.com/rosterdb/rosterdb/xmppd/router"
+	"github.com/rosterdb/rosterdb/xmppd/session"
 	"github.com/rosterdb/rosterdb/xmppd/store"
 	"github.com/rosterdb/rosterdb/xmppd/store/replicated"
 )
@@ -39,6 +40,7 @@ type Together struct {
 	Replicas func(*replicated.Options)
 	Migrate  func(records int64) error // the server crashes while it takes over what it had
 	Balance  balance.Faults
+	Acks     session.AckFaults
 	// CountHere: sessions on other servers do not count for sessions_per_account.
 	CountHere  bool
 	Ahead      AheadFaults
@@ -55,7 +57,7 @@ func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*S
 	return start(ctx, cfg, opt, faults{
 		lookEvery: x.LookEvery,
 
-		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance,
+		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance, acks: x.Acks,
 		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached, unlinked: x.Unlinked, oneProcess: x.OneProcess,
 	})
 }

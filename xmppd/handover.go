@@ -41,6 +41,7 @@ func (s *Server) newHandover(table *session.Table, r *router.Router, ims *im.Ser
 // streamManagement lets clients resume sessions that other servers have, too.
 func (s *Server) streamManagement() *sm.Module {
 	s.sm = sm.New(s.cfg.Modules.SM, s.registry)
+	s.sm.Policy().Faults = s.faults.acks
 	if s.handover != nil {
 		s.sm.Elsewhere = s.handover
 	}

@@ -68,6 +68,7 @@ type faults struct {
 	cache    int
 	cut      func(addr string) bool
 	balance  balance.Faults
+	acks     session.AckFaults
 	records  store.Store
 	replicas func(*replicated.Options)
 	migrate  func(records int64) error // the server crashes

@@ -137,6 +137,9 @@ func (st *Stream) Finish(ctx context.Context, err error) (said bool) {
 	st.srv.overflowed(st.sess, err)
 	st.srv.log.Debug("stream ended", "jid", st.sess.Full, "reason", err)
 	if last != nil {
+		wait, stop := context.WithTimeout(ctx, lingerTime)
+		st.sess.Out.AwaitHandled(wait)
+		stop()
 		said = st.sess.Out.Finish(append(st.sess.AppendAck(nil), last...), lingerTime)
 	}
 	st.srv.release(ctx, st.sess)

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // NSAck is the namespace of stream management (XEP-0198, version 1.6).
@@ -27,6 +26,8 @@ type AckFaults struct {
 	KeepNothing bool // what the transport has taken is forgotten
 	IgnoreH     bool // all is sent again after a resumption, whatever the client has
 	TwoWriters  bool // a transport is taken over while somebody writes to it
+	AckEarly    bool // what waits counts as handled
+	LeaveOpen   bool // a session goes on while stanzas of its client wait
 }
 
 // Errors of stream management.
@@ -67,6 +68,11 @@ type acks struct {
 	count uint32 // stanzas kept
 	acked uint64 // stanzas acknowledged
 	waits []wait // calls of After, at counts of acked
+
+	open  []uint32      // of the client's stanzas, by Session.In: routed and not handled yet, in order
+	owes  bool          // the client has asked when not all were handled, and is told once they are
+	wants uint32        // Session.In then
+	quiet chan struct{} // closed when open is empty; nil: nobody waits
 
 	since   int  // stanzas since an acknowledgement was asked for
 	asked   bool // and none has come
@@ -277,30 +283,6 @@ func (b *Batch) SendNonza(s *Session, el []byte) {
 	}
 	o.mu.Unlock()
 	b.owe(o, owe)
-}
-
-// AppendAck appends the acknowledgement of what the client has sent, for a session that has enabled
-// it; nothing for others. The goroutine that routes the session's stream calls it.
-func (s *Session) AppendAck(dst []byte) []byte {
-	h, ok := s.Handled()
-	if !ok {
-		return dst
-	}
-	dst = append(dst, "<a xmlns='"+NSAck+"' h='"...)
-	return append(strconv.AppendUint(dst, uint64(h), 10), "'/>"...)
-}
-
-// Handled is how many stanzas of the client have been handled since EnableAcks, modulo 2^32; ok is
-// false without. The goroutine that routes the session's stream calls it, or whoever has claimed
-// the session.
-func (s *Session) Handled() (h uint32, ok bool) {
-	s.Out.mu.Lock()
-	defer s.Out.mu.Unlock()
-	a := s.Out.acks()
-	if a == nil {
-		return 0, false
-	}
-	return s.In - a.base, true
 }
 
 // Unacked tells what is kept: stanzas and their bytes.

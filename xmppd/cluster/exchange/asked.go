@@ -15,7 +15,8 @@ const maxSettled = 64
 // maxAsked bounds what waits for answers of the directory in one lane, in bytes.
 const maxAsked = 8 << 20
 
-// wait lets a stanza wait for an answer of the directory. mu must be held.
+// wait lets a stanza wait for an answer of the directory. It is not acknowledged to its client meanwhile: it is in the memory of this
+// server only, and nobody has it who might keep it. mu must be held.
 func (l *lane) wait(account string, waits []stored, p *module.Passage) (taken bool, err error) {
 	raw := p.Bytes()
 	if p.Stamped {
@@ -25,7 +26,11 @@ func (l *lane) wait(account string, waits []stored, p *module.Passage) (taken bo
 		return true, &module.Error{Type: "wait", Condition: "resource-constraint", Text: "too much waits until it is known where its receivers are"}
 	}
 	l.bytes += len(raw)
-	l.asked[account] = append(waits, stored{p.To.String(), p.Hops, raw})
+	s := stored{to: p.To.String(), hops: p.Hops, raw: raw}
+	if p.Src != nil {
+		s.debt = p.Src.Later()
+	}
+	l.asked[account] = append(waits, s)
 	return true, nil
 }
 
@@ -95,6 +100,7 @@ func (l *lane) left(account string) int {
 
 // settle sends a stanza on, knowing where its receiver is.
 func (x *Exchange) settle(s *stored, e directory.Entry, b *session.Batch) {
+	defer s.debt.Paid(b)
 	p, err := s.passage(b)
 	if err != nil {
 		x.log.Error("a stanza that has waited can't be read", "error", err)

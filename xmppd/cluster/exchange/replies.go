@@ -48,7 +48,7 @@ func (x *Exchange) Reply(to stanza.JID, raw []byte) {
 	v := &x.replies
 	v.mu.Lock()
 	v.last++
-	r := reply{stored{to.String(), 0, raw}, v.last, time.Now().Add(replyTime)}
+	r := reply{stored{to: to.String(), raw: raw}, v.last, time.Now().Add(replyTime)}
 	v.mu.Unlock()
 	x.answer(&r)
 }

@@ -39,6 +39,7 @@ type stored struct {
 	to   string
 	hops int
 	raw  []byte
+	debt session.Debt // of a stanza that a client here has sent
 }
 
 var errFrame = errors.New("a frame of stanzas can't be read")
@@ -48,7 +49,7 @@ func cut(frame []byte) (kind byte, s stored, err error) {
 	if err != nil {
 		return 0, s, err
 	}
-	return frame[0], stored{string(to), int(frame[1]), raw}, nil
+	return frame[0], stored{to: string(to), hops: int(frame[1]), raw: raw}, nil
 }
 
 // split finds the address and the stanza of a frame.

@@ -158,6 +158,7 @@ func (h *Handover) give(ctx context.Context, s *session.Session, at key) error {
 	if err := s.Out.Seize(claim); err != nil {
 		return fmt.Errorf("%w: %w", ErrStays, err)
 	}
+	s.Out.AwaitHandled(claim) // what its client sends there does not overtake it
 	h.mu.Lock()
 	h.gives[at] = g
 	h.mu.Unlock()

@@ -52,6 +52,7 @@ func (m *Module) Resume(ctx context.Context, user stanza.JID, el *stanza.Stanza)
 		}
 		return nil, failed("item-not-found", nil), nil
 	}
+	s.Out.AwaitHandled(ctx) // what comes next does not overtake it
 	m.metrics.resumed.Inc()
 	handled, _ := s.Handled()
 	return s, fmt.Appendf(nil, "<resumed xmlns='%s' h='%d' previd='%s'/>", NS, handled, id), nil
