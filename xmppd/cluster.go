@@ -283,7 +283,7 @@ func (s *Server) carbons(table *session.Table) *carbons.Module {
 func (s *Server) offline(r *router.Router, table *session.Table) *offline.Module {
 	opt := offline.Options{
 		Config: s.cfg.Modules.Offline, Store: s.records, Table: table, Domain: s.cfg.Domain,
-		Exists: account.Exists, Blocked: r.Blocked, Log: s.log, Registerer: s.registry,
+		Exists: account.Exists, Blocked: r.Blocked, Undelivered: r.Undelivered, Log: s.log, Registerer: s.registry,
 	}
 	if s.exchange == nil {
 		return offline.New(opt)

@@ -43,7 +43,7 @@ func (st *Stream) Spend(stanzas, bytes int) time.Duration {
 		return 0
 	}
 	p := &st.srv.settings.Load().Pace
-	now := time.Now().UnixNano()
+	now := st.srv.now()
 	var longest time.Duration
 	for _, m := range [...]struct {
 		limit string

@@ -8,14 +8,14 @@ import (
 
 // rest makes the stream unread for a while. Its peer notices when the kernel's buffers are full.
 func (st *boundStream) rest(d time.Duration) {
-	st.paused = time.Now().Add(d).UnixNano()
+	st.paused = st.srv.now() + int64(d)
 	st.begun = 0 // it is not the peer that is slow
 	time.AfterFunc(d, st.conn.Wake)
 }
 
 // resting reports whether the stream must not be read yet.
 func (st *boundStream) resting() bool {
-	if st.paused != 0 && time.Now().UnixNano() >= st.paused {
+	if st.paused != 0 && st.srv.now() >= st.paused {
 		st.paused = 0
 	}
 	return st.paused != 0
@@ -30,7 +30,7 @@ func (st *boundStream) wait(stanzas int) netio.Next {
 	if st.end == 0 || st.srv.cfg.Faults.NoPace {
 		return netio.Wait
 	}
-	now, pace := time.Now().UnixNano(), &st.srv.settings.Load().Pace
+	now, pace := st.srv.now(), &st.srv.settings.Load().Pace
 	limit := pace.Stanza.Nanoseconds()
 	if st.begun == 0 {
 		st.begun = now

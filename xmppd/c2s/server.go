@@ -88,6 +88,7 @@ type Config struct {
 type Server struct {
 	cfg      Config
 	log      *slog.Logger
+	born     time.Time
 	settings atomic.Pointer[Settings]
 	gate     *gate
 	notices  notices
@@ -123,7 +124,7 @@ func New(cfg Config) *Server {
 	if cfg.IO == nil {
 		cfg.IO = netio.NewGoroutines()
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, notices: notices{log: cfg.Log}, negotiating: make(map[Framing]struct{})}
+	s := &Server{cfg: cfg, log: cfg.Log, born: time.Now(), notices: notices{log: cfg.Log}, negotiating: make(map[Framing]struct{})}
 	s.chunks.Budget = cfg.QueueTotal
 	set := cfg.Settings.withDefaults()
 	s.settings.Store(set)
@@ -134,6 +135,10 @@ func New(cfg Config) *Server {
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s
 }
+
+// now is the time since the server was made, in ns, and an hour, as 0 stands for never. It does not follow the machine's clock: a
+// stream that rests would rest for as long as that is set back.
+func (s *Server) now() int64 { return int64(time.Since(s.born) + time.Hour) }
 
 func orDefault(n, d int) int {
 	if n == 0 {

@@ -33,7 +33,7 @@ type boundStream struct {
 	start, end int     // unread bytes of buf
 	err        error   // why the stream ends
 
-	// Unix times in ns; 0: not the case.
+	// Times of Server.now; 0: not the case.
 	paused  int64 // it is not read until then
 	begun   int64 // the unfinished stanza in buf has begun then
 	checkAt int64 // a timer wakes the stream then, to look at begun

@@ -121,6 +121,11 @@ func Forbidden(text string) *Error {
 // Unavailable is the error for something that nobody answers here.
 func Unavailable() *Error { return &Error{Type: "cancel", Condition: "service-unavailable"} }
 
+// Uncertain is the error for what may have been stored, or may come to be, and may be delivered then (store.ErrUncertain).
+func Uncertain() *Error {
+	return &Error{Type: "wait", Condition: "remote-server-timeout", Text: "those who keep it could not say in time whether they have it: this may have been stored, and be delivered later"}
+}
+
 // NotFound is the error for something that is not there.
 func NotFound(text string) *Error {
 	return &Error{Type: "cancel", Condition: "item-not-found", Text: text}

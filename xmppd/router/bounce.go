@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -88,11 +87,10 @@ func (r *Router) placeHeld(ctx context.Context, owner stanza.JID, m session.Held
 	}
 	p := &module.Passage{From: m.From, To: m.To, Stanza: st, Batch: b, Stamped: true, Again: true}
 	err = r.place(ctx, owner, r.table.User(owner.String()), p)
-	var se *module.Error
-	if !errors.As(err, &se) {
+	if err == nil {
 		return
 	}
-	if reply := r.errorReply(st, se); reply != nil {
+	if reply := r.errorReply(st, r.failure(p, err)); reply != nil {
 		r.reply(ctx, m.From, reply, b)
 	}
 }

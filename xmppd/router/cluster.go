@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
@@ -139,12 +138,7 @@ func (r *Router) arrived(ctx context.Context, p *module.Passage, err error) {
 	if err == nil {
 		return
 	}
-	var se *module.Error
-	if !errors.As(err, &se) {
-		r.log.Error("stanza failed", "kind", p.Stanza.Kind, "from", p.From, "to", p.To, "error", err)
-		se = &module.Error{Type: "wait", Condition: "internal-server-error"}
-	}
-	r.Undelivered(ctx, p, se)
+	r.Undelivered(ctx, p, r.failure(p, err))
 }
 
 // Undelivered tells the sender of a stanza, wherever that is, that it was not delivered.

@@ -9,6 +9,7 @@ import (
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
 // hooks is what modules have added, sorted by what it is called for. It is complete before the
@@ -246,16 +247,25 @@ func (r *Router) returned(ctx context.Context, gone *session.Session, b *session
 
 // refuse answers a passage with the error that stopped it.
 func (r *Router) refuse(p *module.Passage, err error) {
-	var se *module.Error
-	if !errors.As(err, &se) {
-		r.log.Error("stanza failed", "kind", p.Stanza.Kind, "from", p.From, "to", p.To, "error", err)
-		se = &module.Error{Type: "wait", Condition: "internal-server-error"}
-		if errors.Is(err, syscall.ENOSPC) {
-			se = &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the server's disk is full"}
-		}
-	}
+	se := r.failure(p, err)
 	if p.Src == nil {
 		return // Inject has returned the error
 	}
 	r.Refuse(p.Src, p.Stanza, p.Batch, se)
+}
+
+// failure is what the sender of a stanza is told of an error. What is none of a module's own is logged.
+func (r *Router) failure(p *module.Passage, err error) *module.Error {
+	var se *module.Error
+	if errors.As(err, &se) {
+		return se
+	}
+	r.log.Error("stanza failed", "kind", p.Stanza.Kind, "from", p.From, "to", p.To, "error", err)
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return &module.Error{Type: "wait", Condition: "resource-constraint", Text: "the server's disk is full"}
+	case errors.Is(err, store.ErrUncertain) && !r.faults.FailUncertain:
+		return module.Uncertain()
+	}
+	return &module.Error{Type: "wait", Condition: "internal-server-error"}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rosterdb/rosterdb/xmppd/module"
 	"github.com/rosterdb/rosterdb/xmppd/router"
 	"github.com/rosterdb/rosterdb/xmppd/session"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
 // watcher counts what its hooks see.
@@ -20,6 +21,7 @@ type watcher struct {
 	took                                int
 	returned                            []string
 	refuse, blocked, replaced, inCharge string // ids; blocked is a bare JID
+	unsure                              string // the same
 }
 
 func newWatcher() *watcher {
@@ -46,6 +48,9 @@ func (w *watcher) Extend(e *module.Extension) {
 	}
 	e.MessageReceived = func(_ context.Context, _ stanza.JID, p *module.Passage) error {
 		w.received[id(p)]++
+		if w.unsure == id(p) {
+			return fmt.Errorf("archive message: %w", store.ErrUncertain)
+		}
 		if w.replaced == id(p) {
 			return p.Replace([]byte("<message from='a@d/x' to='b@d' id='" + id(p) + "'><body>other</body></message>"))
 		}
@@ -113,6 +118,22 @@ func TestHooksSeeEachStanzaOnce(t *testing.T) {
 	}
 	if len(run(t, router.Faults{HookTwice: true})) == 0 {
 		t.Error("hooks that run once for each receiver are not noticed")
+	}
+}
+
+// TestUncertain: the sender of what may have had effect is told so, not that it failed.
+func TestUncertain(t *testing.T) {
+	for want, faults := range map[string]router.Faults{"<remote-server-timeout ": {}, "<internal-server-error ": {FailUncertain: true}} {
+		w, h := newWorld(t, faults), newWatcher()
+		if err := w.router.Add(h); err != nil {
+			t.Fatal(err)
+		}
+		a := w.login("a@d/x")
+		h.unsure = "one"
+		w.send(t, a, "<message type='chat' to='b@d' id='one'><body>x</body></message>")
+		if got := string(w.sinks["a@d/x"].got); !strings.Contains(got, want) {
+			t.Errorf("planted %v: %s", faults.FailUncertain, got)
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ type Faults struct {
 	LoseReturned    bool // forget what a session has left that is gone
 	HookTwice       bool // run the hooks of received messages again for each session that takes one
 	HoldNothing     bool // let messages overtake those of a session that is gone
+	FailUncertain   bool // say that what may have been stored was not
 }
 
 // New makes a router. SetPresence and Add complete it before the first stanza. Faults are for tests.

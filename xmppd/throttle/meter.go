@@ -11,9 +11,9 @@ type Rate struct{ PerSecond, Burst int64 }
 // Meter measures against a Rate, as a token bucket that a single number stands for: when all that
 // was spent would have come in at the rate. The zero Meter has its whole burst. Safe for concurrent
 // use; Spend is cheap enough for each read of a connection.
-type Meter struct{ paid atomic.Int64 } // Unix time in ns
+type Meter struct{ paid atomic.Int64 } // in ns
 
-// Spend counts n at a time (Unix, in ns) and returns how long to wait before the next Spend; 0
+// Spend counts n at a time (in ns, of a clock that is not set back) and returns how long to wait before the next Spend; 0
 // while the rate is kept. What was spent stays spent.
 func (m *Meter) Spend(n, now int64, r Rate) time.Duration {
 	if r.PerSecond == 0 {

@@ -47,11 +47,11 @@ func (m *Module) due(ctx context.Context, owner stanza.JID, p *module.Passage) b
 	if !m.behind(owner, u) || len(u.Sessions()) > 1 && !p.Again || pick(u, nil) == nil || !wanted(p) || m.faults.overtake {
 		return false
 	}
-	kept, err := m.take(ctx, owner, p)
+	done, err := m.take(ctx, owner, p)
 	if err != nil && !errors.Is(err, errFull) {
 		m.opt.Log.Error("message can't be kept; it overtakes those that are", "to", owner, "error", err)
 	}
-	return kept
+	return done
 }
 
 // behind reports whether sessions of an account may have to get what is kept. It drops the mark if

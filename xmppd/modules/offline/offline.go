@@ -57,6 +57,8 @@ type Options struct {
 	// Kept is told of an account for which a message was kept, so that other servers of a cluster look
 	// (Module.Look) if a session has come there meanwhile; nil: there are none. It doesn't wait.
 	Kept func(owner stanza.JID)
+	// Undelivered tells the sender of a stanza, wherever that is, what was wrong with it.
+	Undelivered func(ctx context.Context, p *module.Passage, e *module.Error)
 	// Claims are for servers that share the store; nil: there are none.
 	Claims     *Claims
 	Log        *slog.Logger
@@ -72,6 +74,7 @@ type faults struct {
 	halt        bool // deliver nothing behind a damaged message
 	overtake    bool // let messages overtake those that are kept
 	strict      bool // hold what comes back against the ordinary limits
+	sure        bool // take what may be kept for something that is not
 	// Of servers that share a store.
 	claimNothing bool // deliver whatever others do
 	claimAll     bool // take over claims of servers that are there
@@ -173,20 +176,26 @@ func (m *Module) delivered(ctx context.Context, owner stanza.JID, p *module.Pass
 	if len(took) > 0 || !wanted(p) {
 		return false
 	}
-	kept, err := m.take(ctx, owner, p)
+	done, err := m.take(ctx, owner, p)
 	switch {
 	case errors.Is(err, errFull):
 		m.metrics.dropped.WithLabelValues("full").Inc()
 	case err != nil:
 		m.opt.Log.Error("message can't be kept; it goes back to its sender", "to", owner, "error", err)
 	}
-	return kept
+	return done
 }
 
-// take keeps a message, and sees to it that it is delivered to a session that comes meanwhile.
-func (m *Module) take(ctx context.Context, owner stanza.JID, p *module.Passage) (kept bool, err error) {
+// take keeps a message, and sees to it that it is delivered to a session that comes meanwhile. done tells that nobody else has to
+// take care of it: where it is not known whether it is kept its sender has been told so.
+func (m *Module) take(ctx context.Context, owner stanza.JID, p *module.Passage) (done bool, err error) {
 	p.Batch.Block() // for the disk
-	kept, err = m.keep(ctx, owner, p)
+	kept, err := m.keep(ctx, owner, p)
+	if errors.Is(err, store.ErrUncertain) && !m.faults.sure {
+		m.opt.Log.Warn("it is not known whether a message is kept: its sender is told", "to", owner, "error", err)
+		m.opt.Undelivered(ctx, p, module.Uncertain())
+		return true, nil
+	}
 	if kept {
 		// Somebody may have come on line after the look for sessions and before the message was there.
 		m.drain(ctx, owner, p.Batch)

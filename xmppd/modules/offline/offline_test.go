@@ -136,7 +136,7 @@ func newWorldOf(t testing.TB, records store.Store, opt Options, f faults, rf rou
 	w.router.SetPresence(w.im)
 	opt.Store, opt.Table, opt.Domain, opt.Exists, opt.Log, opt.Registerer = w.store, w.table, "d", account.Exists, log, prometheus.NewRegistry()
 	opt.Blocked = func(_ context.Context, _, other stanza.JID) bool { return w.blocked[other.Bare()] }
-	opt.Now = w.now.read
+	opt.Undelivered, opt.Now = w.router.Undelivered, w.now.read
 	w.module = New(opt)
 	w.module.faults = f
 	if err := w.router.Add(w.module); err != nil {
