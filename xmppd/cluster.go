@@ -234,7 +234,7 @@ func (s *Server) tellCluster(ctx context.Context, table *session.Table) {
 func (s *Server) tellLoad(table *session.Table) {
 	now := cluster.Up
 	switch {
-	case s.draining.Load() && table.Count() == 0:
+	case s.draining.Load() && table.Count() == 0 && (s.exchange.Idle() || s.faults.hasty): // what waits here is nowhere else
 		now = cluster.Drained
 	case s.draining.Load():
 		now = cluster.Draining
@@ -252,11 +252,7 @@ func (s *Server) closeCluster() error {
 	if s.exchange == nil { // it has never begun
 		return s.cluster.Close()
 	}
-	if s.replicas != nil { // what has come may need the others' records
-		for end := time.Now().Add(lastWork); !s.exchange.Idle() && time.Now().Before(end); {
-			time.Sleep(10 * time.Millisecond) // the pause of a poll
-		}
-	}
+	s.finishWork()
 	err := s.cluster.Close()
 	if s.replicas != nil { // from now on nobody waits for what can't come any more
 		err = errors.Join(err, s.closeRecords())
@@ -266,8 +262,27 @@ func (s *Server) closeCluster() error {
 	return err
 }
 
-// lastWork is how long a server that stops goes on with what others have sent it.
-const lastWork = 2 * time.Second
+const (
+	lastWork = 2 * time.Second  // that a server which stops goes on with what waits in it, without getting on much
+	mostWork = 20 * time.Second // in all
+	getsOn   = 32               // stanzas that are handled in lastWork where it gets on
+)
+
+// finishWork goes on with what waits here: it may need the others' records, and nobody else has it.
+func (s *Server) finishWork() {
+	last := time.Now().Add(mostWork)
+	most, _ := s.exchange.Waiting()
+	for end := time.Now().Add(lastWork); ; time.Sleep(10 * time.Millisecond) { // the pause of a poll
+		now := time.Now()
+		n, idle := s.exchange.Waiting()
+		switch {
+		case idle || now.After(end) || now.After(last):
+			return
+		case n <= most-getsOn && !s.faults.hasty:
+			most, end = n, now.Add(lastWork)
+		}
+	}
+}
 
 // carbons are copies for other clients of an account, on other servers as well.
 func (s *Server) carbons(table *session.Table) *carbons.Module {

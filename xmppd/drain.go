@@ -61,7 +61,7 @@ func (d *drainer) run(ctx context.Context) {
 			}
 		}
 		d.move(ctx, drainStep)
-		if d.table.Count() == 0 {
+		if d.table.Count() == 0 && d.srv.exchange.Idle() {
 			poke(d.news)
 		}
 		select {

@@ -44,6 +44,7 @@ type Together struct {
 	// CountHere: sessions on other servers do not count for sessions_per_account.
 	CountHere  bool
 	Ahead      AheadFaults
+	Hasty      bool // a server that is drained or stops does not mind what waits in it
 	Deaf       bool // other servers' answers are not heard
 	FullAlone  bool // the others are not told of a full disk, or of files that are gone
 	AnyJoining bool // who has proven no name counts among those that join
@@ -58,7 +59,7 @@ func StartTogether(ctx context.Context, cfg Config, opt Options, x Together) (*S
 		lookEvery: x.LookEvery,
 
 		exchange: x.Exchange, im: x.IM, handover: x.Handover, links: x.Links, cache: x.Cache, cut: x.Cut, records: x.Records, balance: x.Balance, acks: x.Acks,
-		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached, unlinked: x.Unlinked, oneProcess: x.OneProcess,
+		ahead: x.Ahead, replicas: x.Replicas, migrate: x.Migrate, countHere: x.CountHere, hasty: x.Hasty, deaf: x.Deaf, fullAlone: x.FullAlone, anyJoining: x.AnyJoining, reached: x.Reached, unlinked: x.Unlinked, oneProcess: x.OneProcess,
 	})
 }
 

@@ -80,6 +80,7 @@ type faults struct {
 	reached    bool // metrics of the records count whoever can be reached, with or without room on its disk
 	unlinked   bool // who serves is well though links tell that records have no majority
 	oneProcess bool // a claim of a server's last process is taken for one of this process
+	hasty      bool // a server that is drained or stops does not mind what waits in it
 	countHere  bool // sessions on other servers do not count for sessions_per_account
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/test/xmppraw"
 	"github.com/rosterdb/rosterdb/xmppd"
@@ -18,14 +19,22 @@ type slowDisk struct {
 	store.Store
 	mu   sync.Mutex
 	gate chan struct{} // closed: they go through; nil: they don't wait
+	each time.Duration // that one takes
+	gone func() bool   // nobody is there any more who would keep them, as with replicas; nil: always
 }
 
 func (d *slowDisk) Update(ctx context.Context, owner string, f func(store.Tx) error) error {
 	d.mu.Lock()
-	gate := d.gate
+	gate, each, gone := d.gate, d.each, d.gone
 	d.mu.Unlock()
-	if owner == "bob" && gate != nil {
-		<-gate
+	if owner == "bob" {
+		if gate != nil {
+			<-gate
+		}
+		time.Sleep(each) // the fault
+		if gone != nil && gone() {
+			return store.ErrClosed
+		}
 	}
 	return d.Store.Update(ctx, owner, f) //nolint:wrapcheck // a store's own
 }
@@ -39,16 +48,22 @@ func (d *slowDisk) stop() (goOn func()) {
 	return sync.OnceFunc(func() { close(gate) })
 }
 
-// startSlow is a trio whose first server's disk may be slow, and alice there with stream management.
-func startSlow(t *testing.T, f session.AckFaults) (*trio, *slowDisk, *smClient) {
+// takes sets how long an update takes, and when there are none any more.
+func (d *slowDisk) takes(each time.Duration, gone func() bool) {
+	d.mu.Lock()
+	d.each, d.gone = each, gone
+	d.mu.Unlock()
+}
+
+// startSlow is a trio whose first server's disk may be slow.
+func startSlow(t *testing.T, own xmppd.Together) (*trio, *slowDisk) {
 	t.Helper()
 	disk := new(slowDisk)
-	x := startTrio(t, trioOptions{shared: true, own: xmppd.Together{Acks: f}, perServer: func(name string, own *xmppd.Together) {
+	return startTrio(t, trioOptions{shared: true, own: own, perServer: func(name string, own *xmppd.Together) {
 		if name == "x1" {
 			disk.Store, own.Records = own.Records, disk
 		}
-	}})
-	return x, disk, enable(login(t, x.servers[0], "alice", "a"), "")
+	}}), disk
 }
 
 func forBob(i int) string { return xmppraw.Message("bob@"+domain, fmt.Sprint(i)) }
@@ -56,7 +71,8 @@ func forBob(i int) string { return xmppraw.Message("bob@"+domain, fmt.Sprint(i))
 // ackedEarly has a client send messages to somebody who is away, while the disk does not write, and ask for acknowledgements: it
 // reports whether it got one for what is not stored.
 func ackedEarly(t *testing.T, f session.AckFaults) bool {
-	x, disk, alice := startSlow(t, f)
+	x, disk := startSlow(t, xmppd.Together{Acks: f})
+	alice := enable(login(t, x.servers[0], "alice", "a"), "")
 	goOn := disk.stop()
 	defer goOn()
 	alice.Send(forBob(0) + forBob(1) + forBob(2) + "<r xmlns='" + nsSM + "'/>")
@@ -96,7 +112,8 @@ func TestNoticesAcksTogether(t *testing.T) {
 // orderOfMover has a client send messages to somebody who is away, go on at a server, and send more. It returns the texts that
 // the receiver gets. While the disk does not write the client can't go on, unless a bug is planted.
 func orderOfMover(t *testing.T, f session.AckFaults, server int) []string {
-	x, disk, alice := startSlow(t, f)
+	x, disk := startSlow(t, xmppd.Together{Acks: f})
+	alice := enable(login(t, x.servers[0], "alice", "a"), "")
 	goOn := disk.stop()
 	defer goOn()
 	alice.Send(forBob(0) + forBob(1) + forBob(2) + "<r xmlns='" + nsSM + "'/>")

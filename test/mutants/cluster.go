@@ -4,7 +4,7 @@ import "slices"
 
 // cluster are the mistakes of several XMPP servers that serve one domain.
 func cluster() []mutant {
-	return slices.Concat(servers(), linked(), moved(), shared(), streams())
+	return slices.Concat(servers(), promised(), linked(), moved(), shared(), streams())
 }
 
 // servers are mistakes about who is there, and what is under way between servers.
@@ -37,11 +37,6 @@ func servers() []mutant {
 		{"a server looks for itself, or a name stands for one server", node, "TestOneNameForAll"},
 		{"who has not proven who it is takes any number of connections", node, "TestNoticesUncounted"},
 		{"gossip of strangers may be of any length", node, "TestNoticesEndless"},
-		{"a client's stanza is acknowledged while it waits for the directory", all, "TestNoticesAcksTogether"},
-		{"a client goes on elsewhere before what it has sent is stored", all, "TestNoticesMoverOvertakes"},
-		{"what may be kept is said to have failed", once, "TestUncertain"},
-		{"what may be kept is delivered beside", once, "TestUncertainBehindOthers"},
-		{"what may have had effect is said to have failed", "xmppd/router", "TestUncertain"},
 		{"a stale way is taken again", all, "TestMovedNoticesFaults"},
 		{"what a server did not get is forgotten", all, "TestLedgerNoticesFaults"},
 		{"a roster push goes out as another server has made it", all, "TestRosterPushesNoticeCrossing"},
@@ -176,5 +171,18 @@ func streams() []mutant {
 		{"all answers of a client go out at once", node, "TestAnswersTakeTurns"},
 		{"one fast sender ends a trusted session whose queue is small", "xmppd/session", "TestShareBitesFirst"},
 		{"senders to a data node don't take turns", "xmppd/session", "TestSendersTakeTurns"},
+	}
+}
+
+// promised are mistakes about what senders are told, and what a server still has when it is stopped.
+func promised() []mutant {
+	return []mutant{
+		{"a client's stanza is acknowledged while it waits for the directory", "xmppd", "TestNoticesAcksTogether"},
+		{"a client goes on elsewhere before what it has sent is stored", "xmppd", "TestNoticesMoverOvertakes"},
+		{"a server is drained while messages wait in it", "xmppd", "TestNoticesDrainedEarly"},
+		{"a server stops before it has stored what it has taken", "xmppd", "TestNoticesHastyStop"},
+		{"what may be kept is said to have failed", "xmppd/modules/offline", "TestUncertain"},
+		{"what may be kept is delivered beside", "xmppd/modules/offline", "TestUncertainBehindOthers"},
+		{"what may have had effect is said to have failed", "xmppd/router", "TestUncertain"},
 	}
 }

@@ -63,8 +63,10 @@ func (x *Exchange) question(l *lane, account string, n int) {
 func (x *Exchange) answered(l *lane, account string, n int, e directory.Entry, b *session.Batch) {
 	for n > 0 {
 		waits := l.due(account, n)
+		l.waiting.Add(int64(len(waits)))
 		for i := range waits {
 			x.settle(&waits[i], e, b)
+			l.waiting.Add(-1)
 		}
 		if n = l.left(account); n > 0 && !x.cfg.Faults.KeepAnswer {
 			x.question(l, account, n)

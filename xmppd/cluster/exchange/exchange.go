@@ -153,7 +153,16 @@ func (x *Exchange) Close() {
 }
 
 // Idle reports whether nothing is under way here.
-func (x *Exchange) Idle() bool { return x.underWay() == 0 && x.dir.Idle() }
+func (x *Exchange) Idle() bool {
+	_, idle := x.Waiting()
+	return idle
+}
+
+// Waiting counts what waits here, and reports whether nothing is under way.
+func (x *Exchange) Waiting() (n int, idle bool) {
+	n = x.underWay()
+	return n, n == 0 && x.dir.Idle()
+}
 
 // Up takes note of a server that is connected: it learns who is here.
 func (x *Exchange) Up(server string, _ uint64) {

@@ -20,7 +20,9 @@ func (x *Exchange) Counts() *Counters { return &x.counts }
 func (x *Exchange) underWay() (n int) {
 	for _, l := range x.lanes {
 		l.mu.Lock()
-		n += len(l.asked)
+		for _, waits := range l.asked {
+			n += max(1, len(waits))
+		}
 		l.mu.Unlock()
 		n += int(l.waiting.Load())
 	}
