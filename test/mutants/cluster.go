@@ -165,6 +165,7 @@ func streams() []mutant {
 		node = "datanode"
 	)
 	return []mutant{
+		{"what went the way of a request that came back waits for its time-out", app, "TestBounceOfAnAddress"},
 		{"a data node that has lost one of two streams is taken for gone", node, "TestSecondAddress"},
 		{"what was sent by a stream that ended waits for its time-out", app, "TestStreamEnds"},
 		{"large stanzas of a client stop the read loop", node, "TestReadLoopDoesNotWait"},
@@ -181,6 +182,7 @@ func promised() []mutant {
 		{"a client goes on elsewhere before what it has sent is stored", "xmppd", "TestNoticesMoverOvertakes"},
 		{"a server is drained while messages wait in it", "xmppd", "TestNoticesDrainedEarly"},
 		{"a server stops before it has stored what it has taken", "xmppd", "TestNoticesHastyStop"},
+		{"counts of a link fall back when a server is not listed for a while", "xmppd/cluster/link", "TestNoticesForgottenCounters"},
 		{"what may be kept is said to have failed", "xmppd/modules/offline", "TestUncertain"},
 		{"what may be kept is delivered beside", "xmppd/modules/offline", "TestUncertainBehindOthers"},
 		{"what may have had effect is said to have failed", "xmppd/router", "TestUncertain"},
