@@ -154,6 +154,7 @@ func shared() []mutant {
 		{"records: a server that is back without its data counts as one that has it", records, "TestWipedCountsAtOnce"},
 		{"records: a server whose joining was called off holds that it has left", records, "TestJoinCalledOff"},
 		{"a store that gets another number forgets its promises", "replication/core", "TestDisownedPromisesStay"},
+		{"records: who loses against other servers again and again takes the records for unreachable", records, "TestSeededFaults/who_loses_a_race_has_not_lost_the_group/true"},
 		{"records: who is to leave does so after those who join, each time", records, "TestLeaversComeFirst"},
 	}
 }

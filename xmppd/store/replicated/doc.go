@@ -19,7 +19,7 @@
 //
 // Writes go to the leader of the partition, as requests over the same Transport (wire.go). Each is
 // named by a session and a sequence, and asked again under the same name until its outcome is known, or
-// Options.Patience is over: then the error says whether it surely had no effect (ErrUnavailable) or
+// Options.Patience is over: then the error says whether it surely had no effect (ErrUnavailable, ErrContended) or
 // that nobody knows (store.ErrUncertain).
 //
 // # Servers come and go

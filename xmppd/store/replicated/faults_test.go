@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,7 @@ func TestSeededFaults(t *testing.T) {
 		{"a view sees what was acknowledged", viewIsNew, faults{unconfirmed: true}, faults{}, 0},
 		{"what is decided is seen whole", decidedIsWhole, faults{halfStaged: true}, faults{stopDecided: true}, 0},
 		{"what is not decided is not seen", undecidedIsUnseen, faults{hastyStages: true}, faults{stopStaging: true}, 0},
+		{"who loses a race has not lost the group", racerIsNotCutOff, faults{lostRace: true}, faults{}, time.Second},
 	} {
 		for _, f := range []faults{{}, c.fault} {
 			t.Run(fmt.Sprintf("%s/%v", c.name, f != faults{}), func(t *testing.T) {
@@ -147,6 +149,26 @@ func nothingOverwritten(c *cluster) error {
 		return fmt.Errorf("%d entries, counted %s", len(ids), count)
 	}
 	return nil
+}
+
+// racerIsNotCutOff: another server updates the owner first whenever this one does, until its patience is over.
+func racerIsNotCutOff(c *cluster) error {
+	for n := 0; ; n++ {
+		err := c.store(1).Update(context.Background(), "o", func(tx store.Tx) error {
+			n++
+			c.sure("the other's", func() error { return add(c, 2, "o", fmt.Sprint(n)) })
+			return book(tx, "own")
+		})
+		switch lost := c.store(1).Lost("o"); {
+		case err == nil:
+			return errors.New("an update has overwritten another")
+		case !errors.Is(err, ErrContended) && !strings.Contains(err.Error(), raced): // a slow machine: no answer in time
+		case lost || !errors.Is(err, ErrContended):
+			return fmt.Errorf("the group is taken for lost: %v, and that is told: %w", lost, err)
+		default:
+			return nil
+		}
+	}
 }
 
 // viewIsNew: what is replicated does not reach a server, requests and answers do.

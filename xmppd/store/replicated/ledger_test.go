@@ -61,7 +61,7 @@ func (l *ledger) one(s *Store, owner, id string) {
 		l.done.Add(1)
 	case errors.Is(err, store.ErrUncertain):
 		l.maybe[id] = true
-	case errors.Is(err, ErrUnavailable), errors.Is(err, store.ErrClosed): // surely not
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrContended), errors.Is(err, store.ErrClosed): // surely not
 	default:
 		l.failed = append(l.failed, err)
 	}

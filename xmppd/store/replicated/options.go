@@ -14,6 +14,9 @@ var (
 	// ErrUnavailable: no majority of an owner's replicas could be reached in time. Nothing
 	// was changed; another try makes sense.
 	ErrUnavailable = errors.New("too few servers of the cluster can be reached")
+	// ErrContended: other servers changed the same owner's records again and again, and it was never this one's turn in
+	// time. Nothing was changed; another try makes sense.
+	ErrContended = errors.New("other servers change the same records all the time")
 	// ErrTooMuch: the changes of an Update are more than MaxUpdate. Nothing was changed.
 	ErrTooMuch = errors.New("too much is changed at once")
 	// ErrLeft: the servers have agreed that this one is none of them any more. Its data
@@ -145,6 +148,7 @@ type faults struct {
 	blindLeave    bool // a server may leave though others are missing
 	anyData       bool // a server that is back without its data counts as if it had it
 	joinsOnce     bool // a server whose joining was called off holds that it has left
+	lostRace      bool // who loses against other servers again and again takes the group for lost
 	joinsFirst    bool // who is to leave does so after those who join, each time
 
 	// No bug: a server that stops during a large update, before it is decided or afterwards.

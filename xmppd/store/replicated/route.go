@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +24,16 @@ const (
 	firstRest = 5 * time.Millisecond
 	lastRest  = 200 * time.Millisecond
 )
+
+// How long is rested after a conflict with another server's update, at first and at most; half of it is random, or the same ones
+// would meet again. It is about as long as an update takes: the longer one rests, the more often others are first.
+const (
+	firstConflictRest = 2 * time.Millisecond
+	lastConflictRest  = 40 * time.Millisecond
+)
+
+// raced is the reason why a try was in vain that has lost against another server's.
+const raced = "another server has changed the records first"
 
 // candidates are the members to ask for a group, the best first: who is known to lead
 // it, this server if it has a replica, the other replicas.
@@ -60,12 +71,14 @@ type try struct {
 	deadline time.Time
 	wait     time.Duration
 	rest     time.Duration
-	turn     int
-	member   uint64 // that was asked last
-	unknown  bool   // a try may have had effect
-	last     string
-	group    uint32
-	grouped  bool // group counts
+	// conflictRest is how long is rested at most after the next conflict.
+	conflictRest time.Duration
+	turn         int
+	member       uint64 // that was asked last
+	unknown      bool   // a try may have had effect
+	last         string
+	group        uint32
+	grouped      bool // group counts
 }
 
 // hastyPatience is how long an operation waits for a group that could not be reached a moment ago.
@@ -89,7 +102,7 @@ func (s *Store) newTry(ctx context.Context) *try {
 	if s.ending.Load() {
 		patience = min(patience, hastyPatience)
 	}
-	return &try{s: s, ctx: ctx, deadline: time.Now().Add(patience), wait: firstWait, rest: firstRest}
+	return &try{s: s, ctx: ctx, deadline: time.Now().Add(patience), wait: firstWait, rest: firstRest, conflictRest: firstConflictRest}
 }
 
 // Ending says that Close is going to be called soon: operations that begin from now on have no patience with
@@ -166,12 +179,31 @@ func (b *bell) ring() {
 
 // pause waits before the next try.
 func (t *try) pause() error {
+	rest := t.rest
+	t.rest = min(2*t.rest, lastRest)
+	return t.sleep(rest)
+}
+
+// yield waits before the next try of an update that has lost against another server's: the group is there, and its own tries are to
+// begin anew.
+func (t *try) yield() error {
+	rest := t.nextConflictRest()
+	t.rest, t.last = firstRest, raced
+	return t.sleep(rest)
+}
+
+func (t *try) nextConflictRest() time.Duration {
+	rest := t.conflictRest/2 + rand.N(t.conflictRest/2)
+	t.conflictRest = min(2*t.conflictRest, lastConflictRest)
+	return rest
+}
+
+func (t *try) sleep(rest time.Duration) error {
 	if err := t.ended(); err != nil {
 		return err
 	}
-	timer := time.NewTimer(t.rest)
+	timer := time.NewTimer(rest)
 	defer timer.Stop()
-	t.rest = min(2*t.rest, lastRest)
 	done := t.ctx.Done()
 	if t.unknown {
 		done = nil
@@ -187,12 +219,13 @@ func (t *try) pause() error {
 }
 
 // ended says why there is to be no other try, nil if there is. store.ErrUncertain: it is not
-// known whether a try had effect. Else none had: ErrUnavailable, store.ErrClosed, those of
+// known whether a try had effect. Else none had: ErrUnavailable, ErrContended, store.ErrClosed, those of
 // the context.
 func (t *try) ended() error {
 	closing := t.s.ended()
 	late := !time.Now().Before(t.deadline)
-	if late && t.grouped && !closing {
+	races := t.last == raced && !t.s.opt.faults.lostRace // the group has answered
+	if late && t.grouped && !closing && !races {
 		t.s.lost.add(t.group)
 	}
 	switch {
@@ -204,6 +237,8 @@ func (t *try) ended() error {
 		return store.ErrClosed
 	case t.ctx.Err() != nil:
 		return t.ctx.Err()
+	case races:
+		return ErrContended
 	}
 	return fmt.Errorf("%w: no success in time (%s)", ErrUnavailable, t.last)
 }

@@ -80,7 +80,7 @@ func (s *Store) run(owner string, list []*update) {
 		}
 		if errors.Is(err, errConflict) {
 			s.lanes.pause(list)
-			if ended := t.pause(); ended != nil {
+			if ended := t.yield(); ended != nil {
 				err = ended
 			}
 		}
