@@ -22,8 +22,13 @@ func (s *Service) blockedHere(ctx context.Context, owner stanza.JID, others []st
 	if err != nil {
 		return err
 	}
-	for _, own := range s.table.User(owner.String()).Sessions() {
+	for _, own := range s.parting(owner) {
 		s.takeBackFrom(ctx, own, contacts, others, b)
+	}
+	for _, c := range contacts {
+		if c.from && c.to.Resource == "" {
+			s.outOfSight(ctx, owner, c.to, nil, b)
+		}
 	}
 	return nil
 }

@@ -23,9 +23,8 @@ func (s *Service) broadcast(ctx context.Context, src *session.Session, p []byte,
 	s.finish(p, b)
 	// A subscription that has ended meanwhile was told so, perhaps before this presence came.
 	if now := s.contacts(ctx, src.User()); now != before && now != &s.unknown {
-		gone := plainPresence(src.Full, "", "unavailable")
 		for _, c := range lost(before.From, now.From) {
-			s.presenceTo(ctx, c, gone, b)
+			s.goneFor(ctx, src.Full, c, b)
 		}
 	}
 }

@@ -83,6 +83,10 @@ type Faults struct {
 	ShowHere   bool   // what is directed to a session that moves is told only where that was
 	ShowHalf   bool   // a session that came back before its old one had ended here is taken for gone
 	TakeHere   bool   // what was directed to a session is taken back only where that is
+	OnListed   bool   // the end of a subscription looks at sessions in the table alone
+	SightLate  bool   // it looks at those of other servers that are in sight when it has ended, not at those before
+	AnyProbe   bool   // who asks another server for presence is shown it
+	PartAll    bool   // presence that ends for one contact is taken for the end of the session
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 

@@ -146,7 +146,7 @@ func (s *Service) AccountLeaves(ctx context.Context, name string) {
 		if err != nil {
 			continue // no such contact has ever heard of it
 		}
-		unlock := s.lock(owner, contact)
+		unlock := s.change(owner, contact, b)
 		s.part(ctx, owner, contact, &items[i], b)
 		unlock()
 	}
@@ -217,7 +217,7 @@ func (s *Service) regroup(ctx context.Context, name, group string) {
 		}
 		peer := s.local(m.Name)
 		s.forget(peer.String())
-		unlock := s.lock(self, peer)
+		unlock := s.change(self, peer, b)
 		s.regrouped(ctx, peer, account.Member{Name: name, Group: group}, was, b)
 		if was != (group != "") {
 			if group == "" {

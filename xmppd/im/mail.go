@@ -18,6 +18,8 @@ type mail struct {
 	// gather tells that presence is sent to many: their accounts come together in many.
 	gather bool
 	many   []string
+	// before are the sessions at other servers that were in sight when a change of rosters began (Service.change).
+	before []string
 }
 
 func newMail() *mail { return &mail{Batch: new(session.Batch)} }

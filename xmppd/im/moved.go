@@ -99,7 +99,11 @@ func (s *Service) toldMoved(ctx context.Context, server string, op *Op, b *mail)
 	if op.B == "" && len(listed) == 0 {
 		return
 	}
-	s.doubtDirected(ctx, op.A, s.sights.at(server, op.A, listed, !s.faults.KeepOld), b)
+	left := s.sights.at(server, op.A, listed, !s.faults.KeepOld)
+	if op.B != "" {
+		s.sights.show(server, op.A)
+	}
+	s.doubtDirected(ctx, op.A, left, b)
 }
 
 // doubtDirected has the servers show once more what a session directs to sessions here, and takes back what nobody does: two servers

@@ -32,7 +32,7 @@ type OpKind uint8
 // Kinds of operations. They never change: servers of several versions understand one another.
 const (
 	OpCast       OpKind = 1  // Raw, presence without "to": for the available sessions of each account in List
-	OpDirect     OpKind = 2  // Raw, addressed: for the session A
+	OpDirect     OpKind = 2  // Raw, addressed: for the session A; B: as all get it that may see it
 	OpProbe      OpKind = 3  // the session A wants the presence of the accounts in List; behind it question B, if any, is answered
 	OpSeek       OpKind = 4  // B has probed A; List: the number of the question, whether B may know
 	OpAvailable  OpKind = 5  // Raw: for the available sessions of A
@@ -40,7 +40,7 @@ const (
 	OpPush       OpKind = 7  // Raw, a roster item, is new in version B: for the same; List: the version before, the contact
 	OpForget     OpKind = 8  // the roster of A has changed in the store
 	OpStart      OpKind = 9  // the sessions of A show their presence to B
-	OpEnd        OpKind = 10 // and do not any more
+	OpEnd        OpKind = 10 // and do not any more; List: some of them, which may be gone
 	OpBlock      OpKind = 11 // A has blocked List
 	OpUnblock    OpKind = 12 // and has taken it back
 	OpGroup      OpKind = 13 // account A belongs to the shared group B now
@@ -165,7 +165,7 @@ func (s *Service) toldAccount(ctx context.Context, server string, op *Op, b *mai
 	case OpStart:
 		s.startHere(ctx, owner, peer, b)
 	case OpEnd:
-		s.endHere(ctx, owner, peer, b)
+		s.endHere(ctx, owner, peer, op.List, b)
 	case OpBlock:
 		s.table.User(op.A).ForgetMemos()
 		err = s.blockedHere(ctx, owner, others, b)
@@ -213,7 +213,7 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 			}
 			return
 		case s.sights.elsewhere(server, from): // or at another server, and its new presence was seen first
-			s.sights.forget(server, from)
+			s.sights.pick(server, from)
 			if op.A == directedMark {
 				s.doubtDirected(ctx, from, s.listed(op.List), b)
 			}
@@ -228,13 +228,17 @@ func (s *Service) toldCast(ctx context.Context, server string, op *Op, b *mail) 
 		s.presenceHere(ctx, contact, op.Raw, b)
 	}
 	if op.A == directedMark && len(op.List) > 0 { // others may see it still
+		s.sights.told(server, from, op.List)
 		for _, dst := range s.table.User(op.List[0]).Sessions() {
 			s.sights.undirect(server, from, dst.Full)
 		}
 		return
 	}
-	if s.sights.forget(server, from) {
-		s.others.Tell("", &Op{Kind: OpShow, List: []string{from}})
+	if x := s.sights.pick(server, from); x != nil {
+		s.partedHear(ctx, from, x, op.List, b)
+		if x.moved {
+			s.others.Tell("", &Op{Kind: OpShow, List: []string{from}})
+		}
 	}
 	// Bound here and shown while this was told: what is seen last must be that it is there.
 	if own := s.table.Get(from); own != nil {
@@ -258,6 +262,10 @@ func (s *Service) toldAvailable(ctx context.Context, server, from string, op *Op
 	}
 	if here && left == nil {
 		left = s.sights.see(server, from)
+	}
+	s.sights.told(server, from, op.List)
+	if here && op.A != directedMark {
+		s.sights.show(server, from)
 	}
 	if here && op.A == directedMark && len(op.List) > 0 {
 		for _, dst := range s.table.User(op.List[0]).Sessions() {
@@ -292,6 +300,10 @@ func (s *Service) toldDirect(ctx context.Context, server string, op *Op, b *mail
 		left := s.sights.see(server, from)
 		s.sights.direct(server, from, op.A)
 		delete(left, op.A)
+		if op.B != "" {
+			s.sights.told(server, from, []string{bareOf(op.A)})
+			s.sights.show(server, from)
+		}
 		s.doubtDirected(ctx, from, left, b)
 	}
 }
@@ -306,14 +318,22 @@ func (s *Service) toldProbe(ctx context.Context, server string, op *Op) {
 	}
 	for _, account := range op.List {
 		for _, own := range s.table.User(account).Sessions() {
-			if own.Full != op.A {
-				s.current(own, func(p []byte) { s.others.Tell(server, &Op{Kind: OpDirect, A: op.A, Raw: addressed(p, op.A)}) })
+			if own.Full != op.A && s.mayProbe(ctx, own, bareOf(op.A)) {
+				s.current(own, func(p []byte) {
+					s.others.Tell(server, &Op{Kind: OpDirect, A: op.A, B: "shown", Raw: addressed(p, op.A)})
+				})
 			}
 		}
 	}
 	if op.B != "" {
 		s.others.Tell(server, &Op{Kind: OpSought, A: op.B})
 	}
+}
+
+// mayProbe reports whether an account sees a session, as far as is known: it may have asked before it heard that it does not any more.
+func (s *Service) mayProbe(ctx context.Context, own *session.Session, bare string) bool {
+	c := s.contacts(ctx, own.User())
+	return s.faults.AnyProbe || own.Bare == bare || c == &s.unknown || slices.Contains(c.From, bare)
 }
 
 // recast sends the presence of a session to a server, or to all.
@@ -371,6 +391,7 @@ func (s *Service) lose(ctx context.Context, gone map[string]*sight, b *mail) {
 	byAccount := make(map[string][]string)
 	for full, sight := range gone {
 		s.endDirected(ctx, full, sight.directed, b)
+		s.partedHear(ctx, full, sight, nil, b)
 		if own := s.table.Get(full); own != nil && own.Presence() != nil {
 			s.showHere(ctx, own, b) // the other server has said something of it, too
 			continue

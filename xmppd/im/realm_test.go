@@ -42,6 +42,7 @@ type node struct {
 	ends    []func()   // what others do when it dies, unless they have done it
 	stopped bool
 	unread  map[string]bool // accounts whose rosters can't be read now
+	updated func()          // nil, or runs when an item was changed in the store
 	refresh bool
 }
 
@@ -140,6 +141,14 @@ func (s rosters) Roster(ctx context.Context, name string) ([]account.Item, error
 		return nil, errUnread
 	}
 	return s.Store.Roster(ctx, name)
+}
+
+func (s rosters) UpdateItem(ctx context.Context, name, contact string, f func(*account.Item) bool) (account.Step, error) {
+	step, err := s.Store.UpdateItem(ctx, name, contact, f)
+	if s.n.updated != nil {
+		s.n.updated()
+	}
+	return step, err
 }
 
 func newRealm(t *testing.T, seed uint64, f im.Faults) *realm {

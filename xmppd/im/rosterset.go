@@ -87,7 +87,7 @@ func (s *Service) rosterSet(ctx context.Context, iq *module.IQ) error {
 	}
 	b := newMail()
 	defer s.post(ctx, b)
-	unlock := s.lock(owner, c.contact)
+	unlock := s.change(owner, c.contact, b)
 	defer unlock()
 	if c.remove {
 		return s.removeItem(ctx, owner, c.contact, b)

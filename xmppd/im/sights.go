@@ -19,7 +19,9 @@ type sights struct {
 // sight is a session that was seen.
 type sight struct {
 	directed map[string]struct{} // full JIDs of sessions here that got its presence directed
-	moved    bool                // it was seen at another server before
+	shown    bool                // as all get it that may see it, not only directed
+	parted   map[string]struct{} // accounts that are not subscribed any more and have not heard that it is gone
+	moved    bool                // it was seen at another server before: what was said last by the two may have come first
 	turns    int                 // how often it was seen at another server since one has said that it has left, or was cut off
 	doubted  bool                // its server has said that it has left, and nothing of it since
 }
@@ -30,9 +32,10 @@ func (v *sights) see(server, full string) (left map[string]struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	moved, turns := false, 0
+	var parted map[string]struct{}
 	for other, seen := range v.m {
 		if x := seen[full]; other != server && x != nil {
-			moved, turns, left = true, x.turns+1, x.directed
+			moved, turns, left, parted = true, x.turns+1, x.directed, x.parted
 			delete(seen, full) // it is there now
 		}
 	}
@@ -43,7 +46,7 @@ func (v *sights) see(server, full string) (left map[string]struct{}) {
 		v.m[server] = make(map[string]*sight)
 	}
 	if v.m[server][full] == nil {
-		v.m[server][full] = &sight{moved: moved, turns: turns}
+		v.m[server][full] = &sight{moved: moved, turns: turns, parted: parted}
 	}
 	v.m[server][full].doubted = false
 	account := bareOf(full)
@@ -52,6 +55,56 @@ func (v *sights) see(server, full string) (left map[string]struct{}) {
 	}
 	v.by[account][full] = struct{}{}
 	return left
+}
+
+// show takes note that a session has not only directed its presence.
+func (v *sights) show(server, full string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if x := v.m[server][full]; x != nil {
+		x.shown = true
+	}
+}
+
+// shown appends the sessions of an account that have not only directed their presence.
+func (v *sights) shown(out []string, account string) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for full := range v.by[account] {
+		for _, seen := range v.m {
+			if x := seen[full]; x != nil && x.shown {
+				out = append(out, full)
+			}
+		}
+	}
+	return out
+}
+
+// part takes note that an account is not subscribed to another one any more.
+func (v *sights) part(account, peer string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for full := range v.by[account] {
+		for _, seen := range v.m {
+			if x := seen[full]; x != nil && x.shown {
+				if x.parted == nil {
+					x.parted = make(map[string]struct{})
+				}
+				x.parted[peer] = struct{}{}
+			}
+		}
+	}
+}
+
+// told takes note that accounts have heard what a session is: gone, or shown to them anew.
+func (v *sights) told(server, full string, accounts []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if x := v.m[server][full]; x != nil && len(x.parted) > 0 {
+		for _, a := range accounts {
+			delete(x.parted, a)
+		}
+	}
 }
 
 // elsewhere reports whether a session was last seen at another server.
@@ -168,17 +221,6 @@ func (v *sights) undirect(server, full, to string) {
 	if x := v.m[server][full]; x != nil {
 		delete(x.directed, to)
 	}
-}
-
-// forget forgets a session that was seen at a server, and reports whether it was seen at another one before: of what the two
-// have said of it, that may have come first which was said last.
-func (v *sights) forget(server, full string) (moved bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	x := v.m[server][full]
-	delete(v.m[server], full)
-	v.unlist(full)
-	return x != nil && x.moved
 }
 
 // pick forgets a session that is seen at a server, and returns what was known; nil: it is not seen there.

@@ -31,7 +31,7 @@ func (s *Service) Put(ctx context.Context, name string, want account.Item) error
 	}
 	b := newMail()
 	defer s.post(ctx, b)
-	unlock := s.lock(owner, contact)
+	unlock := s.change(owner, contact, b)
 	defer unlock()
 	was, err := s.assign(ctx, owner, contact, want.To(), want.From(), b, func(it *account.Item) {
 		it.Name, it.Groups, it.Listed = want.Name, want.Groups, true
@@ -140,7 +140,7 @@ func (s *Service) Remove(ctx context.Context, name, jid string) error {
 	}
 	b := newMail()
 	defer s.post(ctx, b)
-	unlock := s.lock(owner, contact)
+	unlock := s.change(owner, contact, b)
 	defer unlock()
 	err = s.removeItem(ctx, owner, contact, b)
 	var refused *module.Error

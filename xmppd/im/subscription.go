@@ -28,7 +28,7 @@ func (s *Service) manage(ctx context.Context, src *session.Session, st *stanza.S
 		}
 		return
 	}
-	unlock := s.lock(owner, contact)
+	unlock := s.change(owner, contact, b)
 	defer unlock()
 	if (v == subscribe || v == subscribed) && !s.roomFor(ctx, owner, contact, s.limits.RosterItems) {
 		s.counts.RosterFull.Add(1)
@@ -94,7 +94,7 @@ func (s *Service) inboundVerb(ctx context.Context, owner, peer stanza.JID, v ver
 	if len(raw) > maxRequest {
 		raw = plainPresence(peer.String(), owner.String(), string(v))
 	}
-	unlock := s.lock(owner, peer)
+	unlock := s.change(owner, peer, b)
 	defer unlock()
 	if err := s.receive(ctx, owner, peer, v, raw, b); err != nil {
 		s.log.Error("subscription not delivered", "from", peer, "to", owner, "type", v, "error", err)
@@ -196,20 +196,6 @@ func (s *Service) startPresence(ctx context.Context, owner, peer stanza.JID, b *
 func (s *Service) startHere(ctx context.Context, owner, peer stanza.JID, b *mail) {
 	for _, src := range s.table.User(owner.String()).Sessions() {
 		s.current(src, func(p []byte) { s.presenceTo(ctx, peer.String(), p, b) })
-	}
-}
-
-// endPresence tells somebody who is no subscriber any more that an account's sessions are gone.
-func (s *Service) endPresence(ctx context.Context, owner, peer stanza.JID, b *mail) {
-	s.endHere(ctx, owner, peer, b)
-	s.tell(Op{Kind: OpEnd, A: owner.String(), B: peer.String()})
-}
-
-func (s *Service) endHere(ctx context.Context, owner, peer stanza.JID, b *mail) {
-	for _, src := range s.table.User(owner.String()).Sessions() {
-		if src.Presence() != nil {
-			s.presenceTo(ctx, peer.String(), plainPresence(src.Full, "", "unavailable"), b)
-		}
 	}
 }
 

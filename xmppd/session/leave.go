@@ -30,7 +30,7 @@ const (
 // they had. What comes for the account waits: else it would arrive before what came earlier.
 type leavers struct {
 	mu       sync.Mutex
-	sessions int
+	sessions []*Session
 	queue    []Held
 	bytes    int
 }
@@ -47,12 +47,31 @@ func (u *User) Leave(s *Session) {
 		return
 	}
 	s.fate = leaves
-	l.sessions++
+	l.sessions = append(l.sessions, s)
 	u.idle.And(^Leaving)
 }
 
 // Leaves reports whether Hold may keep a message. A nil User has no sessions that leave.
 func (u *User) Leaves() bool { return u != nil && u.Interest()&Leaving != 0 }
+
+// All returns the sessions of the account with those that leave, which may be off the table and not have taken their presence
+// back: whoever leaves the table meanwhile is among them. None for a nil User. The slice must not be changed.
+func (u *User) All() []*Session {
+	list := u.Sessions()
+	if !u.Leaves() { // asked behind the list: Unbind and Bind say so first
+		return list
+	}
+	l := &u.leavers
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list = slices.Clone(list)
+	for _, s := range l.sessions {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
 
 // Hold lets a message wait for the sessions that leave. held is false if none does; a message that
 // Left has returned waits only for those that have begun to leave since, at the head of the queue.
@@ -62,7 +81,7 @@ func (u *User) Hold(m Held) (held, full bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.sessions == 0 || m.Again && l.sessions == 1: // it is the one that placed it
+	case len(l.sessions) == 0 || m.Again && len(l.sessions) == 1: // it is the one that placed it
 		return false, false
 	case m.Again:
 		l.queue = slices.Insert(l.queue, 0, m)
@@ -92,7 +111,7 @@ func (t *Table) Left(s *Session) (m Held, more bool) {
 	if s.fate != leaves {
 		return Held{}, false
 	}
-	if l.sessions == 1 && len(l.queue) > 0 {
+	if len(l.sessions) == 1 && len(l.queue) > 0 {
 		m = l.queue[0]
 		l.queue[0] = Held{}
 		l.queue = l.queue[1:]
@@ -101,8 +120,9 @@ func (t *Table) Left(s *Session) (m Held, more bool) {
 		return m, true
 	}
 	s.fate = hasLeft
-	if l.sessions--; l.sessions == 0 { // else another one goes on
-		l.queue = nil
+	l.sessions = slices.DeleteFunc(l.sessions, func(x *Session) bool { return x == s })
+	if len(l.sessions) == 0 { // else another one goes on
+		l.sessions, l.queue = nil, nil
 		u.idle.Or(Leaving)
 		if sh.m[s.Bare] == u && len(u.Sessions()) == 0 {
 			delete(sh.m, s.Bare)
