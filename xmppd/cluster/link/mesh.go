@@ -157,7 +157,7 @@ type Mesh struct {
 	mu     sync.Mutex
 	peers  map[string]*peer
 	had    map[string]lastStream // of peers that were retired: they may be back, and ask
-	counts map[string]*counts    // of all peers that there ever were: a counter never falls
+	counts map[string]*counts    // of all peers that there ever were, nearly: a counter never falls
 	closed bool
 	view   atomic.Pointer[map[string]*peer] // what peers is, for readers
 }
@@ -225,12 +225,23 @@ func (m *Mesh) SetPeers(list []Peer) {
 	m.publish()
 }
 
+// maxCounts bounds the servers whose counters are remembered, as names are no more than what gossip says.
+const maxCounts = 256
+
 // count has a peer go on with the counters of the one of its name before. mu must be held.
 func (m *Mesh) count(p *peer) {
 	if c := m.counts[p.name]; c != nil && !m.cfg.Faults.NoMemory {
 		p.counts = c
 	}
 	m.counts[p.name] = p.counts
+	for name := range m.counts {
+		if len(m.counts) <= maxCounts {
+			return
+		}
+		if m.peers[name] == nil && name != p.name {
+			delete(m.counts, name)
+		}
+	}
 }
 
 // publish shows readers what peers is. mu must be held.
