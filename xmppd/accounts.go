@@ -11,6 +11,7 @@ import (
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/account"
+	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
 // Watcher hears of accounts that come and go.
@@ -135,8 +136,8 @@ func (a *Accounts) Remove(ctx context.Context, name string) (end func(), err err
 	if name, err = a.Prepare(name); err != nil {
 		return nil, err
 	}
-	if _, err := a.Store.Account(ctx, name); errors.Is(err, account.ErrNotFound) {
-		return nil, err
+	if _, err := a.Store.Account(ctx, name); err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return nil, err // before contacts are told, one by one, of what can't be
 	}
 	if a.Watch != nil {
 		a.Watch.AccountLeaves(ctx, name)

@@ -160,6 +160,9 @@ func shared() []mutant {
 		{"a store that gets another number forgets its promises", "replication/core", "TestDisownedPromisesStay"},
 		{"records: who loses against other servers again and again takes the records for unreachable", records, "TestSeededFaults/who_loses_a_race_has_not_lost_the_group/true"},
 		{"records: who is to leave does so after those who join, each time", records, "TestLeaversComeFirst"},
+		{"records: a removal that waits for another change is forgotten with its leader", records, "TestRemovalIsRemembered"},
+		{"records: a removal that was refused is done later", records, "TestRefusedRemovalIsForgotten"},
+		{"records: each of many partitions that can't be reached is waited for in full", records, "TestLostTogether"},
 	}
 }
 
@@ -183,6 +186,11 @@ func streams() []mutant {
 // promised are mistakes about what senders are told, and what a server still has when it is stopped.
 func promised() []mutant {
 	return []mutant{
+		{"a server that is back looks for what was kept before all of it is", "xmppd/cluster/exchange", "TestReturnedIsKeptBeforeAServerLooks"},
+		{"a server that was cut off from several looks when one has told it to", "xmppd/cluster/exchange", "TestLookWaitsForAll"},
+		{"what was taken earlier is kept behind what came later", "xmppd/modules/offline", "TestSince"},
+		{"what is put before others gets the key of one that is about to be removed", "xmppd/modules/offline", "TestSinceIsNoKeyOfBefore"},
+		{"records of contacts that can't be had are waited for in turn", "xmppd/im", "TestPartsAreNotWaitedForInTurn"},
 		{"a client's stanza is acknowledged while it waits for the directory", "xmppd", "TestNoticesAcksTogether"},
 		{"a client goes on elsewhere before what it has sent is stored", "xmppd", "TestNoticesMoverOvertakes"},
 		{"a server is drained while messages wait in it", "xmppd", "TestNoticesDrainedEarly"},

@@ -2,9 +2,11 @@ package im
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
+	"github.com/rosterdb/rosterdb/xmppd/account"
 	"github.com/rosterdb/rosterdb/xmppd/session"
 )
 
@@ -40,15 +42,14 @@ func (s *Service) loadContacts(ctx context.Context, bare string) (*session.Conta
 	}
 	c := new(session.Contacts)
 	shared := s.groups.load()
+	items = slices.DeleteFunc(items, func(it account.Item) bool { return s.fromGroups(shared, name, it.Contact) }) // comes below
+	apart := s.apartFrom(ctx, bare, items)
 	for i := range items {
 		it := &items[i]
-		if s.fromGroups(shared, name, it.Contact) {
-			continue // comes below
-		}
 		if it.Request != nil {
 			c.Requests = append(c.Requests, it.Request)
 		}
-		if (it.From() || it.To()) && s.apart(ctx, bare, it.Contact) {
+		if apart[i] {
 			continue
 		}
 		if it.From() {
@@ -70,17 +71,6 @@ func (s *Service) loadContacts(ctx context.Context, bare string) (*session.Conta
 		}
 	}
 	return c, nil
-}
-
-// apart reports whether one of two blocks the other (XEP-0191): then neither has the other's presence.
-func (s *Service) apart(ctx context.Context, owner, contact string) bool {
-	o, errO := stanza.ParseJID(owner)
-	c, errC := stanza.ParseJID(contact)
-	if errO != nil || errC != nil {
-		s.log.Error("address in a roster is none", "account", owner, "contact", contact)
-		return true
-	}
-	return s.router.Blocked(ctx, o, c) || s.isLocal(c) && s.router.Blocked(ctx, c, o)
 }
 
 // InRoster reports whether an account has a contact in its roster, be it through shared groups.

@@ -87,6 +87,7 @@ type Faults struct {
 	SightLate  bool   // it looks at those of other servers that are in sight when it has ended, not at those before
 	AnyProbe   bool   // who asks another server for presence is shown it
 	PartAll    bool   // presence that ends for one contact is taken for the end of the session
+	InTurn     bool   // records of contacts that can't be had are waited for in turn
 	LateEnd    bool   // the end of a session is told also when the one that has taken its resource was seen before
 }
 

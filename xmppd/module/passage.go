@@ -2,6 +2,7 @@ package module
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/session"
@@ -22,6 +23,9 @@ type Passage struct {
 	Stamped bool
 	// Again tells that a message was in a queue before: of a session that is gone, or behind that.
 	Again bool
+	// Since is when it was taken, or soon after, if it has been on its way to another server since and come back: it belongs
+	// before what was taken later. Zero: now.
+	Since time.Time
 	// Hops is through how many other servers of the cluster it has come.
 	Hops int
 	// Here tells that this server takes care of it, wherever else the receiver has sessions.

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rosterdb/rosterdb/xmppd/cluster/link"
 )
@@ -141,7 +142,7 @@ func (a *Asker) receive(from string, frame []byte) {
 }
 
 // undelivered takes note of a question that a server did not get, or may not have got.
-func (a *Asker) undelivered(server string, frame []byte, _ bool) {
+func (a *Asker) undelivered(server string, frame []byte, _ time.Time, _ bool) {
 	if len(frame) >= headLen && frame[0] == kindQuestion {
 		a.settle(binary.BigEndian.Uint64(frame[1:]), server, nil, false)
 	}

@@ -67,6 +67,9 @@ func (x *Exchange) answered(l *lane, account string, n int, e directory.Entry, b
 		for i := range waits {
 			x.settle(&waits[i], e, b)
 			l.waiting.Add(-1)
+			if !waits[i].since.IsZero() {
+				x.returning.end()
+			}
 		}
 		if n = l.left(account); n > 0 && !x.cfg.Faults.KeepAnswer {
 			x.question(l, account, n)

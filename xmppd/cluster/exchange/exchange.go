@@ -42,6 +42,8 @@ type Faults struct {
 	Stand        bool // who waits for records that can't be had does so in line
 	LookLate     bool // what was kept for accounts here is looked for beside what comes for them
 	ReturnLate   bool // what comes overtakes what a server did not get
+	Rush         bool // a server is told to look for what was kept before what it did not get is
+	LookAlone    bool // what was kept is looked for whichever other servers may be about to tell of more
 	// Told is no bug: it decides when what a server has told is taken.
 	Told func(from string, take func())
 	// Look is no bug either: it is how long what comes waits for a look at what was kept; 0: a second.
@@ -88,6 +90,9 @@ type Exchange struct {
 	kept     func(context.Context, stanza.JID, *session.Batch)
 	domains  domains
 	replies  replies
+
+	returning returning
+	words     words
 
 	counts  Counters
 	notices notice.Log
@@ -164,8 +169,9 @@ func (x *Exchange) Waiting() (n int, idle bool) {
 	return n, n == 0 && x.dir.Idle()
 }
 
-// Up takes note of a server that is connected: it learns who is here.
+// Up takes note of a server that is connected: it learns who is here, and before that what it did not get is taken care of.
 func (x *Exchange) Up(server string, _ uint64) {
+	x.awaitReturned(server)
 	x.tellServers()
 	x.haveLook(server)
 	x.greetDomains(server)
@@ -179,6 +185,7 @@ func (x *Exchange) Up(server string, _ uint64) {
 
 // Down takes note of a server that is cut off: what it had is gone.
 func (x *Exchange) Down(server string) {
+	x.words.miss(server)
 	x.tellServers()
 	x.forgetDomains(server)
 	x.casts.ended(server)

@@ -65,6 +65,7 @@ func (x *Exchange) lookFirst(list []stanza.JID) {
 	done := make(chan struct{})
 	x.wg.Go(func() {
 		defer close(done)
+		x.awaitWords()
 		var b session.Batch
 		x.lookFor(list, &b)
 		b.Flush()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/rosterdb/internal/stanza"
 	"github.com/rosterdb/rosterdb/xmppd/session"
@@ -52,7 +53,7 @@ func TestReturnedComesFirst(t *testing.T) {
 		}
 		for n := range total {
 			_, frame := chat(n)
-			x.undelivered("b", frame, false)
+			x.undelivered("b", frame, time.Now(), false)
 		}
 		raw, _ := chat(total)
 		p, err := (&stored{to: "u@d/r", raw: []byte(raw)}).passage(new(session.Batch))

@@ -36,10 +36,11 @@ func appendHead[T string | []byte](b []byte, kind byte, hops int, to T) []byte {
 
 // stored is a stanza that waits, or has come.
 type stored struct {
-	to   string
-	hops int
-	raw  []byte
-	debt session.Debt // of a stanza that a client here has sent
+	to    string
+	hops  int
+	raw   []byte
+	debt  session.Debt // of a stanza that a client here has sent
+	since time.Time    // that of a Passage; zero: it did not come back from a server
 }
 
 var errFrame = errors.New("a frame of stanzas can't be read")
@@ -83,7 +84,7 @@ func (s *stored) passage(b *session.Batch) (*module.Passage, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the caller says from where
 	}
-	p := &module.Passage{Stanza: st, Batch: b, Stamped: true, Hops: s.hops, Here: s.hops >= maxHops}
+	p := &module.Passage{Stanza: st, Batch: b, Stamped: true, Since: s.since, Hops: s.hops, Here: s.hops >= maxHops}
 	if p.From, err = stanza.ParseJID(st.AttrString(st.From)); err == nil {
 		p.To, err = stanza.ParseJID(s.to)
 	}
@@ -271,6 +272,7 @@ func (x *Exchange) receive(from string, frame []byte) {
 		x.toldDomains(from, &s)
 		return
 	case kind == kindKept && s.to == "":
+		x.words.came(from)
 		x.look()
 		return
 	}
@@ -376,7 +378,7 @@ func (x *Exchange) Copy(account string, sent bool, raw []byte) {
 }
 
 // undelivered takes back a frame that a server did not get, or may not have got.
-func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
+func (x *Exchange) undelivered(server string, frame []byte, sent time.Time, doubt bool) {
 	kind, s, err := cut(frame)
 	if err != nil || kind != kindRoute && kind != kindDomain && kind != kindReply {
 		return
@@ -385,7 +387,7 @@ func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 	if x.cfg.Faults.LoseReturned {
 		return
 	}
-	s.raw = clone(s.raw)
+	s.raw, s.since = clone(s.raw), sent
 	switch kind {
 	case kindDomain:
 		x.toDomain(server, &s, doubt)
@@ -396,6 +398,7 @@ func (x *Exchange) undelivered(server string, frame []byte, doubt bool) {
 	}
 	x.routes.drop(s.to)
 	if !doubt && s.hops < maxHops && !x.cfg.Faults.ReturnLate {
+		x.returning.begin()
 		x.waitAgain(s)
 		return
 	}

@@ -1,5 +1,7 @@
 package handover
 
+import "time"
+
 // Up takes note of a server that is connected. What became of "commit" on a link before is known by now: it has
 // come, unless Undelivered has said otherwise.
 func (h *Handover) Up(server string) {
@@ -46,7 +48,7 @@ func (h *Handover) givesTo(server string) (out []*give) {
 }
 
 // undelivered takes back a frame that a server did not get, or may not have got.
-func (h *Handover) undelivered(server string, frame []byte, doubt bool) {
+func (h *Handover) undelivered(server string, frame []byte, _ time.Time, doubt bool) {
 	k, number, rest, err := cutHead(frame)
 	if err != nil {
 		return

@@ -37,8 +37,9 @@ type Handler struct {
 	// Pause is called when all frames that have come together were received; nil: it is not.
 	Pause func(from string)
 	// Undelivered gets back what a peer has not acknowledged, in the order of Send. doubt says that the
-	// peer may have taken it all the same. nil: it is dropped.
-	Undelivered func(to string, payload []byte, doubt bool)
+	// peer may have taken it all the same. sent is a time of it, later for each frame: not later than the moment from which on Send
+	// returned ErrDown. nil: it is dropped.
+	Undelivered func(to string, payload []byte, sent time.Time, doubt bool)
 	// Bulk frames don't delay those of other channels.
 	Bulk bool
 }
@@ -252,6 +253,15 @@ func (m *Mesh) publish() {
 
 // peer finds a peer that is, or was lately, listed; nil without.
 func (m *Mesh) peer(name string) *peer { return (*m.view.Load())[name] }
+
+// hurryOthers dials the peers that are not connected at once: what can reach one may reach others again.
+func (m *Mesh) hurryOthers() {
+	for _, p := range *m.view.Load() {
+		if !p.up.Load() {
+			p.hurry()
+		}
+	}
+}
 
 // retire forgets a peer that has nothing to do, unless it is listed again meanwhile.
 func (m *Mesh) retire(p *peer) bool {

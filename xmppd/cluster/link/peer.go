@@ -31,7 +31,7 @@ type peer struct {
 	ends    atomic.Uint32 // an End: why the present pair, or the last one, does
 	counts  *counts
 	accepts chan *incoming // streams of the peer, their hello not answered
-	changed chan struct{}  // capacity 1: addr is another
+	changed chan struct{}  // capacity 1: addr is another, or there is reason to think that it can be reached
 	retired chan struct{}  // closed when nobody takes streams any more
 
 	mu   sync.Mutex
@@ -63,9 +63,13 @@ func (p *peer) want(addr string) {
 	same := p.addr == addr
 	p.addr = addr
 	p.mu.Unlock()
-	if same {
-		return
+	if !same {
+		p.hurry()
 	}
+}
+
+// hurry has the peer dialled at once.
+func (p *peer) hurry() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
@@ -166,7 +170,7 @@ func (r *rendezvous) step() bool {
 	case <-p.limboOver():
 		p.giveUp()
 	case <-p.changed:
-		p.wait = firstWait
+		p.wait, r.due = firstWait, true
 		r.awaitHalf()
 	case <-p.m.closing:
 		return false
@@ -280,6 +284,7 @@ func (p *peer) live(out *outgoing, in *incoming) {
 	p.up.Store(true)
 	p.why.Store(nil)
 	p.m.log.Info("server is connected", "server", p.name, "address", out.conn.RemoteAddr().String())
+	p.m.hurryOthers()
 	p.m.cfg.Up(p.name, out.incarnation)
 	var wg sync.WaitGroup
 	for _, f := range []func(context.Context) error{
@@ -305,6 +310,7 @@ var errReplaced = errors.New("the server has opened a new stream")
 
 // down cleans up behind a pair.
 func (p *peer) down(out *outgoing, in *incoming, why error) {
+	end := time.Now() // before anybody is told ErrDown
 	p.mu.Lock()
 	p.out = nil
 	p.mu.Unlock()
@@ -313,10 +319,13 @@ func (p *peer) down(out *outgoing, in *incoming, why error) {
 	p.ended(why)
 	p.m.cfg.Down(p.name)
 	p.had = lastStream{in.hello.Stream, in.received}
-	p.keep(out)
+	unacked, first := out.rest()
+	at := times(end, unacked, left)
+	p.keep(out, unacked, first, at)
+	at = at.Add(time.Duration(framesOf(unacked)) * apart)
 	if !p.m.cfg.Faults.Forget {
 		for i := range left {
-			p.back(left[i].b, 0, false)
+			at = p.back(left[i].b, 0, at, false)
 		}
 	}
 }

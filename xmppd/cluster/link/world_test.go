@@ -103,7 +103,7 @@ func start(t *testing.T, a *authority, name string, change func(*Config)) *node 
 		n.events = append(n.events, "got from "+from)
 		n.came = append(n.came, string(p))
 	}
-	n.Handle(kept, Handler{Receive: receive, Undelivered: func(_ string, p []byte, doubt bool) {
+	n.Handle(kept, Handler{Receive: receive, Undelivered: func(_ string, p []byte, sent time.Time, doubt bool) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if doubt {

@@ -75,6 +75,8 @@ type faults struct {
 	overtake    bool // let messages overtake those that are kept
 	strict      bool // hold what comes back against the ordinary limits
 	sure        bool // take what may be kept for something that is not
+	late        bool // put what was taken earlier behind what came later
+	sameKeys    bool // give that the keys of what came then
 	// Of servers that share a store.
 	claimNothing bool // deliver whatever others do
 	claimAll     bool // take over claims of servers that are there

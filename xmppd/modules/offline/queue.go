@@ -15,7 +15,7 @@ import (
 
 // Collections of an account.
 const (
-	messages = "offline"       // by arrival (Unix time in microseconds, 8 bytes): the stanza
+	messages = "offline"       // by arrival (Unix time in microseconds, 8 bytes; see behindAll): the stanza
 	usage    = "offline-usage" // under the empty key: number and bytes of messages, 8 bytes each
 )
 
@@ -72,7 +72,7 @@ func (m *Module) keep(ctx context.Context, owner stanza.JID, p *module.Passage) 
 		if kept, err = m.opt.Exists(tx); err != nil || !kept {
 			return err
 		}
-		return m.add(tx, raw, p.Again)
+		return m.add(tx, raw, p.Again, p.Since)
 	})
 	if err == nil && kept {
 		m.metrics.stored.Inc()
@@ -103,8 +103,9 @@ func (m *Module) clean(p *module.Passage) ([]byte, error) {
 
 // add puts a message behind the others. One that comes back from a session (again) may go beyond the
 // account's limits: its sender was told nothing when it was queued, and may be gone, as all are when
-// the server stops. The limits of queues are in bytes, and so is the bound of that.
-func (m *Module) add(tx store.Tx, raw []byte, again bool) error {
+// the server stops. The limits of queues are in bytes, and so is the bound of that. One that was taken earlier (since) goes
+// before what came later.
+func (m *Module) add(tx store.Tx, raw []byte, again bool, since time.Time) error {
 	u, err := readUsed(tx)
 	if err != nil {
 		return err
@@ -117,15 +118,43 @@ func (m *Module) add(tx store.Tx, raw []byte, again bool) error {
 		return errFull
 	}
 	at := micro(m.opt.Now())
-	behind := func(key []byte) { at = max(at, binary.BigEndian.Uint64(key)+1) }
-	err = store.ScanReadable(tx, messages, store.Range{Reverse: true}, func(key, _ []byte) bool {
-		behind(key)
-		return false
-	}, func(bad *store.RecordError) { behind(bad.Key) })
+	if since.IsZero() || m.faults.late {
+		at, err = behindAll(tx, at)
+	} else {
+		at, err = m.between(tx, min(at, micro(since)))
+	}
 	if err != nil {
 		return err
 	}
 	return u.put(tx, at, raw)
+}
+
+// behindAll is the key of a message that comes now: behind all others. It is even.
+func behindAll(tx store.Tx, now uint64) (at uint64, err error) {
+	at = now &^ 1
+	behind := func(key []byte) { at = max(at, (binary.BigEndian.Uint64(key)+2)&^1) }
+	err = store.ScanReadable(tx, messages, store.Range{Reverse: true}, func(key, _ []byte) bool {
+		behind(key)
+		return false
+	}, func(bad *store.RecordError) { behind(bad.Key) })
+	return at, err
+}
+
+// between is the key of a message that was taken at a time, and was not kept then. It is odd: those that came then had even ones,
+// and a server that has delivered one of them, and was away since, may be about to remove it.
+func (m *Module) between(tx store.Tx, at uint64) (uint64, error) {
+	if !m.faults.sameKeys {
+		at |= 1
+	}
+	for ; ; at += 2 {
+		_, err := tx.Get(messages, keyOf(at))
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return at, nil
+		case err != nil && !unreadable(err):
+			return 0, err
+		}
+	}
 }
 
 func (u used) put(tx store.Tx, at uint64, raw []byte) error {
@@ -162,7 +191,7 @@ func (m *Module) takeBack(ctx context.Context, owner string, at uint64, raw []by
 		case err != nil && !errors.Is(err, store.ErrNotFound):
 			return err
 		}
-		return m.add(tx, raw, true) // a forged time
+		return m.add(tx, raw, true, time.Time{}) // a forged time
 	})
 	return kept && err == nil, err
 }

@@ -117,22 +117,33 @@ func (s *Store) leaveHere(ctx context.Context, name string, only bool) answer {
 		return answer{code: op.OK}
 	}
 	if why := s.whyStay(doc, m); why != "" {
+		if !s.opt.faults.clings {
+			s.leaving.Delete(m.Store) // who has asked is told that nothing comes of it
+		}
 		return answer{code: op.Conflict, text: why}
 	}
 	if only {
 		return answer{code: op.OK}
 	}
-	next, _, err := nextRing(doc, []Server{{Name: name, Leaving: true}}, time.Now())
+	next, err := s.toLeave(doc, m)
 	if err == nil && next != nil {
-		if err = s.node.ProposeRing(ctx, doc.Epoch, next); err == nil {
-			s.leaving.Store(m.Store, name)
-		}
+		err = s.node.ProposeRing(ctx, doc.Epoch, next)
 	}
 	if err != nil {
 		return answer{code: op.Unavailable, text: err.Error()}
 	}
 	// Whether it leaves already, or a change before it is called off first, is seen when it is asked again.
-	return answer{code: op.Unavailable, text: "it is about to leave"}
+	return answer{code: op.Unavailable, text: "another change of the servers is called off first; to ask again does no harm, and it is decided when the status of the cluster says that it leaves"}
+}
+
+// toLeave is the ring by which a member leaves, or the change before is called off; nil while that is being done, which
+// a leader before may have begun. Then this one remembers who is to leave: nobody else does until the ring says it.
+func (s *Store) toLeave(doc *ring.Document, m ring.Member) (*ring.Document, error) {
+	next, _, err := nextRing(doc, []Server{{Name: nameOf(m), Store: m.Store, Leaving: true}}, time.Now())
+	if err == nil && (next != nil || !s.opt.faults.forgets) {
+		s.leaving.Store(m.Store, nameOf(m))
+	}
+	return next, err
 }
 
 // Moved tells whether a server has nothing of the data any more: others have taken over what it had.

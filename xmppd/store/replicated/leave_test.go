@@ -138,6 +138,36 @@ func TestLost(t *testing.T) {
 	eventually(t, "what can be had is not taken for lost", func() bool { return add(c, 1, "o", "more") == nil && !c.store(1).Lost("o") })
 }
 
+// TestLostTogether: when one group could not be reached those that have no majority of connected servers either are not waited for
+// in full; all others are, and all when a server is back.
+func TestLostTogether(t *testing.T) {
+	for _, f := range []faults{{}, {eachInFull: true}} {
+		c := newCluster(t, memory(t), func(o *Options) { o.faults = f })
+		c.found(3)
+		s := c.store(1)
+		hasty := func() bool {
+			tr := s.newTry(t.Context())
+			tr.of(1)
+			return time.Until(tr.deadline) <= hastyPatience
+		}
+		s.ServerDown(name(2))
+		s.ServerDown(name(3))
+		if hasty() {
+			t.Error("it is given up before any was waited for")
+		}
+		s.lost.add(0)
+		if hasty() == f.eachInFull {
+			t.Errorf("with %+v: %v", f, hasty())
+		}
+		s.ServerUp(name(2))
+		s.lost.add(0)
+		if hasty() {
+			t.Error("what a majority has is given up")
+		}
+		c.close()
+	}
+}
+
 var errCrash = errors.New("the server has crashed")
 
 // TestImport: a cluster begins with older data, whole, also if the server that brings it crashes meanwhile; no other

@@ -19,6 +19,9 @@ const copies = ring.DefaultReplicas
 func (s *Store) manage(ctx context.Context) {
 	doc := s.ring.Load()
 	if leader, ok := s.node.LeaderOf(ring.MetaPartition); !ok || leader != s.dir.Member() {
+		if !s.opt.faults.clings {
+			s.leaving.Clear() // by the time that this one leads again the operator may want something else
+		}
 		return
 	}
 	servers := s.joinable(ctx, doc, s.opt.Membership.Servers())

@@ -150,6 +150,9 @@ type faults struct {
 	joinsOnce     bool // a server whose joining was called off holds that it has left
 	lostRace      bool // who loses against other servers again and again takes the group for lost
 	joinsFirst    bool // who is to leave does so after those who join, each time
+	eachInFull    bool // each group that can't be reached is waited for in full
+	forgets       bool // who leads those that decide while a change is called off forgets who is to leave
+	clings        bool // who is to leave is remembered though its removal was refused, or another server leads by now
 
 	// No bug: a server that stops during a large update, before it is decided or afterwards.
 	stopStaging, stopDecided bool

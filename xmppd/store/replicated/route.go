@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rosterdb/rosterdb/internal/op"
+	"github.com/rosterdb/rosterdb/ring"
 	"github.com/rosterdb/rosterdb/xmppd/store"
 )
 
@@ -84,14 +85,21 @@ type try struct {
 // hastyPatience is how long an operation waits for a group that could not be reached a moment ago.
 const hastyPatience = time.Second
 
-// of says which group the operation is about.
+// of says which group the operation is about. It has little time for one that could not be reached a moment ago, nor for another one
+// that has no majority of servers that are connected: who needs several would wait for each in turn.
 func (t *try) of(group uint32) {
 	t.group, t.grouped = group, true
-	if t.s.lost.is(group) {
+	if t.s.lost.is(group) || t.s.lost.count() > 0 && t.s.cutOff(group) && !t.s.opt.faults.eachInFull {
 		if d := time.Now().Add(min(hastyPatience, t.s.opt.Patience)); d.Before(t.deadline) {
 			t.deadline = d
 		}
 	}
+}
+
+// cutOff tells whether a majority of a group's servers is not connected.
+func (s *Store) cutOff(group uint32) bool {
+	there, majority := present(s.ring.Load(), s.ring.Load().Group(group), func(m ring.Member) bool { return !s.calls.isDown(nameOf(m)) })
+	return len(there) < majority
 }
 
 // reached notes that the group has answered.
@@ -235,6 +243,8 @@ func (t *try) ended() error {
 		return fmt.Errorf("%w: no server could tell in time (%s)", store.ErrUncertain, t.last)
 	case closing:
 		return store.ErrClosed
+	case errors.Is(t.ctx.Err(), context.DeadlineExceeded) && t.last != "":
+		return fmt.Errorf("%w: %w (%s)", ErrUnavailable, t.ctx.Err(), t.last)
 	case t.ctx.Err() != nil:
 		return t.ctx.Err()
 	case races:
