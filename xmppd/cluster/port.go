@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/rosterdb/rosterdb/internal/rawio"
 	"github.com/rosterdb/rosterdb/xmppd/cluster/notice"
 )
 
@@ -126,7 +127,7 @@ func (p *port) accept() {
 			p.notices.Warn("a connection of another server can't be accepted", "error", err.Error())
 			continue
 		}
-		g, why := p.guests.admit(conn)
+		g, why := p.guests.admit(rawio.Wrap(conn))
 		if g == nil {
 			p.refused(reasonFlood)
 			p.notices.Warn(why, "address", addressOf(conn))
@@ -296,6 +297,7 @@ func (p *port) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
+	conn = rawio.Wrap(conn) // docs/adr/0008-raw-system-calls.md
 	if p.cut != nil {
 		return &breakable{conn, addr, p.cut}, nil
 	}
