@@ -58,10 +58,10 @@ func TestNoticesDrainedEarly(t *testing.T) {
 // lostAtStop stops a server in which more messages wait than it has time for at once, and counts those that its receiver
 // does not get.
 func lostAtStop(t *testing.T, hasty bool) (lost int) {
-	const total = 200
+	const total = 400 // more than goes while streams end
 	x, disk := startSlow(t, xmppd.Together{Hasty: hasty})
 	carol := login(t, x.servers[0], "carol", "c")
-	disk.takes(20*time.Millisecond, func() bool { return !x.servers[1].Node().Mesh().Reaches("x1") })
+	disk.takes(25*time.Millisecond, func() bool { return !x.servers[1].Node().Mesh().Reaches("x1") })
 	all := ""
 	for i := range total {
 		all += forBob(i)
@@ -71,7 +71,7 @@ func lostAtStop(t *testing.T, hasty bool) (lost int) {
 	x.close(t, x.servers[0])
 	bob := login(t, x.servers[2], "bob", "b")
 	bob.Send("<presence/>" + forBob(total))
-	return total - strings.Count(bob.Want("<body>200</body>"), "<body>") + 1
+	return total - strings.Count(bob.Want("<body>400</body>"), "<body>") + 1
 }
 
 // TestStopFinishes: a server that is stopped goes on with what waits in it as long as it gets on.
